@@ -1,6 +1,5 @@
 # syntax=docker/dockerfile:1.7
-# The service as an image: built with the toolchain that Cargo.toml names, run without a compiler,
-# a shell's tools or root.
+# The image of the service: built with the toolchain that Cargo.toml names, run without a compiler and without root.
 
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
@@ -14,7 +13,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/concertctl /usr/local/bin/concertctl
 
 FROM debian:12.12-slim
-# To tell the receivers of notifications by their certificates.
+# Certificates, to authenticate the receivers of notifications.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
@@ -23,6 +22,6 @@ COPY --from=build /usr/local/bin/concertctl /usr/local/bin/concertctl
 USER concertctl
 ENV CONCERTCTL_DATA_DIR=/var/lib/concertctl
 EXPOSE 8080 8081
-# Operations are reachable from the other containers; compose publishes them on loopback only.
+# The other containers reach the operations API; Compose publishes it only on loopback.
 ENTRYPOINT ["concertctl"]
 CMD ["serve", "--api-addr", "0.0.0.0:8080", "--ops-addr", "0.0.0.0:8081"]

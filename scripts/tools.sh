@@ -1,9 +1,9 @@
-# Sourced by the scripts: what they need and how it is had.
+# The scripts source this file. It finds or installs the programs that they need.
 
 say() { printf '\n== %s\n' "$*" >&2; }
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# Runs a command as root, as root already or by sudo without asking; fails where neither is possible.
+# Runs a command as root: directly, or with sudo if that needs no password. Fails otherwise.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n -- "$@"; fi
 }
@@ -23,13 +23,13 @@ apt_install() {
     return "$installed"
 }
 
-# Debian keeps PostgreSQL's programs, one folder a version, off the PATH.
+# Debian keeps PostgreSQL's programs off the PATH, in one directory per version.
 has() {
     command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
 }
 
-# need PROGRAM PACKAGE WHY: the program is there or is installed from the Debian package; otherwise it
-# is named, which in CI is a failure.
+# need PROGRAM PACKAGE WHY: finds the program or installs it from the Debian package. If neither is possible it prints
+# the program and the reason, which in CI is a failure.
 need() {
     if has "$1"; then return; fi
     say "$1 is missing: installing the Debian package $2"

@@ -1,5 +1,5 @@
-//! Pauses between attempts. They double up to a longest pause, and random parts keep several servers from retrying in
-//! step.
+//! Pauses between attempts. They double up to a longest pause. A random part keeps several servers from retrying at the
+//! same moment.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ impl Backoff {
         }
     }
 
-    /// The next pause. `share` is a random number from the caller that keeps several servers out of step.
+    /// The next pause. `share` is a random number in 0..1 from the caller; it keeps several servers from retrying
+    /// together.
     pub fn next(&mut self, share: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << self.pauses.min(16));
         self.pauses = self.pauses.saturating_add(1);

@@ -1,16 +1,15 @@
 //! Measures, cuts, pads and wraps text for the cells of a terminal.
 //!
-//! Korean and Japanese characters and most emoji take two cells, a combining mark takes none. So all text in columns
-//! is measured here, and never by its characters or bytes. Text is cut between grapheme clusters, and the widths are
-//! those with which ratatui draws each cluster.
+//! Korean and Japanese characters and most emoji take two cells, a combining mark takes none. So text in columns is
+//! measured here, never by its characters or bytes. Text is cut between grapheme clusters. The widths are those with
+//! which ratatui draws each cluster.
 
 use ratatui::buffer::CellWidth as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Marks where text was cut.
 const ELLIPSIS: &str = "…";
-/// A word that is longer than a line is broken after one of these, if possible, because paths and addresses contain
-/// them.
+/// A word longer than a line is broken after one of these if it has one: paths and addresses contain them.
 const JOINTS: &[char] = &['/', '-', '_', '.', ',', '=', '&', '?', ':', ';'];
 
 /// The cells that `text` takes. Control characters take none: they are never drawn.

@@ -1,12 +1,12 @@
-//! `concertctl` rehearses a concert ticket on-sale, and the response to what goes wrong in it.
+//! `concertctl` rehearses a concert ticket on-sale, and the response to its failures.
 //!
-//! One binary, several faces: `serve` is the ticketing service, `seed` fills it, `load` drives and
-//! judges a rehearsal, `drill` rehearses the response, `tui` is the console of the person on call.
-//! `docs/architecture.md` says which module may use which, and a test reads its table.
+//! One binary: `serve` is the ticketing service, `seed` fills it, `load` drives and judges a rehearsal, `drill`
+//! rehearses the response to a fault, `tui` is the console of the person on call. `docs/architecture.md` says which
+//! module may use which; a test reads its table.
 
 #[cfg(not(unix))]
 compile_error!(
-    "concertctl runs on Linux and macOS: it needs signals, file modes and terminals of Unix"
+    "concertctl runs on Linux and macOS: it needs the signals, file modes and terminals of Unix"
 );
 
 pub mod alerting;

@@ -1,5 +1,4 @@
-//! Secrets: tokens, and addresses that may hold a password. One type for all of them, so that none is shown by
-//! accident.
+//! Secrets: tokens, and addresses that may hold a password. They have one type, so that no code shows one by accident.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,8 +25,8 @@ impl Secret {
 impl FromStr for Secret {
     type Err = std::convert::Infallible;
 
-    /// Accepts every text; the connection reports what is wrong with it. A refusal by the command line would
-    /// quote the text, and that may be a password in the wrong place.
+    /// Accepts every text; the connection reports what is wrong with it. An error of the command line would quote the
+    /// text, which may be a password in the wrong place.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Secret::new(text))
     }
@@ -37,7 +36,7 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, url) in self.0.split(',').enumerate() {
             f.write_str(if at > 0 { "," } else { "" })?;
-            // Parameters may hold a password too, and are not part of the place.
+            // Parameters may hold a password too. The reader needs only the host.
             let url = url.split(['?', '#']).next().unwrap_or_default();
             let Some((scheme, rest)) = url.split_once("://") else {
                 f.write_str("***")?;
@@ -50,7 +49,7 @@ impl fmt::Display for Secret {
                 write!(f, "{scheme}://{host}")?;
                 continue;
             }
-            // The last @, because a password may hold one that is not escaped.
+            // Splits at the last @: a password may contain an unescaped one.
             match rest.rsplit_once('@') {
                 None => write!(f, "{scheme}://{rest}")?,
                 Some((who, host)) => match who.split_once(':') {

@@ -19,44 +19,44 @@ use crate::secret::Secret;
 use crate::store::sqlite::Options;
 use crate::telemetry::Otlp;
 
-/// Where the ticketing API listens by default.
+/// The default address of the ticketing API.
 pub const API_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-/// Where the operations API listens by default.
+/// The default address of the operations API.
 pub const OPS_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
-/// Connections to PostgreSQL that a server holds by default.
+/// The default number of connections to PostgreSQL.
 pub const DATABASE_CONNECTIONS: u16 = 16;
 
-/// How a server runs.
+/// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
-    /// The ticketing API.
+    /// The address of the ticketing API.
     pub api_addr: SocketAddr,
-    /// The operations API.
+    /// The address of the operations API.
     pub ops_addr: SocketAddr,
-    /// Origins whose pages may call the ticketing API.
+    /// Origins whose web pages may call the ticketing API.
     pub cors_origins: Vec<Origin>,
-    /// Names besides loopback ones that an operations listener on loopback answers to.
+    /// Host names, besides those of loopback, that an operations listener on loopback answers to.
     pub ops_hosts: Vec<String>,
     /// The directory of datasets and secrets.
     pub data_dir: PathBuf,
     /// The rules of the sale.
     pub rules: Rules,
-    /// Bounds of a request.
+    /// Limits of a request.
     pub limits: Limits,
-    /// Bounds of a listener.
+    /// Limits of a listener.
     pub bounds: Bounds,
     /// The embedded database.
     pub store: Options,
-    /// PostgreSQL instead of the embedded database.
+    /// The address of PostgreSQL; `None`: the embedded database.
     pub database_url: Option<Secret>,
-    /// Connections to PostgreSQL.
+    /// The number of connections to PostgreSQL.
     pub database_connections: usize,
-    /// Redis, one node or several of a cluster, for coordination with other servers.
+    /// The addresses of Redis, one node or several of a cluster; `None`: coordination within this process.
     pub redis_url: Option<Secret>,
-    /// File with the key that signs tokens; `None`: the database or the data directory holds the key.
+    /// The file with the key that signs tokens; `None`: the database or the data directory holds the key.
     pub token_key_file: Option<PathBuf>,
-    /// A collector that telemetry is pushed to, besides the embedded stores.
+    /// A collector that receives the telemetry as well as the embedded stores.
     pub otlp: Option<Otlp>,
     /// The embedded telemetry stores.
     pub embedded: EmbeddedSettings,
@@ -69,19 +69,19 @@ pub struct ServeSettings {
 /// Alert rules and the receivers of notifications.
 #[derive(Clone, Debug)]
 pub struct AlertingSettings {
-    /// Rule files instead of the shipped one.
+    /// Rule files that replace the shipped one.
     pub rules: Vec<PathBuf>,
-    /// Between two evaluations of a rule group without an interval of its own.
+    /// The pause between two evaluations of a rule group that names no interval.
     pub evaluation_interval: Duration,
-    /// Where people reach the operations API, for the links in notifications; `None`: its own address.
+    /// The address at which people reach the operations API, for the links in notifications; `None`: its own address.
     pub external_url: Option<String>,
-    /// Another Alertmanager that gets every alert.
+    /// Another Alertmanager, which receives every alert.
     pub alertmanager_url: Option<Secret>,
-    /// Receivers of messages in the format of Alertmanager's webhook.
+    /// Addresses that receive messages in the format of Alertmanager's webhook.
     pub webhooks: Vec<Secret>,
-    /// Receivers of messages for people, in Slack's format.
+    /// Addresses that receive messages for people, in Slack's format.
     pub slack_webhooks: Vec<Secret>,
-    /// When notifications are sent, and repeated.
+    /// When notifications are sent and repeated.
     pub timing: Timing,
 }
 
@@ -102,13 +102,13 @@ impl Default for AlertingSettings {
 /// How much the embedded telemetry stores keep.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddedSettings {
-    /// Between two scrapes.
+    /// The pause between two scrapes.
     pub scrape_interval: Duration,
-    /// Bytes of samples.
+    /// The most bytes of samples.
     pub metrics_bytes: usize,
-    /// Bytes of log lines.
+    /// The most bytes of log lines.
     pub logs_bytes: usize,
-    /// Bytes of traces.
+    /// The most bytes of traces.
     pub traces_bytes: usize,
     /// The age at which entries are dropped.
     pub retention: Duration,
@@ -127,7 +127,7 @@ impl Default for EmbeddedSettings {
 }
 
 impl ServeSettings {
-    /// A server on the default addresses.
+    /// The settings of a server on the default addresses.
     #[must_use]
     pub fn new(data_dir: PathBuf) -> ServeSettings {
         ServeSettings {
@@ -151,7 +151,7 @@ impl ServeSettings {
         }
     }
 
-    /// A server on free loopback ports, for the process that starts it.
+    /// The settings of a server on free loopback ports, for the process that starts it.
     #[must_use]
     pub fn embedded(data_dir: PathBuf) -> ServeSettings {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -207,7 +207,7 @@ pub fn token_key(data_dir: &Path) -> io::Result<TokenKey> {
     TokenKey::new(secret.as_bytes()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
-/// The key in a file of the operator, which must exist.
+/// The key in a file that the operator names. The file must exist.
 pub fn given_token_key(file: &Path) -> io::Result<TokenKey> {
     let name = file.display();
     let text = std::fs::read_to_string(file)

@@ -1,4 +1,4 @@
-//! The parameters of each kind of fault as fields to fill in: those of the command line, so that a form has
+//! The parameters of each kind of fault as fields of a form. They are made from the command line, so that the form has
 //! the same names, defaults, checks and messages.
 
 use std::error::Error as _;
@@ -9,27 +9,27 @@ use clap::{FromArgMatches as _, Subcommand as _};
 
 use super::faults::{Fault, FaultKind};
 
-/// A parameter of a kind.
+/// One parameter of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultField {
-    /// Its name on the command line, without dashes: `share`.
+    /// The name on the command line, without dashes: `share`.
     pub name: String,
-    /// What it is, and its default.
+    /// The meaning and the default.
     pub help: String,
-    /// It can be left empty.
+    /// The field can stay empty.
     pub optional: bool,
-    /// It takes several values, separated by commas.
+    /// The field takes several values, separated by commas.
     pub many: bool,
 }
 
-/// A kind with what it takes.
+/// A kind of fault and its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultForm {
     /// The kind.
     pub kind: FaultKind,
-    /// What it does.
+    /// The effect of the fault.
     pub about: String,
-    /// Its parameters, in the order of the command line.
+    /// The parameters, in the order of the command line.
     pub fields: Vec<FaultField>,
 }
 
@@ -88,10 +88,10 @@ fn form(command: &clap::Command, kind: FaultKind) -> Option<FaultForm> {
     })
 }
 
-/// The fault that the texts of the fields describe, in their order. An empty one is left out.
+/// The fault that the texts describe, in the order of the fields. An empty text is left out.
 ///
 /// # Errors
-/// The index of the field that is wrong, and why, for people.
+/// The index of the wrong field, and the reason as a sentence.
 pub fn parse(form: &FaultForm, texts: &[&str]) -> Result<Fault, (usize, String)> {
     let mut line = vec![subcommand(form.kind)];
     for (field, text) in form.fields.iter().zip(texts) {
@@ -115,7 +115,7 @@ pub fn parse(form: &FaultForm, texts: &[&str]) -> Result<Fault, (usize, String)>
     }
 }
 
-/// clap's error in a line, with the field that it is about.
+/// clap's error in one line, with the index of its field.
 fn wrong(form: &FaultForm, error: &clap::Error) -> (usize, String) {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.clone(),

@@ -1,14 +1,14 @@
 //! Integers as in JSON Schema: 216, 216.0 and 2.16e2 are the same integer in a body, a path and a query.
 //!
-//! Use it with `#[serde(deserialize_with = …)]`. A number with a fraction or an exponent is parsed as a
-//! floating-point number, so it is accepted only where these are exact: up to 2^53 − 1.
+//! Use it with `#[serde(deserialize_with = …)]`. A number with a fraction or an exponent is parsed as a floating-point
+//! number, so it is accepted only up to 2^53 − 1, where every integer is exact.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// The largest number up to which every integer has its own floating-point number.
+/// The largest number up to which a floating-point number holds every integer exactly.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
 /// An integer in any notation.

@@ -1,4 +1,4 @@
-//! What a load generator says of its run: `GET /ops/v1/load` on the listener of `--metrics-addr`.
+//! The progress of a load generator: `GET /ops/v1/load` on the listener of `--metrics-addr`.
 
 use std::collections::BTreeMap;
 
@@ -6,32 +6,32 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A run under way. Times are seconds, latencies milliseconds.
+/// A run in progress. Times are in seconds, latencies in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadStatus {
     /// The scenario's name.
     pub scenario: String,
-    /// What it does: `register`, `open`, `pay`, `auditing` …
+    /// The current step: `register`, `open`, `pay`, `auditing` …
     pub step: String,
-    /// Since the first registration.
+    /// Time since the first registration.
     pub elapsed: f64,
-    /// When it should end, on the same clock; absent while nobody can tell.
+    /// The expected end, on the same clock; absent while it cannot be estimated.
     pub expected_end: Option<f64>,
     /// Requests that ended per second, over the last second.
     pub tps: f64,
-    /// Requests that ended so far.
+    /// Requests that have ended so far.
     pub requests: u64,
-    /// Of those, by class of status: `2xx`, `4xx`, `5xx`, `none`.
+    /// Requests by class of status: `2xx`, `4xx`, `5xx`, `none`.
     pub statuses: BTreeMap<String, u64>,
-    /// 95 % of the successes outside the queue within this.
+    /// 95th percentile of the successful requests outside the queue.
     pub p95: Option<f64>,
     /// Users by state.
     pub users: BTreeMap<String, u64>,
     /// Arrivals that could not be started on schedule.
     pub dropped: u64,
-    /// It was told to pause.
+    /// An operator paused the run.
     pub paused: bool,
-    /// It was told to go this much faster; 1 is as the scenario says.
+    /// The factor by which an operator sped up the run; 1 is the scenario's own pace.
     pub pace: f64,
 }

@@ -1,4 +1,4 @@
-//! Bodies of the operations listener: `/ops/v1/…`. JSON, camelCase. Writes need the bearer token.
+//! Bodies of the operations API, `/ops/v1/…`: JSON, camelCase. Writes need the bearer token.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,27 +13,27 @@ pub use crate::domain::queue::Follow;
 
 pub use super::faults::{ActiveFault, Fault, FaultKind, FaultList, FaultRequest, LinkCut};
 
-/// `GET /ops/v1/status`: what the console's header and the load generator need at a glance.
+/// `GET /ops/v1/status`: what the console's header and the load generator need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The server's version.
     pub version: String,
-    /// Where the ticketing API listens, `host:port`.
+    /// The address of the ticketing API, `host:port`.
     pub api_addr: String,
-    /// What is loaded; absent before the first seeding.
+    /// The loaded dataset; absent before the first seeding.
     pub dataset: Option<Dataset>,
-    /// The queue now.
+    /// The queue.
     pub queue: QueueState,
-    /// How admission is set.
+    /// The admission settings, and what they decide now.
     pub admission: AdmissionState,
-    /// Consoles that asked within the last ten seconds: requests with the header
-    /// `Concertctl-Console`, each console with a value of its own.
+    /// Consoles that asked within the last ten seconds. A console sends the header `Concertctl-Console` with a value of
+    /// its own.
     #[serde(default)]
     pub consoles: u64,
 }
 
-/// The request header by which consoles are counted.
+/// The request header with which a console identifies itself.
 pub const CONSOLE_HEADER: &str = "concertctl-console";
 
 /// A loaded dataset.
@@ -42,27 +42,27 @@ pub const CONSOLE_HEADER: &str = "concertctl-console";
 pub struct Dataset {
     /// The profile's name.
     pub profile: String,
-    /// How many concerts.
+    /// The number of concerts.
     pub concerts: u64,
-    /// How many performance dates in all.
+    /// The number of performance dates.
     pub dates: u64,
-    /// How many seats in all.
+    /// The number of seats.
     pub seats: u64,
-    /// How many users, ids 1 to this.
+    /// The number of users; their ids are 1 to this.
     pub users: u64,
-    /// The concert whose seats people fight for.
+    /// The concert on sale.
     pub on_sale_concert: i64,
-    /// Its seats are ids 1 to this.
+    /// The number of its seats; their ids are 1 to this.
     pub on_sale_seats: u64,
-    /// Of those, ids 1 to this are the popular ones.
+    /// The number of its popular seats; their ids are 1 to this.
     pub popular_seats: u64,
     /// Seats per performance date.
     pub seats_per_date: u64,
-    /// ISO 8601, UTC.
+    /// The time of the seeding, ISO 8601, UTC.
     pub seeded_at: String,
 }
 
-/// The queue's numbers.
+/// The counts of the queue.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema,
 )]
@@ -70,32 +70,33 @@ pub struct Dataset {
 pub struct QueueState {
     /// Places given so far.
     pub registered: u64,
-    /// Everyone up to this place is admitted.
+    /// The watermark: every place up to this one is admitted.
     pub admitted_mark: u64,
     /// Places beyond the watermark.
     pub waiting: u64,
-    /// Admitted, and not ended.
+    /// Users who are admitted and whose admission has not ended.
     pub active: u64,
 }
 
-/// How admission is set.
+/// The admission settings, and what they decide now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdmissionState {
-    /// How many places one batch admits.
+    /// Places that one batch admits.
     pub batch: u64,
     /// Milliseconds between two batches.
     pub every_ms: u64,
     /// While paused, no batch is admitted.
     pub paused: bool,
-    /// Unix milliseconds before which no batch is admitted; absent: closed until somebody opens the sale.
+    /// The opening time in Unix milliseconds; absent: the sale is closed until an operator opens it.
     pub opens_at_ms: Option<i64>,
     /// Whether the sale is open now.
     pub open: bool,
-    /// What decides how many are admitted; batch and interval are the most.
+    /// Whether admission follows the settings or the objective. With the objective, batch and interval are the upper
+    /// limit.
     #[serde(default)]
     pub follow: Follow,
-    /// People admitted a second, as decided now.
+    /// Users admitted a second at present.
     #[serde(default)]
     pub rate: f64,
 }
@@ -104,27 +105,27 @@ pub struct AdmissionState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdmissionChange {
-    /// 1 to 1,000,000.
+    /// Places that one batch admits, 1 to 1,000,000.
     #[serde(
         default,
         deserialize_with = "integer::optional",
         skip_serializing_if = "Option::is_none"
     )]
     pub batch: Option<u64>,
-    /// 100 to 3,600,000.
+    /// Milliseconds between two batches, 100 to 3,600,000.
     #[serde(
         default,
         deserialize_with = "integer::optional",
         skip_serializing_if = "Option::is_none"
     )]
     pub every_ms: Option<u64>,
-    /// Pause or resume admission.
+    /// `true` pauses admission, `false` resumes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
     /// Open now, close until opened by hand, or open at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
-    /// What decides how many are admitted.
+    /// Whether admission follows the settings or the objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
 }
@@ -133,9 +134,9 @@ pub struct AdmissionChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Opening {
-    /// At once: the first batch goes in now.
+    /// At once: the first batch is due now.
     Now,
-    /// Not before somebody opens it.
+    /// When an operator opens it.
     Closed,
     /// At this time, Unix milliseconds.
     At(#[serde(deserialize_with = "integer::whole")] i64),
@@ -145,41 +146,41 @@ pub enum Opening {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeedRequest {
-    /// A profile that the server knows by name …
+    /// The name of a profile that the server has …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// … or the text of a profile file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_yaml: Option<String>,
-    /// Replace what is there. Without it a loaded dataset is left alone (409).
+    /// Replaces the loaded dataset. Without it the server refuses when a dataset is loaded (409).
     #[serde(default)]
     pub replace: bool,
 }
 
-/// Where a seeding stands.
+/// The phase of a seeding.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
 pub enum SeedPhase {
-    /// None was asked for.
+    /// No seeding was asked for.
     #[default]
     Idle,
-    /// Writing rows beside the old dataset.
+    /// Writes rows beside the old dataset.
     Running,
-    /// Done: the new dataset is in use.
+    /// Done: the new dataset is active.
     Done,
-    /// Cancelled: the old dataset is in use.
+    /// Cancelled: the old dataset is active.
     Cancelled,
-    /// Failed: the old dataset is in use.
+    /// Failed: the old dataset is active.
     Failed,
 }
 
-/// `GET /ops/v1/seed`, and the answer of POST and DELETE there.
+/// Answer of `GET`, `POST` and `DELETE /ops/v1/seed`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SeedProgress {
-    /// Where it stands.
+    /// The phase.
     pub phase: SeedPhase,
     /// The profile's name.
     pub profile: String,
@@ -187,21 +188,21 @@ pub struct SeedProgress {
     pub rows_done: u64,
     /// Rows in all.
     pub rows_total: u64,
-    /// Rows per second so far.
+    /// Rows a second so far.
     pub rows_per_second: f64,
-    /// Seconds since it began.
+    /// Seconds since the start.
     pub elapsed_seconds: f64,
-    /// Seconds left by the rate so far; absent before there is one.
+    /// Seconds left at the rate so far; absent before the first rows.
     pub seconds_left: Option<f64>,
-    /// Why it failed.
+    /// The reason of a failure.
     pub error: Option<String>,
 }
 
-/// Most facts that one look-up takes.
+/// The largest number of facts in one look-up.
 pub const LOOKUP_MAX: usize = 10_000;
 
-/// `POST /ops/v1/audit/lookup`: are these acknowledged facts in the database? At most
-/// [`LOOKUP_MAX`] in all. A read; it needs the bearer token all the same, since it names users.
+/// `POST /ops/v1/audit/lookup`: which of these acknowledged facts are missing from the database? At most [`LOOKUP_MAX`]
+/// in all. It only reads, but it names users, so it needs the bearer token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LookupRequest {
@@ -214,10 +215,10 @@ pub struct LookupRequest {
     /// Paid reservations by id.
     #[serde(default, deserialize_with = "integer::list")]
     pub payments: Vec<i64>,
-    /// Sum of acknowledged charges by user.
+    /// Acknowledged charges, added up by user.
     #[serde(default)]
     pub charges: Vec<ChargeFact>,
-    /// Idempotency keys of writes that the client saw fail: was the write done all the same?
+    /// Idempotency keys of writes that failed for the client: was the write done?
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyFact>,
 }
@@ -229,7 +230,7 @@ pub struct PlaceFact {
     /// The place.
     #[serde(deserialize_with = "integer::whole")]
     pub place: u64,
-    /// Whose it is.
+    /// The user who holds it.
     #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
 }
@@ -241,22 +242,22 @@ pub struct ReservationFact {
     /// The reservation.
     #[serde(deserialize_with = "integer::whole")]
     pub reservation_id: i64,
-    /// Whose it is.
+    /// The user who made it.
     #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
-    /// Of which seat.
+    /// The reserved seat.
     #[serde(deserialize_with = "integer::whole")]
     pub seat_id: i64,
 }
 
-/// What a user's acknowledged charges add up to.
+/// The sum of a user's acknowledged charges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChargeFact {
-    /// The account.
+    /// The user whose account was charged.
     #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
-    /// The ledger must hold at least this much in charges.
+    /// The ledger must hold at least this much in charges, in the currency's smallest unit (won).
     #[serde(deserialize_with = "integer::whole")]
     pub at_least: i64,
 }
@@ -271,18 +272,18 @@ pub struct KeyFact {
     pub key: String,
 }
 
-/// Answer of the look-up: what is missing, with the first few by name.
+/// Answer of the look-up: how many facts are missing, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookupAnswer {
-    /// Facts looked up, keys aside.
+    /// Facts looked up, without the keys.
     pub checked: u64,
     /// Facts that are not in the database.
     pub missing: u64,
-    /// The first missing ones, for people.
+    /// The first missing facts as text.
     pub examples: Vec<String>,
-    /// Those of the keys whose write was done. A stored refusal is not done. Absent when no key was
-    /// asked about, or when the server does not look up keys.
+    /// The keys whose write was done. A stored refusal is not done. Absent when the request names no key, or when the
+    /// server does not look up keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Vec<KeyFact>>,
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $title:literal;)*) => {
-        /// Every refusal the service knows, by its stable code.
+        /// Every error of the API, by its stable code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         pub enum ErrorCode {
             $($(#[$doc])* #[serde(rename = $code)] #[schema(rename = $code)] $name,)*
@@ -21,13 +21,13 @@ macro_rules! codes {
                 match self { $(ErrorCode::$name => $code),* }
             }
 
-            /// The HTTP status it travels with.
+            /// The HTTP status of the answer.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(ErrorCode::$name => $status),* }
             }
 
-            /// The short summary that is the same for every occurrence.
+            /// A short summary, the same for every occurrence.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(ErrorCode::$name => $title),* }
@@ -45,9 +45,9 @@ codes! {
     RequestTimeout = "request.timeout", 408, "The request did not arrive in time";
     /// The body is not JSON by its content type.
     RequestMediaType = "request.media-type", 415, "The request body must be application/json";
-    /// The `Expect` header asks for what the server does not do.
+    /// The `Expect` header asks for something that the server does not support.
     RequestExpectation = "request.expectation", 417, "The expectation cannot be met";
-    /// The token asks more often than one client may.
+    /// The token sends more requests than one client may.
     RateLimited = "token.rate-limited", 429, "The token asks too often";
     /// There is no such path.
     RouteUnknown = "route.unknown", 404, "There is no such path";
@@ -57,7 +57,7 @@ codes! {
     TokenMissing = "token.missing", 400, "The Wait-Token header is missing";
     /// The token is unknown or forged.
     TokenUnknown = "token.unknown", 404, "The token is not known";
-    /// The same, on a call that the token should have opened.
+    /// The token is unknown or forged, on a call that needs a token.
     TokenRefused = "token.refused", 403, "The token does not open this call";
     /// The token is another user's.
     TokenForeign = "token.foreign", 403, "The token belongs to another user";
@@ -67,9 +67,9 @@ codes! {
     QueueExpired = "queue.expired", 403, "The admission has ended";
     /// The user is in the queue already.
     QueueAlreadyRegistered = "queue.already-registered", 409, "The user is in the queue already";
-    /// There is no such user.
+    /// The user does not exist.
     UserUnknown = "user.unknown", 400, "There is no such user";
-    /// There is no account of that user.
+    /// The user has no account.
     AccountUnknown = "account.unknown", 404, "There is no such account";
     /// There is no such concert.
     ConcertUnknown = "concert.unknown", 404, "There is no such concert";
@@ -81,13 +81,13 @@ codes! {
     SeatMismatch = "seat.mismatch", 400, "The seat does not belong to that concert or date";
     /// The seat is held or sold.
     SeatTaken = "seat.taken", 409, "The seat is taken";
-    /// Somebody is reserving the seat at this moment.
-    SeatLocked = "seat.locked", 409, "The seat is being reserved by somebody else";
-    /// The user holds as many live reservations as one may.
+    /// Another request is reserving the seat at this moment.
+    SeatLocked = "seat.locked", 409, "Another request is reserving the seat";
+    /// The user has as many live reservations as allowed.
     ReservationLimit = "reservation.limit", 409, "The user holds as many reservations as allowed";
-    /// There is no such reservation (paths that name it alone).
+    /// The reservation does not exist (a path that names the reservation alone).
     ReservationUnknown = "reservation.unknown", 404, "There is no such reservation";
-    /// There is no such reservation to pay.
+    /// The user has no such reservation to pay.
     ReservationNotPayable = "reservation.not-payable", 400, "There is no such reservation to pay";
     /// The hold ran out.
     ReservationExpired = "reservation.expired", 400, "The reservation has expired";
@@ -95,7 +95,7 @@ codes! {
     ReservationForeign = "reservation.foreign", 403, "The reservation belongs to another user";
     /// The reservation is paid already.
     ReservationPaid = "reservation.paid", 409, "The reservation is paid already";
-    /// The amount is not positive, above the limit, or would overflow.
+    /// The amount is not positive, is above the limit, or would overflow the balance.
     AmountInvalid = "amount.invalid", 400, "The amount cannot be charged";
     /// The balance does not cover the price.
     BalanceTooLow = "balance.too-low", 409, "The balance is too low";
@@ -103,26 +103,26 @@ codes! {
     IdempotencyMismatch = "idempotency.mismatch", 409, "The idempotency key was used for another request";
     /// The key is empty, too long or not plain ASCII.
     IdempotencyMalformed = "idempotency.malformed", 400, "The idempotency key is malformed";
-    /// The operations listener is asked by a name that is not its own.
+    /// The request addresses the operations listener by a host name that is not its own.
     OpsHost = "ops.host-refused", 421, "The listener does not answer to this host name";
-    /// A web page of another site sent the write.
+    /// A web page of another site sent the request.
     OpsOrigin = "ops.origin-refused", 403, "The request comes from another site";
-    /// Writes of the operations listener, and reads that name users, need its bearer token.
+    /// The request changes something or names users, and carries no valid bearer token.
     OpsUnauthorized = "ops.unauthorized", 401, "The operations token is missing or wrong";
-    /// Another operation of the kind is under way, or the state does not allow it.
+    /// Another operation of the same kind runs, or the state does not allow the operation.
     OpsConflict = "ops.conflict", 409, "The operation cannot run now";
     /// No dataset is loaded.
     DatasetMissing = "dataset.missing", 503, "No dataset is loaded";
-    /// A bound on work under way was reached.
+    /// A limit on concurrent work was reached.
     Overloaded = "service.overloaded", 503, "The service is busy";
-    /// The answer was not ready within the request time-out.
+    /// The answer was not ready before the request time-out.
     Timeout = "service.timeout", 503, "The service did not answer in time";
-    /// A write was under way when its time ran out, or a copy of it is: it may have been done. A repeat with
-    /// the same idempotency key gets its outcome.
-    OutcomeUnknown = "outcome.unknown", 503, "Whether it was done is not known yet";
+    /// The write, or a copy of it, was still running at the time-out: it may be done. A repeat with the same
+    /// idempotency key gets its outcome.
+    OutcomeUnknown = "outcome.unknown", 503, "The outcome of the write is not known yet";
     /// The database cannot be used at the moment.
     StoreUnavailable = "service.store-unavailable", 503, "The database is not available";
-    /// A defect: the trace id leads to its log records.
+    /// A defect of the server. The trace id leads to its log records.
     Internal = "service.internal", 500, "Something went wrong";
 }
 
@@ -137,11 +137,11 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened this time, for people.
+    /// What happened this time, as a sentence.
     pub detail: String,
-    /// Stable, for programs.
+    /// The stable code, for programs.
     pub code: ErrorCode,
-    /// Leads to the log records and the trace of this request.
+    /// The trace id of the request; log records and trace carry it.
     pub trace_id: String,
 }
 
@@ -149,7 +149,7 @@ impl Problem {
     /// The document's content type.
     pub const CONTENT_TYPE: &str = "application/problem+json";
 
-    /// A problem of `code` that says `detail`.
+    /// A problem with this code and detail.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>, trace_id: impl Into<String>) -> Problem {
         Problem {

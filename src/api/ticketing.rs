@@ -1,4 +1,4 @@
-//! Bodies of the public ticketing calls. JSON, camelCase.
+//! Bodies of the ticketing API: JSON, camelCase.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ pub use crate::domain::{QueueStatus, ReservationStatus, SeatStatus};
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterRequest {
-    /// Who wants to queue.
+    /// The user who joins the queue.
     #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
 }
@@ -19,18 +19,18 @@ pub struct RegisterRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueEntry {
-    /// The place: the n-th to register holds place n.
+    /// The place: the n-th user to register holds place n.
     pub wait_id: u64,
-    /// Whose place it is.
+    /// The user who holds it.
     pub user_id: i64,
-    /// How many are to be admitted up to and including this one; 0 once admitted.
+    /// Users still to be admitted, up to and including this one; 0 once admitted.
     pub position_in_queue: u64,
     /// WAIT, ACTIVE or EXPIRED.
     pub status: QueueStatus,
-    /// Seconds until admission by the current rate; 0 once admitted, absent while nobody can tell
-    /// (admission paused, or the opening time is not set).
+    /// Seconds until admission at the current rate; 0 once admitted. Absent while admission is paused or the opening
+    /// time is not set.
     pub eta_seconds: Option<f64>,
-    /// Milliseconds after which to ask again.
+    /// Milliseconds until the client should ask again.
     pub poll_after_ms: u64,
 }
 
@@ -40,7 +40,7 @@ pub struct QueueEntry {
 pub struct Concert {
     /// The concert's id.
     pub id: i64,
-    /// Who performs.
+    /// The performer.
     pub performer: String,
 }
 
@@ -50,11 +50,11 @@ pub struct Concert {
 pub struct ConcertPage {
     /// By ascending id.
     pub concerts: Vec<Concert>,
-    /// Pass as `after` for the next page; absent on the last.
+    /// The `after` of the next page; absent on the last page.
     pub next: Option<i64>,
 }
 
-/// One evening.
+/// One performance date of a concert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PerformanceDate {
@@ -68,9 +68,9 @@ pub struct PerformanceDate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PerformanceDates {
-    /// At least one seat is AVAILABLE.
+    /// Dates with at least one AVAILABLE seat.
     pub available_performance_dates: Vec<PerformanceDate>,
-    /// No seat is.
+    /// Dates without an AVAILABLE seat.
     pub unavailable_performance_dates: Vec<PerformanceDate>,
 }
 
@@ -82,7 +82,7 @@ pub struct Seat {
     pub id: i64,
     /// Its number on that date, from 1.
     pub number: i64,
-    /// In the currency's smallest unit (won).
+    /// The price in the currency's smallest unit (won).
     pub price: i64,
     /// AVAILABLE, PENDING or UNAVAILABLE.
     pub status: SeatStatus,
@@ -92,9 +92,9 @@ pub struct Seat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Seats {
-    /// AVAILABLE ones, by number.
+    /// The AVAILABLE seats, by number.
     pub available_seats: Vec<Seat>,
-    /// PENDING and UNAVAILABLE ones, by number.
+    /// The PENDING and UNAVAILABLE seats, by number.
     pub unavailable_seats: Vec<Seat>,
 }
 
@@ -102,14 +102,14 @@ pub struct Seats {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReserveRequest {
-    /// May be left out; given, it must fit the seat.
+    /// The seat's concert. Optional; a value that does not fit the seat is refused.
     #[serde(
         default,
         deserialize_with = "integer::optional",
         skip_serializing_if = "Option::is_none"
     )]
     pub concert_id: Option<i64>,
-    /// May be left out; given, it must fit the seat.
+    /// The seat's date. Optional; a value that does not fit the seat is refused.
     #[serde(
         default,
         deserialize_with = "integer::optional",
@@ -130,7 +130,7 @@ pub struct ReserveRequest {
 pub struct Reserved {
     /// The hold's id.
     pub reservation_id: i64,
-    /// ISO 8601, UTC: until when it must be paid.
+    /// The end of the hold, ISO 8601, UTC: the reservation must be paid before.
     pub expires_at: String,
 }
 
@@ -138,7 +138,7 @@ pub struct Reserved {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
-    /// In the currency's smallest unit (won).
+    /// The balance in the currency's smallest unit (won).
     pub balance: i64,
 }
 
@@ -146,7 +146,7 @@ pub struct Account {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChargeRequest {
-    /// What to add, positive, in the currency's smallest unit (won).
+    /// The amount to add in the currency's smallest unit (won); positive.
     #[serde(deserialize_with = "integer::whole")]
     pub amount: i64,
 }
@@ -155,7 +155,7 @@ pub struct ChargeRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Charged {
-    /// ISO 8601, UTC.
+    /// The time of the charge, ISO 8601, UTC.
     pub timestamp: String,
     /// The balance after the charge.
     pub balance: i64,
@@ -181,11 +181,11 @@ pub struct Reservation {
     pub performance_date_id: i64,
     /// The seat.
     pub seat_id: i64,
-    /// In the currency's smallest unit (won).
+    /// The price in the currency's smallest unit (won).
     pub price: i64,
     /// PENDING, PAID, EXPIRED or CANCELLED.
     pub status: ReservationStatus,
-    /// ISO 8601, UTC: until when a PENDING one must be paid.
+    /// The end of the hold, ISO 8601, UTC: a PENDING reservation must be paid before.
     pub expires_at: String,
 }
 
@@ -195,7 +195,7 @@ pub struct Reservation {
 pub struct Reservations {
     /// By ascending id.
     pub reservations: Vec<Reservation>,
-    /// Pass as `after` for the next page; absent on the last.
+    /// The `after` of the next page; absent on the last page.
     pub next: Option<i64>,
 }
 
@@ -205,6 +205,6 @@ pub struct Reservations {
 pub struct Health {
     /// `ok` or `unavailable`.
     pub status: String,
-    /// Part by part: `ok`, or why not.
+    /// The state of each part: `ok`, or the reason why it is not.
     pub parts: std::collections::BTreeMap<String, String>,
 }

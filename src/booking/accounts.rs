@@ -19,7 +19,8 @@ impl Booking {
             .ok_or(Refusal::UnknownAccount)
     }
 
-    /// Adds to the caller's account: when, and the balance after. On disk when this returns.
+    /// Charges the caller's account. Returns the time and the balance after it. The charge is durable when this
+    /// returns.
     ///
     /// # Errors
     /// [`Refusal::Amount`], [`Refusal::UnknownAccount`], [`Refusal::KeyReused`], or the store's.
@@ -30,7 +31,7 @@ impl Booking {
         amount: Money,
         key: Option<Idempotency>,
     ) -> Result<(Timestamp, Money), Refusal> {
-        // An amount that no balance allows is refused without the database.
+        // The amount alone decides this refusal, so it needs no database.
         Money(0).charged(amount)?;
         let charge = async {
             match caller.require_alive() {
@@ -53,8 +54,8 @@ impl Booking {
         }
     }
 
-    /// Pays a reservation of the caller; the admission ends with its last hold. On disk when this returns.
-    /// A hold can be paid until it runs out, also after the time of the admission.
+    /// Pays a reservation of the caller. The payment is durable when this returns. The admission ends with the user's
+    /// last hold. A hold can be paid until it runs out, also after the time of the admission.
     ///
     /// # Errors
     /// [`Refusal::NotPayable`], [`Refusal::ForeignReservation`], [`Refusal::ReservationExpired`],
@@ -103,7 +104,7 @@ async fn pay_once(
 ) -> Result<Keyed<PayOutcome>, Refusal> {
     if let Err(refusal) = caller.require_admitted_once() {
         let answer = replay_or(caller, key.as_ref(), refusal).await;
-        // A user who has paid is not sent back to the queue.
+        // A user who has already paid gets that answer, instead of being told to register again.
         return match is_paid(caller, reservation).await? {
             true => answer.or(Ok(Keyed::Fresh(PayOutcome::AlreadyPaid))),
             false => answer,
@@ -120,7 +121,7 @@ async fn pay_once(
     dataset.end(&settled.ended).await;
     let may_have_ended = match settled.outcome {
         Keyed::Fresh(PayOutcome::PlaceEnded) => true,
-        // The server may have died before it ended the place in the queue. A newer place is untouched.
+        // The server may have died before it ended the place in the queue. A newer place is not ended.
         Keyed::Replayed(PayOutcome::Paid) => dataset.store.has_ended(caller.place()).await?,
         _ => false,
     };

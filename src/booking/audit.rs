@@ -4,7 +4,7 @@ use super::{Booking, Refusal, UserId};
 use crate::store::{Audit, Fact};
 
 impl Booking {
-    /// Counts violations over everything in the database.
+    /// Audits the whole database: counts violations and totals.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`], or the store's.
@@ -12,7 +12,7 @@ impl Booking {
         Ok(self.dataset()?.store.audit().await?)
     }
 
-    /// Those of `facts` that are not in the database.
+    /// The `facts` that the database does not hold.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`], or the store's.
@@ -28,7 +28,7 @@ impl Booking {
         Ok(self.dataset()?.store.done(keys).await?)
     }
 
-    /// Whether what the servers share of the queue can be asked; without it admission is paused.
+    /// Whether the coordination answers. While it does not, admission is paused.
     #[must_use]
     pub fn coordination_answers(&self) -> bool {
         self.dataset()

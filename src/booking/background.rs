@@ -11,10 +11,10 @@ use crate::coordination::{Replication, Unavailable};
 use crate::domain::Timestamp;
 use crate::telemetry::ReservationOutcome;
 
-/// Holds ended, or answers forgotten, in one transaction.
+/// The most holds that are ended, or answers that are deleted, in one transaction.
 const SWEEP: u32 = 1_000;
 const TICK: Duration = Duration::from_secs(1);
-/// How long the first answer to a keyed request is kept.
+/// The time for which the first answer to a keyed request is kept, in milliseconds.
 const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000;
 
 /// Runs the background work until `stop`.
@@ -25,7 +25,7 @@ pub async fn run(booking: Arc<Booking>, stop: CancellationToken) {
     }
 }
 
-/// Admits each batch when it is due. It is durable before anybody is let in.
+/// Admits each batch when it is due. A batch is durable before its users are admitted.
 async fn admit(booking: &Booking) {
     loop {
         let Ok(dataset) = booking.dataset() else {
@@ -33,7 +33,7 @@ async fn admit(booking: &Booking) {
             continue;
         };
         admit_due(booking, &dataset).await;
-        // A short ceiling, since somebody may set the clock meanwhile.
+        // The wait is short, because an operator may change the opening time or the settings meanwhile.
         let wait = dataset
             .queue()
             .next_in(dataset.now())
@@ -41,7 +41,7 @@ async fn admit(booking: &Booking) {
             .min(TICK);
         drop(dataset);
         let changed = booking.admission_changed.notified();
-        // A wait that a change of settings ends early only leads to another check.
+        // A change of the settings may end the wait early. That only leads to another check.
         drop(tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await);
     }
 }
@@ -66,7 +66,7 @@ async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
             mark = claim.watermark.0,
             "a batch took so long that another server admitted it"
         ),
-        // It is durable: the next recovery of the queue lets it in, and does not count it again.
+        // The batch is durable. The next recovery of the queue admits it and does not count it again.
         Err(Unavailable) => {
             booking.metrics.admitted(admitted);
             tracing::warn!(
@@ -77,7 +77,7 @@ async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
     }
 }
 
-/// Replicates the shared queue, and recovers it from the database after a loss.
+/// Replicates the shared queue. After a loss of the queue, recovers it from the database.
 async fn replicate(booking: &Booking) {
     let mut away = false;
     loop {
@@ -86,7 +86,7 @@ async fn replicate(booking: &Booking) {
             pause = dataset.coordination.replication_interval().unwrap_or(TICK);
             replicate_once(booking, &dataset, &mut away).await;
         }
-        // A new dataset is replicated at once: it has settings of its own.
+        // A new dataset has settings of its own, so it is replicated at once.
         drop(tokio::time::timeout(pause, booking.activated.notified()).await);
     }
 }
@@ -119,7 +119,7 @@ async fn recover(booking: &Booking, dataset: &ActiveDataset) -> bool {
     let snapshot = match booking.queue_snapshot(&dataset.store).await {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            tracing::error!(%error, "the shared queue cannot be restored yet: the database did not give its snapshot; trying again");
+            tracing::error!(%error, "the shared queue cannot be restored yet: the database did not return its snapshot; the server tries again");
             return false;
         }
     };
@@ -143,7 +143,7 @@ async fn sweep(booking: &Booking) {
             expire_holds(booking, &dataset).await;
             let old = Timestamp(dataset.now().0 - ANSWERS_KEPT);
             if let Err(error) = dataset.store.forget_answers(old, SWEEP).await {
-                tracing::warn!(%error, "old answers could not be forgotten");
+                tracing::warn!(%error, "stored answers older than a day could not be deleted; the server tries again");
             }
             set_gauges(booking, &dataset).await;
         }
@@ -162,7 +162,7 @@ async fn expire_holds(booking: &Booking, dataset: &ActiveDataset) {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "holds that ran out could not be ended");
+                tracing::error!(%error, "expired holds could not be ended; the server tries again");
                 return;
             }
         }

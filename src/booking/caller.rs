@@ -1,4 +1,4 @@
-//! The caller: a verified token, and what it allows.
+//! The caller of a request: a verified token, and the requests that it allows.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Booking {
     /// Verifies a token.
     ///
     /// # Errors
-    /// [`Refusal::UnknownToken`] when it is forged, or of a dataset that is gone.
+    /// [`Refusal::UnknownToken`] when the token is forged, or its dataset is no longer active.
     pub fn caller(&self, token: &str) -> Result<Caller, Refusal> {
         let dataset = self.dataset()?;
         let token = self.key.verify(token).map_err(|_| Refusal::UnknownToken)?;
@@ -40,7 +40,7 @@ impl Caller {
         self.token.place
     }
 
-    /// Dataset and place: together they identify the token.
+    /// Dataset and place, which together identify the token.
     #[must_use]
     pub fn key(&self) -> (u64, u64) {
         (self.token.epoch.0, self.token.place.0)
@@ -58,7 +58,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller who is not admitted at this moment.
+    /// Refuses a caller who is not admitted now.
     ///
     /// # Errors
     /// [`Refusal::NotAdmitted`] or [`Refusal::AdmissionEnded`].
@@ -76,8 +76,8 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller who was never admitted. The admission may have ended: a hold can be paid and cancelled
-    /// until it runs out, and the store knows whether the place ended early.
+    /// Refuses a caller who was never admitted. The admission may have ended: a hold can be paid and cancelled until it
+    /// runs out. The store knows whether the place ended early.
     ///
     /// # Errors
     /// [`Refusal::NotAdmitted`].

@@ -1,6 +1,6 @@
-//! Copies of one keyed request: the server decides one at a time, and the others wait for its answer.
+//! Copies of one keyed request: the server decides them one at a time.
 //!
-//! Within this server only; copies on other servers meet in the database, under the unique key.
+//! This covers one server. Copies on other servers meet in the database, under the unique key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use super::Refusal;
 use crate::domain::UserId;
 use crate::store::{Answer, Idempotency, Keyed};
 
-/// Longest wait for a copy that is under way. The store decides or gives up within this time.
+/// The longest wait for a copy in progress. The store decides or gives up within this time.
 const COPY_WITHIN: Duration = Duration::from_secs(10);
 
 type Name = (UserId, String);
 
-/// The keyed requests under way, each with whether a copy of it got a final answer. An entry lives while a
-/// request holds or awaits it, so there are never more than requests.
+/// The keyed requests in progress, each with a flag: a copy of it got a final answer. An entry lives while a request
+/// holds or awaits it, so there are at most as many entries as requests.
 #[derive(Default)]
 pub(super) struct Copies(Mutex<HashMap<Name, Arc<tokio::sync::Mutex<bool>>>>);
 
 impl Copies {
-    /// Does `work` while no other copy is under way. Once there is a final answer, which all copies find in
-    /// the store, they go on together. A request without a key has no copies.
+    /// Runs `work` while no other copy runs. After a final answer, which every copy finds in the store, the remaining
+    /// copies run at the same time. A request without a key has no copies.
     ///
     /// # Errors
-    /// [`Refusal::OutcomeUnknown`] when another copy is under way for too long, and those of `work`.
+    /// [`Refusal::OutcomeUnknown`] when the wait for another copy takes too long, and the errors of `work`.
     pub(super) async fn run<T: Answer>(
         &self,
         user: UserId,

@@ -1,5 +1,5 @@
-//! Admission that follows the objective: measures the steps of buying, runs the law once a second, reports
-//! what it decided. The law itself is `domain::admission_control`; how servers share figures is `coordination`.
+//! Admission that follows the objective: measures the requests of buying, runs the control law once a second, and
+//! reports the decision. The law is `domain::admission_control`; `coordination` shares the figures between servers.
 
 use std::collections::VecDeque;
 
@@ -13,12 +13,13 @@ use crate::domain::admission_control::{
 use crate::domain::queue::{Admission, Follow};
 use crate::telemetry::{BuyingCounts, Latencies};
 
-/// The counts of the last steps, oldest first: one more than the window has, since a window lies between two.
+/// The counts at the last steps, oldest first. There is one more than steps in the window, because a step is the
+/// difference of two.
 #[derive(Default)]
 struct Window(VecDeque<(BuyingCounts, u64)>);
 
 impl Window {
-    /// Adds the counts of now and the watermark of now.
+    /// Adds the present counts and watermark.
     fn push(&mut self, now: BuyingCounts, watermark: u64) {
         self.0.push_back((now, watermark));
         while self.0.len() > WINDOW as usize + 1 {
@@ -47,13 +48,13 @@ impl Window {
     }
 }
 
-/// Half of the objective is gone before the database begins to work, as in the alert rule
-/// `ConnectionWaitHigh`.
+/// Connections are saturated when the wait for one takes more than half of the objective before the database begins to
+/// work. The alert rule `ConnectionWaitHigh` has the same limit.
 fn is_saturated(waits: &Latencies) -> bool {
     waits.p95() > OBJECTIVE / 2
 }
 
-/// Runs the law while the active dataset's admission follows the objective. Never ends.
+/// Runs the control law while the active dataset's admission follows the objective. Never returns.
 pub(super) async fn run(booking: &Booking) {
     for reason in Reason::ALL {
         booking.metrics.admission_decision(reason.label(), 0);
@@ -63,7 +64,7 @@ pub(super) async fn run(booking: &Booking) {
     let mut window = Window::default();
     loop {
         ticks.tick().await;
-        // Watermarks of two datasets, or figures with a gap between them, are no window.
+        // A window must not join two datasets, or figures with a gap between them.
         let Ok(dataset) = booking.dataset() else {
             window = Window::default();
             continue;
@@ -81,9 +82,9 @@ pub(super) async fn run(booking: &Booking) {
     }
 }
 
-/// One step, if it is this server's turn.
+/// Makes one decision, if it is this server's turn.
 async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
-    // Without the shared queue no server admits users.
+    // While the shared queue does not answer, no server admits users.
     let Ok(Some(turn)) = dataset.coordination.turn(&own).await else {
         return;
     };
@@ -123,7 +124,7 @@ fn millis(time: std::time::Duration) -> u64 {
 }
 
 impl ActiveDataset {
-    /// People admitted a second, as decided now.
+    /// Users admitted a second at present.
     fn admission_rate(&self) -> f64 {
         rate_of(&self.admission(), self.queue().flow().rate)
     }
@@ -137,7 +138,7 @@ fn rate_of(admission: &Admission, decided: f64) -> f64 {
 }
 
 impl Booking {
-    /// People admitted a second, as decided now: by the settings, or less while admission follows the
+    /// Users admitted a second at present: the rate of the settings, or a lower one while admission follows the
     /// objective.
     #[must_use]
     pub fn admission_rate(&self, admission: &Admission) -> f64 {

@@ -1,4 +1,4 @@
-//! Use cases: the only place that orders lock, store and metric.
+//! Use cases: the only place that decides the order of lock, store and metric.
 //!
 //! Owns the [`ActiveDataset`], which seeding replaces as a whole, and the background
 //! work: admission, expiry of holds, gauges. `http` calls it and turns [`Refusal`]s into answers.
@@ -44,17 +44,17 @@ use crate::domain::token::TokenKey;
 use crate::store::{Answer, Catalog, Keyed, QueueSnapshot, Store};
 use crate::telemetry::Metrics;
 
-/// Rules of the sale that are settings.
+/// The rules of the sale that are settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How long a hold lasts.
+    /// The length of a hold.
     pub hold: Duration,
-    /// How long an admission lasts.
+    /// The length of an admission.
     pub active: Duration,
-    /// Live reservations that one user may hold.
+    /// The most live reservations of one user.
     pub max_live: u32,
-    /// How a dataset admits until its admission is changed. A change belongs to the dataset and outlives
-    /// the server.
+    /// The admission of a dataset until an operator changes it. A change belongs to the dataset and outlives the
+    /// server.
     pub admission: Admission,
 }
 
@@ -69,19 +69,19 @@ impl Default for Rules {
     }
 }
 
-/// The dataset that is served, and everything that is kept in memory about it.
+/// The active dataset, with the parts of it that stay in memory.
 pub struct ActiveDataset {
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) coordination: Coordination,
     pub(crate) catalog: Catalog,
-    /// Where a concert's dates stand in the catalog.
+    /// The indexes of a concert's dates in the catalog.
     dates_of: HashMap<ConcertId, Vec<usize>>,
     pub(crate) maps: seat_maps::SeatMaps,
 }
 
 impl ActiveDataset {
-    /// Reads from an open store what is kept in memory. `coordination` must hold the queue of the same dataset.
+    /// Reads the parts that stay in memory from an open store. `coordination` must hold the queue of the same dataset.
     pub async fn load(
         store: Store,
         coordination: Coordination,
@@ -118,7 +118,7 @@ impl ActiveDataset {
         self.store.info()
     }
 
-    /// Takes `number` of the store's connections, all by default, until the future is dropped. Never ends.
+    /// Takes `number` of the store's connections, or all without a number, until the future is dropped. Never returns.
     pub async fn hold_connections(&self, number: Option<usize>) {
         self.store.hold_connections(number).await;
     }
@@ -144,12 +144,12 @@ pub struct Booking {
     metrics: Metrics,
     copies: copies::Copies,
     admission_changed: Notify,
-    /// Another dataset became active.
+    /// Notified when another dataset becomes active.
     activated: Notify,
     probe: probe::Probe,
 }
 
-/// Why a use case was refused, or failed.
+/// The reason why a use case was refused, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No dataset is loaded.
@@ -167,10 +167,10 @@ pub enum Refusal {
     /// The admission ended by time, or with its last hold after a payment.
     #[error("the admission has ended; register again to queue at the end")]
     AdmissionEnded,
-    /// There is no such user.
+    /// The user does not exist.
     #[error("there is no such user")]
     UnknownUser,
-    /// In the queue already.
+    /// The user is in the queue already.
     #[error("already in the queue at place {}", .0.0)]
     AlreadyRegistered(Place),
     /// There is no such account.
@@ -191,10 +191,10 @@ pub enum Refusal {
     /// The seat is held or sold.
     #[error("the seat is taken")]
     SeatTaken,
-    /// Somebody is reserving the seat at this moment.
-    #[error("the seat is being reserved by somebody else")]
+    /// Another request is reserving the seat at this moment.
+    #[error("another request is reserving the seat at this moment")]
     SeatLocked,
-    /// The user holds as many as one may.
+    /// The user has as many live reservations as allowed.
     #[error("a user may hold at most {0} reservations")]
     ReservationLimit(u32),
     /// There is no such live reservation.
@@ -221,7 +221,7 @@ pub enum Refusal {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// Another copy of the request is under way.
+    /// Another copy of the request is in progress.
     #[error(
         "another copy of this request is under way; send it again with the same Idempotency-Key to learn its outcome"
     )]
@@ -250,7 +250,7 @@ impl Booking {
         })
     }
 
-    /// Activates a dataset, and gives back the earlier one. Requests under way on the earlier one finish on it.
+    /// Activates a dataset and returns the earlier one. Requests that began on the earlier one end on it.
     pub fn activate(&self, dataset: Option<Arc<ActiveDataset>>) -> Option<Arc<ActiveDataset>> {
         let before = self.dataset.swap(dataset);
         self.admission_changed.notify_one();
@@ -272,7 +272,7 @@ impl Booking {
         &self.rules
     }
 
-    /// The durable state of the queue in `store`; the admission is that of the rules unless it was changed.
+    /// The durable state of the queue in `store`. Its admission is that of the rules unless an operator changed it.
     pub async fn queue_snapshot(&self, store: &Store) -> Result<QueueSnapshot, StoreError> {
         let mut snapshot = store.queue_snapshot().await?;
         snapshot.admission.get_or_insert(self.rules.admission);
@@ -280,7 +280,7 @@ impl Booking {
     }
 }
 
-/// The earlier answer to a keyed request whose token is no longer valid for it.
+/// The stored answer to a keyed request whose token is no longer valid for it.
 async fn replay_or<T: Answer>(
     caller: &Caller,
     key: Option<&Idempotency>,

@@ -1,5 +1,5 @@
-//! Readiness: whether the active dataset takes writes. The probe writes a row, at most once a second however
-//! many readiness requests arrive.
+//! Readiness: whether the active dataset takes writes. The probe writes a row, at most once a second, however many
+//! readiness requests arrive.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{ActiveDataset, Booking, Refusal};
 use crate::store::StoreError;
 
-/// How long an answer is reused.
+/// The time for which an answer is reused.
 const FRESH: Duration = Duration::from_secs(1);
 /// A database that takes longer to write a row is not ready.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -20,12 +20,13 @@ pub(super) struct Probe(tokio::sync::Mutex<Option<Answer>>);
 
 struct Answer {
     at: Instant,
+    /// The dataset that was probed. The answer must not keep a replaced dataset open, so the reference is weak.
     dataset: Weak<ActiveDataset>,
     answer: Result<(), StoreError>,
 }
 
 impl Booking {
-    /// Whether the database takes writes. Reuses an answer of the last second, else writes a row.
+    /// Whether the database takes writes. Reuses an answer of the last second, otherwise writes a row.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`]; [`Refusal::Store`].

@@ -1,4 +1,4 @@
-//! The queue: polling, and the admission settings.
+//! Polling the queue, and the admission settings.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueueView {
     pub place: Place,
-    /// The token's user.
+    /// The user of the token.
     pub user: UserId,
-    /// Status, position, estimated time until admission.
+    /// Status, position and estimated time until admission.
     pub standing: Standing,
-    /// How long to wait before the next poll.
+    /// The wait until the next poll.
     pub poll_after: Duration,
 }
 
 /// A change of the admission settings; `None` leaves a setting unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmissionChange {
-    /// Batch size.
+    /// Places that one batch admits.
     pub batch: Option<u64>,
     /// Milliseconds between two batches.
     pub every_ms: Option<u64>,
@@ -30,7 +30,7 @@ pub struct AdmissionChange {
     pub paused: Option<bool>,
     /// When the sale opens.
     pub opening: Option<Opening>,
-    /// What decides how many are admitted.
+    /// Whether admission follows the settings or the objective.
     pub follow: Option<Follow>,
 }
 
@@ -53,7 +53,7 @@ impl ActiveDataset {
 }
 
 impl Booking {
-    /// The caller's queue status. No I/O, because polls are the bulk of all requests.
+    /// The caller's queue status. It costs no I/O, because most requests are polls.
     #[must_use]
     pub fn poll(&self, caller: &Caller) -> QueueView {
         view(&caller.dataset, caller.token.place, caller.token.user)
@@ -71,7 +71,7 @@ impl Booking {
         ))
     }
 
-    /// Whether the opening has passed, paused or not; `false` without a dataset.
+    /// Whether the opening has passed; a pause does not matter. `false` without a dataset.
     #[must_use]
     pub fn is_open(&self, admission: &Admission) -> bool {
         let opened = |dataset: std::sync::Arc<ActiveDataset>| {

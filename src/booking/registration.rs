@@ -1,7 +1,7 @@
-//! Registering: a place in the queue, made durable, and the token that carries it.
+//! Registering: gives a user the next place, makes it durable, and signs the token for it.
 //!
-//! A token is made of dataset, place, user and time of registration, so the ticket that is stored under an
-//! `Idempotency-Key` together with the place is enough to make the same token again.
+//! A token holds dataset, place, user and time of registration. The ticket that is stored under an `Idempotency-Key`
+//! holds place and time, so the server can sign the same token again.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use crate::domain::token::Token;
 use crate::domain::{Place, Timestamp, UserId};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, Ticket};
 
-/// How many places are tried when the database has their numbers already.
+/// The number of attempts when the database already has the number of a place.
 const NUMBERS_TRIED: usize = 3;
-/// How long another server may take to make its place durable.
+/// The longest wait for another server to make its place durable.
 const DURABLE_WITHIN: Duration = Duration::from_secs(2);
-/// Pause between two queries for that place.
+/// The pause between two queries for that place.
 const QUERY_EVERY: Duration = Duration::from_millis(25);
 
-/// A place that is on disk, and the token that carries it.
+/// A place that is durable, and its token.
 #[derive(Clone, Debug)]
 pub struct Registered {
     /// The signed token.
     pub token: String,
-    /// Where it stands.
+    /// The state of the place.
     pub view: QueueView,
 }
 
 impl Booking {
-    /// Gives `user` the next place, or again the one given under `key` while that lives. It is on disk when
-    /// this returns.
+    /// Gives `user` the next place, or the same place again to a repeat under `key` while the admission has not ended.
+    /// The place is durable when this returns.
     ///
     /// # Errors
     /// [`Refusal::UnknownUser`], [`Refusal::AlreadyRegistered`], [`Refusal::KeyReused`], or the store's.
@@ -73,7 +73,7 @@ impl Booking {
     }
 }
 
-/// A registration under way.
+/// A registration in progress.
 struct Wanted<'d> {
     dataset: &'d ActiveDataset,
     user: UserId,
@@ -82,7 +82,7 @@ struct Wanted<'d> {
 }
 
 impl Wanted<'_> {
-    /// A place that is durable: from the queue, or from the store while the shared queue is away.
+    /// A durable place: from the queue, or from the store while the shared queue does not answer.
     async fn place(&self) -> Result<Keyed<Ticket>, Refusal> {
         let queue = &self.dataset.coordination;
         for _ in 0..NUMBERS_TRIED {
@@ -114,8 +114,9 @@ impl Wanted<'_> {
         self.store_place().await
     }
 
-    /// The user stands at `place`, says the queue: by this request, if it is the repeat of one whose
-    /// answer was lost. A place that its server did not live to make durable is taken over.
+    /// The queue already has `place` for the user. If this request repeats one whose answer was lost, it gets that
+    /// place. If the server that handed out the place died before it made the place durable, this server makes it
+    /// durable.
     async fn standing(&self, place: Place) -> Result<Keyed<Ticket>, Refusal> {
         let Some(key) = &self.key else {
             return Err(Refusal::AlreadyRegistered(place));
@@ -143,9 +144,9 @@ impl Wanted<'_> {
         }
     }
 
-    /// The answer to a user who stands at `standing`. A copy of this request at another server may have
-    /// given that place after this one looked for its ticket. Place and ticket commit together, so a
-    /// look after the place was seen decides.
+    /// The answer to a user whose durable place is `standing`. A copy of this request on another server may have made
+    /// that place after this request looked for its ticket. Place and ticket commit together, so a second look finds
+    /// the ticket.
     async fn already(&self, standing: Place) -> Result<Keyed<Ticket>, Refusal> {
         let Some(key) = &self.key else {
             return Err(Refusal::AlreadyRegistered(standing));

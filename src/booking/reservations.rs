@@ -17,9 +17,9 @@ use crate::telemetry::{LockOutcome, ReservationOutcome, Step};
 /// A request to reserve a seat.
 #[derive(Clone, Debug)]
 pub struct SeatRequest {
-    /// The concert that the client named, which must be the seat's.
+    /// The concert that the client named; it must be the seat's.
     pub concert: Option<ConcertId>,
-    /// The date that the client named, which must be the seat's.
+    /// The date that the client named; it must be the seat's.
     pub date: Option<PerformanceDateId>,
     pub seat: SeatId,
     /// The token's user.
@@ -32,7 +32,7 @@ pub struct SeatRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     pub id: ReservationId,
-    /// Until when it must be paid.
+    /// The end of the hold.
     pub expires_at: Timestamp,
 }
 
@@ -43,11 +43,11 @@ pub struct ReservationView {
     pub concert: ConcertId,
     pub date: PerformanceDateId,
     pub seat: SeatId,
-    /// What it costs.
+    /// The price of the seat.
     pub price: Money,
     /// Its status at the time of reading.
     pub status: ReservationStatus,
-    /// Until when a PENDING one can be paid.
+    /// The end of the hold; a PENDING reservation must be paid before.
     pub expires_at: Timestamp,
 }
 
@@ -89,8 +89,8 @@ impl Booking {
         Ok(dates)
     }
 
-    /// The seats of a date: as of the last commit, or at most `Store::shared_for` old where servers share the
-    /// database. `http` checks the caller's admission.
+    /// The seats of a date as of the last commit. Where several servers share the database, they are at most
+    /// `Store::shared_for` old. `http` checks the caller's admission.
     ///
     /// # Errors
     /// [`Refusal::UnknownConcert`], [`Refusal::UnknownDate`], [`Refusal::Store`].
@@ -108,8 +108,8 @@ impl Booking {
         Ok(dataset.maps.get(&dataset.store, date).await?)
     }
 
-    /// Reserves a seat. Three guards in this order: seat lock, seat version, unique index of live reservations.
-    /// Durable when this returns.
+    /// Reserves a seat. Three guards protect it, in this order: seat lock, seat version, unique index of live
+    /// reservations. The hold is durable when this returns.
     ///
     /// # Errors
     /// Every [`Refusal`] about seats, limits and keys; [`Refusal::NotAdmitted`], [`Refusal::AdmissionEnded`],
@@ -206,7 +206,7 @@ impl Booking {
         Ok(settled.outcome)
     }
 
-    /// The lock of the seat; `Some(None)`: the database alone decides; `None`: another request holds the lock.
+    /// The lock of the seat. `Some(None)`: the database alone decides. `None`: another request holds the lock.
     async fn lock<'a>(
         &self,
         dataset: &'a ActiveDataset,
@@ -223,9 +223,9 @@ impl Booking {
         {
             SeatLock::Held(held) => (LockOutcome::Acquired, Some(Some(held))),
             SeatLock::Busy => (LockOutcome::Busy, None),
-            // Two requests with the same key: the database lets one win, the other finds its answer.
+            // Two requests have the same key: the database accepts one, and the other finds its answer.
             SeatLock::Copy => (LockOutcome::Busy, Some(None)),
-            // Version and unique index suffice; the lock only spares the database contention.
+            // Version and unique index suffice. The lock only reduces contention in the database.
             SeatLock::Unavailable => (LockOutcome::Failed, Some(None)),
         };
         let backend = dataset.coordination.backend();
@@ -278,8 +278,8 @@ impl Booking {
         Ok(settled.outcome)
     }
 
-    /// At most `limit` reservations of the caller with ids above `after`, by id, and whether more follow. Also
-    /// with a token whose admission has ended.
+    /// At most `limit` reservations of the caller with ids above `after`, by id, and whether more follow. A token whose
+    /// admission has ended is accepted.
     ///
     /// # Errors
     /// [`Refusal::Store`].
@@ -317,8 +317,8 @@ impl Booking {
     }
 }
 
-/// A refusal decided without a write of the store. It is stored when it is final and the request has a key:
-/// a repeat then gets it again.
+/// Answers with a refusal that was decided without the store. A final refusal of a keyed request is stored, so that a
+/// repeat gets it again.
 async fn refuse(
     dataset: &ActiveDataset,
     request: SeatRequest,

@@ -11,11 +11,11 @@ use tokio::sync::Notify;
 use crate::domain::{PerformanceDateId, SeatStatus};
 use crate::store::{SeatRow, Store, StoreError};
 
-/// Maps kept at a time; a map is some tens of kilobytes.
+/// The most maps in the cache. A map takes some tens of kilobytes.
 const KEPT: usize = 256;
 
-/// A list of dates may be older than a seat map by this factor: it names twenty of them, and whether
-/// any seat is left changes once.
+/// A list of dates may be older than a seat map by this factor. It covers twenty dates, and for each date the answer
+/// changes only when the last seat goes.
 const LISTED_FOR: u32 = 4;
 
 /// The seats of a date as of one commit.
@@ -25,13 +25,13 @@ pub struct SeatMap {
     read_at: Instant,
     /// By number.
     pub seats: Vec<SeatRow>,
-    /// How many are AVAILABLE.
+    /// The number of AVAILABLE seats.
     pub free: usize,
     body: OnceLock<Bytes>,
 }
 
 impl SeatMap {
-    /// Whether it is as of the last commit; where several servers commit, whether it was a moment ago.
+    /// Whether the map shows the last commit. Where several servers commit, it must also be young.
     fn is_fresh(&self, store: &Store, version: u64) -> bool {
         self.version == version && self.is_younger(store.shared_for())
     }
@@ -40,7 +40,7 @@ impl SeatMap {
         most.is_none_or(|most| self.read_at.elapsed() < most)
     }
 
-    /// The answer's body, made by the first who needs it and shared by the rest.
+    /// The body of the answer. The first request renders it, all others share it.
     pub fn body(&self, render: impl FnOnce(&[SeatRow]) -> Bytes) -> Bytes {
         self.body.get_or_init(|| render(&self.seats)).clone()
     }
@@ -49,11 +49,11 @@ impl SeatMap {
 /// The cache entry of a date.
 #[derive(Debug, Default)]
 struct Slot {
-    /// What the last reading came to.
+    /// The result of the last read.
     last: Mutex<Last>,
-    /// Held by the one who reads.
+    /// Held by the request that reads.
     reader: tokio::sync::Mutex<()>,
-    /// A reading ended, whatever it came to.
+    /// Notified when a read ends, with a map or with an error.
     ended: Notify,
 }
 
@@ -64,9 +64,9 @@ struct Last {
 }
 
 impl Slot {
-    /// The last map, if it is fresh enough for somebody who asked at `asked`: as of the last commit, or
-    /// read since they asked. An error, when a reading failed since they asked: it has failed for all
-    /// who waited for it, who would wait out the time-outs of those before them otherwise.
+    /// The last map, if it is fresh enough for a request that came at `asked`: it shows the last commit, or was read
+    /// after `asked`. An error if a read failed after `asked`: that read failed for all who waited for it. Otherwise
+    /// each of them would read in turn, and the last would wait for all time-outs.
     fn known(
         &self,
         asked: Instant,
@@ -85,9 +85,9 @@ impl Slot {
     }
 }
 
-/// The turn to read. Dropping it, also on cancellation, wakes those who wait.
+/// The turn to read. Dropping it, also on cancellation, wakes the requests that wait.
 struct Turn<'s> {
-    // Field order is drop order: the turn is free before those who wait wake up.
+    // Fields are dropped in this order: the turn is free before the waiting requests wake up.
     _reader: tokio::sync::MutexGuard<'s, ()>,
     _ends: Ends<'s>,
 }
@@ -100,13 +100,13 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// The maps last read.
+/// The cache of seat maps.
 #[derive(Debug, Default)]
 pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Arc<Slot>>>);
 
 impl SeatMaps {
-    /// The map of `date`, not older than this server's last commit before the call, and than
-    /// [`Store::shared_for`] as regards other servers'. Of many who ask at once, one reads for all.
+    /// The map of `date`. It is not older than this server's last commit before the call, and not older than
+    /// [`Store::shared_for`] with regard to commits of other servers. Of many concurrent requests one reads for all.
     pub(crate) async fn get(
         &self,
         store: &Store,
@@ -114,7 +114,7 @@ impl SeatMaps {
     ) -> Result<Arc<SeatMap>, StoreError> {
         let (slot, asked) = (self.slot(date), Instant::now());
         loop {
-            // Registered before the check, so that a reading that ends in between is not missed.
+            // Registered before the check, so that a read that ends in between is not missed.
             let mut ended = std::pin::pin!(slot.ended.notified());
             ended.as_mut().enable();
             let version = store.date_version(date).unwrap_or(0);
@@ -122,7 +122,8 @@ impl SeatMaps {
                 return Ok(map);
             }
             let Ok(reader) = slot.reader.try_lock() else {
-                // All who wait continue together; with the lock they would continue one after the other.
+                // All waiting requests continue together. If they took the lock, they would continue one after the
+                // other.
                 ended.await;
                 continue;
             };
@@ -134,8 +135,8 @@ impl SeatMaps {
         }
     }
 
-    /// Whether any seat of `date` is free. Mostly without reading: every change of the version is one
-    /// seat, so a map with more free seats than there were changes since still has one.
+    /// Whether `date` has a free seat, mostly without a read. Each change of the version changes one seat. So a map
+    /// with more free seats than changes since its read still has a free seat.
     pub(crate) async fn any_free(
         &self,
         store: &Store,
@@ -163,7 +164,7 @@ impl SeatMaps {
     }
 }
 
-/// Reads the map, and keeps it or the error for those who wait.
+/// Reads the map. Keeps the map, or the error, for the requests that wait.
 async fn read(
     slot: &Slot,
     store: &Store,

@@ -21,11 +21,11 @@ pub(super) struct AlertingArgs {
     /// Time between two evaluations of the rules, from 100ms to 1h
     #[arg(long, value_name = "DURATION", default_value = show(AlertingSettings::default().evaluation_interval), value_parser = between("100ms", "1h"), env = "CONCERTCTL_EVALUATION_INTERVAL")]
     evaluation_interval: Duration,
-    /// Where people reach the operations API from outside, for the links in notifications and alerts:
+    /// The address at which people reach the operations API, for the links in notifications and alerts:
     /// https://ops.example/concert [default: http:// and --ops-addr]
     #[arg(long, value_name = "URL", value_parser = external_url, env = "CONCERTCTL_WEB_EXTERNAL_URL")]
     web_external_url: Option<String>,
-    /// Another Alertmanager that gets every alert: http://HOST:9093
+    /// Another Alertmanager, which receives every alert: http://HOST:9093
     #[arg(
         long,
         value_name = "URL",
@@ -33,7 +33,7 @@ pub(super) struct AlertingArgs {
         hide_env_values = true
     )]
     alertmanager_url: Option<Secret>,
-    /// Post alerts there, in the shape of Alertmanager's webhook; may be given several times
+    /// URL to post alerts to, in the format of Alertmanager's webhook; may be given several times
     #[arg(
         long,
         value_name = "URL",
@@ -41,7 +41,7 @@ pub(super) struct AlertingArgs {
         hide_env_values = true
     )]
     webhook: Vec<Secret>,
-    /// Post alerts there as Slack takes them; may be given several times
+    /// URL to post alerts to, in Slack's format; may be given several times
     #[arg(
         long,
         value_name = "URL",
@@ -49,7 +49,7 @@ pub(super) struct AlertingArgs {
         hide_env_values = true
     )]
     slack_webhook: Vec<Secret>,
-    /// How long the first message of a group of alerts waits for others to join, at most 1h
+    /// The time for which the first message of a group waits for more alerts, at most 1h
     #[arg(long, value_name = "DURATION", default_value = show(Timing::default().group_wait), value_parser = between("0s", "1h"), env = "CONCERTCTL_GROUP_WAIT")]
     group_wait: Duration,
     /// Time between two messages of a group that changes, from 100ms to 24h
@@ -79,7 +79,7 @@ impl AlertingArgs {
     }
 }
 
-/// An address that links can begin with: without a query or a slash at its end.
+/// Parses an address with which links can begin, and removes the slash at its end. A query is refused.
 fn external_url(text: &str) -> Result<String, String> {
     let url = text.trim().trim_end_matches('/');
     let uri: Option<http::Uri> = url.parse().ok();

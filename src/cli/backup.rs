@@ -16,7 +16,7 @@ use crate::store::sqlite::backup;
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// Where to write the backup: a new or empty directory, which `serve --data-dir` can use directly
+    /// The directory to write the backup to, new or empty; `serve --data-dir` can use it directly
     dir: PathBuf,
     #[command(flatten)]
     data_dir: DataDirArg,

@@ -1,8 +1,8 @@
 //! The configuration file. It sets flags; the environment and the command line override it.
 //!
-//! `concertctl.toml` holds flags by their long names; a table named after a command holds flags of that
-//! command alone. The values become the defaults of the command line, so that clap itself keeps the order
-//! flag > environment > file and checks the values.
+//! `concertctl.toml` holds flags by their long names. A table named after a command holds flags of that command alone.
+//! The values become the defaults of the command line: clap then applies the order flag > environment > file, and
+//! checks the values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ const NAME: &str = "concertctl.toml";
 /// The environment variable that names a file.
 pub(super) const VARIABLE: &str = "CONCERTCTL_CONFIG";
 
-/// Values of flags, each with its place in the file.
+/// Values by the name of the flag, each with its byte offset in the file.
 type Values = BTreeMap<String, (Vec<String>, usize)>;
 
 /// Gives `command` the values of the configuration file as defaults.
@@ -194,8 +194,7 @@ impl File<'_> {
         }
     }
 
-    /// Checks that the flag accepts the value. The command line itself decides, so that a file has the same
-    /// bounds.
+    /// Checks that the flag accepts the value. It asks the command line itself, so that a file has the same bounds.
     fn check_value(
         &self,
         root: &Command,
@@ -240,7 +239,7 @@ impl File<'_> {
     }
 }
 
-/// Why the command line refuses a value; `None` if the value is not the reason.
+/// The reason why the command line refuses the value; `None` if the value is not the reason.
 fn refusal(error: &clap::Error) -> Option<String> {
     use std::error::Error as _;
     match error.kind() {
@@ -261,7 +260,7 @@ fn text_of(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => {
-            // As TOML writes it: with separators, in hexadecimal.
+            // TOML allows separators and hexadecimal digits in numbers.
             let digits = number.as_str().replace('_', "");
             let number = i64::from_str_radix(&digits, number.radix()).ok()?;
             Some(number.to_string())
@@ -282,7 +281,7 @@ fn set_default(command: Command, name: &str, texts: &[String]) -> Command {
         return command;
     };
     command.mut_arg(id, |arg| {
-        // A secret of the environment is a secret in the file, too.
+        // A value that is secret in the environment is secret in the file too.
         let secret = arg.is_hide_env_values_set();
         arg.default_values(texts.to_vec())
             .hide_default_value(secret)
@@ -296,7 +295,7 @@ fn flags(command: &Command) -> Vec<String> {
     names.filter(settable).map(ToOwned::to_owned).collect()
 }
 
-/// The same for a command and all commands below it.
+/// The long names of the flags of a command and of all commands below it.
 fn all_flags(command: &Command) -> Vec<String> {
     let mut names = flags(command);
     for sub in command.get_subcommands() {

@@ -24,9 +24,9 @@ use crate::drill::system::Basis;
 use crate::drill::verdict::Verdict;
 use crate::drill::{guard, kept, run};
 
-/// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
-/// against a budget, on a server of its own or on a running system. Exit codes: 0 passed, 99 an expectation missed or a
-/// false alarm, 3 inconclusive, 2 usage or file, 1 could not run.
+/// Rehearse the response: inject a fault under traffic, and measure each step from detection to recovery against a
+/// budget, on a server of its own or on a running system. Exit codes: 0 passed, 99 an expectation was missed or a false
+/// alarm came, 3 inconclusive, 2 usage or bad file, 1 could not run
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct DrillArgs {
@@ -38,19 +38,19 @@ pub(super) struct DrillArgs {
     /// List the shipped drills
     #[arg(long)]
     list: bool,
-    /// Run all shipped drills, one after the other, and print which alerts came
+    /// Run all shipped drills, one after the other, and print which alerts fired
     #[arg(long, conflicts_with = "drill")]
     suite: bool,
     /// Print what the drill will do and the worst case of each alert; send nothing
     #[arg(long)]
     plan: bool,
-    /// Print a shipped drill as a file to begin with
+    /// Print a shipped drill, as the beginning of your own file
     #[arg(long, value_name = "NAME")]
     print: Option<String>,
     /// Print the JSON Schema of drill files
     #[arg(long)]
     schema: bool,
-    /// Where the draws begin
+    /// Seed of the random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
@@ -59,24 +59,24 @@ pub(super) struct DrillArgs {
     /// Allow drills to run commands that their file names (`kind: command`)
     #[arg(long)]
     allow_commands: bool,
-    /// Write the report as a page (.html), as Markdown (.md) or as JSON (.json), by the file's ending; may
-    /// be given several times
+    /// Write the report as a page (.html), as Markdown (.md) or as JSON (.json), by the extension of the file; may be
+    /// given several times
     #[arg(long, value_name = "FILE", value_parser = report_file, help_heading = "Report")]
     report: Vec<PathBuf>,
     /// Compare with an earlier run, whose report this file holds as JSON
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     baseline: Option<PathBuf>,
-    /// Run nothing: report once more what this file holds as JSON
+    /// Run no drill: report a saved run again, from its report as JSON
     #[arg(long, value_name = "FILE", conflicts_with_all = ["drill", "suite", "plan"], help_heading = "Report")]
     from: Option<PathBuf>,
     /// Print the JSON Schema of reports
     #[arg(long, help_heading = "Report")]
     report_schema: bool,
-    /// Write the progress as JSON lines, a line each quarter of a second and the report at last; `-` is
-    /// standard output. A reader that is gone ends the drill
+    /// Write the progress as JSON lines, at most four a second, with the report at the end; `-` is standard output. The
+    /// drill ends when the reader closes the pipe
     #[arg(long, value_name = "FILE")]
     progress: Option<PathBuf>,
-    /// Reports are kept in its directory `drills`, the newest hundred
+    /// The directory whose `drills` keeps the newest hundred reports
     #[command(flatten)]
     data_dir: DataDirArg,
     /// For the process that guards a drill's server
@@ -97,8 +97,8 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         return fire_alarm::run(args).await;
     }
     if args.guard {
-        // When the drill dies while the server stands still, the kernel sends SIGHUP to the guard's process group,
-        // as it does to every orphaned group with a stopped process. With a handler the guard outlives it.
+        // When the drill dies while the server is stopped, the kernel sends SIGHUP to the guard's process group, as to
+        // every orphaned group with a stopped process. With a handler the guard survives it.
         let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
         let code = guard::run();
         drop(hangup);
@@ -144,7 +144,7 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         Ok(basis) => basis,
         Err(error) => return fail_of(&error),
     };
-    // Before the first of them runs: a suite takes a quarter of an hour.
+    // All files are checked before the first drill runs, because a suite takes a quarter of an hour.
     let (mut plans, mut problems) = (String::new(), Vec::new());
     for drill in &drills {
         match run::plan(drill, &basis) {
@@ -161,7 +161,7 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
     conduct(&args, &drills, &options, &basis, &outputs).await
 }
 
-/// Reports once more what was saved.
+/// Reports a saved run again.
 fn again(outputs: &Outputs<'_>, document: Document) -> ExitCode {
     let texts = document.drills.iter().map(report::text);
     let mut text: String = texts.collect();
@@ -174,7 +174,7 @@ fn again(outputs: &Outputs<'_>, document: Document) -> ExitCode {
     }
 }
 
-/// Where the report goes. It is checked before the run, so that no report is lost.
+/// The destinations of the report. They are checked before the run, so that no report is lost.
 struct Outputs<'a> {
     files: &'a [PathBuf],
     baseline: Option<Document>,
@@ -194,8 +194,7 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// Compares and writes the report; gives the exit code. A file that cannot be written does not keep the
-    /// others from being written.
+    /// Compares and writes the report; returns the exit code. If one file cannot be written, the others still are.
     fn finish(&self, mut document: Document) -> Result<u8, ExitCode> {
         let baseline = self.baseline.as_ref();
         let compared = baseline
@@ -237,7 +236,7 @@ fn write(path: &Path, document: &Document) -> Result<(), String> {
     })
 }
 
-/// A file whose ending says how the report is written.
+/// A file whose extension names the format of the report.
 fn report_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match path.extension().and_then(|it| it.to_str()) {
@@ -353,8 +352,8 @@ async fn conduct(
     }
 }
 
-/// Holds a drill, and tells how it went. One that says nothing is held once `again`: whatever kept the machine
-/// busy may be over.
+/// Runs a drill and prints its outcome. An inconclusive drill runs once more if `again` is set, because the load on the
+/// machine may have ended.
 async fn hold(
     drill: &Drill,
     options: &run::Options,
@@ -376,7 +375,7 @@ async fn hold(
     }
 }
 
-/// The first Ctrl-C or SIGTERM ends the drill gracefully, with its fault taken back.
+/// The first Ctrl-C or SIGTERM ends the drill gracefully, and its fault with it.
 pub(super) async fn stop_on_signal(stop: CancellationToken) {
     super::load::wait_for_signal().await;
     stop.cancel();

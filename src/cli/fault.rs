@@ -15,8 +15,8 @@ use crate::api::ops::{ActiveFault, Fault, FaultKind};
 use crate::clients::ops::Ops;
 use crate::clients::{ClientError, HttpSource};
 
-/// Inject faults into a running server, to rehearse the response to them. Each ends by itself. Exit
-/// codes: 0 done, 1 not done, 2 usage.
+/// Inject faults into a running server, to rehearse the response to them. Each ends by itself. Exit codes: 0 done, 1
+/// not done, 2 usage
 #[derive(Debug, Args)]
 pub(super) struct FaultArgs {
     #[command(subcommand)]
@@ -27,14 +27,14 @@ pub(super) struct FaultArgs {
 enum Command {
     #[command(flatten)]
     Inject(Inject),
-    /// List the faults that are injected now
+    /// List the injected faults
     List {
         #[command(flatten)]
         server: ServerArgs,
     },
     /// End a fault, or all of them
     Clear {
-        /// Its kind, such as slow-statement [default: all]
+        /// Kind of the fault, such as slow-statement [default: all]
         #[arg(value_parser = kind)]
         kind: Option<FaultKind>,
         #[command(flatten)]
@@ -42,7 +42,7 @@ enum Command {
     },
 }
 
-/// A fault as [`Fault`] declares it, with the flags that all kinds have in common.
+/// A fault as [`Fault`] declares it, with the flags that all kinds share.
 #[derive(Debug)]
 struct Inject {
     fault: Fault,
@@ -83,7 +83,7 @@ impl Subcommand for Inject {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// For how long, at most 1h
+    /// Duration of the fault, at most 1h
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     length: Duration,
     #[command(flatten)]
@@ -95,8 +95,8 @@ pub(super) struct ServerArgs {
     /// The server's operations API [default: that of the server on the data directory]
     #[arg(long, value_name = "URL", visible_alias = "ops-url")]
     target: Option<String>,
-    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead [default: that of the
-    /// data directory]
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold the token itself [default: the token of the data
+    /// directory]
     #[arg(long, value_name = "FILE")]
     ops_token_file: Option<PathBuf>,
     #[command(flatten)]
@@ -118,7 +118,7 @@ pub(super) async fn run(args: FaultArgs) -> ExitCode {
     }
 }
 
-/// Sends the command to the server, and gives what to print.
+/// Sends the command to the server and returns the text to print.
 async fn carry_out(command: Command) -> anyhow::Result<String> {
     match command {
         Command::List { server } => Ok(lines(&server.ops()?.faults().await?.faults)),
@@ -132,12 +132,12 @@ async fn carry_out(command: Command) -> anyhow::Result<String> {
 }
 
 impl ServerArgs {
-    /// Whether a server is named, or left its address in the data directory.
+    /// Whether the flags name a server, or the data directory holds the address of one.
     pub(super) fn is_there(&self) -> bool {
         self.target.is_some() || LocalServer::of(&self.data_dir.path()).is_some()
     }
 
-    /// A client of the chosen server, with its token if that is known.
+    /// A client of the chosen server, with its token if the token is known.
     pub(super) fn ops(&self) -> anyhow::Result<Ops> {
         let dir = self.data_dir.path();
         let local = LocalServer::of(&dir);

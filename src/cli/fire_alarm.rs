@@ -1,4 +1,4 @@
-//! `concertctl drill fire-alarm`: an alert through the whole chain, each hop timed.
+//! `concertctl drill fire-alarm` sends an alert through the whole chain and times each hop.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -17,30 +17,30 @@ use crate::clients::{HttpSource, Secret};
 use crate::drill::fire_alarm::{Chain, is_whole, text};
 use crate::drill::run::Options;
 
-/// What a check that found a broken chain ends with, as drills do.
+/// The exit code of a broken chain, as for a drill.
 const BROKEN: u8 = 99;
 
-/// Send an alert with drill="true" through the whole chain (metric, rule, Alertmanager, receiver), and time each
-/// hop: for the day before. Nothing is broken. Exit codes: 0 the chain is whole, 99 a hop did not happen, 2 usage,
-/// 1 could not run.
+/// Send an alert with drill="true" through the whole chain (metric, rule, Alertmanager, receiver), and time each hop,
+/// on the day before the sale. It breaks nothing. Exit codes: 0 the chain is complete, 99 a hop is missing, 2 usage, 1
+/// could not run
 #[derive(Debug, Args)]
 pub(super) struct FireAlarmArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Check a server that is started for it, even where one runs already
+    /// Start a server for the check, even if one runs already
     #[arg(long, conflicts_with_all = ["target", "prometheus_url", "alertmanager_url", "receive"])]
     embedded: bool,
-    /// The Prometheus that scrapes the server [default: the server's own]
+    /// The Prometheus that scrapes the server [default: the server itself]
     #[arg(long, value_name = "URL")]
     prometheus_url: Option<String>,
-    /// The Alertmanager that gets its alerts [default: the server's own]
+    /// The Alertmanager that receives the alerts [default: the server itself]
     #[arg(long, value_name = "URL")]
     alertmanager_url: Option<String>,
-    /// Listen here for the notification, to which a webhook of Alertmanager must post [default: Alertmanager's
-    /// count of what it delivered to its own receivers]
+    /// Address at which to receive the notification; a webhook of Alertmanager must post to it [default: count what
+    /// Alertmanager delivered to its own receivers]
     #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
     receive: Option<SocketAddr>,
-    /// How long the way there may take, and the way back
+    /// The longest time for the firing alert, and for its end
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = between("1s", "10m"))]
     within: Duration,
     /// Print JSON
@@ -90,7 +90,7 @@ async fn chain(args: &FireAlarmArgs) -> Result<Chain, String> {
         None => Ok(ops.source().clone()),
     };
     let prometheus = Prometheus::new(source(&args.prometheus_url)?);
-    // Only read from: it needs no token.
+    // This client only reads, so it needs no token.
     let alertmanager = Alertmanager::new(source(&args.alertmanager_url)?, None::<Secret>);
     Chain::running(ops, prometheus, alertmanager, args.receive).await
 }

@@ -15,7 +15,7 @@ use crate::telemetry::Otlp;
 /// The data directory.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DataDirArg {
-    /// Where datasets and secrets are kept [default: the platform's place for application data]
+    /// The directory of datasets and secrets [default: the platform's place for application data]
     #[arg(long, value_name = "DIR", env = "CONCERTCTL_DATA_DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -49,8 +49,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A duration between two others, both given as on the command line.
 ///
-/// Both ends matter: zero turns an interval into a busy loop and a hold into none; a huge value overflows
-/// sums or never comes.
+/// Both bounds are needed: zero would turn an interval into a busy loop and leave no time for a hold; a huge value
+/// would overflow sums or never come.
 pub(super) fn between(
     least: &'static str,
     most: &'static str,
@@ -89,13 +89,13 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// A token is short; a longer file does not hold one.
+/// The largest token file, in bytes. A longer file does not hold a token.
 const MAX_TOKEN_FILE: u64 = 4096;
 
 /// The operations token from `--ops-token-file`, or else from the environment.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The file cannot be read, or holds no token.
 pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<Secret>, String> {
     use std::io::Read as _;
     let Some(path) = file else {
@@ -121,10 +121,10 @@ pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Whether load may go there: to this machine, or to a host of `allowed`, which was named on purpose.
+/// Checks that load may be put on `url`: on this machine, or on a host of `allowed`, which the user named on purpose.
 ///
 /// # Errors
-/// Why not.
+/// `url` is not a URL, or its host is not allowed.
 pub(super) fn may_be_loaded(url: &str, allowed: &[String]) -> Result<(), String> {
     let uri: http::Uri = url
         .parse()
@@ -138,7 +138,7 @@ pub(super) fn may_be_loaded(url: &str, allowed: &[String]) -> Result<(), String>
     ))
 }
 
-/// The collector that `--otlp` or else the environment names; none if `OTEL_SDK_DISABLED` is true.
+/// The collector that `--otlp` or else the environment names. `None` if `OTEL_SDK_DISABLED` is true.
 pub(super) fn collector(named: Option<&str>) -> anyhow::Result<Option<Otlp>> {
     if Otlp::is_disabled() {
         return Ok(None);

@@ -9,13 +9,13 @@ use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::clients::{HttpSource, health};
 
-/// Ask a server whether it serves. Exit codes: 0 it does, 1 it does not, 2 usage.
+/// Ask a server whether it is ready. Exit codes: 0 ready, 1 not ready or no answer, 2 usage
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// The ticketing API
+    /// The address of the ticketing API
     #[arg(default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// Ask only whether the process answers, not whether it can serve
+    /// Ask only whether the process answers, not whether it is ready
     #[arg(long)]
     live: bool,
 }

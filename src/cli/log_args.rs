@@ -15,7 +15,7 @@ const LEAST_BYTES: u64 = 1_000;
 
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// What is logged: a level, or target=level pairs
+    /// Filter of the log: a level, or target=level pairs
     #[arg(
         long,
         value_name = "FILTER",
@@ -26,14 +26,14 @@ pub(super) struct LogArgs {
     /// Log to a file instead of standard output, with mode 0600, and rotate it. SIGHUP reopens it
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// Size at which the log file is renamed to FILE.1, such as 100MB; 0: something else rotates it
+    /// Size at which the log file is renamed to FILE.1, such as 100MB; 0: another program rotates it
     #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size)]
     log_max_size: u64,
-    /// How many older log files are kept. All together are at most (N + 1) × --log-max-size
+    /// Number of older log files to keep. All files together have at most (N + 1) × --log-max-size
     #[arg(long, value_name = "N", default_value_t = LogLimits::DEFAULT_KEEP, value_parser = whole(0_u32, 1_000))]
     log_keep: u32,
-    /// Access records of successful, fast reads that are kept a second of each route; above it one in
-    /// N is kept and carries its weight. `all` or 0 keeps all
+    /// The most access records a second for each route's successful, fast reads. Above it one in N is kept, with the
+    /// weight N. `all` or 0 keeps all
     #[arg(long, value_name = "N", default_value = AccessSampling::DEFAULT_RATE.to_string(), value_parser = rate)]
     access_log_rate: AccessRate,
 }

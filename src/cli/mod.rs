@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, which turns flags into settings and runs the command.
 //!
-//! The embedded server of `load` and `tui` is started here too, because those modules know a server only
-//! from outside, through its listeners.
+//! It also starts the embedded server of `load` and `tui`, because those modules know a server only through its
+//! listeners.
 
 mod alerting;
 mod backup;
@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-/// Rehearse a concert ticket on-sale, and the response to what goes wrong in it.
+/// Rehearse a concert ticket on-sale, and the response to its failures
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
@@ -46,7 +46,7 @@ struct Cli {
 enum Command {
     /// Run the ticketing service, with the telemetry stores embedded
     Serve(serve::ServeArgs),
-    /// Rehearse an on-sale: drive virtual users through a scenario, judge what happened
+    /// Rehearse an on-sale: drive virtual users through a scenario, judge the run
     Load(load::LoadArgs),
     /// Load a dataset: demo (10,000 seats) or onsale (10,000,000 seats), or a profile file
     Seed(seed::SeedArgs),
@@ -54,17 +54,17 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup in place of the dataset of a data directory (embedded database)
     Restore(restore::RestoreArgs),
-    /// Ask a server whether it serves
+    /// Ask a server whether it is ready
     Health(health::HealthArgs),
     /// Inject faults into a running server, list them, end them
     Fault(fault::FaultArgs),
-    /// Rehearse the response: inject a fault under traffic, measure noticing and recovery
+    /// Rehearse the response: inject a fault under traffic, measure detection and recovery
     Drill(drill::DrillArgs),
     /// The console: see whether the sale is healthy, act, rehearse
     Tui(tui::TuiArgs),
-    /// Print completions for a shell, to be sourced or put where it looks for them
+    /// Print completions for a shell
     Completions(completions_and_man::CompletionsArgs),
-    /// Print a manual page (roff), of this program or of one of its commands
+    /// Print a manual page (roff) of this program or of one of its commands
     Man(completions_and_man::ManArgs),
 }
 
@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
 /// Prints help and version to standard output, the error of a wrong command line to standard error.
 fn without_command(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        // Without standard error only the exit code can tell.
+        // Without standard error only the exit code reports the failure.
         let _ = error.print();
         return ExitCode::from(USAGE);
     }
@@ -131,7 +131,7 @@ fn without_command(error: &clap::Error) -> ExitCode {
 /// Prints the reason on standard error, in one line.
 fn fail(code: u8, why: &str) -> ExitCode {
     use std::io::Write as _;
-    // Without standard error only the exit code can tell.
+    // Without standard error only the exit code reports the failure.
     drop(writeln!(std::io::stderr(), "concertctl: {why}"));
     ExitCode::from(code)
 }

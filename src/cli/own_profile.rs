@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_shipped_profile_needs_no_file() {
         assert_eq!(resolve(&mut scenario("demo"), "onsale-short"), Ok(None));
-        // A server may hold it.
+        // A server may hold a dataset of this name.
         assert_eq!(resolve(&mut scenario("theirs"), "onsale-short"), Ok(None));
     }
 

@@ -26,7 +26,7 @@ pub(super) struct RestoreArgs {
     backup: PathBuf,
     #[command(flatten)]
     data_dir: DataDirArg,
-    /// Replace the dataset that is there; it is kept beside it
+    /// Replace the existing dataset; it is kept beside the new one
     #[arg(long)]
     replace: bool,
 }
@@ -90,7 +90,7 @@ fn stage(from: &Path, file: &Path, staged: &Path) -> anyhow::Result<()> {
     for part in ["token-key", "CURRENT"] {
         let content = match fs::read(from.join(part)) {
             Ok(content) => content,
-            // The key may be a file of --token-key-file instead.
+            // The key may instead be in a file of --token-key-file.
             Err(error) if error.kind() == io::ErrorKind::NotFound && part == "token-key" => {
                 continue;
             }
@@ -107,7 +107,7 @@ fn stage(from: &Path, file: &Path, staged: &Path) -> anyhow::Result<()> {
 fn exchange(staged: &Path, to: &Path, kept: &Path) -> io::Result<()> {
     let there = |part: &&&str| to.join(part).exists();
     files::create_private_dir(kept)?;
-    // CURRENT first: without it no server opens a half exchanged dataset.
+    // CURRENT is first: without it no server opens a half exchanged dataset.
     for part in PARTS.iter().rev().filter(there) {
         fs::rename(to.join(part), kept.join(part))?;
         sync(to)?;

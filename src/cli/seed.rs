@@ -38,7 +38,7 @@ pub(super) struct SeedArgs {
     /// Print the JSON Schema of profile files, for editors
     #[arg(long, help_heading = "Without seeding")]
     profile_schema: bool,
-    /// Replace the dataset that is there, and lose everything sold in it
+    /// Replace the existing dataset, and lose everything sold in it
     #[arg(long)]
     replace: bool,
     #[command(flatten)]

@@ -50,18 +50,18 @@ impl TokenLimitArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where the ticketing API listens
+    /// Address of the ticketing API
     #[arg(long, value_name = "HOST:PORT", default_value_t = API_ADDR, value_parser = listen_address)]
     api_addr: SocketAddr,
-    /// Where operations are served: metrics, admission, seeding, telemetry stores
+    /// Address of the operations API: metrics, admission, seeding, telemetry stores
     #[arg(long, value_name = "HOST:PORT", default_value_t = OPS_ADDR, value_parser = listen_address)]
     ops_addr: SocketAddr,
-    /// Let pages of this origin call the ticketing API from a browser, such as https://shop.example; `*`:
-    /// of any; may be given several times [default: of none]
+    /// Origin whose web pages may call the ticketing API, such as https://shop.example, or `*` for all; may be given
+    /// several times [default: none]
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<Origin>,
-    /// Host name that the operations listener on loopback answers to besides localhost, behind a proxy;
-    /// may be given several times
+    /// Host name, besides localhost, that an operations listener on loopback answers to, behind a proxy; may be given
+    /// several times
     #[arg(long, value_name = "NAME")]
     ops_host: Vec<String>,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub(super) struct ServeArgs {
     data_dir: DataDirArg,
     #[command(flatten)]
     database: DatabaseArg,
-    /// Connections to PostgreSQL that this server may hold
+    /// The most connections to PostgreSQL that this server opens
     #[arg(long, value_name = "N", default_value_t = DATABASE_CONNECTIONS, value_parser = whole(2_u16, 1000))]
     database_connections: u16,
     /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or the
@@ -86,23 +86,24 @@ pub(super) struct ServeArgs {
     /// directory's]
     #[arg(long, value_name = "FILE", env = "CONCERTCTL_TOKEN_KEY_FILE")]
     token_key_file: Option<PathBuf>,
-    /// How long a seat is held for payment, from 1s to 24h
+    /// Time for which a seat is held for payment, from 1s to 24h
     #[arg(long, value_name = "DURATION", default_value = show(Rules::default().hold), value_parser = between("1s", "24h"))]
     hold: Duration,
-    /// How long an admission lasts, from 1s to 24h
+    /// Length of an admission, from 1s to 24h
     #[arg(long, value_name = "DURATION", default_value = show(Rules::default().active), value_parser = between("1s", "24h"))]
     active: Duration,
-    /// Users let in at once, until the admission of the dataset is changed over the operations API
+    /// Users that one batch admits, until the admission of the dataset is changed over the operations API
     #[arg(long, value_name = "N", default_value_t = Admission::default().batch, value_parser = whole(1_u64, 1_000_000))]
     admission_batch: u64,
     /// Time between two batches, from 100ms to 1h, until the admission of the dataset is changed
     #[arg(long, value_name = "DURATION", default_value = show(Admission::default().every()), value_parser = between("100ms", "1h"))]
     admission_interval: Duration,
-    /// What decides how many are let in. objective: batch and interval are the most, and fewer are let in while
-    /// the steps of buying come near 500 ms; until the admission of the dataset is changed
+    /// Whether admission follows the settings or the objective. objective: batch and interval are the upper limit, and
+    /// fewer users are admitted while the requests of buying come near 500 ms; until the admission of the dataset is
+    /// changed
     #[arg(long, value_name = "WHAT", default_value_t = Admission::default().follow, value_parser = follow())]
     admission_follow: Follow,
-    /// Live reservations that a user may hold
+    /// The most live reservations of one user
     #[arg(long, value_name = "N", default_value_t = Rules::default().max_live, value_parser = whole(1_u32, 1000))]
     max_reservations: u32,
     /// Statements slower than this are logged; at most 1h
@@ -113,18 +114,17 @@ pub(super) struct ServeArgs {
     commit_delay: Duration,
     #[command(flatten)]
     log: LogArgs,
-    /// Start even if acknowledged writes are missing from the dataset, and give them up
+    /// Start even if acknowledged writes are missing from the dataset; they stay lost
     #[arg(long)]
     accept_data_loss: bool,
-    /// Push logs, traces and metrics to this OpenTelemetry collector: http://HOST:4318 [default: what
-    /// OTEL_EXPORTER_OTLP_ENDPOINT says]
+    /// Push logs, traces and metrics to this OpenTelemetry collector: http://HOST:4318 [default:
+    /// OTEL_EXPORTER_OTLP_ENDPOINT]
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
     /// Traces of requests slower than this are kept; at most 1h
     #[arg(long, value_name = "DURATION", default_value = show(TraceConfig::default().slow), value_parser = between("0s", "1h"))]
     slow_trace: Duration,
-    /// The share of all other traces that is kept too, from 0 to 1 [default: what OTEL_TRACES_SAMPLER
-    /// says, or else 0.01]
+    /// Share of all other traces to keep, from 0 to 1 [default: OTEL_TRACES_SAMPLER, or else 0.01]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     trace_ratio: Option<f64>,
     /// Time between two scrapes of the embedded metrics store, from 100ms to 1h
@@ -161,8 +161,8 @@ impl ServeArgs {
         Ok(settings)
     }
 
-    /// Which traces are kept, by the flags or else by the environment; and warnings about variables that have
-    /// no effect.
+    /// The rules for keeping traces, from the flags or else from the environment, and warnings about variables that
+    /// have no effect.
     fn traces(&self) -> (TraceConfig, Vec<String>) {
         let mut traces = TraceConfig {
             slow: self.slow_trace,
@@ -207,7 +207,7 @@ pub(super) async fn run(args: ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    // A request with a slow statement is slow too, so its record must be kept.
+    // A request with a slow statement may be fast enough to be sampled out, so the smaller limit applies to its record.
     let slow = args.slow_query.min(args.slow_trace);
     let (traces, warnings) = args.traces();
     let logs = args.log.begin(slow, traces)?;
@@ -242,7 +242,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Resolves some time after a stop signal: a start may finish, so that the server can stop in good order.
+/// Resolves some time after a stop signal, so that a start can finish and the server can stop in good order.
 async fn start_cancelled(stop: &mut StopSignals) {
     stop.requested().await;
     tokio::time::sleep(Duration::from_secs(5)).await;

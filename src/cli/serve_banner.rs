@@ -1,4 +1,4 @@
-//! What `serve` prints on its terminal at the start. Programs read the log and `server.json` instead.
+//! The text that `serve` prints on its terminal at the start. Programs read the log and `server.json` instead.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::serve::Running;
 use crate::settings::{OPS_ADDR, ops_token_file};
 
-/// Prints where the server listens and what to do next, if standard error is a terminal.
+/// Prints the addresses and the next commands, if standard error is a terminal.
 pub(super) fn show(running: &Running, data_dir: &Path) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {

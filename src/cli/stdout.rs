@@ -8,7 +8,7 @@ use super::{FAILED, fail};
 /// Writes all of `text`. A closed pipe is not an error.
 ///
 /// # Errors
-/// A message for people that the text cannot be written.
+/// The text cannot be written; the message says why.
 pub(super) fn print(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -20,7 +20,7 @@ pub(super) fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// Standard output for a stream of lines. A reader that closed the pipe is an error to whoever writes.
+/// Standard output for a stream of lines. If the reader closes the pipe, a write fails.
 pub(super) fn stream() -> impl io::Write + Send {
     io::stdout()
 }

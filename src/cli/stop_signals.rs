@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// While it exists, neither signal ends the process: the command decides when it stops.
+/// While this value exists, neither signal ends the process: the command decides when it stops.
 pub(super) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
@@ -12,7 +12,7 @@ pub(super) struct StopSignals {
 }
 
 impl StopSignals {
-    /// Call this before the command creates anything that a sudden end would leave behind.
+    /// Call this before the command creates anything that it must clean up.
     ///
     /// # Errors
     /// The signal handlers cannot be installed.

@@ -1,4 +1,4 @@
-//! `concertctl tui`: flags to options, attach or start the embedded server, run the console.
+//! `concertctl tui`: turns flags into options, attaches to a server or starts one, and runs the console.
 
 mod dashboard;
 mod drills;
@@ -29,17 +29,17 @@ use crate::tui::{Dashboard, Exit, Options, Recording, Screen, ServerEnded, Tape,
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
-/// Without --ops-url it attaches to a server on 127.0.0.1:8081, or where --ops-addr says, or, if there
-/// is none, starts one in this process, so that one command gives everything.
+/// Without --ops-url it attaches to a server on 127.0.0.1:8081, or at --ops-addr. If no server answers, it starts one
+/// in this process, so that one command is enough.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct TuiArgs {
     /// Operations listener of the server to attach to
     #[arg(long, visible_alias = "target", value_name = "URL")]
     ops_url: Option<String>,
-    /// Where the embedded server's operations listener is, or is to be [default: 127.0.0.1:8081]
+    /// Address of the operations listener, of a running server or of the one to start [default: 127.0.0.1:8081]
     #[arg(long, value_name = "HOST:PORT", value_parser = listen_address, conflicts_with = "ops_url")]
     ops_addr: Option<SocketAddr>,
-    /// Where the embedded server's ticketing API is to be [default: 127.0.0.1:8080]
+    /// Address of the ticketing API of the server to start [default: 127.0.0.1:8080]
     #[arg(long, value_name = "HOST:PORT", value_parser = listen_address, conflicts_with = "ops_url")]
     api_addr: Option<SocketAddr>,
     /// Prometheus API to read metrics from [default: the operations listener]
@@ -83,22 +83,22 @@ pub(super) struct TuiArgs {
     recordings: RecordingArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
-    /// Turn every action off
+    /// Disable every action
     #[arg(long)]
     read_only: bool,
-    /// Who acts, for the audit log and acknowledgements [default: $USER]
+    /// Name of the operator, for the audit log and acknowledgements [default: $USER]
     #[arg(long = "as", value_name = "NAME", value_parser = operator)]
     operator: Option<String>,
     /// Use only ASCII characters
     #[arg(long)]
     ascii: bool,
-    /// Colours for a terminal with a dark or a light background, or none
+    /// Colours for a terminal with a dark or a light background, or no colours
     #[arg(long, value_enum, default_value_t, value_name = "THEME")]
     theme: Theme,
     /// Time zone of the times on the screen, such as Asia/Seoul or UTC [default: the system's]
     #[arg(long, value_name = "ZONE", value_parser = Zone::named)]
     timezone: Option<Zone>,
-    /// Leave the mouse to the terminal; with it, tabs, rows and charts can be clicked, and text is selected with Shift
+    /// Leave the mouse to the terminal. Otherwise tabs, rows and charts can be clicked, and Shift selects text
     #[arg(long)]
     no_mouse: bool,
     /// First screen, by number or name [default: 1, with --dashboard 8]
@@ -107,13 +107,13 @@ pub(super) struct TuiArgs {
     /// Grafana dashboard (JSON) that the Board shows [default: the shipped on-sale dashboard]
     #[arg(long, value_name = "FILE")]
     dashboard: Option<PathBuf>,
-    /// Print one screen as text and end: for scripts, CI logs and screen readers
+    /// Print one screen as text and exit: for scripts, CI logs and screen readers
     #[arg(long)]
     once: bool,
-    /// Break after the first frame, to show that the terminal is restored
+    /// Panic after the first frame, to show that the terminal is restored
     #[arg(long, hide = true)]
     panic_after_start: bool,
-    /// Break the embedded server after the start, to show that the terminal is restored
+    /// Panic in the embedded server after the start, to show that the terminal is restored
     #[arg(long, hide = true)]
     server_panic_after_start: bool,
 }
@@ -136,7 +136,7 @@ fn screen(text: &str) -> Result<Screen, String> {
     })
 }
 
-/// A name that fits into a line.
+/// A name that fits into one line.
 fn operator(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > 64 {
@@ -145,7 +145,7 @@ fn operator(text: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// The operator: by flag, else the name of the user.
+/// The operator: the name in the flag, else the name of the user.
 fn who(args: &TuiArgs, var: impl Fn(&str) -> Option<String>) -> String {
     let known = || {
         let mut names = ["USER", "LOGNAME"].iter();
@@ -155,7 +155,7 @@ fn who(args: &TuiArgs, var: impl Fn(&str) -> Option<String>) -> String {
     name.unwrap_or_else(|| "unknown".into())
 }
 
-/// The exit code of a console that did not run, and the reason.
+/// The exit code and the reason of a console that could not run.
 struct Failed(u8, String);
 
 impl From<anyhow::Error> for Failed {
@@ -168,8 +168,7 @@ fn wrong_use(why: String) -> Failed {
     Failed(USAGE, why)
 }
 
-/// Runs the console. Exit code 0: left by the user; 1: could not run; 2: wrong use; 128 + n: ended
-/// by signal n.
+/// Runs the console. Exit codes: 0 the user left, 1 could not run, 2 wrong use, 128 + n ended by signal n.
 pub(super) async fn run(args: TuiArgs) -> ExitCode {
     match Box::pin(console(&args)).await {
         Ok(code) => code,
@@ -223,7 +222,7 @@ fn check_terminal(args: &TuiArgs) -> Result<(), Failed> {
     Err(wrong_use(why.to_owned()))
 }
 
-/// What is read from files and the environment before anything starts.
+/// The inputs that are read from files and the environment before the console starts anything.
 struct Inputs {
     token: Option<Secret>,
     credentials: Credentials,
@@ -252,7 +251,7 @@ impl Inputs {
 struct Server {
     ops_url: String,
     token: Option<Secret>,
-    /// Runs in this process; absent: elsewhere.
+    /// The embedded server; `None` if the server runs in another process.
     embedded: Option<Running>,
 }
 
@@ -265,8 +264,8 @@ impl Server {
         }
     }
 
-    /// The server that the flags name, else one that answers, else one that starts in this process. A server
-    /// of this user on this machine has left its token.
+    /// The server that the flags name, else one that answers, else one that starts in this process. The token comes
+    /// from the data directory if the server is this user's.
     async fn find_or_start(
         args: &TuiArgs,
         data_dir: &Path,
@@ -289,7 +288,7 @@ impl Server {
         Ok(Server::elsewhere(ops_url, token))
     }
 
-    /// Starts the server in this process: where the flags say, else at the default addresses, where other
+    /// Starts the server in this process: at the addresses of the flags, else at the default addresses, where other
     /// commands find it, else at free ports.
     async fn start(args: &TuiArgs, data_dir: &Path) -> anyhow::Result<Server> {
         let place = |asked: Option<SocketAddr>, default: SocketAddr| {
@@ -303,7 +302,7 @@ impl Server {
             otlp: super::flags::collector(None)?,
             ..ServeSettings::new(data_dir.to_owned())
         };
-        // Standard output is the screen: the log goes to the embedded store only.
+        // Standard output is the screen, so the log goes to the embedded store only.
         let logs = logs::init(LogConfig {
             service_name: "concertctl-api",
             output: LogOutput::None,
@@ -312,7 +311,7 @@ impl Server {
             limits: LogLimits::default(),
             traces: TraceConfig::default(),
         })?;
-        // Each user has a connection; refused, the old limit holds and connections wait.
+        // Each user has a connection. If the system refuses, the old limit holds and connections wait.
         let _ = crate::load::raise_file_limit();
         let running = crate::serve::start(settings, &logs).await?;
         Ok(Server {
@@ -329,8 +328,8 @@ impl Server {
     }
 }
 
-/// The address of a running server: the one of the flag, else the default one, else the one that this data
-/// directory names.
+/// The address of a running server: that of the flag, else the default one, else the one that this data directory
+/// names.
 async fn first_that_answers(
     asked: Option<SocketAddr>,
     local: Option<&LocalServer>,
@@ -351,9 +350,9 @@ fn options(args: &TuiArgs, data_dir: &Path, server: &Server, inputs: Inputs) -> 
     let var = |name: &str| std::env::var(name).ok();
     let or_ops = |url: &Option<String>| url.clone().unwrap_or_else(|| server.ops_url.clone());
     let ended = |running: &Running| Box::pin(running.ended()) as ServerEnded;
-    // NO_COLOR counts when it is there and not empty (no-color.org).
+    // NO_COLOR counts when it is set and not empty (no-color.org).
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // Nothing is done to a recording.
+    // A recording allows no actions, so there is nothing to audit.
     let is_audited = inputs.replay.is_none();
     Options {
         prometheus_url: or_ops(&args.prometheus_url),

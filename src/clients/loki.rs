@@ -24,13 +24,13 @@ pub struct LogLine {
 }
 
 impl Loki {
-    /// Asks `source`.
+    /// A client of `source`.
     #[must_use]
     pub fn new(source: HttpSource) -> Loki {
         Loki(source)
     }
 
-    /// Where it is.
+    /// The address of the source.
     #[must_use]
     pub fn source(&self) -> &HttpSource {
         &self.0

@@ -36,7 +36,7 @@ pub struct Series {
     pub points: Vec<(i64, f64)>,
 }
 
-/// JSON has no NaN and no infinity: such values are strings.
+/// JSON has neither NaN nor infinity, so such values are strings.
 mod points {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -73,13 +73,13 @@ mod points {
 }
 
 impl Prometheus {
-    /// Asks `source`.
+    /// A client of `source`.
     #[must_use]
     pub fn new(source: HttpSource) -> Prometheus {
         Prometheus(source)
     }
 
-    /// Where it is.
+    /// The address of the source.
     #[must_use]
     pub fn source(&self) -> &HttpSource {
         &self.0
@@ -145,8 +145,8 @@ impl Prometheus {
     }
 }
 
-/// The series that `query` has at `at_ms` (Unix milliseconds), by the API at `path`, which may be Loki's:
-/// its metric queries are answered in the same form.
+/// The series of `query` at `at_ms` (Unix milliseconds) from the API at `path`. This also serves Loki's API, whose
+/// metric queries have the same format.
 pub(super) async fn instant(
     source: &HttpSource,
     path: &str,
@@ -156,7 +156,7 @@ pub(super) async fn instant(
     ask(source, path, &[("query", query), ("time", &seconds(at_ms))]).await
 }
 
-/// The same from `start_ms` to `end_ms`, a point every `step_ms`.
+/// Like `instant`, from `start_ms` to `end_ms` with a point every `step_ms`.
 pub(super) async fn range(
     source: &HttpSource,
     path: &str,

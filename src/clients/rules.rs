@@ -41,7 +41,7 @@ struct Data {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct RuleGroup {
-    /// Where it stands, as Prometheus names it.
+    /// The file, as Prometheus names it.
     pub file: String,
     /// Seconds between two evaluations.
     pub interval: f64,

@@ -1,4 +1,4 @@
-//! What Prometheus and Alertmanager tell about their own settings.
+//! The settings of Prometheus and Alertmanager, as their APIs report them.
 
 use serde::Deserialize;
 
@@ -19,13 +19,13 @@ struct ActiveTargets {
 
 #[derive(Deserialize)]
 struct ScrapeTarget {
-    /// Such as `5s` or `1m30s`. Told by Prometheus 2.31 and newer.
+    /// Such as `5s` or `1m30s`. Prometheus reports it since version 2.31.
     #[serde(rename = "scrapeInterval", default)]
     interval: String,
 }
 
 impl Prometheus {
-    /// `GET /api/v1/targets`: the time between two scrapes of each target, as in its settings.
+    /// `GET /api/v1/targets`: the time between two scrapes of each target.
     ///
     /// # Errors
     /// [`ClientError`]; the embedded Prometheus API refuses with 404.
@@ -49,7 +49,7 @@ struct Config {
 }
 
 impl Alertmanager {
-    /// `GET /api/v2/status`: its settings, as YAML.
+    /// `GET /api/v2/status`: the settings, as YAML.
     ///
     /// # Errors
     /// [`ClientError`].

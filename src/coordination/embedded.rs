@@ -19,7 +19,7 @@ pub struct Embedded {
     /// The live place of each user, and the last place. One lock covers both, so that the order of arrival is the
     /// order of places.
     order: Mutex<Order>,
-    /// What the law of admission remembers.
+    /// The state of the control law of admission.
     law: Mutex<Option<State>>,
 }
 
@@ -126,7 +126,7 @@ impl Embedded {
         })
     }
 
-    /// The turn to decide, which one process always has.
+    /// The turn to decide. One process always has it.
     pub(super) fn turn(&self, own: &Measurement) -> Turn {
         Turn {
             state: *self.law.lock(),

@@ -63,7 +63,7 @@ pub struct Claim {
 /// The turn to decide how many are admitted until the next step. Only one server gets it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Turn {
-    /// What the law remembers; `None` before the first decision.
+    /// The state of the control law; `None` before the first decision.
     pub state: Option<State>,
     /// The worst figures of all servers.
     pub worst: Measurement,

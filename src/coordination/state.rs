@@ -46,19 +46,19 @@ pub struct QueueState {
     active_for: Duration,
 }
 
-/// How many people are let in a second while admission follows the objective.
+/// Users admitted a second while admission follows the objective.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Flow {
-    /// As last decided; 0 before the first decision.
+    /// The rate of the last decision; 0 before the first one.
     pub rate: f64,
-    /// `false`: nobody until the next decision.
+    /// `false`: no user is admitted until the next decision.
     pub admits: bool,
-    /// The part of a person that was due and could not be let in.
+    /// The fraction of a user that is due but cannot be admitted yet.
     credit: f64,
 }
 
 impl Flow {
-    /// As decided.
+    /// The flow of a decision.
     #[must_use]
     pub fn new(rate: f64, admits: bool) -> Flow {
         Flow {
@@ -68,7 +68,7 @@ impl Flow {
         }
     }
 
-    /// How many are due after `time`.
+    /// The number of users who are due after `time`.
     fn due(&mut self, time: Duration) -> u64 {
         if !self.admits {
             return 0;
@@ -230,7 +230,7 @@ impl QueueState {
         }
     }
 
-    /// By the rate of the last decision, or at least the floor.
+    /// The wait at the rate of the last decision, or at least the floor.
     fn eta_at_rate(
         &self,
         behind: u64,
@@ -250,7 +250,7 @@ impl QueueState {
         *self.flow.lock()
     }
 
-    /// Sets the rate until the next decision. The part of a person that is due stays due.
+    /// Sets the rate until the next decision. The fraction of a user that is due stays due.
     pub fn set_flow(&self, flow: Flow) {
         let mut now = self.flow.lock();
         *now = Flow {
@@ -259,7 +259,7 @@ impl QueueState {
         };
     }
 
-    /// How many people the batch that is due lets in.
+    /// The number of users whom the due batch admits.
     pub(super) fn batch_due(&self, admission: &Admission) -> u64 {
         match admission.follow {
             Follow::Settings => admission.batch,

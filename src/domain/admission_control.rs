@@ -1,8 +1,8 @@
-//! The law of admission that follows the objective: how many people a second a service can let in.
+//! The control law of admission that follows the objective: how many users a second the service can admit.
 //!
-//! A pure function of state and measurement, called once a [`STEP`]. It cuts by a factor when the service is
-//! outside the objective, waits until the window shows the cut alone, and grows in small steps otherwise.
-//! The tests run it against a simulated service (`plant.rs`).
+//! It is a pure function of state and measurement, called once a [`STEP`]. It cuts the rate by a factor when the
+//! service misses the objective, waits until the window shows only the time since the cut, and otherwise grows in small
+//! steps. The tests run it against a simulated service (`plant.rs`).
 //!
 //! ```text
 //!            bad                      the window has passed
@@ -18,67 +18,70 @@ mod plant;
 #[cfg(test)]
 mod tests;
 
-/// What the service promises to a buyer: 95 % of the steps of buying within this. The alert rule
-/// `ConcertSlowResponses` has the same value, and the histogram has it as a bound.
+/// The objective of the service: 95 % of the requests of buying are answered within this. The alert rule
+/// `ConcertSlowResponses` has the same value, and the histogram has a bound there.
 pub const OBJECTIVE: Duration = Duration::from_millis(500);
-/// Between two decisions.
+/// The time between two decisions.
 pub const STEP: Duration = Duration::from_secs(1);
-/// What a measurement covers, in steps. Long enough for [`MIN_SAMPLES`] of a small sale; short enough that an
-/// incident is seen in seconds.
+/// The time that a measurement covers, in steps. It is long enough for [`MIN_SAMPLES`] in a small sale, and short
+/// enough to show an incident within seconds.
 pub const WINDOW: u32 = 10;
-/// What is recent, in steps. A window that is slow only in its older part shows what a cut has mended.
+/// The latest part of the window, in steps. If only the older part is slow, a cut has already mended the service.
 pub const RECENT: u32 = 2;
-/// With fewer the percentile is chance.
+/// The percentile of fewer samples is chance.
 pub const MIN_SAMPLES: u64 = 20;
 
-/// Share of the objective from which p95 is bad. Latency climbs steeply near capacity: at the objective
-/// itself the queue in the service is there already.
+/// Share of the objective from which p95 is bad. Latency climbs steeply near capacity: when p95 reaches the objective,
+/// the service already has a queue.
 const BAD: f64 = 0.7;
-/// Share of the objective below which there is room to grow. Between the two the rate holds, so that it does not
-/// hunt.
+/// Share of the objective below which the rate may grow. Between the two shares the rate holds, so that it does not
+/// oscillate.
 const ROOM: f64 = 0.5;
-/// A cut. Smaller ones do not drain a queue within the window; larger ones waste capacity.
+/// The factor of a cut. A smaller cut would not drain the service's queue within the window; a larger one would waste
+/// capacity.
 const CUT: f64 = 0.7;
-/// Share of the rate before the first cut that is remembered as good: that rate itself was too much.
+/// Share of the rate before the first cut that counts as good: that rate itself was too high.
 const REMEMBERED: f64 = 0.9;
-/// Growth a step on the way back to a rate that was good.
+/// Factor of growth a step, up to a rate that was good.
 const BACK: f64 = 1.25;
-/// Growth a step into the unknown, as a share of the cap: a window of it adds 10 %.
+/// Growth a step beyond the good rate, as a share of the cap: 10 % in one window.
 const GROWTH: f64 = 0.01;
-/// Never below this share of the cap: a closed door gives no samples, so it would stay closed.
+/// Share of the cap below which the rate never falls. Without admission there are no samples, so the rate would stay at
+/// zero.
 const FLOOR: f64 = 0.01;
-/// Share of the cap at the start. The climb to the cap is that back to a good rate: six steps.
+/// Share of the cap at the start. The rate then climbs as on the way back to a good rate, and reaches the cap in seven
+/// steps.
 const START: f64 = 0.25;
 
-/// The rate that people set, which is the most that is admitted.
+/// The limits of the rate: the rate of the settings is the highest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cap {
-    /// People a second.
+    /// Users a second.
     rate: f64,
-    /// People a second.
+    /// Users a second.
     floor: f64,
 }
 
 impl Cap {
-    /// Of `batch` people each `every`.
+    /// The limits for `batch` users every `every`.
     #[must_use]
     pub fn of(batch: u64, every: Duration) -> Cap {
         #[expect(clippy::cast_precision_loss, reason = "batches are at most a million")]
         let batch = batch.max(1) as f64;
         let every = every.as_secs_f64().max(1e-3);
         let rate = batch / every;
-        // At least one person an interval.
+        // At least one user an interval.
         let floor = (FLOOR * rate).max(1.0 / every).min(rate);
         Cap { rate, floor }
     }
 
-    /// People a second.
+    /// The highest rate, users a second.
     #[must_use]
     pub fn rate(self) -> f64 {
         self.rate
     }
 
-    /// The least that is admitted, people a second.
+    /// The lowest rate, users a second.
     #[must_use]
     pub fn floor(self) -> f64 {
         self.floor
@@ -88,27 +91,27 @@ impl Cap {
 /// What a server measured over the last window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measurement {
-    /// Steps of buying that were answered, without refusals.
+    /// Requests of buying that were answered, without refusals.
     pub samples: u64,
-    /// 95th percentile of their time.
+    /// 95th percentile of their latency.
     pub p95: Duration,
-    /// The same of the last [`RECENT`] steps.
+    /// 95th percentile of the latency in the last [`RECENT`] steps.
     pub recent_p95: Duration,
-    /// Those answered 5xx.
+    /// Requests answered with 5xx.
     pub errors: u64,
-    /// Age of the oldest step under way, now.
+    /// Age of the oldest request in progress.
     pub oldest: Duration,
-    /// Requests wait for a database connection longer than the objective allows.
+    /// The 95th percentile of the wait for a database connection is more than half of the objective.
     pub saturated: bool,
-    /// People let in during the window.
+    /// Users admitted during the window.
     pub admitted: u64,
 }
 
 impl Measurement {
-    /// The worse of two servers in each figure. What is counted is added up.
+    /// Joins the measurements of two servers: the sum of each count, the worse of each other figure.
     #[must_use]
     pub fn worst(self, other: Measurement) -> Measurement {
-        // The percentile of a few samples is chance, on each server.
+        // A server with few samples does not count: their percentile is chance.
         let p95 = |of: &Measurement| match of.samples >= MIN_SAMPLES {
             true => of.p95,
             false => Duration::ZERO,
@@ -125,21 +128,21 @@ impl Measurement {
     }
 }
 
-/// What the law remembers.
+/// The state that the law keeps between two steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct State {
-    /// People a second.
+    /// Users a second.
     pub rate: f64,
-    /// The rate up to which growth is fast: that before the trouble, less a little.
+    /// The rate up to which growth is fast: a little below the rate before the first cut.
     pub good: f64,
-    /// Steps until the window shows the last cut alone.
+    /// Steps until the window shows only the time since the last cut.
     pub cool_down: u32,
-    /// From the first cut until the rate is good again.
+    /// True from the first cut until the rate is good again.
     pub in_trouble: bool,
 }
 
 impl State {
-    /// Before the first measurement.
+    /// The state before the first measurement.
     #[must_use]
     pub fn start(cap: Cap) -> State {
         State {
@@ -151,37 +154,37 @@ impl State {
     }
 }
 
-/// Why a decision is as it is: the label of the metric and of the log record.
+/// The reason of a decision: a label of the metric and of the log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Too few samples: the rate holds.
     FewSamples,
-    /// The rate was cut: answers of 5xx.
+    /// The rate was cut: requests were answered with 5xx.
     Errors,
     /// The rate was cut: p95 is near the objective.
     Slow,
-    /// The rate was cut: a request is older than the objective.
+    /// The rate was cut: a request has been in progress for longer than the objective.
     Oldest,
     /// The rate was cut: requests wait for database connections.
     Connections,
-    /// The service is outside, and the last cut is not in the window alone yet: the rate holds.
+    /// The service misses the objective, and the window still shows time before the last cut: the rate holds.
     CoolDown,
-    /// The service is between good and bad: the rate holds.
+    /// p95 is between good and bad: the rate holds.
     Near,
-    /// Fewer wait than the rate admits: the rate holds.
+    /// Fewer users wait than the rate admits: the rate holds.
     NobodyWaits,
-    /// Those who were let in do not come: the rate holds.
+    /// The admitted users send few requests: the rate holds.
     NobodyComes,
-    /// The rate climbs back to what was good.
+    /// The rate climbs back to the good rate.
     Back,
     /// The rate grows.
     Growth,
-    /// The rate is that of the settings.
+    /// The rate is at its upper limit.
     AtCap,
 }
 
 impl Reason {
-    /// Every reason.
+    /// All reasons.
     pub const ALL: [Reason; 12] = [
         Reason::FewSamples,
         Reason::Errors,
@@ -197,7 +200,7 @@ impl Reason {
         Reason::AtCap,
     ];
 
-    /// As metrics and log records write it.
+    /// The word in metrics and log records.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -217,17 +220,17 @@ impl Reason {
     }
 }
 
-/// What to do until the next step.
+/// The decision until the next step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
-    /// People a second.
+    /// Users a second.
     pub rate: f64,
-    /// `false`: let nobody in until the next step.
+    /// `false`: admit no user until the next step.
     pub admits: bool,
     pub reason: Reason,
 }
 
-/// One step of the law. `waiting` is how many people wait in the queue.
+/// Makes one step of the law. `waiting` is the number of users in the queue.
 #[must_use]
 pub fn step(state: State, now: &Measurement, waiting: u64, cap: Cap) -> (State, Decision) {
     let mut next = State {
@@ -269,7 +272,7 @@ fn decide(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason
     grow(next, now, waiting, cap)
 }
 
-/// Why the service is outside of what it may be, if it is.
+/// The reason why the service misses the objective, if it does.
 fn badness(now: &Measurement) -> Option<Reason> {
     let cases = [
         (now.errors > 0, Reason::Errors),
@@ -285,7 +288,7 @@ fn badness(now: &Measurement) -> Option<Reason> {
 }
 
 fn grow(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason {
-    #[expect(clippy::cast_precision_loss, reason = "people are fewer than 2^53")]
+    #[expect(clippy::cast_precision_loss, reason = "users are fewer than 2^53")]
     let waiting = waiting as f64;
     if now.p95 >= OBJECTIVE.mul_f64(ROOM) {
         return Reason::Near;
@@ -293,7 +296,7 @@ fn grow(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason {
     if next.rate >= cap.rate {
         return Reason::AtCap;
     }
-    // A service that nobody uses is fast, which says nothing about a higher rate.
+    // An idle service is fast, which says nothing about a higher rate.
     if waiting < next.rate {
         return Reason::NobodyWaits;
     }
@@ -308,7 +311,7 @@ fn grow(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason {
     Reason::Growth
 }
 
-/// A rate between floor and cap. What is no number, as of another server's state, becomes the floor.
+/// `rate` within the limits of `cap`. NaN, which another server's state may hold, becomes the floor.
 fn within(rate: f64, cap: Cap) -> f64 {
     if rate.is_nan() {
         return cap.floor;

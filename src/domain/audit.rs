@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Violations of the rules of the sale, and totals, counted in the database, not from counters.
+/// Violations of the rules of the sale, and totals. They are counted in the database and do not depend on counters in
+/// memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Audit {
@@ -11,7 +12,7 @@ pub struct Audit {
     pub oversold_seats: u64,
     /// PENDING or UNAVAILABLE seats without exactly one live reservation of the matching status.
     pub seats_without_reservation: u64,
-    /// Live reservations whose seat says otherwise.
+    /// Live reservations whose seat has another status.
     pub reservations_without_seat: u64,
     /// Paid reservations without exactly one ledger entry of the seat's price.
     pub paid_without_ledger: u64,
@@ -19,7 +20,7 @@ pub struct Audit {
     pub ledger_without_paid: u64,
     /// Users for whom charged − paid differs from the balance.
     pub wrong_balances: u64,
-    /// Places held twice, or users with two live places.
+    /// Places that two users hold, or users with two live places.
     pub duplicate_places: u64,
     /// AVAILABLE seats of the concert on sale.
     pub seats_available: u64,
@@ -27,16 +28,16 @@ pub struct Audit {
     pub seats_pending: u64,
     /// UNAVAILABLE (sold) seats of the concert on sale.
     pub seats_sold: u64,
-    /// All reservations ever made in this dataset.
+    /// All reservations of this dataset.
     pub reservations: u64,
-    /// Of those, paid.
+    /// Paid reservations.
     pub reservations_paid: u64,
-    /// All places ever given in this dataset.
+    /// All places handed out in this dataset.
     pub places: u64,
 }
 
 impl Audit {
-    /// Violations in all; 0 is a clean audit.
+    /// The number of violations; 0 is a clean audit.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.oversold_seats

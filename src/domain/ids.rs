@@ -1,4 +1,4 @@
-//! Newtypes for identifiers, so that a seat is never passed where a user is meant.
+//! Newtypes for identifiers, so that no code passes a seat where a user is meant.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ id! {
     ConcertId
 }
 id! {
-    /// One evening of a concert.
+    /// One performance date of a concert.
     PerformanceDateId
 }
 id! {
@@ -42,12 +42,12 @@ id! {
     SeatId
 }
 id! {
-    /// A hold on a seat, from the moment it is taken to payment, expiry or cancellation.
+    /// A reservation of a seat.
     ReservationId
 }
 
-/// Which dataset a token or a queue place belongs to: drawn at random whenever a dataset is loaded,
-/// so that tokens of an earlier one are unknown to the next.
+/// The dataset that a token or a place belongs to. It is drawn at random whenever a dataset is loaded, so tokens of an
+/// earlier dataset are unknown to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);

@@ -1,6 +1,6 @@
-//! The sale: its things, and which transitions are legal.
+//! The rules of the sale: its values, and their legal transitions.
 //!
-//! No I/O, no async; the caller passes the time. Every other module may use this one, and it uses none.
+//! No I/O, no async; the caller passes the time. Every other module may use this one; this one uses no other.
 
 pub mod admission_control;
 pub mod audit;

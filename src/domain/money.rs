@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Money(pub i64);
 
-/// Why an amount was refused.
+/// The reason why an amount was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// A charge must add something.
     #[error("the amount must be positive")]
     NotPositive,
-    /// One charge is bounded.
+    /// One charge has an upper limit.
     #[error("the amount is above the limit of {} for one charge", Money::MAX_CHARGE.0)]
     AboveLimit,
     /// The balance would exceed what an account can hold.
@@ -32,7 +32,7 @@ impl Money {
     /// The balance after charging `amount`.
     ///
     /// # Errors
-    /// When the amount is not positive, above [`Money::MAX_CHARGE`], or would push the balance above
+    /// The amount is not positive, is above [`Money::MAX_CHARGE`], or would raise the balance above
     /// [`Money::MAX_BALANCE`].
     pub fn charged(self, amount: Money) -> Result<Money, MoneyError> {
         if amount.0 <= 0 {
@@ -47,7 +47,7 @@ impl Money {
         }
     }
 
-    /// The balance after paying `price`, or `None` when it is too low.
+    /// The balance after paying `price`, or `None` when the balance is below `price`.
     #[must_use]
     pub fn paid(self, price: Money) -> Option<Money> {
         self.0

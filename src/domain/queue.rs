@@ -1,4 +1,4 @@
-//! The queue as arithmetic: a place is a number, and everyone up to the admitted-up-to watermark is admitted.
+//! The queue as arithmetic: a place is a number, and every place up to the admitted-up-to watermark is admitted.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use utoipa::ToSchema;
 use super::admission_control::Cap;
 use super::{Timestamp, UserId};
 
-/// The n-th to register holds place n, from 1.
+/// The n-th user to register holds place n, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Place(pub u64);
 
-/// Where a token stands in the queue.
+/// The state of a token in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = WaitStatus)]
 pub enum QueueStatus {
-    /// Beyond the watermark.
+    /// The place is beyond the watermark.
     Wait,
-    /// Admitted: may look at seats, reserve and pay.
+    /// Admitted: the user may list seats, reserve and pay.
     Active,
-    /// Its time ran out, or it ended with its last hold after a payment.
+    /// The admission ended by its time, or with its last hold after a payment.
     Expired,
 }
 
 impl QueueStatus {
-    /// As the ticketing API writes it.
+    /// The word in the ticketing API.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -39,16 +39,16 @@ impl QueueStatus {
     }
 }
 
-/// What decides how many are admitted.
+/// Whether admission follows the settings or the objective.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Follow {
-    /// Batch and interval alone.
+    /// Batch and interval decide.
     #[default]
     Settings,
-    /// Batch and interval are the most; fewer are admitted while the service is near its objective.
+    /// Batch and interval are the upper limit. Fewer users are admitted while the service is near its objective.
     Objective,
 }
 
@@ -61,7 +61,7 @@ impl Follow {
         *self == Follow::Settings
     }
 
-    /// As settings, scenario files and the operations API write it.
+    /// The word in settings, scenario files and the operations API.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -81,15 +81,15 @@ impl std::fmt::Display for Follow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Admission {
-    /// How many places the watermark moves by.
+    /// The places by which the watermark moves.
     pub batch: u64,
     /// Milliseconds between two batches.
     pub every_ms: u64,
     /// While paused, no batch is admitted.
     pub paused: bool,
-    /// No batch is admitted before this; `None`: the sale is closed until somebody opens it.
+    /// No batch is admitted before this time; `None`: the sale is closed until an operator opens it.
     pub opens_at: Option<Timestamp>,
-    /// Absent in settings that were saved before it was there.
+    /// Settings that an earlier version saved do not have it.
     #[serde(default)]
     pub follow: Follow,
 }
@@ -106,13 +106,13 @@ impl Default for Admission {
     }
 }
 
-/// Parts of an interval in which people are let in while admission follows the objective.
+/// While admission follows the objective, a batch is admitted in this many parts.
 const ENTRIES: u32 = 10;
-/// The shortest time between two parts: each is a durable row.
+/// The shortest time between two parts, because each part writes a durable row.
 const ENTRY_FLOOR: Duration = Duration::from_millis(100);
 
 impl Admission {
-    /// The bounds within which admission can be set: batch, then interval in milliseconds.
+    /// The bounds of batch and of interval, in milliseconds.
     pub const BOUNDS: (std::ops::RangeInclusive<u64>, std::ops::RangeInclusive<u64>) =
         (1..=1_000_000, 100..=3_600_000);
 
@@ -122,14 +122,14 @@ impl Admission {
         Duration::from_millis(self.every_ms)
     }
 
-    /// The most that is admitted, and the least while admission follows the objective.
+    /// The upper and the lower limit of the rate.
     #[must_use]
     pub fn cap(&self) -> Cap {
         Cap::of(self.batch, self.every())
     }
 
-    /// Time between two moments at which people are let in. While admission follows the objective they come
-    /// in `ENTRIES` parts of an interval, since a burst is what makes a service slow.
+    /// Time between two advances of the watermark. While admission follows the objective, a batch comes in `ENTRIES`
+    /// parts: a burst would make the service slow.
     #[must_use]
     pub fn entry_every(&self) -> Duration {
         match self.follow {
@@ -138,8 +138,8 @@ impl Admission {
         }
     }
 
-    /// How long someone at `position` (1 = next in line) waits, when the next batch is due in
-    /// `next_in`. `None` when nothing is known: paused or not yet given an opening time.
+    /// The wait of a user at `position` (1 = next in line), when the next batch is due in `next_in`. `None` without
+    /// `next_in`: admission is paused, or has no opening time.
     #[must_use]
     pub fn eta(&self, position: u64, next_in: Option<Duration>) -> Option<Duration> {
         let batches_before = position.max(1).div_ceil(self.batch.max(1)) - 1;
@@ -153,9 +153,9 @@ impl Admission {
 pub struct QueueSnapshot {
     /// Place, user and whether it has ended, by ascending place.
     pub places: Vec<(Place, UserId, bool)>,
-    /// Watermark and time of every batch, ascending.
+    /// Watermark and time of each batch, ascending.
     pub admissions: Vec<(Place, Timestamp)>,
-    /// The settings last made, if any.
+    /// The latest change of the settings.
     pub admission: Option<Admission>,
 }
 
@@ -168,8 +168,8 @@ impl QueueSnapshot {
             .map_or(Place(0), |(watermark, _)| *watermark)
     }
 
-    /// The same without times that lie ahead of `now`, which come from a clock that has since been
-    /// set back: a durable batch is admitted, and a sale that admitted a batch is open.
+    /// The snapshot without times after `now`. Such times come from a clock that has been set back since. A durable
+    /// batch is admitted, and a sale that admitted a batch is open.
     #[must_use]
     pub fn not_ahead_of(&self, now: Timestamp) -> QueueSnapshot {
         let mut snapshot = self.clone();
@@ -186,8 +186,8 @@ impl QueueSnapshot {
         snapshot
     }
 
-    /// No place up to here may be given again. A place that was given and never made durable is given again,
-    /// unless a batch went past it.
+    /// The queue must not hand out places up to this one. A place that was handed out but did not become durable is
+    /// handed out again, unless a batch has passed it.
     #[must_use]
     pub fn last(&self) -> Place {
         let last = self.places.last().map_or(Place(0), |(place, ..)| *place);
@@ -195,23 +195,23 @@ impl QueueSnapshot {
     }
 }
 
-/// Polls a second that all waiting users together should make.
+/// The number of polls a second that all waiting users together should make.
 pub const POLL_BUDGET_PER_SECOND: u64 = 1_000;
-/// The shortest poll interval that a client is asked to keep.
+/// The shortest poll interval that the service asks of a client.
 pub const POLL_FLOOR: Duration = Duration::from_millis(250);
 
-/// When the client should ask again: spread so that `waiting` users together stay near
-/// [`POLL_BUDGET_PER_SECOND`], but soon after the batch that admits the one who asks.
+/// The wait until the client's next poll. All `waiting` users together stay near [`POLL_BUDGET_PER_SECOND`]; a user
+/// whose batch comes sooner polls just after it.
 ///
-/// `spread` in 0..1 is drawn by the caller, so that clients that were answered together do not come
-/// back together.
+/// `spread` is a random number in 0..1 from the caller. It keeps clients that were answered together from returning
+/// together.
 #[must_use]
 pub fn poll_after(waiting: u64, eta: Option<Duration>, every: Duration, spread: f64) -> Duration {
     let even = Duration::from_millis(waiting.saturating_mul(1_000) / POLL_BUDGET_PER_SECOND)
         .clamp(POLL_FLOOR, Duration::from_secs(600));
     let jittered = even.mul_f64(0.9 + 0.2 * spread.clamp(0.0, 1.0));
     match eta {
-        // Due before the next regular poll: come back just after the batch, spread over a while.
+        // The batch comes before the next regular poll.
         Some(eta) if eta < jittered => {
             let window = (every / 4).min(Duration::from_secs(1));
             (eta + Duration::from_millis(20) + window.mul_f64(spread.clamp(0.0, 1.0)))

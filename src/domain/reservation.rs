@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{SeatStatus, Timestamp};
 
-/// Where a reservation stands.
+/// The state of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = ReservationState)]
@@ -26,13 +26,13 @@ pub enum TransitionError {
     /// It is paid already.
     #[error("the reservation is paid already")]
     AlreadyPaid,
-    /// Its hold ran out or it was given back.
+    /// Its hold ran out, or its holder cancelled it.
     #[error("the reservation has expired")]
     Expired,
 }
 
 impl ReservationStatus {
-    /// The code that stands in the database.
+    /// The code in the database.
     #[must_use]
     pub const fn code(self) -> i64 {
         match self {
@@ -43,7 +43,7 @@ impl ReservationStatus {
         }
     }
 
-    /// The status a database code stands for.
+    /// The status of a code in the database.
     #[must_use]
     pub const fn from_code(code: i64) -> Option<ReservationStatus> {
         match code {
@@ -55,13 +55,13 @@ impl ReservationStatus {
         }
     }
 
-    /// A live reservation keeps others off its seat.
+    /// A live reservation blocks its seat for all others.
     #[must_use]
     pub const fn is_live(self) -> bool {
         matches!(self, ReservationStatus::Pending | ReservationStatus::Paid)
     }
 
-    /// What the seat of such a reservation must be.
+    /// The status that the seat of such a reservation must have.
     #[must_use]
     pub const fn seat(self) -> SeatStatus {
         match self {
@@ -71,10 +71,10 @@ impl ReservationStatus {
         }
     }
 
-    /// Pays at `now` a hold that lasts until `expires_at` (exclusive).
+    /// Pays at `now` a hold that ends at `expires_at` (exclusive).
     ///
     /// # Errors
-    /// When it is paid already, or no longer held.
+    /// The reservation is paid already, or is no longer held.
     pub fn pay(
         self,
         now: Timestamp,
@@ -90,7 +90,7 @@ impl ReservationStatus {
     /// Cancels a hold.
     ///
     /// # Errors
-    /// When it is paid already, or no longer held.
+    /// The reservation is paid already, or is no longer held.
     pub fn cancel(self) -> Result<ReservationStatus, TransitionError> {
         match self {
             ReservationStatus::Pending => Ok(ReservationStatus::Cancelled),

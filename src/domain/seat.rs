@@ -1,9 +1,9 @@
-//! The life of a seat.
+//! The states of a seat.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a seat is at the moment.
+/// The state of a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = SeatState)]
@@ -17,7 +17,7 @@ pub enum SeatStatus {
 }
 
 impl SeatStatus {
-    /// The code that stands in the database.
+    /// The code in the database.
     #[must_use]
     pub const fn code(self) -> i64 {
         match self {
@@ -27,7 +27,7 @@ impl SeatStatus {
         }
     }
 
-    /// The status a database code stands for.
+    /// The status of a code in the database.
     #[must_use]
     pub const fn from_code(code: i64) -> Option<SeatStatus> {
         match code {

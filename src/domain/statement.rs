@@ -1,5 +1,5 @@
-//! The statements of the store, by the names under which they are measured, logged, traced and slowed
-//! down (`db_operation_name`). `COMMIT` is the commit of a batch of writes in the embedded database.
+//! The names of the store's statements, in metrics, logs, traces and faults (`db_operation_name`). `COMMIT` is the
+//! commit of a batch of writes in the embedded database.
 
 macro_rules! statements {
     ($($constant:ident = $name:literal),* $(,)?) => {

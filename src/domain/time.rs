@@ -19,7 +19,7 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(millis))
     }
 
-    /// How long from `earlier` to this moment; zero when `earlier` lies ahead.
+    /// The time from `earlier` to this moment; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

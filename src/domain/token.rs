@@ -1,9 +1,8 @@
-//! The `Wait-Token`: a place in the queue that its holder carries, signed so that it can be neither
-//! guessed nor altered.
+//! The `Wait-Token`: a place in the queue that its holder carries. Its signature prevents guessing and changing it.
 //!
 //! Layout before base64url: version (1 byte), epoch, place, user, issued at (8 bytes each, big
-//! endian), then HMAC-SHA-256 (RFC 2104) over all of it, 65 bytes in all. Nothing is looked up to
-//! read one, so a poll costs no I/O however long the queue is.
+//! endian), then HMAC-SHA-256 (RFC 2104) over all of it, 65 bytes in all. The server verifies a token without a
+//! look-up, so a poll costs no I/O, however long the queue is.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,7 +41,7 @@ impl std::fmt::Debug for TokenKey {
     }
 }
 
-/// The text is not a token signed with this key. Deliberately without detail: a forger learns nothing.
+/// The text is not a token signed with this key. The error gives no detail, so that a forger learns nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the token is not valid")]
 pub struct InvalidToken;
@@ -75,10 +74,10 @@ impl TokenKey {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a token, comparing its signature in constant time.
+    /// Verifies a token. The comparison of its signature takes constant time.
     ///
     /// # Errors
-    /// [`InvalidToken`] for anything that this key did not sign.
+    /// [`InvalidToken`] for any text that this key did not sign.
     pub fn verify(&self, text: &str) -> Result<Token, InvalidToken> {
         let mut bytes = [0_u8; BODY + MAC];
         if text.len() != ENCODED_LEN {

@@ -38,7 +38,7 @@ pub(super) async fn list(
     Ok(axum::Json(ConcertPage { concerts, next }))
 }
 
-/// The dates of a concert, by whether a seat is free.
+/// The dates of a concert: those with free seats, and those without.
 #[utoipa::path(
     get,
     path = "/concerts/{concertId}/performanceDates",
@@ -100,7 +100,7 @@ pub(super) async fn seats(
     Ok((json, map.body(render)).into_response())
 }
 
-/// Rendered once per change of the date. All requests share the bytes.
+/// The answer's body. It is rendered once per change of the date, and all requests share the bytes.
 fn render(rows: &[SeatRow]) -> Bytes {
     let wire = |free: bool| {
         let of_kind = rows

@@ -11,7 +11,7 @@ use crate::api::Problem;
 use crate::api::ticketing::Health;
 use crate::booking::{Refusal, StoreError};
 
-/// The process answers.
+/// The process answers requests.
 #[utoipa::path(
     get,
     path = "/health/live",
@@ -27,7 +27,7 @@ pub(super) async fn live() -> axum::Json<Health> {
     })
 }
 
-/// Requests can be served; when not, which part is to blame.
+/// The server can serve requests. If not, the answer names the part that is not ready.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -35,7 +35,7 @@ pub(super) async fn live() -> axum::Json<Health> {
     tag = "health",
     responses(
         (status = 200, description = "Ready", body = Health),
-        (status = 503, description = "Not ready, and which part is not",
+        (status = 503, description = "Not ready; `parts` says why",
          content((Health = "application/json"), (Problem = "application/problem+json"))),
         refusals::GetReadiness,
     )
@@ -45,7 +45,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
         Ok(()) => ("ok".to_owned(), "ok".to_owned()),
         Err(Refusal::NoDataset) => ("none is loaded: seed one".to_owned(), "ok".to_owned()),
         Err(error) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(%error, "the server is not ready");
             ("ok".to_owned(), why_not(&error).to_owned())
         }
     };

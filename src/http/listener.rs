@@ -89,7 +89,7 @@ fn address_full() -> String {
     )
 }
 
-/// Serves `router` on `listener` until `stop`, then drains the connections. Returns whether all of them ended in
+/// Serves `router` on `listener` until `stop`, then drains the connections. Returns `true` if all of them ended in
 /// time.
 pub async fn serve(
     listener: TcpListener,
@@ -132,7 +132,7 @@ pub async fn serve(
             let mut connection = std::pin::pin!(connection);
             let finished = async {
                 tokio::select! {
-                    // A client may end its connection in any way. This is not an error of the server.
+                    // A client may close its connection at any time. This is not an error of the server.
                     _ = connection.as_mut() => return,
                     () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
                 }

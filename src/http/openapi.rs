@@ -24,9 +24,9 @@ use crate::api::{ErrorCode, IDEMPOTENCY_KEY, Problem};
     info(
         title = "concertctl ticketing API",
         description = "Queue for an on-sale, look at seats, reserve, charge and pay.\n\n\
-            Errors are RFC 9457 problem documents with a stable code. What is not HTTP/1, or has \
-            a header that is too large or does not arrive in time, is answered by the connection itself: \
-            400, 408, 414 or 431 without a body, or not at all, and the connection is closed. An \
+            Errors are RFC 9457 problem documents with a stable code. The connection itself answers a request \
+            that is not HTTP/1, or whose header is too large or late: \
+            400, 408, 414 or 431 without a body, or no answer, and the connection is closed. An \
             integer may be written with a fraction or an exponent: 216.0 and 2.16e2 are 216, up to 2^53 - 1. An unknown \
             path is a 404 `route.unknown`, an unknown method of a path a 405 `route.method`."
     ),

@@ -10,15 +10,15 @@ use crate::api::{ErrorCode, integer};
 const LIMIT_MAX: u32 = 1_000;
 const LIMIT_DEFAULT: u32 = 100;
 
-/// Which page of a list.
+/// The page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    /// At most this many, 1 to 1,000; 100 by default.
+    /// The most entries, 1 to 1,000; 100 by default.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "integer::optional_text")]
     limit: Option<u32>,
-    /// Entries with ids above this one.
+    /// Only entries with ids above this one.
     #[serde(default, deserialize_with = "integer::optional_text")]
     after: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! `POST /queue`, `GET /queue`.
+//! The queue: register and poll.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,9 +13,9 @@ use crate::booking::{QueueView, UserId};
 
 /// Register in the queue.
 ///
-/// The n-th to register holds place n. The place is durable when this answers. A repeat with the same
-/// Idempotency-Key and body gets the same token and its current standing, for 24 hours and while the place
-/// lives; with another body 409. Without a key, or with another one, a user in the queue gets 409.
+/// The n-th user to register holds place n. The place is durable when the answer arrives. For 24 hours, and while the
+/// admission has not ended, a repeat with the same Idempotency-Key and body gets the same token and its current state;
+/// a repeat with another body gets 409. Without a key, or with another one, a user in the queue gets 409.
 #[utoipa::path(
     post,
     path = "/queue",
@@ -46,14 +46,14 @@ pub(super) async fn register(
         .into_response())
 }
 
-/// Where a token stands, and when to ask again.
+/// The state of a token, and the time of the next poll.
 #[utoipa::path(
     get,
     path = "/queue",
     operation_id = "pollQueue",
     tag = "queue",
-    params(("Wait-Token" = String, Header, description = "From POST /queue")),
-    responses((status = 200, description = "Where it stands", body = QueueEntry), refusals::PollQueue)
+    params(("Wait-Token" = String, Header, description = "The token that POST /queue gave")),
+    responses((status = 200, description = "The state of the token", body = QueueEntry), refusals::PollQueue)
 )]
 pub(super) async fn poll(
     State(state): State<AppState>,

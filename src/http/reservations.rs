@@ -15,8 +15,8 @@ use crate::booking::{
 
 /// Hold a seat.
 ///
-/// A repeat with the same Idempotency-Key and body gets the first answer again. A refusal on account of
-/// another request in the way (`seat.locked`, or a 503) is no such answer: the repeat is decided afresh.
+/// A repeat with the same Idempotency-Key and body gets the first answer again. A refusal because of another request in
+/// progress (`seat.locked`, or a 503) is not stored: the server decides the repeat anew.
 #[utoipa::path(
     post,
     path = "/reservations",
@@ -59,9 +59,9 @@ pub(super) async fn reserve(
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
 
-/// Give a hold back; the seat is free again.
+/// Cancel a hold; the seat is free again.
 ///
-/// Also after the time of the admission, until the hold runs out.
+/// Possible until the hold runs out, also after the time of the admission.
 #[utoipa::path(
     delete,
     path = "/reservations/{reservationId}",
@@ -69,10 +69,10 @@ pub(super) async fn reserve(
     tag = "reservations",
     params(
         ("reservationId" = i64, Path, description = "The reservation"),
-        ("Wait-Token" = String, Header, description = "A token that was admitted"),
+        ("Wait-Token" = String, Header, description = "A token whose user was admitted"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless"),
     ),
-    responses((status = 204, description = "Given back"), refusals::CancelReservation)
+    responses((status = 204, description = "The hold is cancelled"), refusals::CancelReservation)
 )]
 pub(super) async fn cancel(
     State(state): State<AppState>,
@@ -89,8 +89,8 @@ pub(super) async fn cancel(
 
 /// Pay a reservation.
 ///
-/// The admission ends when something was paid by it and nothing that it holds can still be paid. A hold
-/// can be paid until it runs out, also after the time of the admission.
+/// The admission ends with a payment, unless the user has another hold that can still be paid. A hold can be paid until
+/// it runs out, also after the time of the admission.
 #[utoipa::path(
     post,
     path = "/users/{userId}/reservations/{reservationId}/pay",
@@ -99,7 +99,7 @@ pub(super) async fn cancel(
     params(
         ("userId" = i64, Path, description = "The token's user"),
         ("reservationId" = i64, Path, description = "The reservation"),
-        ("Wait-Token" = String, Header, description = "A token that was admitted"),
+        ("Wait-Token" = String, Header, description = "A token whose user was admitted"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless"),
     ),
     responses((status = 200, description = "Paid", body = Paid), refusals::Pay)
@@ -122,7 +122,7 @@ pub(super) async fn pay(
 
 /// The caller's reservations by ascending id, a page at a time.
 ///
-/// A token that waits or has ended will do.
+/// A token that waits or has ended is accepted.
 #[utoipa::path(
     get,
     path = "/users/{userId}/reservations",

@@ -13,6 +13,7 @@ pub(super) struct Findings {
     pub audit: Option<Audit>,
     pub lookup: Option<LookupAnswer>,
     pub unacknowledged: Unacknowledged,
+    /// The reason why audit or look-up failed; of two failures the later one.
     pub problem: Option<String>,
 }
 

@@ -29,13 +29,13 @@ pub enum Change {
 /// One figure beside the baseline's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
-    /// The operation, with its traffic group if it is none of the buyers', and what was measured: `reserve.p95`.
+    /// The operation, after its traffic group if it is not the buyers', and the measured figure: `reserve.p95`.
     pub name: String,
-    /// Of the baseline: ms, requests a second, or a share.
+    /// The figure of the baseline: ms, requests a second, or a share.
     pub before: f64,
-    /// Of this run.
+    /// The figure of this run.
     pub now: f64,
-    /// How they compare.
+    /// The result of the comparison.
     pub change: Change,
 }
 
@@ -43,13 +43,13 @@ pub struct Compared {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
-    /// When the earlier one began.
+    /// The start of the earlier run.
     pub started_at: String,
-    /// The server's version then.
+    /// The server's version in the earlier run.
     pub server_version: String,
-    /// A smaller relative difference counts as noise.
+    /// The relative difference below which a change counts as noise, 0 to 1.
     pub noise: f64,
-    /// Every number that both have.
+    /// Every figure that both runs have.
     pub compared: Vec<Compared>,
 }
 

@@ -1,5 +1,5 @@
-//! Everything measured as text that can be read back: histograms in HdrHistogram's V2 encoding, Base64
-//! around it, so that the parts of a run merge as exactly as if one process had measured all.
+//! All measurements as text that can be parsed again: histograms in HdrHistogram's V2 encoding, in Base64. So the parts
+//! of a run merge exactly, as if one process had measured all.
 
 use std::time::{Duration, Instant};
 
@@ -20,49 +20,49 @@ pub struct Histograms {
     /// The traffic groups beside the buyers, in order.
     #[serde(rename = "crowds")]
     pub traffic_groups: Vec<String>,
-    /// Requests of one operation and class each.
+    /// The requests of each operation and class.
     pub cells: Vec<CellText>,
     /// Errors by kind.
     #[serde(rename = "faults")]
     pub error_counts: Vec<ErrorCount>,
-    /// How late timed requests started, µs.
+    /// The delay with which timed requests started, µs.
     pub lag: String,
-    /// How long requests waited for a shared connection, µs.
+    /// The wait of requests for a shared connection, µs.
     pub connection_wait: String,
-    /// How far promised admissions were from the real ones, µs.
+    /// The difference between promised and real admissions, µs.
     pub eta_error: String,
 }
 
 /// Requests of one operation and class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CellText {
-    /// 0: the buyers; then the traffic groups.
+    /// 0: the buyers; above: the traffic groups.
     #[serde(rename = "crowd")]
     pub traffic: usize,
-    /// Which operation.
+    /// The operation.
     pub operation: Operation,
-    /// How they ended.
+    /// The outcome.
     pub class: Class,
-    /// From the planned instant, µs: Base64 of HdrHistogram V2.
+    /// The latency from the due time, µs: Base64 of HdrHistogram V2.
     pub latency: String,
-    /// From sending, µs.
+    /// The latency from the sending, µs.
     pub service: String,
-    /// When the first and the last ended, in seconds since the beginning.
+    /// The times at which the first and the last request ended, in seconds since the beginning.
     pub span: Option<(f64, f64)>,
 }
 
 /// Errors of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorCount {
-    /// 0: the buyers; then the traffic groups.
+    /// 0: the buyers; above: the traffic groups.
     #[serde(rename = "crowd")]
     pub traffic: usize,
-    /// Which operation.
+    /// The operation.
     pub operation: Operation,
-    /// Which kind.
+    /// The kind of error.
     #[serde(rename = "fault")]
     pub error_kind: ErrorKind,
-    /// How many.
+    /// The number of errors.
     pub count: u64,
 }
 

@@ -105,23 +105,23 @@ impl Operation {
 named! {
     /// A part of the rehearsal.
     PhaseName {
-        /// Before the sale opens: everyone takes a place in the queue.
+        /// Before the sale opens: users take a place in the queue.
         Register = "register",
-        /// The sale is open: polling, looking, reserving.
+        /// The sale is open: users poll, look at seats and reserve.
         Open = "open",
-        /// Those with a reservation charge their account and pay.
+        /// Users with a reservation charge their account and pay.
         Pay = "pay",
     }
 }
 
 named! {
-    /// How a request ended, as far as latencies are kept apart.
+    /// The outcome of a request. Each outcome has its own latencies.
     Class {
-        /// It did what it was sent for.
+        /// The request succeeded.
         Ok = "ok",
-        /// The answer is a no that the scenario expects, such as a taken seat.
+        /// An intended refusal: the scenario expects this 4xx, such as a taken seat.
         Refused = "refused",
-        /// Anything else: a 5xx, an unexpected 4xx, no answer at all.
+        /// All other outcomes: a 5xx, an unexpected 4xx, no answer.
         Error = "error",
     }
 }
@@ -129,7 +129,7 @@ named! {
 named! {
     /// The kind of error.
     ErrorKind {
-        /// No connection could be made.
+        /// The connection could not be made.
         Connect = "connect",
         /// The connection broke before the answer was complete.
         Broken = "broken",
@@ -139,9 +139,9 @@ named! {
         Server = "5xx",
         /// A 4xx that the scenario does not expect.
         Client = "unexpected 4xx",
-        /// A 2xx where the scenario expects a no.
+        /// A 2xx where the scenario expects a refusal.
         Success = "unexpected 2xx",
-        /// An answer that is not what the API promises.
+        /// An answer that does not have the API's format.
         Protocol = "protocol",
     }
 }
@@ -158,23 +158,23 @@ impl ErrorKind {
 }
 
 named! {
-    /// Where a virtual user is.
+    /// The state of a virtual user.
     UserState {
         /// Not registered yet.
         Arriving = "arriving",
         /// In the queue.
         Waiting = "waiting",
-        /// Admitted, looking for a seat.
+        /// Admitted, choosing a seat.
         Admitted = "admitted",
-        /// Holds a seat, on the way to pay.
+        /// Holds a seat and is about to pay.
         Reserved = "reserved",
         /// Done: paid.
         Paid = "paid",
-        /// Done: no seat within the attempts that the scenario grants.
+        /// Done: the attempts that the scenario grants gave no seat.
         WithoutSeat = "without seat",
-        /// Done: left the seat unpaid, as the scenario wants from some.
+        /// Done: left the seat unpaid, as the scenario wants.
         Left = "left",
-        /// Done for this run: the phase that was asked for ends here, or was ended by hand.
+        /// Done: the last phase of this run has ended, or an operator ended it.
         PhaseDone = "phase done",
         /// Gave up after errors, or lost the place in the queue.
         GaveUp = "gave up",

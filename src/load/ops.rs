@@ -146,7 +146,7 @@ impl Ops {
         injected.map(drop).map_err(|error| self.failed(error))
     }
 
-    /// Ends the fault of that kind, if it is on.
+    /// Ends the active fault of that kind.
     pub(super) async fn end_fault(&self, kind: FaultKind) -> Result<(), OpsError> {
         let ended = self.quick.end_faults(Some(kind)).await;
         ended.map(drop).map_err(|error| self.failed(error))

@@ -71,21 +71,21 @@ impl Drop for UnresolvedWrite {
     }
 }
 
-/// Writes that were done, but answered as failed.
+/// Writes that were done although their answer said that they failed, or no answer came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Unacknowledged {
-    /// How many were done; absent when they could not be looked up.
+    /// The number of writes that were done; absent when they could not be looked up.
     pub total: Option<u64>,
-    /// The same by operation, of those with failed writes.
+    /// The same number by operation, for operations with failed writes.
     pub operations: BTreeMap<String, u64>,
     /// Failed writes that were looked up.
     pub checked: u64,
-    /// Failed writes that were not looked up: too many, or the look-up failed.
+    /// Failed writes that were not looked up, because there were too many, or the look-up failed.
     pub unchecked: u64,
-    /// The first ones that were done, in words.
+    /// The first writes that were done, as text.
     pub examples: Vec<String>,
-    /// Why they could not be looked up.
+    /// The reason why they could not be looked up.
     pub problem: Option<String>,
 }
 

@@ -21,51 +21,51 @@ const BUILT_IN: &[(&str, &str)] = &[
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Its name, 1 to 64 characters: what scenarios and the console call the dataset.
+    /// The name, 1 to 64 characters. Scenarios and the console show it.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// How many concerts, 1 to 1,000,000.
+    /// The number of concerts, 1 to 1,000,000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub concerts: u32,
-    /// Performance dates of each concert.
+    /// The number of performance dates of each concert.
     #[schemars(range(min = 1))]
     pub dates_per_concert: u32,
-    /// Seats on each date; at most 100,000,000 in all.
+    /// The number of seats on each date; at most 100,000,000 seats in all.
     #[schemars(range(min = 1))]
     pub seats_per_date: u32,
-    /// How many users, ids 1 to this; at most 10,000,000.
+    /// The number of users, at most 10,000,000. Their ids begin at 1.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub users: u32,
-    /// What each account holds in the beginning, in won, 0 to 1,000,000,000,000; left out: nothing,
-    /// and users charge before they pay.
+    /// The balance of each account at the start, in won, 0 to 1,000,000,000,000. Without it the balance is 0, and users
+    /// charge before they pay.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000_000_000_i64))]
     pub balance: i64,
     /// The concert on sale.
     pub on_sale: OnSale,
-    /// Prices by seat number within a date, ascending, 1 to 16 tiers; the last holds for the rest.
+    /// Prices by seat number within a date, ascending, 1 to 16 tiers. The last price holds for all further seats.
     #[schemars(length(min = 1, max = 16))]
     pub prices: Vec<PriceTier>,
 }
 
-/// The concert people fight for.
+/// The concert on sale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnSale {
-    /// Its id; concert 1, whose seats are ids 1 and up.
+    /// The id of the concert. It must be 1, whose seats have the lowest ids.
     pub concert: u32,
-    /// The share of its seats, from the first, that most attempts go to, 0 to 1.
+    /// The share of popular seats, 0 to 1: the first seats, at which most attempts aim.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub popular_share: f64,
 }
 
-/// What seats up to a number cost.
+/// The price of the seats up to a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceTier {
     /// The last seat number at this price.
     pub up_to: u32,
-    /// In won, 0 to 100,000,000.
+    /// The price in won, 0 to 100,000,000.
     #[schemars(range(min = 0, max = 100_000_000))]
     pub price: i64,
 }

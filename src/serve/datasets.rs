@@ -282,7 +282,7 @@ impl SeedControl for Arc<Datasets> {
         if let (Ok(dataset), false) = (self.booking.dataset(), request.replace) {
             let info = dataset.info();
             let detail = format!(
-                "the dataset {} with {} seats is loaded; ask with replace to give it up",
+                "the dataset {} with {} seats is loaded; set `replace` to replace it",
                 info.profile,
                 info.seats()
             );

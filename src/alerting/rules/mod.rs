@@ -25,7 +25,7 @@ const BOUNDS: yaml::Bounds = yaml::Bounds {
     aliases: 10_000,
 };
 
-/// The groups of all rule files in Prometheus's order.
+/// The groups of all rule files, in the order of the files and by name within a file, as in Prometheus.
 #[derive(Debug)]
 pub struct RuleSet {
     pub(super) groups: Vec<Group>,
@@ -40,7 +40,7 @@ pub(super) struct Group {
     pub(super) interval: Option<Duration>,
     /// The largest number of alerts or series per rule. 0 means no limit.
     pub(super) limit: usize,
-    /// Rules are evaluated this long in the past.
+    /// The rules are evaluated as of this long ago.
     pub(super) query_offset: Duration,
     pub(super) rules: Vec<Rule>,
 }
@@ -64,9 +64,9 @@ pub(super) enum Kind {
 /// The fields of an alerting rule.
 #[derive(Debug)]
 pub(super) struct Alerting {
-    /// How long the condition must hold.
+    /// The time for which the condition must hold (`for`).
     pub(super) hold: Duration,
-    /// How long an alert continues to fire after its condition no longer holds.
+    /// The time for which an alert continues to fire after its condition no longer holds (`keep_firing_for`).
     pub(super) keep_firing: Duration,
     pub(super) labels: Vec<(String, Template)>,
     /// The annotations sorted by name, with their text and the parsed template.

@@ -1,4 +1,4 @@
-//! A running system to hold a drill on.
+//! The flags of a running system to drill on.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use crate::load::{Reseed, Target};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "A running system")]
 pub(super) struct TargetArgs {
-    /// The ticketing API of a running system, of several servers all of them, with commas between: the drill
-    /// puts load on it and breaks things in it [default: the drill starts a server of its own]
+    /// The ticketing API of a running system, or of all its servers, separated by commas. The drill puts load on the
+    /// system and injects faults into it [default: the drill starts a server of its own]
     #[arg(
         long,
         value_name = "URL,…",
@@ -24,13 +24,13 @@ pub(super) struct TargetArgs {
         requires = "notified_at"
     )]
     target: Vec<String>,
-    /// The operations listener of that server, or of the one of them in which faults are injected
+    /// The operations listener of that server, or of the server to inject faults into
     #[arg(long, value_name = "URL", requires = "target")]
     ops_url: Option<String>,
-    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold the token itself
     #[arg(long, value_name = "FILE", requires = "target")]
     ops_token_file: Option<PathBuf>,
-    /// Prometheus with the rules [default: that server]
+    /// The Prometheus that has the rules [default: that server]
     #[arg(
         long,
         value_name = "URL",
@@ -38,11 +38,11 @@ pub(super) struct TargetArgs {
         conflicts_with = "rules"
     )]
     prometheus_url: Option<String>,
-    /// Alertmanager [default: that server]
+    /// The Alertmanager [default: that server]
     #[arg(long, value_name = "URL", requires = "target")]
     alertmanager_url: Option<String>,
-    /// Where the drill takes notifications: the address to which Alertmanager's webhook, or the server's
-    /// --webhook, posts
+    /// Address at which the drill receives notifications; Alertmanager's webhook, or the server's --webhook, must post
+    /// to it
     #[arg(long, value_name = "HOST:PORT", value_parser = listen_address, requires = "target")]
     notified_at: Option<SocketAddr>,
     /// Allow a target that is not on this machine
@@ -54,10 +54,10 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// The system, if one is named.
+    /// The system that the flags name, if they name one.
     ///
     /// # Errors
-    /// What is wrong with the flags.
+    /// The flags contradict each other or hold a wrong value.
     pub(super) fn given(&self) -> Result<Option<Given>, String> {
         let Some((ops_url, notified_at)) = self.ops_url.as_ref().zip(self.notified_at) else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! `drill --progress`: a drill told as JSON lines, for the console and for scripts.
+//! `drill --progress`: the progress of a drill as JSON lines, for the console and for scripts.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,10 +17,10 @@ use crate::files;
 
 /// The shortest time between two lines of progress.
 const EVERY: Duration = Duration::from_millis(250);
-/// No more progress is written to a file beyond this, in bytes: a suite takes a quarter of it.
+/// The most bytes of progress in a file. A suite takes a quarter of it.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Where a drill is told.
+/// The destination of the progress.
 #[derive(Clone)]
 pub(super) struct Told(Arc<Mutex<Lines>>);
 
@@ -30,10 +30,10 @@ struct Lines {
 }
 
 impl Told {
-    /// To that file, or to standard output.
+    /// Writes to the file `path`, or to standard output.
     ///
     /// # Errors
-    /// The file cannot be written, for people.
+    /// The file cannot be written; the message says why.
     pub(super) fn to(path: &Path) -> Result<Told, String> {
         let out: Box<dyn Write + Send> = match files::is_stdout(path) {
             true => Box::new(stdout::stream()),
@@ -44,7 +44,8 @@ impl Told {
         Ok(Told(Arc::new(Mutex::new(Lines { out, written: 0 }))))
     }
 
-    /// Writes the progress until nobody reads it; then `stop` ends the drill: whoever started it is gone.
+    /// Writes the progress until its reader is gone, and then cancels `stop`, because the process that started the
+    /// drill is gone too.
     pub(super) async fn follow(
         self,
         mut progress: watch::Receiver<Progress>,
@@ -60,7 +61,7 @@ impl Told {
         }
     }
 
-    /// Writes the report, if anybody still reads.
+    /// Writes the report, unless the reader is gone.
     pub(super) fn report(&self, report: &Report) {
         let mut lines = self.0.lock();
         lines.written = 0;

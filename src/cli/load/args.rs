@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use crate::cli::flags::{listen_address, whole};
 use crate::load::{PhaseName, ShardSpec};
 
-/// Rehearse an on-sale: drive virtual users through a scenario, judge what happened.
+/// Rehearse an on-sale: drive virtual users through a scenario, judge the run
 ///
-/// Exit codes: 0 passed, 99 a threshold was missed, 3 inconclusive, 2 usage or bad scenario,
-/// 1 could not run.
+/// Exit codes: 0 passed, 99 a threshold was missed, 3 inconclusive, 2 usage or bad scenario, 1 could not run.
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct LoadArgs {
@@ -25,7 +24,7 @@ pub struct LoadArgs {
     /// Print the capacity estimate and send nothing
     #[arg(long, help_heading = "Without a run")]
     pub plan: bool,
-    /// Print a shipped scenario, to begin a file of your own with
+    /// Print a shipped scenario, as the beginning of your own file
     #[arg(long, value_name = "NAME", help_heading = "Without a run")]
     pub print_scenario: Option<String>,
     /// Print the JSON Schema of scenario files, for editors
@@ -37,14 +36,13 @@ pub struct LoadArgs {
     /// Prove that a stall of the server shows in the latencies; takes four seconds
     #[arg(long, help_heading = "Without a run")]
     pub self_check: bool,
-    /// Measure one phase alone; what comes before it happens unmeasured
+    /// Measure one phase alone; the phases before it run unmeasured
     #[arg(long, value_parser = parse_phase, value_name = "register|open|pay")]
     pub phase: Option<PhaseName>,
     /// Override a field of the scenario, such as admission.every=1s or thresholds.buying.p95=200ms
     #[arg(long, value_name = "PATH=VALUE")]
     pub set: Vec<String>,
-    /// Carry only this part of the users; the other parts are carried by other processes, and
-    /// `load merge` puts their summaries together
+    /// Run only this part of the users. Other processes run the other parts, and `load merge` joins their summaries
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<ShardSpec>,
     /// Serve the run's metrics, progress and commands here; commands need the operations token
@@ -57,9 +55,8 @@ pub struct LoadArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
-    /// The ticketing API of a running server; of several servers of one service all of them, with
-    /// commas between [default: the server on the data directory; if none runs there, an embedded one
-    /// is started and seeded]
+    /// The ticketing API of a running server, or of all servers of one service, separated by commas [default: the
+    /// server on the data directory; if none runs there, an embedded one is started and seeded]
     #[arg(
         long,
         value_name = "URL,…",
@@ -67,19 +64,19 @@ pub struct LoadArgs {
         help_heading = "Target"
     )]
     pub target: Vec<String>,
-    /// The operations listener of that server, or of any one of them [default: that of the server on
-    /// the data directory, else port 8081 of the target's host]
+    /// The operations listener of the server, or of any one of the servers [default: that of the server on the data
+    /// directory, else port 8081 of the target's host]
     #[arg(long, value_name = "URL", requires = "target", help_heading = "Target")]
     pub ops_url: Option<String>,
-    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead [default: that of the
-    /// data directory, for its own server]
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold the token itself [default: the token of the data
+    /// directory, for its own server]
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub ops_token_file: Option<PathBuf>,
-    /// The data directory of the running server [default: CONCERTCTL_DATA_DIR, or the platform's place
-    /// for application data]
+    /// The data directory of the running server [default: CONCERTCTL_DATA_DIR, or the platform's place for application
+    /// data]
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub data_dir: Option<PathBuf>,
-    /// Start and seed an embedded server, even where one runs already
+    /// Start and seed an embedded server, even if a server runs on the data directory
     #[arg(long, conflicts_with_all = ["target", "data_dir", "ops_token_file", "shard"], help_heading = "Target")]
     pub embedded: bool,
     /// Allow a target that is not on this machine
@@ -112,7 +109,7 @@ pub struct OutputArgs {
     /// Count smaller differences from the baseline as noise, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = whole(0_u8, 100))]
     pub noise: u8,
-    /// Fail when something is worse than the baseline
+    /// Fail when a figure is worse than the baseline
     #[arg(long, requires = "baseline")]
     pub fail_on_regression: bool,
 }
@@ -120,10 +117,9 @@ pub struct OutputArgs {
 /// Commands beside a rehearsal.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum LoadCommand {
-    /// Put the parts of a run together, which several processes carried with --shard, or show a run
-    /// that was saved once more
+    /// Join the parts of a run that several processes made with --shard, or report a saved run again
     Merge {
-        /// Their summaries, written with --out
+        /// The summaries of the parts, written with --out
         #[arg(required = true, value_name = "FILE")]
         parts: Vec<PathBuf>,
         /// What is shown and written.

@@ -13,7 +13,7 @@ use crate::telemetry::Otlp;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) target: Target,
-    /// `None` when the user gave everything about it.
+    /// How the server was found; `None` when the user named all of it.
     how: Option<String>,
 }
 
@@ -30,8 +30,8 @@ impl Found {
     }
 }
 
-/// The server to rehearse on: the named one, otherwise the one that runs on the data directory. `None` when an
-/// embedded one must be started.
+/// The server to rehearse on: the named one, otherwise the one that runs on the data directory. `None`: the caller must
+/// start an embedded server.
 pub(super) async fn find(args: &LoadArgs) -> Result<Option<Found>, Failure> {
     if args.embedded {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! The console's drills: `concertctl drill` in a process of its own, which outlives neither its stop nor its reader.
+//! The console's drills. Each is `concertctl drill` in a process of its own, which ends when the console stops it or no
+//! longer reads it.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
@@ -18,14 +19,14 @@ use crate::drill::system::Basis;
 use crate::tui::drill_runner::{DrillInfo, DrillRun};
 use crate::yaml::FileError;
 
-/// Where drill files of one's own stand, in the working directory.
+/// The directory of the operator's own drill files, below the working directory.
 const SCENARIOS: &str = "scenarios";
-/// Files of that directory that are listed.
+/// The most files of that directory in the list.
 const MOST_FILES: usize = 64;
-/// The longest line of progress, in bytes: a report of ten minutes has some hundred thousand.
+/// The longest line of progress, in bytes. The report of a drill of ten minutes has some hundred thousand.
 const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 
-/// The shipped drills, then the drill files in `scenarios/` that are none of them. `kept_in` has their reports.
+/// The shipped drills, then the other drill files in `scenarios/`. `kept_in` holds their reports.
 pub(super) fn list(kept_in: &Path) -> Vec<DrillInfo> {
     let basis = Basis::embedded(&[]);
     let shipped = shipped()
@@ -38,7 +39,7 @@ pub(super) fn list(kept_in: &Path) -> Vec<DrillInfo> {
     shipped.chain(files).collect()
 }
 
-/// `drill-*.yaml` in `dir`, without the shipped ones as they are.
+/// The files `drill-*.yaml` in `dir`, except unchanged copies of the shipped drills.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let is_drill = |path: &PathBuf| {
@@ -100,7 +101,7 @@ fn info(
     }
 }
 
-/// Starts `drill`, a name or a file, whose report is kept in the data directory.
+/// Starts `drill`, a name or a file. Its report is kept in the data directory.
 pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
     let program = std::env::current_exe()
         .map_err(|error| format!("this program's own file is not known: {error}"))?;
@@ -111,7 +112,8 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // What the terminal sends to the console's group, such as its suspension, is not for the drill.
+        // A process group of its own: a signal of the terminal to the console's group, such as a suspension, must not
+        // reach the drill.
         .process_group(0);
     let mut child = command
         .spawn()
@@ -121,7 +123,7 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
     let (out, told) = (out.ok_or(missing)?, told.ok_or(missing)?);
     let last_words = Arc::<Mutex<String>>::default();
     let words = Arc::clone(&last_words);
-    // Each ends with the pipe that it reads.
+    // Each thread ends when its pipe closes.
     std::thread::spawn(move || remember_last_line(told, &words));
     let child = Arc::new(Mutex::new(Some(child)));
     let (sender, progress) = watch::channel(Progress::default());
@@ -138,7 +140,7 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
                 (true, _) => "the drill ended without a report".to_owned(),
             }
         };
-        // The console may have quit meanwhile.
+        // The receiver is gone if the console has quit.
         drop(end.send(report.ok_or_else(failed)));
     });
     Ok(DrillRun {
@@ -151,18 +153,18 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
     })
 }
 
-/// Asks the process to end. One that is over is not asked, nor is whoever has its number by now.
+/// Asks the process to end. A process that has ended is not signalled, because another process may have its number.
 fn terminate(child: &Mutex<Option<Child>>) {
-    // Held elsewhere only while its end is taken in.
+    // The lock is held elsewhere only while the end is collected.
     if let Some(held) = child.try_lock()
         && let Some(child) = held.as_ref()
     {
-        // Over already.
+        // The process has already ended.
         let _ = kill_process(Pid::from_child(child), Signal::TERM);
     }
 }
 
-/// Publishes the progress until the stream ends; the report, if it came.
+/// Publishes the progress until the stream ends. Returns the report if it came.
 fn follow(out: impl Read, progress: &watch::Sender<Progress>) -> Option<Box<Report>> {
     let mut lines = BufReader::new(out);
     let mut report = None;
@@ -180,7 +182,7 @@ fn follow(out: impl Read, progress: &watch::Sender<Progress>) -> Option<Box<Repo
         match serde_json::from_slice(&line) {
             Ok(Line::Progress(now)) => drop(progress.send_replace(*now)),
             Ok(Line::Report(ended)) => report = Some(ended),
-            // Of a later version, or cut.
+            // The line is of a later version, or it was cut.
             Err(_) => {}
         }
     }

@@ -1,6 +1,6 @@
 //! Reads the properties of the terminal from the environment.
 
-/// The locale's character set, by the variables' order of precedence in POSIX.
+/// Whether the locale's character set is UTF-8, by the variables' order of precedence in POSIX.
 pub(super) fn utf8_locale(var: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name: &&str| var(name).filter(|value| !value.is_empty());
     match ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set) {
@@ -13,7 +13,7 @@ pub(super) fn utf8_locale(var: impl Fn(&str) -> Option<String>) -> bool {
     }
 }
 
-/// COLUMNS × LINES, 80×24 by default, at most the largest page.
+/// COLUMNS × LINES; 80×24 by default; at most the largest page.
 pub(super) fn size(var: impl Fn(&str) -> Option<String>) -> (u16, u16) {
     let of = |name, least: u16| {
         var(name)

@@ -7,10 +7,10 @@ use crate::tui::{Recording, Tape};
 /// A recording to make or to show.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct RecordingArgs {
-    /// Record what the sources say into a new file, to be shown later
+    /// Record the answers of the sources into a new file, for --replay
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "once"])]
     record: Option<PathBuf>,
-    /// Show a recording, read-only and without asking anybody
+    /// Show a recording, read-only; no source is asked
     #[arg(long, value_name = "FILE", conflicts_with_all = ["ops_url", "ops_addr", "api_addr"])]
     replay: Option<PathBuf>,
 }

@@ -16,12 +16,12 @@ use crate::tui::drill_runner::{DrillInfo, DrillRun};
 use crate::tui::load_generator::{LoadGenerator, Run, StartRequest};
 use crate::yaml;
 
-/// The real load generator.
+/// Runs rehearsals with the load generator.
 #[derive(Clone, Debug)]
 pub(super) struct Rehearsals {
     /// The server runs in this process.
     pub(super) embedded: bool,
-    /// Where summaries and the reports of drills are written.
+    /// The directory for summaries and reports of drills.
     pub(super) data_dir: PathBuf,
 }
 

@@ -6,23 +6,22 @@ use std::time::Duration;
 use crate::cli::flags::between;
 use crate::clients::{Api, Credentials, Secret, TIMEOUT, Trust};
 
-/// Headers, tokens and certificates of the sources. A user name and a password stand in a source's
-/// address.
+/// Headers, tokens and certificates of the sources. A source's address holds its user name and password.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct SourceArgs {
-    /// Header of every request to one source, such as 'loki:X-Scope-OrgID: team'; may be given
-    /// again. 'SOURCE:NAME: @FILE' reads the value from FILE. SOURCE: ops, prometheus, loki, tempo,
-    /// alertmanager. CONCERTCTL_SOURCE_HEADERS holds more, one a line
+    /// Header of each request to one source, such as 'loki:X-Scope-OrgID: team'; may be given several times.
+    /// 'SOURCE:NAME: @FILE' reads the value from FILE. SOURCE: ops, prometheus, loki, tempo, alertmanager.
+    /// CONCERTCTL_SOURCE_HEADERS holds more headers, one a line
     #[arg(long, value_name = "SOURCE:NAME: VALUE")]
     source_header: Vec<String>,
-    /// File that holds the bearer token of one source, such as prometheus:/etc/token; may be given
-    /// again. CONCERTCTL_PROMETHEUS_TOKEN, _LOKI_, _TEMPO_, _ALERTMANAGER_ hold the tokens themselves
+    /// File that holds the bearer token of one source, such as prometheus:/etc/token; may be given several times.
+    /// CONCERTCTL_PROMETHEUS_TOKEN, _LOKI_, _TEMPO_, _ALERTMANAGER_ hold the tokens themselves
     #[arg(long, value_name = "SOURCE:FILE")]
     source_token_file: Vec<String>,
-    /// PEM file of certificates that sources by https are trusted by, beside the system's
+    /// PEM file of certificates to trust for sources over https, besides the system's
     #[arg(long, value_name = "FILE")]
     source_ca: Option<PathBuf>,
-    /// How long a source may take to answer; one that is slower counts as silent [default: 2s]
+    /// The longest wait for a source; a slower one counts as not answering [default: 2s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -36,7 +35,7 @@ pub(super) struct SourceArgs {
 const HEADERS: &str = "CONCERTCTL_SOURCE_HEADERS";
 
 impl SourceArgs {
-    /// How long a source may take to answer.
+    /// The longest wait for a source.
     pub(super) fn timeout(&self) -> Duration {
         self.source_timeout.unwrap_or(TIMEOUT)
     }

@@ -152,13 +152,13 @@ pub enum Status {
 }
 
 impl Tempo {
-    /// Asks `source`.
+    /// A client of `source`.
     #[must_use]
     pub fn new(source: HttpSource) -> Tempo {
         Tempo(source)
     }
 
-    /// Where it is.
+    /// The address of the source.
     #[must_use]
     pub fn source(&self) -> &HttpSource {
         &self.0

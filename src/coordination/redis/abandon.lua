@@ -1,10 +1,10 @@
--- Takes back a place: the user stands where they stood before. The number stays unused.
+-- Takes back a place: the user has the earlier place again. The number stays unused.
 --
 -- KEYS    ready, users
 -- ARGV    user, place, the earlier place or ""
 -- Answer  {"ok"}, {"empty"}
 --
--- Run late or twice: a place is handed out once, so it is still the user's or never will be again.
+-- Safe to run late or twice: a place is handed out once, so no later registration holds this number.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty'}
 end

@@ -1,12 +1,12 @@
--- Gives the batch that is due to the one who asks first, for as long as the lease lasts. Due times go
--- by this server's clock. Each is used once: batches that nobody claimed are not made up for.
+-- Gives the due batch to the first server that asks, for the time of a lease. Due times go by Redis's clock. Each due
+-- time is used once: a batch that no server claimed is not made up for.
 --
 -- KEYS    ready, queue
 -- ARGV    id of the claim; lease (ms); the latest time to run (ms)
 -- Answer  {"claim", from, mark, now, next due}, {"wait", at most so many ms, nil, now, due or nil},
 --         {"empty"}, {"late"}
 --
--- Run late it would hold up admission for a lease that nobody uses: so it is not run late.
+-- A late run would delay admission by a lease that no server uses, so the script refuses to run late.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[3]) then
@@ -20,7 +20,7 @@ local asked =
   'follow', 'rate', 'admits', 'credit', 'lot'}
 local queue = redis.call('HMGET', KEYS[2], unpack(asked))
 local opens, due = tonumber(queue[1]), tonumber(queue[5])
--- A sale that was seen open stays open when the clock is set back.
+-- A sale that was open stays open when the clock is set back.
 local opened = opens and (opens <= now or queue[10] == queue[1])
 if queue[2] == '1' or not opened then
   return {'wait', 1000, false, now, queue[5]}
@@ -31,7 +31,7 @@ end
 local every, lease = tonumber(queue[3]), tonumber(ARGV[2])
 local follows, batch = queue[11] == 'objective', tonumber(queue[4])
 if follows then
-  -- Ten parts of an interval, a tenth of a second at least: as in `Admission::entry_every`.
+  -- Ten parts of an interval, each at least a tenth of a second: as in `Admission::entry_every`.
   every = math.min(math.max(math.floor(every / 10), 100), every)
 end
 if queue[8] then
@@ -40,14 +40,14 @@ if queue[8] then
   if left > 0 and left <= lease then
     return {'wait', left, false, now, queue[5]}
   end
-  -- The claim ran out: its batch is still due, and the due time has moved on already.
+  -- The claim expired. Its batch is still due, and the due time has already moved on.
   if not due or due <= now then
     due = now + every
   end
   batch = tonumber(queue[15]) or batch
 else
-  -- Never further off than one interval, so that a clock set back does not stop admission: kept,
-  -- since it would move on with each call otherwise.
+  -- The due time is at most one interval away, so that a clock that was set back does not stop admission. It is stored,
+  -- because otherwise it would move on with each call.
   local at = math.min(due or opens, now + every)
   if at ~= due then
     redis.call('HSET', KEYS[2], 'due', at)
@@ -60,7 +60,7 @@ else
     due = now + every
   end
   if follows then
-    -- The part of a person that is due stays due. Nobody before the first decision.
+    -- A fraction of a user stays due. Before the first decision no user is admitted.
     local credit = tonumber(queue[14]) or 0
     if queue[13] == '1' then
       credit = credit + (tonumber(queue[12]) or 0) * every / 1000

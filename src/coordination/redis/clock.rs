@@ -1,7 +1,7 @@
 //! Estimates Redis's clock from the times in its answers.
 //!
 //! An answer shows a time before its transmission. So an estimate is never ahead of the clock, and the highest of the
-//! last few is the best. A deadline from it is never too late.
+//! last few is the best. A deadline by the estimate is never too late.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Admission that follows the objective: servers share what they measured, and one of them decides.
+//! Admission that follows the objective: servers share their measurements, and one of them decides.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use super::scripts::{self, call};
 use crate::coordination::{Flow, Turn, Unavailable};
 use crate::domain::admission_control::{Decision, Measurement, STEP, State};
 
-/// Figures of a server that has not shared any for this long do not count: it has stopped, or is cut off.
+/// The figures of a server that has shared none for this long do not count: the server has stopped or has no
+/// connection.
 const FIGURES_KEPT: Duration = Duration::from_secs(3);
 
 impl RedisCoordination {
-    /// Shares what this server measured, and claims the turn to decide.
+    /// Shares this server's measurement and claims the turn to decide.
     pub(in crate::coordination) async fn turn(
         &self,
         own: &Measurement,
@@ -21,7 +22,8 @@ impl RedisCoordination {
         turn.arg(self.server)
             .arg(written(own))
             .arg(FIGURES_KEPT.as_millis() as u64)
-            // Servers' clocks tick apart: a little less than a step, so that none is left out.
+            // The shortest time between two turns is a little less than a step. With a full step, a server that asks a
+            // moment early would skip a decision.
             .arg((STEP * 9 / 10).as_millis() as u64)
             .arg(rand::random::<u32>())
             .arg(self.deadline());
@@ -75,7 +77,7 @@ fn written(of: &Measurement) -> String {
     )
 }
 
-/// `None` for what another version of the program wrote.
+/// Parses a measurement. `None` when another version of the program wrote it in another format.
 fn read(text: &str) -> Option<Measurement> {
     let numbers: Result<Vec<u64>, _> = text.split(' ').map(str::parse).collect();
     let [

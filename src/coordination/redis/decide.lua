@@ -1,10 +1,10 @@
--- Puts a decision on the rate of admission in force.
+-- Applies a decision on the rate of admission.
 --
 -- KEYS    ready, queue
--- ARGV    id of the turn; state of the law; rate (people a second); whether anybody is let in, 1 or 0
+-- ARGV    id of the turn; state of the law; rate (users a second); whether users are admitted, 1 or 0
 -- Answer  {"ok"}, {"stale"} when another turn was given since, {"empty"}
 --
--- Run late or twice: refused as soon as somebody else has the turn.
+-- Safe to run late or twice: the script refuses as soon as another server has the turn.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty'}
 end

@@ -1,10 +1,10 @@
--- Ends places before their time. Each gets a running number, by which followers fetch what is new.
+-- Ends places early. Each gets a running number, by which servers fetch the new ones.
 --
 -- KEYS    ready, queue, ended
 -- ARGV    places
 -- Answer  {"ok"}, {"empty"}
 --
--- Run late or twice: a place that has ended never lives again.
+-- Safe to run late or twice: a place that has ended stays ended.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty'}
 end

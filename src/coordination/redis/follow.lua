@@ -1,13 +1,13 @@
--- Tells a server what is new since it last asked.
+-- Returns the changes since a server's last call.
 --
 -- KEYS    ready, queue, batches, ended
--- ARGV    the last place it knows, which is raised to here; its mark; number of the ended place it
---         heard of last; longest list
+-- ARGV    the last place that the server knows, to which the queue is raised; its mark; number of the last
+--         ended place that it knows; longest list
 -- Answer  {now, generation or nil, {seq, mark, ended, changes, batch, every, paused, opens, due},
---         {what admission follows, rate, whether anybody is let in},
+--         {what admission follows, rate, whether users are admitted},
 --         {"mark:since", ...}, {ended place, its number, ...}}; what is not set is nil
 --
--- Run late or twice: only ever raises.
+-- Safe to run late or twice: it only raises the last place.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local generation = redis.call('GET', KEYS[1])

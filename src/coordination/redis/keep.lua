@@ -1,10 +1,10 @@
--- Takes over a place that the database gave, being asked while this queue did not answer.
+-- Records a place that the database gave while this queue did not answer.
 --
 -- KEYS    ready, queue, users
 -- ARGV    user, place
 -- Answer  {"ok"}, {"empty"}
 --
--- Run late or twice: only ever raises; a place that the user was given since is higher.
+-- Safe to run late or twice: it only raises the user's place.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty'}
 end

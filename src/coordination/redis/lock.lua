@@ -1,11 +1,11 @@
 -- Tries the lock of a seat. The lock holds its fencing value and the token of its holder.
 --
 -- KEYS    lock, fence
--- ARGV    token; how long it lasts (ms); the latest time to run (ms); the keyed request, or ""
+-- ARGV    token; time to live (ms); the latest time to run (ms); the keyed request, or ""
 -- Answer  {"held", fencing value}, {"busy", nil}, {"copy", nil} when a copy of the same keyed request
 --         holds it, {"late", nil}
 --
--- Run late it would lock a seat for nobody: so it is not run late.
+-- A late run would lock a seat for a request that has given up, so the script refuses to run late.
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then
   return {'late', false}
@@ -18,7 +18,7 @@ if holder then
 end
 local fence = redis.call('INCR', KEYS[2])
 if fence == 1 then
-  -- A new counter goes on above what an earlier one, lost with its data, has given.
+  -- Redis may have lost the counter. A new one begins above every value that the lost one gave.
   fence = time[1] * 1000000 + time[2]
   redis.call('SET', KEYS[2], string.format('%.0f', fence))
 end

@@ -1,10 +1,10 @@
--- Lets a claimed batch in, and forgets what expired long ago.
+-- Admits a claimed batch, and deletes what expired long ago.
 --
 -- KEYS    ready, queue, batches, ended
--- ARGV    id of the claim; mark; since when (ms); places up to this one have expired for a while
--- Answer  {"ok"}, {"stale"} when the claim is not this one's any more, {"empty"}
+-- ARGV    id of the claim; mark; time of the admission (ms); places up to this one expired long ago
+-- Answer  {"ok"}, {"stale"} when another claim was given since, {"empty"}
 --
--- Run late or twice: the batch is durable, and refused as soon as somebody else has the claim.
+-- Safe to run late or twice: the batch is durable, and the script refuses as soon as another server has the claim.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty'}
 end
@@ -21,7 +21,7 @@ end
 if mark > (tonumber(queue[3]) or 0) then
   redis.call('HSET', KEYS[2], 'seq', ARGV[2])
 end
--- The newest batch that has expired stands for all before it.
+-- The newest expired batch represents all earlier ones.
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[4])
 local gone = {}
 for _, place in ipairs(redis.call('ZRANGE', KEYS[4], 0, 999)) do

@@ -1,10 +1,10 @@
--- Puts back a claimed batch, to be tried again after a pause.
+-- Returns a claimed batch; it is due again after a pause.
 --
 -- KEYS    ready, queue
 -- ARGV    id of the claim; pause (ms)
--- Answer  {"ok", due}, {"stale", nil} when the claim is not this one's any more, {"empty", nil}
+-- Answer  {"ok", due}, {"stale", nil} when another claim was given since, {"empty", nil}
 --
--- Run late or twice: without effect as soon as somebody else has the claim.
+-- Safe to run late or twice: the script refuses as soon as another server has the claim.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty', false}
 end

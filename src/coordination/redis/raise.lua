@@ -1,10 +1,10 @@
--- Makes sure that no place up to a number is handed out any more.
+-- Raises the last place, so that no place up to a number is handed out again.
 --
 -- KEYS    ready, queue
 -- ARGV    the number
 -- Answer  {"ok"}, {"empty"}
 --
--- Run late or twice: only ever raises.
+-- Safe to run late or twice: it only raises the number.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty'}
 end

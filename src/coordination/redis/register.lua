@@ -1,10 +1,10 @@
--- Hands out the next place, or tells the place that the user stands in.
+-- Hands out the next place, or returns the place that the user already holds.
 --
 -- KEYS    ready, queue, users, ended
 -- ARGV    user; places up to this one have expired; the latest time to run (ms)
 -- Answer  {"new", place, the earlier place or nil}, {"already", place, nil}, {"empty"}, {"late"}
 --
--- Run late it would hand a place to somebody who was told to look elsewhere: so it is not run late.
+-- A late run would give a place to a user who was already answered otherwise, so the script refuses to run late.
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then
   return {'late', false, false}

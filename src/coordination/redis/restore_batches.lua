@@ -1,10 +1,10 @@
--- Gives the queue batches that are durable: a part of them, as above.
+-- Adds durable batches to the queue. A recovery sends them in parts, like places.
 --
 -- KEYS    batches
--- ARGV    for each mark, since when (ms)
+-- ARGV    for each batch: mark, time of the admission (ms)
 -- Answer  {"ok"}
 --
--- Run late or twice: adds what is missing.
+-- Safe to run late or twice: it only adds missing batches.
 for at = 1, #ARGV, 2 do
   local mark = ARGV[at]
   if redis.call('ZCOUNT', KEYS[1], mark, mark) == 0 then

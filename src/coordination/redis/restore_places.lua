@@ -1,10 +1,10 @@
--- Gives the queue places that are durable: a part of them, so that nobody else waits for long.
+-- Adds durable places to the queue. A recovery sends them in parts, so that other calls of Redis wait only briefly.
 --
 -- KEYS    queue, users, ended
--- ARGV    how many live; for each of these user, place; then places that have ended
+-- ARGV    number of live places; user and place of each; then places that have ended
 -- Answer  {"ok"}
 --
--- Run late or twice: only ever raises, and only to what is durable.
+-- Safe to run late or twice: it only raises numbers, and only to durable values.
 local live = tonumber(ARGV[1])
 if live > 0 then
   local users, higher = {}, {}

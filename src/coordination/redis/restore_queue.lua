@@ -1,13 +1,13 @@
--- The end of a restoration: numbers, settings, and the sign that the queue is complete.
+-- The last step of a recovery: numbers, settings, and the sign that the queue is complete.
 --
 -- KEYS    ready, queue
--- ARGV    a new generation; last place; mark; changes of settings when the restoration began; batch;
---         every (ms); paused; opens at (ms) or ""; when a batch is due if nobody knows, or "";
+-- ARGV    a new generation; last place; mark; changes of settings when the recovery began; batch;
+--         every (ms); paused; opens at (ms) or ""; when a batch is due, for a queue without a due time, or "";
 --         the latest time to run; what admission follows
 -- Answer  {"ok"}, {"late"}
 --
--- The settings of the database win, unless somebody changed them while they were on their way. Run
--- late they could undo such a change unseen: so it is not run late.
+-- The settings of the database win, unless another server changed the settings since the recovery began. A late
+-- run could undo such a change, so the script refuses to run late.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[10]) then

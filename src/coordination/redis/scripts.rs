@@ -33,7 +33,7 @@ scripts! {
     UNLOCK = "unlock.lua",
 }
 
-/// A call of `script` on `keys`, to be given its arguments.
+/// A call of `script` on `keys`. The caller adds the arguments.
 pub(super) fn call<'a>(script: &'a Script, keys: &[&str]) -> ScriptInvocation<'a> {
     let mut call = script.prepare_invoke();
     for key in keys {
@@ -51,13 +51,13 @@ pub(super) struct Keys {
     pub(super) ready: String,
     /// Hash: numbers and settings.
     pub(super) queue: String,
-    /// Hash: user → the place last given to them.
+    /// Hash: user → the user's latest place.
     pub(super) users: String,
     /// Sorted set: `mark:since` by mark.
     pub(super) batches: String,
     /// Sorted set: ended place by running number.
     pub(super) ended: String,
-    /// Hash: server → when it measured, and what.
+    /// Hash: server → time and figures of its latest measurement.
     pub(super) figures: String,
     /// Counter: the last fencing value.
     pub(super) fence: String,

@@ -1,11 +1,11 @@
--- Puts admission settings in force. A sale that opens, or a shorter interval, takes effect at once.
+-- Applies admission settings. An opening or a shorter interval takes effect at once.
 --
 -- KEYS    ready, queue
 -- ARGV    batch; every (ms); paused, 1 or 0; opens at (ms) or "" while closed; the latest time to run;
 --         what it follows, 'settings' or 'objective'
 -- Answer  {"ok", number of this change}, {"empty", nil}, {"late", nil}
 --
--- Run late it would undo a change made since: so it is not run late.
+-- A late run would undo a later change, so the script refuses to run late.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[5]) then

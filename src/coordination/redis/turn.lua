@@ -1,5 +1,5 @@
--- Shares what a server measured, and gives the turn to decide on the rate of admission to the one who asks first
--- in each step.
+-- Shares the measurement of a server. The first server that asks in a step gets the turn to decide on the rate of
+-- admission.
 --
 -- KEYS    ready, queue, figures
 -- ARGV    the server; its figures; how long figures count (ms); a step (ms); id of the turn; the latest time
@@ -7,7 +7,7 @@
 -- Answer  {"turn", id, state of the law or nil, {figures of each server}}, {"wait", nil, nil, {}},
 --         {"empty", nil, nil, {}}, {"late", nil, nil, {}}
 --
--- Run late it would share old figures as new ones: so it is not run late.
+-- A late run would share old figures as new ones, so the script refuses to run late.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[6]) then
@@ -19,7 +19,7 @@ end
 redis.call('HSET', KEYS[3], ARGV[1], now .. ':' .. ARGV[2])
 local queue = redis.call('HMGET', KEYS[2], 'turn_at', 'law')
 local since = now - (tonumber(queue[1]) or 0)
--- Less than none only when the clock was set back.
+-- Negative only when the clock was set back.
 if since >= 0 and since < tonumber(ARGV[4]) then
   return {'wait', false, false, {}}
 end

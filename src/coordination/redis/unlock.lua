@@ -1,10 +1,10 @@
--- Releases the lock of a seat, if it is still this holder's.
+-- Releases the lock of a seat if this holder still has it.
 --
 -- KEYS    lock
 -- ARGV    token
 -- Answer  {"ok"}, {"stale"}
 --
--- Run late or twice: the next holder has another token.
+-- Safe to run late or twice: the next holder has another token.
 local held = redis.call('GET', KEYS[1])
 if held and string.match(held, ':(.*)$') == ARGV[1] then
   redis.call('DEL', KEYS[1])

@@ -1,4 +1,4 @@
-//! A simulated service: people who are let in think, ask, and queue for a number of workers.
+//! A simulated service: admitted users think, send requests, and these queue for a number of workers.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use super::{Cap, Decision, Measurement, OBJECTIVE, RECENT, State, WINDOW, step};
 
-/// Simulated time goes in milliseconds.
+/// Milliseconds of simulated time.
 type Ms = u64;
 
-/// Requests of one person: look, reserve, charge, pay.
+/// Requests of one user: list seats, reserve, charge, pay.
 const REQUESTS: u32 = 4;
 const WORKERS: usize = 4;
-/// People a second that the service can serve.
+/// Users a second that the service can serve.
 pub(super) const CAPACITY: f64 = 40.0;
-/// The server answers 503 after this.
+/// The server answers 503 after this time.
 const TIMEOUT: Ms = 10_000;
-/// Between two moments at which people are let in.
+/// The time between two advances of the watermark.
 const ENTRY: Ms = 100;
 
-/// Numbers from a seed (SplitMix64), so that a run can be repeated.
+/// Random numbers from a seed (SplitMix64), so that a run can be repeated.
 pub(super) struct Chance(u64);
 
 impl Chance {
-    /// In 0..1.
+    /// A number in 0..1.
     fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -43,26 +43,26 @@ pub(super) struct Second {
     pub(super) served: u64,
 }
 
-/// How a run differs from the plain one.
+/// The parameters of a run.
 pub(super) struct Setting {
     pub(super) seed: u64,
     pub(super) cap: Cap,
     pub(super) controlled: bool,
     pub(super) seconds: u32,
-    /// Capacity as a share, by the second.
+    /// The capacity in a second of the run, as a share of [`CAPACITY`].
     pub(super) capacity: fn(u32) -> f64,
 }
 
 pub(super) struct Plant {
     chance: Chance,
     now: Ms,
-    /// When a person sends a request: time, requests left after it.
+    /// The next request of each user: its time, and the requests left after it.
     due: BinaryHeap<Reverse<(Ms, u32)>>,
-    /// Waiting for a worker: since when, requests left.
+    /// Requests that wait for a worker: since when, and the requests left.
     queue: VecDeque<(Ms, u32)>,
-    /// Busy: until when, since when the request waits, requests left.
+    /// Busy workers: until when, since when the request waits, and the requests left.
     busy: Vec<(Ms, Ms, u32)>,
-    /// Answers by second: latencies and errors.
+    /// For each second: the latencies of the answers, and the number of errors.
     answers: Vec<(Vec<Ms>, u64)>,
     admitted: Vec<u64>,
 }
@@ -80,7 +80,7 @@ impl Plant {
         }
     }
 
-    /// People learn of it at their next poll.
+    /// Admits users. Each learns of it at the next poll.
     fn admit(&mut self, people: u64) {
         for _ in 0..people {
             let poll = (self.chance.next() * 1_000.0) as Ms;
@@ -89,7 +89,7 @@ impl Plant {
         *self.admitted.last_mut().unwrap() += people;
     }
 
-    /// A millisecond at `capacity`, 1 being whole.
+    /// Simulates one millisecond at a share `capacity` of the full capacity.
     fn tick(&mut self, capacity: f64) {
         self.now += 1;
         let now = self.now;
@@ -118,7 +118,7 @@ impl Plant {
             && let Some((since, left)) = self.queue.pop_front()
         {
             let mean = 1_000.0 * WORKERS as f64 / (CAPACITY * f64::from(REQUESTS)) / capacity;
-            // Half fixed, half by chance.
+            // Half of the time is fixed, half is random.
             let takes = mean * (0.5 - 0.5 * (1.0 - self.chance.next()).ln());
             self.busy.push((now + takes.max(1.0) as Ms, since, left));
         }
@@ -153,7 +153,7 @@ fn p95(times: &mut [Ms]) -> Ms {
     times.get(at).or(times.last()).copied().unwrap_or(0)
 }
 
-/// Simulates a sale with a queue that does not end.
+/// Simulates a sale whose queue never empties.
 pub(super) fn run(setting: &Setting) -> Vec<Second> {
     let mut plant = Plant::new(setting.seed);
     let mut state = State::start(setting.cap);

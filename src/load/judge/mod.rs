@@ -18,11 +18,11 @@ use crate::api::ops::{Audit, LookupAnswer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Kept.
+    /// The limit was kept.
     Passed,
-    /// Not kept.
+    /// The limit was not kept.
     Missed,
-    /// Nothing was measured; counts as missed.
+    /// There were no measurements. This counts as missed.
     NoData,
 }
 
@@ -34,9 +34,9 @@ pub enum Unit {
     Milliseconds,
     /// A share from 0 to 1.
     Share,
-    /// Per second.
+    /// A rate per second.
     PerSecond,
-    /// A number of things.
+    /// A count.
     Count,
 }
 
@@ -57,11 +57,11 @@ impl Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
-    /// Not above it.
+    /// The value must not be above the limit.
     AtMost,
-    /// Not below it.
+    /// The value must not be below the limit.
     AtLeast,
-    /// The same.
+    /// The value must equal the limit.
     Exactly,
 }
 
@@ -81,7 +81,7 @@ impl Relation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Judged {
-    /// Its path under `thresholds`, such as `buying.p95`.
+    /// The path under `thresholds`, such as `buying.p95`.
     pub name: String,
     /// The unit of the numbers.
     pub unit: Unit,
@@ -89,13 +89,13 @@ pub struct Judged {
     pub relation: Relation,
     /// The limit.
     pub limit: f64,
-    /// The measured value, of the worst window where there are windows; absent without data.
+    /// The measured value; with a window that of the worst window; absent without data.
     pub measured: Option<f64>,
     /// The outcome.
     pub outcome: Outcome,
-    /// It holds in every window of so many seconds.
+    /// The length of the window in seconds. The limit holds in every window of this length.
     pub window: Option<u64>,
-    /// When the worst window ended, in seconds since the beginning.
+    /// The end of the worst window, in seconds since the beginning.
     pub worst_at: Option<f64>,
 }
 
@@ -153,13 +153,13 @@ impl Judged {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// Everyone came to the end of the journey.
+    /// Every user reached the end of the journey.
     Complete,
-    /// Stopped by hand.
+    /// An operator stopped the run.
     Stopped,
     /// The scenario's longest duration was over.
     TimeOver,
-    /// Requests failed and none was answered for the scenario's longest silence.
+    /// Requests failed, and none was answered for the scenario's longest silence.
     ServerLost,
     /// A threshold with `abort` was missed for too long.
     Aborted,
@@ -171,9 +171,9 @@ pub enum Ending {
 pub enum Verdict {
     /// Every threshold was kept.
     Passed,
-    /// At least one was not, or had nothing to be held against.
+    /// At least one threshold was missed or had no data.
     Failed,
-    /// The run cannot say: the generator was the limit, or it was cut short.
+    /// The run does not show it: the generator was the limit, or the run ended early.
     Inconclusive,
 }
 

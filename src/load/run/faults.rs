@@ -1,4 +1,4 @@
-//! The faults of a scenario, injected by the operations API when their time comes.
+//! The faults of a scenario. The operations API injects each at its time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,33 +11,34 @@ use crate::load::RunOptions;
 use crate::load::ops::Ops;
 use crate::load::scenario::Fault;
 
-/// A fault and when it begins, from the opening of the sale.
+/// The time from the opening of the sale to the fault, and the fault.
 type Due = (Duration, Fault);
 
 /// The faults of a run.
 pub(super) struct Faults {
-    /// In the order in which they begin.
+    /// The faults that are not injected yet, the earliest first.
     waiting: VecDeque<Due>,
     asked: JoinSet<Told>,
     injected: Vec<Fault>,
 }
 
-/// What came of an injection.
+/// The result of an injection.
 struct Told {
     fault: Fault,
     problem: Option<String>,
 }
 
-/// What there is to say about one.
+/// An event of a fault.
 pub(super) enum News {
-    /// For the timeline.
+    /// The fault was injected. The text is for the timeline.
     Begun(String),
-    /// It is not there: the run is not what the scenario asks for.
+    /// The fault could not be injected, so the run is not the one that the scenario describes.
     NotInjected(String),
 }
 
 impl Faults {
-    /// Of several generators the first injects. The draws are the seed's alone.
+    /// The faults of the scenario. Of several generators only the first injects them. Their times depend only on the
+    /// seed.
     pub(super) fn of(options: &RunOptions) -> Faults {
         let mut random = SmallRng::seed_from_u64(options.scenario.seed);
         let faults = options.scenario.faults.iter();
@@ -56,7 +57,8 @@ impl Faults {
         }
     }
 
-    /// Injects what is due `since_opening`, without waiting for it, and tells what came of earlier ones.
+    /// Begins the injections that are due `since_opening`, without waiting for them, and returns the results of earlier
+    /// ones.
     pub(super) fn turn(&mut self, since_opening: Duration, ops: &Ops) -> Vec<News> {
         while self
             .waiting
@@ -81,7 +83,7 @@ impl Faults {
         news
     }
 
-    /// The faults that were never injected, since the run ended before; for its reasons.
+    /// The reasons for the faults that were not injected before the run ended.
     pub(super) fn not_reached(&self) -> Vec<String> {
         let waiting = self.waiting.iter();
         waiting
@@ -92,7 +94,7 @@ impl Faults {
             .collect()
     }
 
-    /// Ends what may still be on. What cannot be ended ends by itself.
+    /// Ends the faults that may still be active. If the server does not answer, a fault ends by itself.
     pub(super) async fn end(&mut self, ops: &Ops) {
         while let Some(told) = self.asked.join_next().await {
             self.injected.extend(told.map(|told| told.fault));

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::duration;
 
-/// A duration as scenarios write it: numbers with units, the larger first: `15s`, `250ms`, `1us`,
-/// `1.5s`, `1m30s`, `2h`.
+/// A duration in the notation of scenarios: numbers with units, the larger first: `15s`, `250ms`, `1us`, `1.5s`,
+/// `1m30s`, `2h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
 
@@ -83,11 +83,11 @@ fn short(time: Duration) -> String {
     format!("{}{name}", nanos as f64 / unit as f64)
 }
 
-/// A pause, as a distribution to draw from: one duration, a range of them
-/// (`200ms..800ms`, evenly), or `exp 500ms`, `normal 500ms 100ms`, `lognormal 500ms 0.5`.
+/// A pause, as a distribution: one duration, a range (`200ms..800ms`, drawn evenly), or `exp 500ms`, `normal 500ms
+/// 100ms`, `lognormal 500ms 0.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pause {
-    /// Between these, evenly.
+    /// Drawn evenly from a range.
     Even {
         /// The shortest.
         least: Time,
@@ -96,21 +96,21 @@ pub enum Pause {
     },
     /// Exponential, as between the events of a Poisson process.
     Exponential {
-        /// On average.
+        /// The mean.
         mean: Time,
     },
-    /// Normal; what would be negative is none.
+    /// Normal; a negative value becomes 0.
     Normal {
-        /// On average.
+        /// The mean.
         mean: Time,
-        /// Standard deviation.
+        /// The standard deviation.
         deviation: Time,
     },
-    /// Log-normal, as reaction times are.
+    /// Log-normal, like human reaction times.
     LogNormal {
-        /// Half of them are shorter.
+        /// The median.
         median: Time,
-        /// Standard deviation of the logarithm.
+        /// The standard deviation of the logarithm.
         sigma: f64,
     },
 }

@@ -1,4 +1,4 @@
-//! Faults on a timeline: what is broken while the traffic runs. Drill files are written with the same words.
+//! Faults on a timeline, which are injected while the traffic runs. Drill files have the same fields.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use crate::api::faults::{self, FaultKind as Kind, LinkCut, Site};
 
 /// A drill is minutes, not hours; so is what a scenario breaks.
 const LONGEST: Duration = Duration::from_secs(600);
-/// How late after the opening a fault may begin.
+/// The latest time after the opening at which a fault may begin.
 const LATEST: Duration = Duration::from_secs(600);
-/// Faults of one scenario or drill.
+/// The most faults of one scenario or drill.
 pub(crate) const MOST: usize = 8;
 
 /// A fault of a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Injection {
-    /// When, counted from the opening of the sale: `6s`, or drawn from the seed: `6s..10s`.
+    /// The time of the injection after the opening of the sale: `6s`, or drawn from the seed: `6s..10s`.
     pub at: Window,
     /// What is broken, and how.
     pub fault: Fault,
 }
 
 impl Injection {
-    /// What is wrong: the field below this one, and the problem.
+    /// The mistake: the field below this one, and the problem.
     pub(super) fn check(&self) -> Option<(&'static str, String)> {
         let problem = check(self.at, &self.fault);
         problem.or_else(|| {
             (self.fault.kind.site() == Site::Outside).then(|| {
-                let problem = "no server can do this to itself: a drill can (`concertctl drill`)";
+                let problem = "a server cannot do this to itself: write a drill, which can (`concertctl drill`)";
                 (".fault.kind", problem.to_owned())
             })
         })
     }
 }
 
-/// What is wrong with a fault and its moment: the field, with its dot, and the problem.
+/// The mistake in a fault or its time: the field with its dot, and the problem.
 pub(crate) fn check(at: Window, fault: &Fault) -> Option<(&'static str, String)> {
     if at.to.0 > LATEST {
         return Some((".at", "later than 10m".to_owned()));
@@ -50,12 +50,12 @@ pub(crate) fn check(at: Window, fault: &Fault) -> Option<(&'static str, String)>
     checked.err().map(|problem| (".fault", problem))
 }
 
-/// A moment, or a span that it is drawn from.
+/// A time, or a span from which it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// At the earliest.
+    /// The earliest time.
     pub from: Time,
-    /// At the latest.
+    /// The latest time.
     pub to: Time,
 }
 
@@ -107,16 +107,16 @@ impl JsonSchema for Window {
     }
 }
 
-/// A fault, its settings and how long it lasts.
+/// A fault: its kind, duration and parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What is broken.
+    /// The kind of the fault.
     pub kind: Kind,
-    /// For how long; then it ends by itself.
+    /// The duration. The fault then ends by itself.
     #[serde(rename = "for")]
     pub length: Time,
-    /// errors, latency: which part of the requests, 0 to 1.
+    /// errors, latency: share of the requests that are hit, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
     /// errors: 500 or 503.
@@ -125,7 +125,7 @@ pub struct Fault {
     /// errors, latency: `METHOD /path` of the routes that are hit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routes: Option<Vec<String>>,
-    /// latency, slow_statement: how much longer it takes.
+    /// latency, slow_statement: the added delay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Time>,
     /// slow_statement: its name; left out: all of them.

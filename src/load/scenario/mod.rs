@@ -37,54 +37,54 @@ use crate::api::ops::Follow;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Where it came from: the name of a shipped one, or the file's name without its extension.
+    /// The name of a shipped scenario, or the file's name without its extension.
     #[serde(skip)]
     pub name: String,
-    /// One line for people.
+    /// A description in one line.
     pub title: String,
-    /// The profile of the dataset it runs on.
+    /// The profile of the dataset that the scenario runs on.
     pub dataset: String,
-    /// Virtual users: ids 1 to this.
+    /// The number of buyers. Their ids begin at 1.
     pub users: u32,
-    /// Where the draws of think times and seats begin; the same seed draws the same.
+    /// The seed of the random numbers, such as think times and wished seats. The same seed gives the same numbers.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// The admission it asks of the server.
+    /// The admission that the scenario sets on the server.
     pub admission: Admission,
-    /// How the buyers arrive.
+    /// The arrival of the buyers.
     #[serde(default)]
     pub arrival: Arrival,
-    /// How they register when they arrive in a burst.
+    /// The registration of buyers who arrive in a burst.
     #[serde(default)]
     pub register: Register,
-    /// Which seats the buyers want.
+    /// The seats that the buyers want.
     #[serde(default)]
     pub contention: Contention,
     /// Pauses before the steps of the journey.
     #[serde(default)]
     pub think: Think,
-    /// The last phase.
+    /// The phase of payment.
     #[serde(default)]
     pub pay: Pay,
-    /// How virtual users talk HTTP.
+    /// The HTTP connections of the virtual users.
     #[serde(default)]
     pub http: Http,
-    /// When a run ends at the latest.
+    /// The limits that end a run.
     #[serde(default)]
     pub limits: Limits,
-    /// When the generator, not the server, was the limit.
+    /// The limits of the generator. Beyond them the generator, not the server, limited the run.
     #[serde(default)]
     pub generator: Generator,
-    /// The traffic beside the buyers: groups by name.
+    /// The traffic beside the buyers: traffic groups by name.
     #[serde(default)]
     pub traffic: BTreeMap<String, Traffic>,
-    /// What is broken while the traffic runs. Each fault ends by itself.
+    /// The faults to inject while the traffic runs. Each fault ends by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Injection>,
     /// The assumptions of the capacity estimate (`--plan`).
     #[serde(default)]
     pub estimate: Estimate,
-    /// Statuses that are an intended no, by operation. 429 is one everywhere.
+    /// Statuses that are an intended refusal, by operation. 429 is one for every operation.
     #[serde(default = "default_refusals")]
     pub refusals: BTreeMap<Operation, Vec<u16>>,
     /// The limits that a run must keep to pass.
@@ -104,20 +104,21 @@ fn default_refusals() -> BTreeMap<Operation, Vec<u16>> {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admission {
-    /// How many at once, 1 to 1,000,000.
+    /// The users that one batch admits, 1 to 1,000,000.
     pub batch: u64,
     /// The pause between two batches, 100 ms to 1 h.
     pub every: Time,
-    /// What decides how many are admitted. With `objective`, batch and interval are the most.
+    /// Whether admission follows the settings or the objective. With `objective`, batch and interval are the upper
+    /// limit.
     #[serde(default, skip_serializing_if = "Follow::is_settings")]
     pub follow: Follow,
 }
 
-/// Buyers who arrive in a burst: a closed executor.
+/// The registration of buyers who arrive in a burst: a closed executor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Register {
-    /// Registrations under way at once, each over a connection of its own.
+    /// The number of registrations at a time, each over its own connection.
     pub connections: u32,
 }
 
@@ -127,31 +128,31 @@ impl Default for Register {
     }
 }
 
-/// How a seat is chosen.
+/// The choice of a seat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Choice {
-    /// By heart: the seat map is fetched, but the wish stands whatever it says. The hardest
-    /// contention.
+    /// A fixed wish: the buyer fetches the seat map but tries the wished seat, whatever the map says. This is the
+    /// hardest contention.
     #[default]
     Wish,
-    /// Among the seats that the map shows as free; the map is fetched again after each refusal.
+    /// A free seat of the map. The buyer fetches the map again after each refusal.
     Map,
 }
 
-/// Which seats the buyers want.
+/// The seats that the buyers want.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Contention {
     /// Share of the attempts that go to the popular seats, 0 to 1.
     pub popular_share: f64,
-    /// The popular seats are ids 1 to this; left out: as the dataset says.
+    /// The number of popular seats; their ids are 1 to this; without it, that of the dataset.
     pub popular_seats: Option<u64>,
-    /// The seats that are wanted at all are ids 1 to this; left out: as the dataset says.
+    /// The number of seats that buyers want at all; their ids are 1 to this; without it, that of the dataset.
     pub seats: Option<u64>,
-    /// Attempts that a user makes before leaving without a seat.
+    /// The attempts of a user, who then leaves without a seat.
     pub attempts: u32,
-    /// How a seat is chosen.
+    /// The choice of a seat.
     pub choice: Choice,
 }
 
@@ -171,20 +172,20 @@ impl Default for Contention {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Think {
-    /// Between being let in and looking at the dates.
+    /// Between the admission and the look at the dates.
     pub dates: Pause,
-    /// Before looking at the seats of a date.
+    /// Before the look at the seats of a date.
     pub seats: Pause,
     /// Before an attempt to reserve.
     pub reserve: Pause,
-    /// Before charging the account.
+    /// Before the charge of the account.
     pub charge: Pause,
-    /// Before paying.
+    /// Before the payment.
     pub pay: Pause,
 }
 
 impl Think {
-    /// The pauses of a whole journey. 99 of 100 users need less.
+    /// The sum of the pauses of a journey. 99 of 100 users need less.
     pub(in crate::load) fn nearly_longest(&self) -> Duration {
         let steps = [self.dates, self.seats, self.reserve, self.charge, self.pay];
         steps.iter().map(Pause::nearly_longest).sum()
@@ -195,23 +196,23 @@ impl Think {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Otherwise {
-    /// They leave; the hold runs out.
+    /// They leave, and the hold expires.
     #[default]
     Leave,
     /// They cancel the reservation.
     Cancel,
 }
 
-/// The last phase.
+/// The phase of payment.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pay {
-    /// Share of those with a reservation who pay, 0 to 1.
+    /// Share of the users with a reservation who pay, 0 to 1.
     pub share: f64,
-    /// The amount a user charges before paying, in the currency's smallest unit; it must cover a seat. 0: users
-    /// do not charge, and the `balance` of the dataset's profile must cover a seat.
+    /// The amount that a user charges before paying, in the currency's smallest unit; it must cover a seat. 0: users do
+    /// not charge, so the `balance` of the dataset's profile must cover a seat.
     pub charge: i64,
-    /// The behaviour of the others.
+    /// The behaviour of the other users.
     pub otherwise: Otherwise,
 }
 
@@ -225,21 +226,20 @@ impl Default for Pay {
     }
 }
 
-/// How virtual users talk HTTP.
+/// The HTTP connections of the virtual users.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Connections in all; left out: one per user as far as the file limit goes. With fewer than
-    /// users, they are shared, and waiting for one counts as latency.
+    /// The number of connections; without it, one per user as far as the file limit allows. If there are fewer than
+    /// users, users share them, and the wait for one counts as latency.
     pub connections: Option<u32>,
-    /// For a connection to be made.
+    /// The time-out of a connection attempt.
     pub connect_timeout: Time,
-    /// From sending a request to the end of its answer.
+    /// The time-out of a request, from the sending to the end of its answer.
     pub request_timeout: Time,
-    /// How often a failed request is sent again; a write that carries an idempotency key with the
-    /// same key.
+    /// The number of times that a failed request is repeated. A write is repeated with the same idempotency key.
     pub retries: u32,
-    /// The pause before the first repeat; it doubles each time. A `Retry-After` goes before it.
+    /// The pause before the first repeat; it doubles each time. A `Retry-After` of the server takes precedence.
     pub retry_pause: Time,
 }
 
@@ -255,13 +255,13 @@ impl Default for Http {
     }
 }
 
-/// When a run ends at the latest.
+/// The limits that end a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The whole run without seeding and audit.
+    /// The longest duration of a run, without seeding and audit.
     pub duration: Time,
-    /// The server counts as lost when requests fail and none is answered for this long.
+    /// The longest silence: the server counts as lost when requests fail and none is answered for this long.
     pub silence: Time,
 }
 
@@ -274,15 +274,16 @@ impl Default for Limits {
     }
 }
 
-/// When the generator, not the server, was the limit: the verdict is inconclusive then.
+/// The limits of the generator. Beyond them the generator, not the server, limited the run, and the verdict is
+/// inconclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generator {
-    /// 99 % of the timed requests must start within this after their planned instant.
+    /// 99 % of the timed requests must start within this after their due time.
     pub lag_p99: Time,
-    /// The share of a core that its busiest thread may use over the run, 0 to 1.
+    /// The share of a core that the busiest thread may use over the run, 0 to 1.
     pub cpu: f64,
-    /// Worker threads; left out: one per core, at most 8.
+    /// The number of worker threads; without it, one per core, at most 8.
     pub workers: Option<u32>,
 }
 
@@ -300,13 +301,13 @@ impl Default for Generator {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Estimate {
-    /// In which most requests arrive.
+    /// The time in which most requests arrive.
     pub window: Time,
-    /// Transactions of a user who goes all the way.
+    /// The transactions of a user who pays.
     pub transactions: u32,
-    /// The smaller share of the users who get to the next stage: past the queue, to a reservation.
+    /// The lower share of users who reach the next stage: first past the queue, then to a reservation.
     pub share_low: f64,
-    /// The larger share.
+    /// The higher share.
     pub share_high: f64,
 }
 

@@ -15,8 +15,8 @@ use crate::load::model::{Operation, PhaseName};
 /// Everything under `thresholds:`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
-    /// Limits on requests, in the file's order. A group that names no operations is called after an
-    /// operation, a phase, or `all`.
+    /// Limits on requests, in the file's order. A group without operations is named after an operation, a phase, or
+    /// `all`.
     pub groups: Vec<(String, Group)>,
     /// Business limits.
     pub business: Business,
@@ -27,35 +27,36 @@ pub struct Thresholds {
 #[schemars(deny_unknown_fields, default)]
 #[schemars(extend("patternProperties" = {
     "^p[0-9]{1,2}(\\.[0-9]{1,3})?$": {
-        "description": "So many percent of the successes within this, from their planned instant.",
+        "description": "The percentile of the successes is at most this, from their due time.",
         "anyOf": [{ "$ref": "#/$defs/Time" }, { "type": "null" }],
     }
 }))]
 pub struct Group {
-    /// Which; left out: those the group is called after.
+    /// The operations; without them, those after which the group is named.
     pub operations: Option<Vec<Operation>>,
-    /// Only those of this phase.
+    /// Only the operations of this phase.
     pub phase: Option<PhaseName>,
-    /// Those of this traffic group; left out: those of the buyers, or of the traffic group the group is called after.
+    /// The traffic group; without it, the buyers, or the traffic group after which this group is named.
     pub traffic: Option<String>,
-    /// Mean latency of successes at most.
+    /// The mean latency of the successes is at most this.
     pub avg: Option<Time>,
-    /// So many percent of the successes within this, from their planned instant: `p95: 500ms`.
+    /// The percentiles of the successes, from their due time: `p95: 500ms`.
     #[schemars(skip)]
     pub percentiles: BTreeMap<Percentile, Time>,
-    /// All successes within this.
+    /// The latency of every success is at most this.
     pub max: Option<Time>,
-    /// Share of requests that may end in an error, 0 to 1. Refusals are no errors.
+    /// The share of requests that end in an error is at most this, 0 to 1. Intended refusals are not errors.
     pub error_rate: Option<f64>,
-    /// Successes per second at least, from the first to the last.
+    /// The successes per second are at least this, from the first to the last.
     pub rate: Option<f64>,
-    /// Successes at most.
+    /// The number of successes is at most this.
     pub successes: Option<u64>,
-    /// Requests at least.
+    /// The number of requests is at least this.
     pub requests: Option<u64>,
-    /// The limits on latency and errors hold in every span of this length, not only over the run.
+    /// The length of a window. The limits on latency and errors hold in every window of this length, not only over the
+    /// run.
     pub window: Option<Time>,
-    /// A limit that is missed for so long without a break ends the run.
+    /// The run ends when a limit is missed for this long without a break.
     pub abort: Option<Time>,
 }
 
@@ -204,25 +205,26 @@ pub(crate) const ALL: &str = "all";
 /// Business limits. A figure without a limit is reported but not judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
 pub struct Business {
-    /// Seats with more than one live reservation at most.
+    /// The number of seats with more than one live reservation is at most this.
     pub oversold: Option<u64>,
-    /// Exactly so many seats are held or sold in the end.
+    /// The number of seats that are held or sold in the end is exactly this.
     pub sold: Option<u64>,
-    /// Payments and balances that do not add up at most.
+    /// The number of payments and balances that do not add up is at most this.
     pub double_charges: Option<u64>,
-    /// Violations of the audit in all at most.
+    /// The number of violations that the audit finds is at most this.
     pub audit_violations: Option<u64>,
-    /// Successes that a client saw and the database does not know at most.
+    /// The number of successes that a client saw and the database lacks is at most this.
     pub lost: Option<u64>,
-    /// Writes that the database has although the client saw them fail at most.
+    /// The number of writes that the database has although the client saw them fail is at most this.
     pub unacknowledged: Option<u64>,
-    /// Inversions at most: answers by which a user waited while a later place was already admitted.
+    /// The number of inversions is at most this: answers by which a user waited while a later place was already
+    /// admitted.
     pub inversions: Option<u64>,
-    /// Users who did not come to an end that the scenario intends at most.
+    /// The number of users who did not reach an end that the scenario intends is at most this.
     pub unfinished: Option<u64>,
-    /// Arrivals that could not be started on schedule at most; 0 by default.
+    /// The number of arrivals that could not start on schedule is at most this; 0 by default.
     pub dropped: Option<u64>,
-    /// 95 % of the users were let in within this of the promised instant.
+    /// 95 % of the users are admitted within this of the promised time.
     pub eta_error: Option<Time>,
 }
 

@@ -1,4 +1,5 @@
-//! Traffic beside the buyers: who else comes, how, and what they do. Abuse is described here.
+//! Traffic beside the buyers: groups of virtual users, their arrivals and their journeys. Scenarios also describe abuse
+//! with it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,26 +11,26 @@ use crate::load::model::{Operation, PhaseName, named};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
-    /// All at once, as fast as the server takes them.
+    /// All at once, as fast as the server accepts them.
     #[default]
     Burst,
-    /// `rate` a second.
+    /// `rate` arrivals a second.
     Constant,
-    /// `rate` a second on average, at random: the gaps are exponential.
+    /// `rate` arrivals a second on average; the gaps are exponential.
     Poisson,
-    /// From `rate` to `to` within `over`, or through `stages`; then on at the last rate.
+    /// From `rate` to `to` within `over`, or through `stages`; after that the last rate continues.
     Ramp,
-    /// `rate`, but `to` from `at` on for `over`.
+    /// `rate`; from `at` on, `to` for the time `over`.
     Spike,
 }
 
-/// A part of a ramp: to this rate within this time, evenly. The same rate again holds it.
+/// A stage of a ramp, which reaches the rate `to` evenly within `over`. The same rate as before holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RampStage {
-    /// The rate at its end.
+    /// The rate at the end of the stage.
     pub to: f64,
-    /// How long it takes.
+    /// The duration of the stage.
     pub over: Time,
 }
 
@@ -37,19 +38,19 @@ pub struct RampStage {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Arrival {
-    /// The shape of their rate.
+    /// The shape of the rate.
     pub shape: Shape,
-    /// A second.
+    /// Arrivals a second.
     pub rate: f64,
     /// The rate at the end of a ramp, or within a spike.
     pub to: Option<f64>,
-    /// How long the ramp or the spike takes.
+    /// The duration of the ramp or the spike.
     pub over: Option<Time>,
-    /// The stages of a ramp, one after the other, in place of `to` and `over`.
+    /// The stages of a ramp, one after the other, instead of `to` and `over`.
     pub stages: Vec<RampStage>,
-    /// When the spike begins.
+    /// The start of the spike.
     pub at: Option<Time>,
-    /// The buyers come before the sale opens (`register`), or while it is open (`open`).
+    /// Whether the buyers come before the sale opens (`register`) or while it is open (`open`).
     pub phase: Door,
 }
 
@@ -60,7 +61,7 @@ pub enum Door {
     /// Before the sale opens.
     #[default]
     Register,
-    /// Once the sale is open.
+    /// After the opening.
     Open,
 }
 
@@ -78,10 +79,10 @@ impl Door {
 named! {
     /// How virtual users are scheduled.
     Executor {
-        /// `users` of them, each one journey after the other over a connection of their own.
+        /// `users` virtual users, each with one journey after the other over its own connection.
         Closed = "closed",
-        /// One journey an arrival, on schedule whatever the server does. An arrival that finds `at_once`
-        /// under way is dropped, counted, and fails the run.
+        /// One journey per arrival, on schedule, whatever the server does. An arrival that finds `at_once` journeys in
+        /// progress is dropped and counted, and it fails the run.
         Open = "open",
     }
 }
@@ -113,26 +114,26 @@ impl Traffic {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Traffic {
-    /// How its users are made to work.
+    /// The executor of the group.
     pub executor: Executor,
-    /// Its users; their ids follow those of the buyers and of the traffic groups before.
+    /// The number of users. Their ids follow those of the buyers and of the earlier groups.
     pub users: u32,
-    /// For an open executor: how they arrive.
+    /// The arrivals of an open executor.
     #[serde(default)]
     pub arrival: Option<Arrival>,
-    /// For an open executor: most journeys under way at once; left out: all users.
+    /// The most journeys of an open executor at a time; without it, all users.
     #[serde(default)]
     pub at_once: Option<u32>,
-    /// It begins with this phase …
+    /// The group begins with this phase …
     #[serde(default = "opening")]
     pub phase: Door,
-    /// … and so long after it.
+    /// … this long after its start.
     #[serde(default)]
     pub after: Time,
-    /// A closed executor begins no journey later than this after its beginning; an open one takes no
-    /// arrival then.
+    /// The duration of the group. A closed executor then begins no further journey, an open one accepts no further
+    /// arrival.
     pub lasts: Time,
-    /// The journeys of its users, each drawn by weight.
+    /// The journeys of the users. Each user draws one by weight.
     pub journeys: Vec<Journey>,
 }
 
@@ -140,17 +141,17 @@ fn opening() -> Door {
     Door::Open
 }
 
-/// Something that a user does from beginning to end.
+/// The steps of a user from beginning to end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Journey {
-    /// How often it is drawn, beside the other journeys of the traffic group.
+    /// The weight of this journey among those of the group.
     #[serde(default = "one")]
     pub weight: u32,
-    /// Its steps, in order. `buy: true` in their place is the whole way of a buyer.
+    /// The steps in order. `buy: true` instead of steps is the whole journey of a buyer.
     #[serde(default)]
     pub steps: Vec<Step>,
-    /// Registers, waits, looks, reserves and pays as the buyers do.
+    /// The user registers, waits, looks, reserves and pays like the buyers.
     #[serde(default)]
     pub buy: bool,
 }
@@ -163,14 +164,14 @@ fn one() -> u32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenKind {
-    /// The one that the user was given last, if any.
+    /// The user's latest token, if there is one.
     #[default]
     Own,
-    /// None.
+    /// No token.
     None,
-    /// The own one with one character changed, or one made up.
+    /// The user's token with one character changed, or an invented one.
     Forged,
-    /// The own one, for a request in another user's name.
+    /// The user's token, in a request for another user.
     Foreign,
 }
 
@@ -178,38 +179,38 @@ pub enum TokenKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Until {
-    /// With `call: poll`: polls, as the server says, until the user is let in.
+    /// With `call: poll`: polls at the server's intervals until the user is admitted.
     Active,
-    /// With `call: reserve`: tries one seat after the other until one is the user's.
+    /// With `call: reserve`: tries one seat after the other until the user has one.
     Reserved,
 }
 
-/// One request of a journey, or several alike.
+/// A request of a journey, or several equal requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// The call.
     pub call: Operation,
-    /// The token that it carries.
+    /// The token of the request.
     #[serde(default)]
     pub token: TokenKind,
-    /// The pause before it.
+    /// The pause before the request.
     #[serde(default)]
     pub think: Pause,
-    /// Statuses that are right; left out: any 2xx. Of these a 4xx counts as refused, as it should be;
-    /// any other answer is an error, a 2xx too.
+    /// The expected statuses; without them, any 2xx. An expected 4xx counts as an intended refusal. Every other answer
+    /// is an error, also a 2xx.
     #[serde(default)]
     pub expect: Vec<u16>,
-    /// Goes on until then.
+    /// Repeats the request until this holds.
     #[serde(default)]
     pub until: Option<Until>,
-    /// How often it is done, each time after the pause.
+    /// The number of requests, each after the pause.
     #[serde(default = "one")]
     pub times: u32,
-    /// The seat to look at or to reserve; left out: one is wished for, as the buyers do.
+    /// The seat to look at or to reserve; without it, the user draws one like the buyers.
     #[serde(default)]
     pub seat: Option<i64>,
-    /// Whether the journey goes on after another answer than the expected.
+    /// Whether the journey continues after an unexpected answer.
     #[serde(default)]
     pub go_on: bool,
 }

@@ -10,12 +10,12 @@ use crate::load::recorder::{Exemplar, Frame};
 /// The number of requests of each kind.
 const EACH: usize = 10;
 
-/// Requests worth looking up in the server's traces.
+/// Requests to look up in the server's traces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExemplarSummary {
-    /// The slowest that got an answer, slowest first.
+    /// The slowest requests with an answer, the slowest first.
     pub slowest: Vec<ExemplarRow>,
-    /// The last that failed, last first.
+    /// The latest failed requests, the latest first.
     pub failed: Vec<ExemplarRow>,
 }
 
@@ -23,20 +23,20 @@ pub struct ExemplarSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExemplarRow {
-    /// The traffic group it is of; absent for the buyers.
+    /// The traffic group; absent for the buyers.
     pub traffic: Option<String>,
     /// The call.
     pub operation: String,
-    /// The status; absent when there was no answer.
+    /// The status; absent without an answer.
     pub status: Option<u16>,
-    /// The kind of error, for errors.
+    /// The kind of error; absent for other requests.
     #[serde(rename = "fault")]
     pub error_kind: Option<String>,
-    /// When it ended, in seconds since the run began.
+    /// The time at which the request ended, in seconds since the start of the run.
     pub at_seconds: f64,
-    /// From the instant it was due, in milliseconds.
+    /// The latency from the due time, in milliseconds.
     pub latency_ms: f64,
-    /// The W3C trace id that it was sent with, 32 hex digits.
+    /// The W3C trace id of the request, 32 hexadecimal digits.
     pub trace_id: String,
 }
 

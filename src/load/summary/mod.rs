@@ -38,40 +38,40 @@ pub struct Summary {
     pub version: String,
     /// The scenario's name.
     pub scenario: String,
-    /// Its settings, overrides included.
+    /// The settings of the scenario, with overrides.
     pub settings: Scenario,
-    /// The only phase that was measured, if not all.
+    /// The only measured phase; absent if all were measured.
     pub phase: Option<PhaseName>,
-    /// The parts that this is made of, `1/3` and so on; empty for the whole.
+    /// The parts of the run, such as `1/3`; empty for a whole run.
     pub shards: Vec<String>,
-    /// The API that was called.
+    /// The ticketing API.
     pub target: String,
     /// The server's version.
     pub server_version: String,
-    /// The dataset it ran on.
+    /// The dataset.
     pub dataset: Dataset,
-    /// ISO 8601, UTC.
+    /// The start of the run, ISO 8601, UTC.
     pub started_at: String,
-    /// From the first registration to the last answer.
+    /// The time from the first registration to the last answer.
     pub elapsed_seconds: f64,
-    /// An operator paused it, made it slower or cut a phase short: it asked less of the server than the
+    /// An operator paused the run, made it slower or ended a phase early, so it asked less of the server than the
     /// scenario says.
     pub eased: bool,
-    /// How it ended.
+    /// The reason why the run ended.
     pub ending: Ending,
     /// The verdict.
     pub verdict: Verdict,
     /// The reasons against "passed".
     pub reasons: Vec<String>,
-    /// Thresholds, judged.
+    /// The judged thresholds.
     pub thresholds: Vec<Judged>,
-    /// Users by the state in which the run left them.
+    /// The number of users by their final state.
     pub users: BTreeMap<String, u64>,
-    /// Requests by operation and phase.
+    /// Requests by operation.
     pub operations: Vec<OperationSummary>,
     /// Requests by class of status.
     pub statuses: Statuses,
-    /// Arrivals that could not be started on schedule, by traffic group.
+    /// Arrivals that could not start on schedule, by traffic group.
     pub dropped: BTreeMap<String, u64>,
     /// The capacity estimate beside the measurements.
     pub estimate: Vec<Expected>,
@@ -79,40 +79,40 @@ pub struct Summary {
     pub audit: Option<Audit>,
     /// Which of the successes that clients saw are in the database; absent when the look-up failed.
     pub lookup: Option<LookupAnswer>,
-    /// Writes that were done, but answered as failed.
+    /// Writes that were done although their answer said that they failed, or no answer came.
     #[serde(default)]
     pub unacknowledged: Unacknowledged,
     /// The reason why audit or look-up failed.
     pub audit_problem: Option<String>,
-    /// Audits made while the run was under way.
+    /// The audits during the run.
     pub audits: AuditsDuring,
-    /// The queue's fairness.
+    /// The fairness of the queue.
     pub fairness: Fairness,
-    /// The generator's health.
+    /// The health of the generator.
     pub generator: GeneratorSummary,
     /// The run over time.
     pub timeline: Timeline,
     /// Events of the run, in order.
     pub marks: Vec<Mark>,
-    /// Single requests, to be looked up in the server's traces.
+    /// Single requests to look up in the server's traces.
     #[serde(default, rename = "noted")]
     pub exemplars: ExemplarSummary,
-    /// This run beside an earlier one, if there was one to compare with.
+    /// The comparison with an earlier run, if one was requested.
     pub baseline: Option<super::baseline::Baseline>,
-    /// Every histogram, so that runs can be merged exactly.
+    /// All histograms, so that the parts of a run merge exactly.
     pub histograms: super::histograms::Histograms,
 }
 
-/// Audits made while the run was under way.
+/// The audits during the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditsDuring {
-    /// How many.
+    /// The number of audits.
     pub count: u64,
-    /// The most violations that one of them found.
+    /// The largest number of violations in one of them.
     pub worst: u64,
 }
 
-/// A line of the capacity estimate beside what came.
+/// A line of the capacity estimate beside its measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// The estimated quantity.
@@ -123,16 +123,16 @@ pub struct Expected {
     pub measured: Option<String>,
 }
 
-/// Latencies of one kind of request.
+/// The latencies of one kind of request, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Mean.
     pub avg: f64,
     /// Median.
     pub p50: f64,
-    /// 95 % within this.
+    /// 95th percentile.
     pub p95: f64,
-    /// 99 % within this.
+    /// 99th percentile.
     pub p99: f64,
     /// The longest.
     pub max: f64,
@@ -156,7 +156,7 @@ impl Latency {
     }
 }
 
-/// The queue's fairness.
+/// The fairness of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fairness {
@@ -164,7 +164,7 @@ pub struct Fairness {
     pub checks: u64,
     /// Inversions: answers by which a user waited while a later place was already admitted.
     pub inversions: u64,
-    /// How far promised admissions were from the real ones; absent when none was promised.
+    /// The difference between promised and real admissions; absent without a promise.
     pub eta_error: Option<Latency>,
 }
 
@@ -178,7 +178,7 @@ impl Fairness {
     }
 }
 
-/// The generator's health.
+/// The health of the generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeneratorSummary {
@@ -188,22 +188,22 @@ pub struct GeneratorSummary {
     pub cores: usize,
     /// Operating system and processor.
     pub machine: String,
-    /// Connections it allowed itself.
+    /// Connections that the run could hold.
     pub connections: usize,
-    /// Connections it would have liked: one a user.
+    /// Connections with which no user waits: one per user.
     pub wanted: usize,
-    /// The most memory that its process took, the embedded server included; absent where the system
-    /// does not tell. Bytes.
+    /// The peak memory of the process in bytes, the embedded server included; absent where the system does not report
+    /// it.
     pub memory: Option<u64>,
-    /// Files it may open; absent: without limit, or not known.
+    /// The limit of open files; absent without a limit, or when it is not known.
     pub file_limit: Option<u64>,
-    /// The busiest worker's shares of its time; absent where the system does not tell.
+    /// The busiest worker's shares of its time; absent where the system does not report them.
     pub busiest: Option<ThreadShare>,
-    /// How much later than planned timed requests started; absent when none was timed.
+    /// The delay with which timed requests started; absent when none was timed.
     pub lag: Option<Latency>,
-    /// How long requests waited for a shared connection; absent when each user had one.
+    /// The wait of requests for a shared connection; absent when each user had one.
     pub connection_wait: Option<Latency>,
-    /// The ways in which the generator was the limit; empty: in none.
+    /// The ways in which the generator was the limit; empty if there are none.
     pub limited: Vec<String>,
 }
 
@@ -222,7 +222,7 @@ impl GeneratorSummary {
         if !frame.lag.is_empty() && lag > limit {
             let lag = lag.as_secs_f64() * 1e3;
             self.limited.push(format!(
-                "the generator was late: 1 % of its requests started {lag:.1} ms or more after their instant (limit {})",
+                "the generator was late: 1 % of its requests started {lag:.1} ms or more after their due time (limit {})",
                 scenario.generator.lag_p99
             ));
         }

@@ -15,13 +15,13 @@ use crate::load::recorder::{Cell, Frame, span_seconds};
 pub struct OperationSummary {
     /// The traffic group; absent for the buyers.
     pub traffic: Option<String>,
-    /// Which operation.
+    /// The operation.
     pub operation: Operation,
-    /// The phase it belongs to.
+    /// The phase of the operation.
     pub phase: PhaseName,
-    /// Requests that ended.
+    /// Finished requests.
     pub count: u64,
-    /// Of those, per second from the first to the last.
+    /// Finished requests per second, from the first to the last.
     pub rate: f64,
     /// Successes.
     pub ok: u64,
@@ -32,13 +32,13 @@ pub struct OperationSummary {
     /// Errors by kind.
     #[serde(rename = "faults")]
     pub error_counts: BTreeMap<String, u64>,
-    /// Successes, from the planned instant; absent without one.
+    /// The latency of the successes from the due time; absent without one.
     pub latency: Option<Latency>,
-    /// Successes, from sending.
+    /// The latency of the successes from the sending.
     pub service: Option<Latency>,
-    /// Intended refusals, from the planned instant.
+    /// The latency of the intended refusals from the due time.
     pub refusal_latency: Option<Latency>,
-    /// Errors, from the planned instant.
+    /// The latency of the errors from the due time.
     pub error_latency: Option<Latency>,
 }
 

@@ -18,55 +18,54 @@ const MARKS: usize = 1_000;
 /// The run over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
-    /// Seconds that a point stands for.
+    /// The length of a point, in seconds.
     pub interval: f64,
-    /// In order.
+    /// The points in order.
     pub points: Vec<Second>,
 }
 
-/// An interval of the run, a second mostly. Numbers a second are its average, latencies are those of
-/// its worst second.
+/// An interval of the run, mostly a second. Rates are its average, latencies are those of its worst second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Second {
-    /// When it ended, since the first registration.
+    /// The end of the interval, in seconds since the first registration.
     pub second: f64,
-    /// Requests that ended, per second.
+    /// Finished requests per second.
     pub tps: f64,
-    /// Of those, successes.
+    /// Successes per second.
     pub ok: f64,
-    /// Of those, intended refusals.
+    /// Intended refusals per second.
     pub refused: f64,
-    /// Of those, errors.
+    /// Errors per second.
     pub errors: f64,
-    /// Latency of successes outside the queue, from the planned instant, ms; absent without any.
+    /// The median latency of the successes outside the queue, from the due time, ms; absent without one.
     pub p50: Option<f64>,
-    /// 95 % within this.
+    /// The 95th percentile of the same, ms.
     pub p95: Option<f64>,
-    /// 99 % within this.
+    /// The 99th percentile of the same, ms.
     pub p99: Option<f64>,
-    /// 95 % of the queue's calls within this.
+    /// The 95th percentile of the requests to the queue, ms.
     pub queue_p95: Option<f64>,
-    /// Users beyond the watermark, by the server's last answer.
+    /// Users beyond the watermark, in the server's last answer.
     pub waiting: Option<u64>,
     /// The admitted-up-to watermark.
     pub admitted_mark: Option<u64>,
-    /// Seats that buyers hold, and have not paid.
+    /// Seats that buyers hold unpaid.
     pub held: u64,
     /// Seats that buyers have paid.
     pub sold: u64,
-    /// Users by state, those that anyone is in.
+    /// The number of users by state, without empty states.
     pub users: BTreeMap<String, u64>,
 }
 
-/// Something that happened.
+/// An event of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mark {
-    /// Since the first registration.
+    /// The time of the event, in seconds since the first registration.
     pub second: f64,
     /// The kind.
     pub kind: MarkKind,
-    /// In a few words.
+    /// The event in a few words.
     pub text: String,
 }
 
@@ -76,11 +75,11 @@ pub struct Mark {
 pub enum MarkKind {
     /// A phase began.
     Phase,
-    /// An operator steered the run.
+    /// An operator gave a command.
     Control,
-    /// Something broke, or was broken on purpose.
+    /// Something failed, or a fault was injected.
     Fault,
-    /// An alert, or a threshold.
+    /// An alert or a threshold.
     Alert,
 }
 

@@ -206,10 +206,10 @@ fn workers(scenario: &Scenario, cores: usize) -> usize {
     count.clamp(1, users.max(1))
 }
 
-/// The part of the users that a process carries, where several carry them together.
+/// The part of the users that a process runs, if several processes share a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardSpec {
-    /// Which part, from 0.
+    /// The index of the part, from 0.
     pub index: usize,
     /// The number of parts.
     pub of: usize,

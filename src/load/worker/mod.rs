@@ -121,7 +121,7 @@ impl Worker {
         );
         ticking.abort();
         self.clock.read();
-        // A closed channel means that the run is over and has no reader left.
+        // The channel is closed when the run has ended.
         let _ = events.send(Event::Done).await;
     }
 

@@ -63,6 +63,7 @@ fn read(mut from: impl Read) -> io::Result<Log> {
     let mut frame = vec![0; 24 + page_size as usize];
     // Pages that were written after the last commit. They count only if another commit follows.
     let mut pending = Vec::new();
+    // A frame with another salt is left over from an earlier log.
     while fill(&mut from, &mut frame)? && frame[8..16] == header[16..24] {
         sum.add(&frame[..8]);
         sum.add(&frame[24..]);
@@ -70,6 +71,7 @@ fn read(mut from: impl Read) -> io::Result<Log> {
             break;
         }
         pending.push(word(&frame, 0));
+        // Only the last frame of a commit has the size of the database; all others have 0.
         let pages = word(&frame, 4);
         if pages > 0 {
             log.commits += 1;

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::exposition::Exposition;
 
-/// File systems left out: virtual ones, read-only images (always full), those backed by another mount.
+/// File systems that are left out: virtual ones, read-only images (always full), and those on another mount.
 const WITHOUT_SPACE: [&str; 25] = [
     "autofs",
     "binfmt_misc",
@@ -33,7 +33,7 @@ const WITHOUT_SPACE: [&str; 25] = [
     "sysfs",
     "tracefs",
 ];
-/// Left out, except as `/`: statvfs blocks for minutes when their server does not answer.
+/// File systems that are left out, except as `/`: statvfs blocks for minutes when their server does not answer.
 const REMOTE: [&str; 10] = [
     "nfs",
     "nfs4",
@@ -116,8 +116,8 @@ pub(super) fn render(out: &mut Exposition<'_>) {
     }
 }
 
-/// The mounts to report, each mount point once: the last mount hides earlier ones. The root is always
-/// reported: in a container it is an overlay, or comes from a remote host.
+/// The mounts to report, each mount point once, because the last mount hides earlier ones. The root is always reported:
+/// in a container it is an overlay, or comes from a remote host.
 fn shown(mounts: &str) -> Vec<Mount> {
     let mut seen = HashSet::new();
     let mut shown: Vec<Mount> = mounts

@@ -1,23 +1,23 @@
-//! What admission reads to follow the objective: the time of the steps of buying, which of them are under way,
+//! The input of admission that follows the objective: the latency of the requests of buying, the requests in progress,
 //! and the wait for database connections.
 //!
-//! The instruments of OpenTelemetry cannot be read in between two collections, and their bounds are too coarse
-//! for a percentile. So these counts are kept beside them: two atomic additions a request.
+//! The instruments of OpenTelemetry can be read only by a collection, and their bounds are too coarse for a percentile.
+//! So these counts are kept beside them, at a cost of two atomic additions a request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Buckets of an octave: a value is known to an eighth.
+/// The buckets of an octave. A value is known to an eighth.
 const FINE: usize = 8;
-/// Values up to 2^27 µs, above two minutes.
+/// The number of buckets. They cover values up to 2^27 µs, above two minutes.
 const BUCKETS: usize = 25 * FINE;
-/// The clock of requests under way, in milliseconds.
+/// The resolution of the clock of requests in progress, in milliseconds.
 const SLOT_MS: u64 = 32;
-/// 33 s: longer than a request may take, time-outs and outcome included.
+/// The number of slots: 33 s, which is longer than the longest request, its time-outs included.
 const SLOTS: u64 = 1_024;
 
-/// Counts by latency since the start.
+/// The number of values in each bucket since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies(Vec<u64>);
 
@@ -28,7 +28,7 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// What was counted since `earlier`.
+    /// The values since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Latencies) -> Latencies {
         let pairs = self.0.iter().zip(&earlier.0);
@@ -40,7 +40,7 @@ impl Latencies {
         self.0.iter().sum()
     }
 
-    /// 95 % of the values are at most this, to an eighth; 0 when there are none.
+    /// The 95th percentile, to an eighth; 0 without values.
     #[must_use]
     pub fn p95(&self) -> Duration {
         let rank = self.count().saturating_mul(95).div_ceil(100);
@@ -69,7 +69,7 @@ fn middle(bucket: usize) -> u64 {
     (((FINE + fine) as u64) << octave) + ((1_u64 << octave) >> 1)
 }
 
-/// The status of a step whose client went away, as nginx logs it.
+/// The status of a request whose client disconnected before the answer. nginx logs the same number.
 const CLIENT_CLOSED: u16 = 499;
 
 struct Counts([AtomicU64; BUCKETS]);
@@ -92,26 +92,26 @@ impl Default for Counts {
     }
 }
 
-/// The steps of buying on this server.
+/// The requests of buying on this server.
 pub struct Buying {
     answered: Counts,
     errors: AtomicU64,
     waits: Counts,
-    /// Requests under way by the slot in which they began.
+    /// Requests in progress, by the slot in which they began.
     under_way: [AtomicI64; SLOTS as usize],
     began: Instant,
 }
 
-/// The counts at one moment. All but `oldest` only grow.
+/// The counts at one moment. All except `oldest` only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuyingCounts {
-    /// Steps that were answered 2xx or 3xx, or whose client did not wait for the answer.
+    /// Requests that were answered 2xx or 3xx, or whose client did not wait for the answer.
     pub answered: Latencies,
-    /// Steps that were answered 5xx.
+    /// Requests that were answered 5xx.
     pub errors: u64,
     /// Waits for a database connection.
     pub waits: Latencies,
-    /// Age of the oldest step under way; 0 without one.
+    /// Age of the oldest request in progress; 0 without one.
     pub oldest: Duration,
 }
 
@@ -128,7 +128,7 @@ impl Default for Buying {
 }
 
 impl Buying {
-    /// A step is under way from `started` until the result is dropped.
+    /// Begins a request, which is in progress until the result is dropped.
     pub(super) fn begin(self: &Arc<Self>, started: Instant) -> UnderWay {
         let slot = self.slot(started) % SLOTS;
         self.under_way[slot as usize].fetch_add(1, Ordering::Relaxed);
@@ -145,13 +145,13 @@ impl Buying {
         u64::try_from(since).unwrap_or(u64::MAX) / SLOT_MS
     }
 
-    /// A refusal takes no work, so it says nothing about the service.
+    /// A refusal takes no work, so it says nothing about the service and is not counted.
     fn ended(&self, status: u16, took: Duration) {
         match status {
             500.. => {
                 self.errors.fetch_add(1, Ordering::Relaxed);
             }
-            // The client went away: the answer would have taken longer.
+            // The client disconnected: the answer would have taken at least this long.
             CLIENT_CLOSED | ..400 => self.answered.add(took),
             _ => {}
         }
@@ -175,14 +175,14 @@ impl Buying {
         let first = newest.saturating_sub(SLOTS - 1);
         let busy = |slot: &u64| self.under_way[(slot % SLOTS) as usize].load(Ordering::Relaxed) > 0;
         let oldest = (first..=newest).find(busy);
-        // From the end of the slot on, so that a new request has no age.
+        // The age counts from the end of the slot, so that a new request has no age.
         let age = oldest.map_or(0, |slot| newest.saturating_sub(slot + 1) * SLOT_MS);
         Duration::from_millis(age)
     }
 }
 
-/// A step under way. It begins when its request is complete: otherwise a client that sends a body slowly would
-/// count as a slow service, and anybody could stop admission.
+/// A request of buying in progress. It begins when the request has arrived completely. Otherwise a client that sends a
+/// body slowly would count as a slow service, and could stop admission.
 pub struct UnderWay {
     buying: Arc<Buying>,
     slot: usize,
@@ -191,7 +191,7 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    /// The step was answered with `status`. Without this its client went away.
+    /// Records the status of the answer. Without this call the client disconnected.
     pub fn answered(mut self, status: u16) {
         self.status = status;
     }

@@ -40,7 +40,7 @@ struct Inner {
     active: Arc<AtomicI64>,
     duration: Histogram<f64>,
     exemplars: Arc<Exemplars>,
-    /// Of a step of buying.
+    /// The counts of the requests of buying, on a route of buying.
     buying: Option<Arc<Buying>>,
     by_status: [OnceLock<BoundHistogram<f64>>; STATUSES.len()],
 }
@@ -84,7 +84,7 @@ impl RouteMetrics {
         self.0.active.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Begins a step of buying, whose request is complete; `None` for another route.
+    /// Begins a request of buying, which has arrived completely; `None` on any other route.
     #[must_use]
     pub fn step_of_buying(&self) -> Option<UnderWay> {
         let buying = self.0.buying.as_ref();

@@ -24,28 +24,28 @@ instruments! {
         reservations: CounterBy<ReservationOutcome> = "concert_reservations", "Attempts to reserve a seat and ends of holds, by outcome.";
         payments: CounterBy<PaymentOutcome> = "concert_payments", "Attempts to pay, by outcome.";
         registered: BoundCounter<u64> = "concert_queue_registered", "Users who took a place in the queue.";
-        admitted: BoundCounter<u64> = "concert_queue_admitted", "Users let in from the queue.";
+        admitted: BoundCounter<u64> = "concert_queue_admitted", "Users admitted from the queue.";
         queue_waiting: Gauge<u64> = "concert_queue_waiting", "Users waiting in the queue.";
-        queue_active: Gauge<u64> = "concert_queue_active", "Users let in and still active.";
-        queue_watermark: Gauge<u64> = "concert_queue_admitted_mark", "The last queue position let in.";
+        queue_active: Gauge<u64> = "concert_queue_active", "Users who are admitted and whose admission has not ended.";
+        queue_watermark: Gauge<u64> = "concert_queue_admitted_mark", "The last place that is admitted.";
         seats: Gauge<u64> = "concert_seats", "Seats of the concert on sale, by status.";
-        admission_batch: Gauge<u64> = "concert_admission_batch", "Users let in at each admission.";
-        admission_interval: Gauge<f64> = "concert_admission_interval_seconds", "Time between admissions.";
+        admission_batch: Gauge<u64> = "concert_admission_batch", "Users that one batch admits.";
+        admission_interval: Gauge<f64> = "concert_admission_interval_seconds", "Time between two batches.";
         admission_paused: Gauge<u64> = "concert_admission_paused", "1 while admission is paused.";
         admission_open: Gauge<u64> = "concert_admission_open", "1 once the opening time of the sale has come.";
-        admission_rate: Gauge<f64> = "concert_admission_rate", "Users let in a second, as decided: that of the settings, or less while admission follows the objective.";
-        admission_cap: Gauge<f64> = "concert_admission_cap", "Users let in a second at most, by the settings.";
+        admission_rate: Gauge<f64> = "concert_admission_rate", "Users admitted a second: the rate of the settings, or a lower one while admission follows the objective.";
+        admission_cap: Gauge<f64> = "concert_admission_cap", "The most users admitted a second, by the settings.";
         admission_decisions: Counter<u64> = "concert_admission_decisions", "Decisions on the rate of admission that follows the objective, by reason.";
-        coordination_up: Gauge<u64> = "concert_coordination_up", "1 while the queue that the servers share answers; at 0 admission is paused.";
+        coordination_up: Gauge<u64> = "concert_coordination_up", "1 while the shared queue answers; at 0 admission is paused.";
         database_up: Gauge<u64> = "concert_database_up", "1 while the database answers and takes writes.";
         fault_active: Gauge<u64> = "concert_fault_active", "1 while a fault of that kind is injected on purpose.";
         clock_steps: CounterBy<ClockStep> = "concert_clock_steps", "Times that the system's clock was set, by direction.";
-        clock_offset: Gauge<f64> = "concert_clock_offset_seconds", "How far the system's clock is ahead of the service's time.";
-        lock_wait: LatencyBy<(&'static str, LockOutcome)> = "concert_seat_lock_wait_seconds", "Time to get, or be refused, the lock of a seat.";
+        clock_offset: Gauge<f64> = "concert_clock_offset_seconds", "Seconds by which the system's clock is ahead of the service's time.";
+        lock_wait: LatencyBy<(&'static str, LockOutcome)> = "concert_seat_lock_wait_seconds", "Time of an attempt to lock a seat.";
         db_wait: BoundHistogram<f64> = "db_client_connection_wait_time_seconds", "Time spent waiting for a database connection.";
         db_operation: LatencyBy<&'static str> = "db_client_operation_duration_seconds", "Time of a database operation, by the name of its statement.";
         db_connections: Gauge<u64> = "db_client_connection_count", "Database connections, by state.";
-        db_connections_max: Gauge<u64> = "db_client_connection_max", "Database connections there may be.";
+        db_connections_max: Gauge<u64> = "db_client_connection_max", "The largest number of database connections.";
         log_dropped: CounterFrom = "concert_log_dropped", "Log records dropped because the queue to the writer was full.";
         telemetry_dropped: CounterFrom = "concert_telemetry_dropped", "Log records, traces and pushes of metrics that did not reach the collector.";
         alerts_refused: CounterFrom = "concert_alert_store_refused", "Alerts and silences that the embedded alert store refused.";
@@ -60,13 +60,13 @@ impl Metrics {
         self.meters(method, route, None)
     }
 
-    /// The same for a step of buying, which admission follows.
+    /// Like [`Metrics::route`], for a request of buying, whose latency admission follows.
     #[must_use]
     pub fn buying_route(&self, method: &'static str, route: &'static str) -> RouteMetrics {
         self.meters(method, route, Some(Arc::clone(&self.0.buying)))
     }
 
-    /// The steps of buying so far.
+    /// The counts of the requests of buying.
     #[must_use]
     pub fn buying(&self) -> BuyingCounts {
         self.0.buying.read(Instant::now())
@@ -144,14 +144,14 @@ impl Metrics {
         service.admission_open.record(u64::from(open), &[]);
     }
 
-    /// Users let in a second: as decided, and at most.
+    /// Sets the users admitted a second: as decided, and at most.
     pub fn set_admission_rate(&self, rate: f64, cap: f64) {
         self.0.service.admission_rate.record(rate, &[]);
         self.0.service.admission_cap.record(cap, &[]);
     }
 
-    /// Counts `n` decisions on the rate of admission. With `n` 0 the reason is exported at zero: `increase()` over
-    /// a counter that appears at 1 misses the first.
+    /// Counts `n` decisions on the rate of admission. With `n` 0 the reason is exported as zero, because `increase()`
+    /// over a counter that appears with 1 misses the first event.
     pub fn admission_decision(&self, reason: &'static str, n: u64) {
         let reason = [KeyValue::new("reason", reason)];
         self.0.service.admission_decisions.add(n, &reason);

@@ -10,8 +10,8 @@ const STEPS: [f64; 17] = [
 /// Runs shorter than this show seconds.
 const SECONDS: f64 = 120.0;
 
-/// The time axis that charts share. A rehearsal's begins at 0, the first registration. A drill's begins before 0,
-/// the beginning of its fault.
+/// The time axis that charts share. A rehearsal's axis begins at 0, the first registration. A drill's begins before 0,
+/// the start of its fault.
 pub(crate) struct Time {
     begin: f64,
     end: f64,
@@ -23,7 +23,7 @@ impl Time {
         Time::of(seconds.filter(|second| *second >= 0.0))
     }
 
-    /// From 0, or the earliest of `seconds`, to the latest.
+    /// An axis from 0, or from the earliest of `seconds` if it is earlier, to the latest.
     pub(crate) fn of(seconds: impl Iterator<Item = f64>) -> Time {
         let finite = seconds.filter(|it| it.is_finite());
         let (begin, end) = finite.fold((0.0_f64, 0.0_f64), |(begin, end), it| {

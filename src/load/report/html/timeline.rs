@@ -42,7 +42,7 @@ pub(super) fn timeline(summary: &Summary) -> Markup {
     }
 }
 
-/// Charts on one time axis, with the values that the script reads out at the pointer.
+/// Charts on one time axis, with the values that the script shows at the pointer.
 pub(crate) fn plots(
     charts: &[Chart],
     time: &Time,
@@ -61,7 +61,7 @@ pub(crate) fn plots(
 /// A mark as a chart shows it.
 pub(crate) struct Flag<'m> {
     pub(crate) second: f64,
-    /// Also the class of its colour.
+    /// The kind of event, which is also the class of its colour.
     pub(crate) kind: &'m str,
     pub(crate) text: &'m str,
 }
@@ -113,7 +113,7 @@ fn charts(points: &[Second]) -> [Chart; 4] {
         Chart {
             id: "queue-depth".to_owned(),
             title: "Queue",
-            description: "People who wait, and how many have been let in.",
+            description: "Users who wait, and the admitted-up-to watermark.",
             unit: Unit::Things,
             stacked: false,
             series: vec![

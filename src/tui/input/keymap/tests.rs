@@ -42,7 +42,7 @@ fn table() -> String {
         .into_iter()
         .chain(screens.map(|screen| (screen.title(), Scope::On(*screen))));
     for (title, scope) in groups {
-        text.push_str(&format!("| {title} | |\n| --- | --- |\n"));
+        text.push_str(&format!("| {title} | what the key does |\n| --- | --- |\n"));
         for binding in all().filter(|binding| binding.scope == scope) {
             let off = if binding.writes { " *" } else { "" };
             let keys: Vec<_> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
