@@ -1,4 +1,4 @@
-//! Plays a recording: the schedule of its lines, and the recorded time. No network, no writes.
+//! Plays a recording: the schedule of its lines, and the recorded time. Pure apart from the wait for the next line.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::tui::recording::tape::{Entry, Tape};
 use crate::tui::recording::view::{Playing, TapeView};
 use crate::tui::screens::logs::{Level, Logs, Record};
 
-/// A recording that was shown to its end.
+/// The state at the end of a recording.
 pub(crate) fn at_end(tape: &Tape) -> Playing {
     Playing {
         speed: 1,
@@ -29,14 +29,14 @@ pub(crate) struct Player {
     /// The recorded time at `since`.
     at: i64,
     since: Instant,
-    /// The log filter that the lines so far were filtered by.
+    /// The log filter by which the lines so far were filtered.
     filter: String,
     /// The trace that was opened last.
     trace: Option<String>,
 }
 
 impl Player {
-    /// Plays from the first line on.
+    /// A player at the first line.
     pub(crate) fn new(tape: Tape) -> Player {
         Player {
             at: tape.span().0,
@@ -49,7 +49,7 @@ impl Player {
         }
     }
 
-    /// For the screen.
+    /// The state for the screen.
     pub(crate) fn view(&self) -> TapeView {
         TapeView::Playing(Playing {
             speed: self.speed,
@@ -94,7 +94,7 @@ impl Player {
         Some(fitted_event(entry, model))
     }
 
-    /// Answers requests that go to a live source: the log up to now after a change of the filter, and an opened
+    /// Answers the requests that a live source would get: the log up to now after a change of the filter, and an opened
     /// trace.
     pub(crate) fn again(&mut self, model: &Model) -> Vec<Event> {
         let wanted = model.plan().trace;
@@ -113,7 +113,7 @@ impl Player {
         logs.map(|entry| fitted_event(entry, model)).collect()
     }
 
-    /// The newest recorded answer for that trace. It is "missing" if the trace was never opened during the recording.
+    /// The newest recorded answer for a trace; "missing" if the trace was never opened during the recording.
     fn recorded_trace(&self, wanted: String) -> Event {
         let mut newest = self.tape.entries.iter().rev();
         let recorded =
@@ -128,8 +128,8 @@ impl Player {
     }
 }
 
-/// The event of a line, adapted to the screen's request. The log was recorded with its filter and is filtered again
-/// here. A list of traces fits every order.
+/// The event of a line, adapted to the request of the screen. The log was recorded with a filter of its own and is
+/// filtered again here. A list of traces fits every order.
 pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     let mut event = entry.event.clone();
     match &mut event {
@@ -143,7 +143,7 @@ pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     event
 }
 
-/// Whether the filter of the log shows that line.
+/// Whether the filter of the log shows the line.
 fn passes(line: &LogLine, logs: &Logs) -> bool {
     let at = line.at_ns / 1_000_000;
     let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);

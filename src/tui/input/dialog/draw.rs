@@ -21,7 +21,7 @@ use crate::tui::theme;
 use crate::tui::widgets::{fields, popup};
 
 pub(crate) const WIDTH: u16 = 70;
-/// Columns for text within its frame.
+/// The columns for text within the frame of a popup.
 pub(crate) const ROOM: usize = WIDTH as usize - 4;
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -45,7 +45,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// A popup as high as its text.
+/// Draws a popup that is as high as its text.
 pub(crate) fn message(
     buffer: &mut Buffer,
     area: Rect,

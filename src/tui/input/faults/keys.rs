@@ -1,4 +1,4 @@
-//! The keys of the dialog of faults, and what its form comes to.
+//! The keys of the dialog of faults, and the question that follows its form.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(crate) fn on_key(model: &Model, mut dialog: FaultsDialog, key: KeyEvent) -> 
     After::Keep(Dialog::Faults(dialog))
 }
 
-/// Ending a fault harms nobody: it does not ask.
+/// Ends faults. This needs no confirmation, because ending a fault harms no user.
 fn clear(kind: Option<FaultKind>) -> Effect {
     let what = match kind {
         Some(kind) => format!("fault {} ended", name(kind)),
@@ -55,7 +55,7 @@ fn clear(kind: Option<FaultKind>) -> Effect {
     Effect::EndFaults(kind, what)
 }
 
-/// The question that the filled-in form comes to; its last text is for how long.
+/// The question that follows the complete form. The last text of the form is the duration.
 pub(crate) fn question(
     form: &'static FaultForm,
     texts: &[&str],
