@@ -1,4 +1,4 @@
-//! The Logs among the screens.
+//! The [`View`] of the Logs screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
