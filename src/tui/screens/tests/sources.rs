@@ -1,4 +1,4 @@
-//! Sources that want something, disagree, or are a recording.
+//! Screens when a source refuses, warns or disagrees with another one, and during a recording or a replay.
 
 use super::*;
 use crate::api::ops::SeedProgress;
@@ -23,7 +23,7 @@ fn edges(model: &Model) -> (String, String) {
 }
 
 #[test]
-fn a_recording_is_seen_to_be_one_on_every_screen() {
+fn every_screen_shows_that_a_recording_is_played() {
     for screen in Screen::ALL {
         let mut model = ok(*screen);
         model.load.run = None;
@@ -48,7 +48,7 @@ fn a_recording_is_seen_to_be_one_on_every_screen() {
 }
 
 #[test]
-fn that_one_is_made_is_seen_and_that_it_ended_too() {
+fn every_screen_shows_that_a_recording_is_made_and_that_it_stopped() {
     let mut model = ok(Screen::Alerts);
     model.tape = TapeView::Recording(1_300_000);
     shot("recording", &model, SIZES[0]);
@@ -63,7 +63,7 @@ fn that_one_is_made_is_seen_and_that_it_ended_too() {
 }
 
 #[test]
-fn figures_that_disagree_are_told_on_the_panel_and_beneath_every_screen() {
+fn a_disagreement_of_figures_is_shown_on_the_panel_and_in_the_status_line() {
     let mut model = ok(Screen::Overview);
     model.load.run = None;
     let mut at = NOW;
@@ -89,7 +89,7 @@ fn figures_that_disagree_are_told_on_the_panel_and_beneath_every_screen() {
 }
 
 #[test]
-fn a_source_that_wants_a_token_says_so_and_when_it_is_asked_again() {
+fn a_source_that_refuses_credentials_shows_the_reason_and_the_next_attempt() {
     let mut model = started(Screen::Overview);
     feed(&mut model, NOW, true);
     model.notice = None;
@@ -114,7 +114,7 @@ fn a_source_that_wants_a_token_says_so_and_when_it_is_asked_again() {
 }
 
 #[test]
-fn a_source_that_calls_its_own_answers_wrong_is_seen_to_do_so() {
+fn a_warning_of_a_source_is_shown_in_header_and_status_line() {
     let warned = |warning: Option<&str>| Event::Warned {
         source: Source::Prometheus,
         warning: warning.map(str::to_owned),
@@ -135,9 +135,9 @@ fn a_source_that_calls_its_own_answers_wrong_is_seen_to_do_so() {
 }
 
 #[test]
-fn what_is_admitted_and_registered_is_of_one_dataset() {
+fn admitted_and_registered_are_of_the_same_dataset() {
     let mut model = ok(Screen::Overview);
-    // The status tells of the new dataset, the last scrape of the one before.
+    // The status is about the new dataset, the last scrape about the previous one.
     let mut new = status(true);
     new.queue = crate::api::ops::QueueState::default();
     model.status = Some(new);
