@@ -20,11 +20,11 @@ use crate::tui::effects::Effects;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_generator::LoadGenerator;
 use crate::tui::model::Model;
+use crate::tui::recording::format::Recording;
 use crate::tui::recording::record::Recorder;
 use crate::tui::recording::replay;
 use crate::tui::recording::replay::Player;
-use crate::tui::recording::tape::Tape;
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::sources;
 use crate::tui::sources::Refresh;
 use crate::tui::sources::clients::{Clients, now_ms};
@@ -71,12 +71,12 @@ impl App {
         model.load.scenarios = load.scenarios();
         let (sender, events) = mpsc::channel(EVENTS);
         let recorder = options.record.map(|file| {
-            model.tape = TapeView::Recording(0);
+            model.recording = RecordingState::Recording(0);
             Recorder::start(file, &model.settings.target, sender.clone())
         });
         let player = options.replay.map(|recording| {
             let player = Player::new(recording);
-            model.tape = player.view();
+            model.recording = player.view();
             player
         });
         let (plan, follow) = watch::channel(model.plan());
@@ -182,9 +182,9 @@ impl App {
         let player = self.player.as_mut()?;
         let event = player.next(&self.model)?;
         let view = player.view();
-        if view != self.model.tape {
+        if view != self.model.recording {
             let now = player.now();
-            update(&mut self.model, now, Event::Tape(view));
+            update(&mut self.model, now, Event::Recording(view));
         }
         Some(event)
     }
@@ -194,9 +194,9 @@ impl App {
         let view = self
             .recorder
             .as_mut()
-            .and_then(|tape| tape.note(now, &event));
+            .and_then(|recorder| recorder.note(now, &event));
         if let Some(view) = view {
-            update(&mut self.model, now, Event::Tape(view));
+            update(&mut self.model, now, Event::Recording(view));
         }
         for effect in update(&mut self.model, now, event) {
             match effect {
@@ -337,12 +337,12 @@ pub(crate) async fn once(
 }
 
 /// One screen at the end of a recording, as text.
-pub(crate) fn replayed(mut model: Model, tape: &Tape) -> String {
-    for entry in &tape.entries {
+pub(crate) fn replayed(mut model: Model, recording: &Recording) -> String {
+    for entry in &recording.entries {
         let event = replay::fitted_event(entry, &model);
         update(&mut model, entry.t, event);
     }
-    model.tape = TapeView::Playing(replay::at_end(tape));
+    model.recording = RecordingState::Playing(replay::at_end(recording));
     model.notice = None;
     as_text(&model, model.size)
 }

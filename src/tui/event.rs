@@ -20,7 +20,7 @@ use crate::tui::audit::AuditEntry;
 use crate::tui::connection::Source;
 use crate::tui::dashboard::panel::Query;
 use crate::tui::drill_runner::DrillInfo;
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
@@ -104,7 +104,7 @@ pub(crate) enum Event {
     Clock { source: Source, ahead_s: i64 },
     /// The state of a recording.
     #[serde(skip)]
-    Tape(TapeView),
+    Recording(RecordingState),
     /// An action ended.
     #[serde(skip)]
     Done {

@@ -43,8 +43,8 @@ pub use audit::FILE_NAME as AUDIT_FILE_NAME;
 pub use dashboard::json::DashboardError;
 pub use dashboard::{Dashboard, MAX_BYTES as MAX_DASHBOARD_BYTES};
 pub use model::Screen;
-pub use recording::record::Recording;
-pub use recording::tape::Tape;
+pub use recording::format::Recording;
+pub use recording::record::RecordingFile;
 pub use zone::Zone;
 
 use crate::clients::alertmanager::Alertmanager;
@@ -111,9 +111,9 @@ pub struct Options {
     pub embedded: bool,
     /// The end of a server in this process, which ends the console.
     pub server_ended: Option<ServerEnded>,
-    pub record: Option<Recording>,
+    pub record: Option<RecordingFile>,
     /// The recording to show. No source is asked then.
-    pub replay: Option<Tape>,
+    pub replay: Option<Recording>,
     /// Panic after the first frame: a test checks that the terminal is restored.
     pub panic_after_start: bool,
 }
@@ -175,7 +175,10 @@ impl Options {
     }
 
     fn settings(&self, clients: &Clients) -> Settings {
-        let replayed = self.replay.as_ref().map(|tape| tape.head.target.clone());
+        let replayed = self
+            .replay
+            .as_ref()
+            .map(|recording| recording.head.target.clone());
         Settings {
             read_only: self.read_only || replayed.is_some(),
             who: self.who.clone(),
@@ -227,8 +230,8 @@ pub async fn once(
 ) -> Result<(String, bool), Failure> {
     let clients = options.clients()?;
     Ok(match &options.replay {
-        Some(tape) => (
-            app::replayed(options.model_of_once(&clients, size), tape),
+        Some(recording) => (
+            app::replayed(options.model_of_once(&clients, size), recording),
             true,
         ),
         None => Box::pin(app::once(options, &clients, load, size)).await,

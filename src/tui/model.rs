@@ -15,7 +15,7 @@ use crate::tui::connection::{Link, Source, SourceState};
 use crate::tui::faults::Faults;
 use crate::tui::input::dialog::Dialog;
 use crate::tui::navigation::Step;
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::alerts::Alerts;
 use crate::tui::screens::board::Board;
 use crate::tui::screens::drills::Drills;
@@ -159,7 +159,7 @@ pub(crate) struct Model {
     pub(crate) sources: [SourceState; Source::ALL.len()],
     pub(crate) metrics: Metrics,
     /// The recording that is made or played.
-    pub(crate) tape: TapeView,
+    pub(crate) recording: RecordingState,
     /// Whether the sources agree.
     pub(crate) checks: Checks,
     /// The answers for dashboards and for the Resources screen.

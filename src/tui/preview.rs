@@ -8,7 +8,7 @@ use crate::tui::app::{as_text, replayed};
 use crate::tui::dashboard::Dashboard;
 use crate::tui::event::Event;
 use crate::tui::model::{Model, Screen, Settings};
-use crate::tui::recording::tape::Tape;
+use crate::tui::recording::format::Recording;
 use crate::tui::screens::board::Board;
 use crate::tui::update::update;
 
@@ -23,7 +23,7 @@ const ENLARGED: usize = 12;
 /// A recording and a dashboard to draw.
 #[derive(Debug)]
 pub(crate) struct Preview {
-    tape: Tape,
+    recording: Recording,
     dashboard: Option<Arc<Dashboard>>,
     screens: &'static [Screen],
 }
@@ -33,7 +33,7 @@ impl Preview {
     pub(crate) fn of_dashboard(text: &str) -> Result<Preview, String> {
         let dashboard = Dashboard::read(text).map_err(|error| error.to_string())?;
         Ok(Preview {
-            tape: parse(EMPTY)?,
+            recording: parse(EMPTY)?,
             dashboard: Some(Arc::new(dashboard)),
             screens: &[Screen::Board],
         })
@@ -42,7 +42,7 @@ impl Preview {
     /// A recording, which is drawn with the shipped dashboard.
     pub(crate) fn of_recording(bytes: &[u8]) -> Result<Preview, String> {
         Ok(Preview {
-            tape: parse(bytes)?,
+            recording: parse(bytes)?,
             dashboard: None,
             screens: Screen::ALL,
         })
@@ -63,7 +63,7 @@ impl Preview {
                 size,
                 ..Model::default()
             };
-            replayed(model, &self.tape);
+            replayed(model, &self.recording);
         }
         if let Some(dashboard) = &self.dashboard {
             answered(dashboard, size);
@@ -139,6 +139,6 @@ fn answered(dashboard: &Arc<Dashboard>, size: (u16, u16)) {
     as_text(&model, size);
 }
 
-fn parse(bytes: &[u8]) -> Result<Tape, String> {
-    Tape::parse(bytes).map_err(|(line, why)| format!("line {line}: {why}"))
+fn parse(bytes: &[u8]) -> Result<Recording, String> {
+    Recording::parse(bytes).map_err(|(line, why)| format!("line {line}: {why}"))
 }

@@ -155,8 +155,8 @@ async fn keys_are_answered_at_once_while_every_source_hangs() {
 
 #[tokio::test]
 async fn a_replay_asks_no_source_and_shows_the_recorded_time() {
-    use crate::tui::recording::tape::Tape;
-    use crate::tui::recording::tape::tests::recorded;
+    use crate::tui::recording::format::Recording;
+    use crate::tui::recording::format::tests::recorded;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let down = Event::Down {
@@ -165,7 +165,7 @@ async fn a_replay_asks_no_source_and_shows_the_recorded_time() {
         retry_ms: 1,
     };
     let mut options = options(&format!("http://{}", listener.local_addr().unwrap()));
-    options.replay = Some(Tape::parse(&recorded(&[down])).unwrap());
+    options.replay = Some(Recording::parse(&recorded(&[down])).unwrap());
     let clients = options.clients().unwrap();
     let mut app = App::start(options, clients, Arc::new(NoLoad));
     let (frames, mut drawn) = mpsc::unbounded_channel();
@@ -192,7 +192,10 @@ async fn a_replay_asks_no_source_and_shows_the_recorded_time() {
     let (exit, app) = console.await.unwrap();
     assert_eq!(exit, Ok(Exit::Asked));
     assert!(app.model.settings.read_only);
-    assert!(listener.accept().is_err(), "the replay connected to a source");
+    assert!(
+        listener.accept().is_err(),
+        "the replay connected to a source"
+    );
 }
 
 #[tokio::test]

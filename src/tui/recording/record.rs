@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use crate::files::{self, Access};
 use crate::tui::event::Event;
-use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::format::{Entry, Head, MAX_BYTES, MAX_TEXT};
+use crate::tui::recording::view::RecordingState;
 
 /// The most lines that wait to be written. A disk that is further behind counts as failed.
 const WAITING: usize = 256;
@@ -29,17 +29,17 @@ const WINDOW_LOG: u32 = 22;
 
 /// A file to record to.
 #[derive(Debug)]
-pub struct Recording {
+pub struct RecordingFile {
     path: PathBuf,
     file: File,
 }
 
-impl Recording {
+impl RecordingFile {
     /// Creates the file, readable by its owner only, because logs may hold personal data. An existing file is an error.
-    pub fn create(path: &Path) -> Result<Recording, String> {
+    pub fn create(path: &Path) -> Result<RecordingFile, String> {
         let created = files::create_new(path, Access::Owner);
         let file = created.map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Recording {
+        Ok(RecordingFile {
             path: path.to_owned(),
             file,
         })
@@ -61,12 +61,12 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Starts the thread and writes the head. An event reports a later failure of the file.
     pub(crate) fn start(
-        recording: Recording,
+        recording: RecordingFile,
         target: &str,
         events: mpsc::Sender<Event>,
     ) -> Recorder {
         let (lines, receiver) = mpsc::channel(WAITING);
-        let Recording { path, file } = recording;
+        let RecordingFile { path, file } = recording;
         let shown = path.display().to_string();
         let written = Arc::default();
         let counted = Counted {
@@ -77,7 +77,7 @@ impl Recorder {
             if let Err(error) = write(counted, receiver) {
                 let why = format!("{shown}: {error}");
                 // The console may have quit meanwhile.
-                let _ = events.blocking_send(Event::Tape(TapeView::Stopped(why)));
+                let _ = events.blocking_send(Event::Recording(RecordingState::Stopped(why)));
             }
         });
         let mut recorder = Recorder {
@@ -94,14 +94,19 @@ impl Recorder {
     }
 
     /// Records `event` if a source caused it (no other event is serializable); returns the new state to show.
-    pub(crate) fn note(&mut self, now: i64, event: &Event) -> Option<TapeView> {
+    pub(crate) fn note(&mut self, now: i64, event: &Event) -> Option<RecordingState> {
         self.lines.as_ref()?;
         let line = serde_json::to_vec(&Entry { t: now, event }).ok()?;
         if let Err(why) = self.send(line).and_then(|()| self.room()) {
             self.lines = None;
-            return Some(TapeView::Stopped(format!("{}: {why}", self.path.display())));
+            return Some(RecordingState::Stopped(format!(
+                "{}: {why}",
+                self.path.display()
+            )));
         }
-        Some(TapeView::Recording(self.written.load(Ordering::Relaxed)))
+        Some(RecordingState::Recording(
+            self.written.load(Ordering::Relaxed),
+        ))
     }
 
     fn room(&self) -> Result<(), String> {
@@ -176,7 +181,7 @@ fn write(file: Counted, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::recording::tape::Tape;
+    use crate::tui::recording::format::Recording;
 
     fn down(second: i64) -> Event {
         Event::Down {
@@ -190,8 +195,12 @@ mod tests {
     async fn events_are_recorded_and_read_back_up_to_the_bound() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sale.jsonl");
-        let recording = Recording::create(&path).unwrap();
-        assert!(Recording::create(&path).unwrap_err().contains("remove it"));
+        let recording = RecordingFile::create(&path).unwrap();
+        assert!(
+            RecordingFile::create(&path)
+                .unwrap_err()
+                .contains("remove it")
+        );
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
         assert_eq!(
@@ -200,18 +209,18 @@ mod tests {
             "a tick is not recorded"
         );
         let shown = recorder.note(1_000, &down(1));
-        assert!(matches!(shown, Some(TapeView::Recording(_))));
+        assert!(matches!(shown, Some(RecordingState::Recording(_))));
         recorder.text = MAX_TEXT;
         let shown = recorder.note(2_000, &down(2));
         assert!(
-            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("bound")),
+            matches!(&shown, Some(RecordingState::Stopped(why)) if why.contains("bound")),
             "{shown:?}"
         );
         assert_eq!(recorder.note(3_000, &down(3)), None, "it has ended");
         recorder.leave().await;
-        let tape = Tape::read(&path).unwrap();
-        assert_eq!(tape.head.target, "here:1");
-        assert_eq!(tape.span(), (1_000, 2_000));
+        let recording = Recording::read(&path).unwrap();
+        assert_eq!(recording.head.target, "here:1");
+        assert_eq!(recording.span(), (1_000, 2_000));
     }
 
     #[tokio::test]
@@ -220,10 +229,10 @@ mod tests {
         let file = File::options().write(true).open(full).unwrap();
         let path = full.to_owned();
         let (events, mut received) = mpsc::channel(8);
-        let recorder = Recorder::start(Recording { path, file }, "here:1", events);
+        let recorder = Recorder::start(RecordingFile { path, file }, "here:1", events);
         let event = tokio::time::timeout(Duration::from_secs(10), received.recv()).await;
         assert!(
-            matches!(event.unwrap(), Some(Event::Tape(TapeView::Stopped(why))) if why.contains("/dev/full"))
+            matches!(event.unwrap(), Some(Event::Recording(RecordingState::Stopped(why))) if why.contains("/dev/full"))
         );
         recorder.leave().await;
     }
@@ -233,7 +242,7 @@ mod tests {
         let (reader, mut stuck) = std::io::pipe().unwrap();
         // Fills the pipe, because nothing reads it.
         stuck.write_all(&[0; 64 * 1024]).unwrap();
-        let recording = Recording {
+        let recording = RecordingFile {
             path: "stuck".into(),
             file: std::os::fd::OwnedFd::from(stuck).into(),
         };
@@ -245,7 +254,7 @@ mod tests {
         };
         let shown = (0..10_000).map(|second| recorder.note(second, &random()));
         let stopped = shown.into_iter().find_map(|shown| match shown {
-            Some(TapeView::Stopped(why)) => Some(why),
+            Some(RecordingState::Stopped(why)) => Some(why),
             _ => None,
         });
         assert_eq!(stopped.as_deref(), Some("stuck: the disk does not keep up"));
@@ -259,7 +268,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sale.jsonl");
-        let recording = Recording::create(&path).unwrap();
+        let recording = RecordingFile::create(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let (events, _told) = mpsc::channel(8);
@@ -267,7 +276,7 @@ mod tests {
         recorder.written.store(MAX_BYTES, Ordering::Relaxed);
         let shown = recorder.note(1, &down(1));
         assert!(
-            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("64 MiB")),
+            matches!(&shown, Some(RecordingState::Stopped(why)) if why.contains("64 MiB")),
             "{shown:?}"
         );
         recorder.leave().await;

@@ -5,7 +5,7 @@ pub(crate) const SPEEDS: &[u32] = &[0, 1, 2, 5, 10, 30, 60];
 
 /// The state of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum TapeView {
+pub(crate) enum RecordingState {
     /// Nothing is recorded or played.
     #[default]
     None,

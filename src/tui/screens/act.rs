@@ -8,7 +8,7 @@ use crate::tui::input::forms::keys as forms;
 use crate::tui::input::keys::{Action, Binding};
 use crate::tui::input::palette::Palette;
 use crate::tui::model::{Model, NoticeKind, Screen};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::table::view;
 use crate::tui::time_view::TimeView;
 use crate::tui::update::actions;
@@ -111,7 +111,7 @@ fn neighbour(screen: Screen, by: usize) -> Screen {
 }
 
 fn speed(model: &mut Model, faster: bool) -> Vec<Effect> {
-    let TapeView::Playing(playing) = &mut model.tape else {
+    let RecordingState::Playing(playing) = &mut model.recording else {
         let text = "only a recording (--replay FILE) is played faster or slower";
         model.tell(NoticeKind::Info, text);
         return Vec::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::tui::dashboard::Times;
 use crate::tui::dashboard::panel::Query;
 use crate::tui::model::{Model, Screen};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::table::view;
 use crate::tui::screens::view::View;
 use crate::tui::sources::evidence::{Evidence, Wanted};
@@ -42,7 +42,7 @@ impl Model {
 
     /// The screens whose data are fetched: the visible one, or all of them while the console records.
     fn seen(&self) -> impl Iterator<Item = &'static dyn View> {
-        let recording = matches!(self.tape, TapeView::Recording(_));
+        let recording = matches!(self.recording, RecordingState::Recording(_));
         let shown = self.screen;
         let seen = Screen::ALL
             .iter()

@@ -57,7 +57,8 @@ mod tests {
     use crate::tui::tests::fake;
 
     #[tokio::test]
-    async fn a_board_with_many_log_panels_sends_a_bounded_number_of_queries_and_asks_for_bounded_lines() {
+    async fn a_board_with_many_log_panels_sends_a_bounded_number_of_queries_and_asks_for_bounded_lines()
+     {
         let (source, limits) = fake::no_lines().await;
         let many: BTreeSet<Query> = (0..50).map(|n| format!("{{n=\"{n}\"}}").into()).collect();
         let Ok(Event::BoardLogs(answers)) = asked(&source, &many).await else {

@@ -146,7 +146,13 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
     let metrics = model.metrics.get(id).current()?.value()?;
     // After the start a scrape may still show figures from before it.
     let first = model.checks.reported.front()?.0;
-    let reported = || model.checks.reported.iter().map(|(_, queue)| number(of(queue)));
+    let reported = || {
+        model
+            .checks
+            .reported
+            .iter()
+            .map(|(_, queue)| number(of(queue)))
+    };
     let (least, most) = (reported().reduce(f64::min)?, reported().reduce(f64::max)?);
     let newest = reported().next_back()?;
     let slack = 1.0 + most * 0.01;

@@ -25,7 +25,9 @@ pub(crate) async fn no_lines() -> (Loki, Arc<Mutex<Vec<usize>>>) {
     let limits: Arc<Mutex<Vec<usize>>> = Arc::default();
     let limits_of_requests = Arc::clone(&limits);
     let answer = move |Query(asked): Query<HashMap<String, String>>| {
-        limits_of_requests.lock().push(asked["limit"].parse().unwrap());
+        limits_of_requests
+            .lock()
+            .push(asked["limit"].parse().unwrap());
         async { Json(json!({"data": {"resultType": "streams", "result": []}})) }
     };
     let routes = Router::new().route("/loki/api/v1/query_range", get(answer));

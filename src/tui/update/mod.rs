@@ -19,7 +19,7 @@ use crate::tui::input::keys::SUSPEND;
 use crate::tui::input::launch::pick_file;
 use crate::tui::input::{keymap, mouse};
 use crate::tui::model::{Model, NoticeKind};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::act;
 use crate::tui::screens::board::update as boards;
 use crate::tui::screens::drills::update as drills;
@@ -84,7 +84,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         }
         Event::Warned { source, warning } => model.source_mut(source).warning = warning,
         Event::Clock { source, ahead_s } => crosscheck::clock(model, source, ahead_s),
-        Event::Tape(view) => on_tape(model, view),
+        Event::Recording(view) => on_recording(model, view),
         Event::Done { what, result } => match result {
             Ok(()) => model.tell(NoticeKind::Done, what),
             Err(reason) => model.tell(NoticeKind::Failed, format!("{what}: {}", one_line(&reason))),
@@ -175,12 +175,12 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// Stores the state of the recording, and reports one that stopped by itself.
-fn on_tape(model: &mut Model, view: TapeView) {
-    if let TapeView::Stopped(why) = &view {
+fn on_recording(model: &mut Model, view: RecordingState) {
+    if let RecordingState::Stopped(why) = &view {
         let text = format!("nothing more is recorded: {}", one_line(why));
         model.tell(NoticeKind::Failed, text);
     }
-    model.tape = view;
+    model.recording = view;
 }
 
 fn is_filtering(model: &Model) -> bool {

@@ -239,7 +239,11 @@ fn while_a_rehearsal_runs_nothing_else_starts_and_quitting_asks() {
     assert_eq!(keys(&mut model, "xy"), [Effect::StopLoad]);
     assert_eq!(model.load.run.as_ref().unwrap().state, RunState::Stopping);
     let ctrl_c = || Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
-    assert_eq!(update(&mut model, NOW, ctrl_c()), [], "the first Ctrl-C asks");
+    assert_eq!(
+        update(&mut model, NOW, ctrl_c()),
+        [],
+        "the first Ctrl-C asks"
+    );
     assert_eq!(
         update(&mut model, NOW, ctrl_c()),
         [Effect::Quit],
@@ -279,7 +283,11 @@ fn quitting_warns_about_other_consoles_that_lose_their_server() {
     assert!(text.contains("2 other consoles are attached"), "{text}");
     assert_eq!(keys(&mut model, "nqy"), [Effect::Quit]);
     attached(&mut model, 1);
-    assert_eq!(keys(&mut model, "q"), [Effect::Quit], "no other console is attached");
+    assert_eq!(
+        keys(&mut model, "q"),
+        [Effect::Quit],
+        "no other console is attached"
+    );
 }
 
 #[test]

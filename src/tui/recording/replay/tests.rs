@@ -3,7 +3,7 @@
 use super::*;
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::recording::tape::tests::{START, recorded};
+use crate::tui::recording::format::tests::{START, recorded};
 use crate::tui::update::update;
 
 fn down(reason: &str) -> Event {
@@ -15,7 +15,7 @@ fn down(reason: &str) -> Event {
 }
 
 fn player(events: &[Event]) -> Player {
-    Player::new(Tape::parse(&recorded(events)).unwrap())
+    Player::new(Recording::parse(&recorded(events)).unwrap())
 }
 
 async fn is_due(player: &Player, within_ms: u64) -> bool {
@@ -52,7 +52,7 @@ async fn lines_come_at_the_recorded_speed_or_faster_or_paused() {
     assert_eq!(player.now(), START + 3000, "where time stands still");
     assert!(matches!(
         player.view(),
-        TapeView::Playing(Playing { ended: true, .. })
+        RecordingState::Playing(Playing { ended: true, .. })
     ));
 }
 

@@ -11,7 +11,7 @@ use crate::tui::format;
 use crate::tui::format::one_line;
 use crate::tui::format::to_f64;
 use crate::tui::model::{Model, RunView, Screen};
-use crate::tui::recording::view::{Playing, TapeView};
+use crate::tui::recording::view::{Playing, RecordingState};
 use crate::tui::screens::chrome::tabs;
 use crate::tui::widgets::frame::right;
 use crate::tui::{faults, theme};
@@ -38,13 +38,18 @@ fn clock(model: &Model, width: u16) -> Line<'static> {
 /// The screen whose tab is at column `x` of the first line.
 pub(crate) fn tab_at(model: &Model, width: u16, x: u16) -> Option<Screen> {
     let room = usize::from(width).saturating_sub(clock(model, width).width());
-    tabs::tab_at(model.screen, room, model.tape != TapeView::None, x)
+    tabs::tab_at(
+        model.screen,
+        room,
+        model.recording != RecordingState::None,
+        x,
+    )
 }
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let clock = clock(model, area.width);
     let room = usize::from(area.width).saturating_sub(clock.width());
-    let (before, tabs) = tabs::tabs(model.screen, room, model.tape != TapeView::None);
+    let (before, tabs) = tabs::tabs(model.screen, room, model.recording != RecordingState::None);
     let mut line = Line::default();
     if before > 0 {
         line.spans.push(name(model));
@@ -85,15 +90,15 @@ fn second_line(model: &Model, buffer: &mut Buffer, area: Rect) {
 
 /// The name of the console, or in its place the state of a recording or a replay, which every screen must show.
 fn name(model: &Model) -> Span<'static> {
-    let (text, style) = match &model.tape {
-        TapeView::None => (tabs::NAME.to_owned(), theme::accent()),
-        TapeView::Recording(bytes) => {
+    let (text, style) = match &model.recording {
+        RecordingState::None => (tabs::NAME.to_owned(), theme::accent()),
+        RecordingState::Recording(bytes) => {
             let size = to_f64(*bytes) / 1024.0 / 1024.0;
             let digits = usize::from(size < 9.95);
             (format!(" REC {size:.digits$} MiB"), theme::warn())
         }
-        TapeView::Stopped(_) => (" REC stopped".into(), theme::bad()),
-        TapeView::Playing(playing) => {
+        RecordingState::Stopped(_) => (" REC stopped".into(), theme::bad()),
+        RecordingState::Playing(playing) => {
             let speed = match playing {
                 Playing { ended: true, .. } => "end".into(),
                 Playing { speed: 0, .. } => "held".into(),
@@ -180,7 +185,7 @@ fn states(model: &Model, detail: Detail) -> Line<'static> {
 
 fn sale(model: &Model) -> Line<'static> {
     let mut spans = Vec::new();
-    let playing = matches!(model.tape, TapeView::Playing(_));
+    let playing = matches!(model.recording, RecordingState::Playing(_));
     if model.settings.read_only && !playing {
         spans.push(Span::styled("read-only  ", theme::warn()));
     }

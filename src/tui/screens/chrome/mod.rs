@@ -15,7 +15,7 @@ use crate::tui::input::keymap;
 use crate::tui::input::keys::{Action, Binding, Scope};
 use crate::tui::input::line::{Input, draw as input};
 use crate::tui::model::{Model, NoticeKind, RunState, Screen};
-use crate::tui::recording::view::{Playing, TapeView};
+use crate::tui::recording::view::{Playing, RecordingState};
 use crate::tui::screens::chrome::troubles::{silent, warned};
 use crate::tui::sources::crosscheck;
 use crate::tui::widgets::frame::right;
@@ -87,7 +87,7 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     } else if let Some(one) = crosscheck::disagreements(model).first() {
         let text = cells::cut(&format!(" ▲ {}", one.text), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::warn());
-    } else if let TapeView::Playing(playing) = &model.tape {
+    } else if let RecordingState::Playing(playing) = &model.recording {
         let text = cells::cut(&recorded(model, playing), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(text) = warned(model) {

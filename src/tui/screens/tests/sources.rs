@@ -4,11 +4,11 @@ use super::*;
 use crate::api::ops::SeedProgress;
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::recording::view::{Playing, TapeView};
+use crate::tui::recording::view::{Playing, RecordingState};
 use crate::tui::update::update;
 
-fn playing(speed: u32, ended: bool) -> TapeView {
-    TapeView::Playing(Playing {
+fn playing(speed: u32, ended: bool) -> RecordingState {
+    RecordingState::Playing(Playing {
         speed,
         ended,
         span: (NOW - 600_000, NOW + 1_200_000),
@@ -27,7 +27,7 @@ fn every_screen_shows_that_a_recording_is_played() {
     for screen in Screen::ALL {
         let mut model = ok(*screen);
         model.load.run = None;
-        model.tape = playing(1, false);
+        model.recording = playing(1, false);
         let (first, status) = edges(&model);
         assert!(first.starts_with(" REPLAY 1x "), "{first}");
         assert!(status.contains("recorded at 127.0.0.1:8081"), "{status}");
@@ -35,25 +35,29 @@ fn every_screen_shows_that_a_recording_is_played() {
             status.contains("2026-06-01 11:50:00 to 12:20:00 UTC"),
             "{status}"
         );
-        model.tape = playing(0, false);
+        model.recording = playing(0, false);
         assert!(edges(&model).0.starts_with(" REPLAY held "));
-        model.tape = playing(5, true);
+        model.recording = playing(5, true);
         assert!(edges(&model).0.starts_with(" REPLAY end "));
     }
     let mut model = ok(Screen::Overview);
     model.load.run = None;
     model.settings.read_only = true;
-    model.tape = playing(10, false);
+    model.recording = playing(10, false);
     shot("replay", &model, SIZES[0]);
 }
 
 #[test]
 fn every_screen_shows_that_a_recording_is_made_and_that_it_stopped() {
     let mut model = ok(Screen::Alerts);
-    model.tape = TapeView::Recording(1_300_000);
+    model.recording = RecordingState::Recording(1_300_000);
     shot("recording", &model, SIZES[0]);
     let why = "sale.jsonl: it has reached its bound of 64 MiB".to_owned();
-    update(&mut model, NOW, Event::Tape(TapeView::Stopped(why)));
+    update(
+        &mut model,
+        NOW,
+        Event::Recording(RecordingState::Stopped(why)),
+    );
     let text = text(&buffer(&model, SIZES[0]));
     assert!(text.contains("REC stopped"), "{text}");
     assert!(

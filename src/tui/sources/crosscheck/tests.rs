@@ -158,7 +158,11 @@ fn a_rehearsal_that_sends_more_than_the_server_counts_is_reported() {
         rehearsing(&mut model, s(second), second.unsigned_abs(), 1_000);
         metrics(&mut model, s(second), &[(PanelId::Tps, "", 900.0)]);
     }
-    assert_eq!(texts(&model), [""; 0], "a tenth is within the error of measurement");
+    assert_eq!(
+        texts(&model),
+        [""; 0],
+        "a tenth is within the error of measurement"
+    );
     for second in 40..60 {
         rehearsing(&mut model, s(second), second.unsigned_abs(), 1_000);
         metrics(&mut model, s(second), &[(PanelId::Tps, "", 400.0)]);

@@ -35,7 +35,11 @@ fn a_rehearsal_is_steered_without_a_question_and_one_key_pauses_and_resumes() {
             "{pressed}"
         );
     }
-    assert_eq!(keys(&mut model, "n"), [], "ending a phase asks, because it cannot be undone");
+    assert_eq!(
+        keys(&mut model, "n"),
+        [],
+        "ending a phase asks, because it cannot be undone"
+    );
     assert_eq!(keys(&mut model, "y"), [Effect::Steer(Command::Next)]);
 }
 

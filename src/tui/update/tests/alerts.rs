@@ -40,7 +40,10 @@ fn in_the_alert_form_enter_moves_on_and_raises_on_the_last_field() {
     };
     assert_eq!(alert.labels["alertname"], "OperatorAlert2");
     assert_eq!(alert.labels["severity"], "critical");
-    assert!(!alert.annotations.contains_key("seen"), "no figures are known");
+    assert!(
+        !alert.annotations.contains_key("seen"),
+        "no figures are known"
+    );
 }
 
 #[test]

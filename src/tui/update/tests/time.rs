@@ -85,7 +85,10 @@ fn the_evidence_of_an_open_alert_is_fetched_and_escape_closes_it() {
     update(&mut model, NOW, Event::Alerts(alerts));
     assert_eq!(model.plan().evidence, None, "the alert is not open");
     keys(&mut model, "6");
-    let wanted = model.plan().evidence.expect("the evidence of the open alert");
+    let wanted = model
+        .plan()
+        .evidence
+        .expect("the evidence of the open alert");
     assert_eq!(wanted.alert["alertname"], "HighErrorRate");
     keys(&mut model, "\n");
     assert!(model.alerts.open);
@@ -147,7 +150,10 @@ fn a_cut_of_the_rate_is_marked_while_admission_follows_the_objective() {
     assert!(see(33.3, Follow::Settings).is_empty());
     let another_setting = see(8.0, Follow::Objective);
     assert!(another_setting.is_empty(), "{another_setting:?}");
-    assert!(see(20.0, Follow::Objective).is_empty(), "an increase is not marked");
+    assert!(
+        see(20.0, Follow::Objective).is_empty(),
+        "an increase is not marked"
+    );
     let cut = "admission follows the objective: 20 → 14 a second";
     assert_eq!(see(14.0, Follow::Objective), [cut]);
 }

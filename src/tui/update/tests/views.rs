@@ -55,10 +55,7 @@ fn the_filter_is_typed_applied_cancelled_and_cleared() {
     );
     keys(&mut model, "/x");
     press(&mut model, KeyCode::Esc);
-    assert_eq!(
-        model.logs.text, "seat 7q",
-        "Esc keeps the earlier filter"
-    );
+    assert_eq!(model.logs.text, "seat 7q", "Esc keeps the earlier filter");
     press(&mut model, KeyCode::Esc);
     assert_eq!(model.logs.text, "");
     keys(&mut model, "vvv");
@@ -229,6 +226,10 @@ fn the_rehearsals_tps_has_the_same_window_as_the_servers() {
         .map(|second| tps(second, second as u64 * 100))
         .collect();
     assert_eq!(after[20], 100.0);
-    assert_eq!(tps(60, 3_900), 0.0, "no request was answered for a whole window");
+    assert_eq!(
+        tps(60, 3_900),
+        0.0,
+        "no request was answered for a whole window"
+    );
     assert!(model.load.run.as_ref().unwrap().requests.len() < 20);
 }

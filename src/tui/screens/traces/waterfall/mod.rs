@@ -89,7 +89,7 @@ pub(crate) fn has_exception(span: &Span) -> bool {
 /// The kind of a span in words.
 pub(crate) const fn kind(kind: Kind) -> &'static str {
     match kind {
-        Kind::Unspecified => "not told",
+        Kind::Unspecified => "unspecified",
         Kind::Internal => "internal",
         Kind::Server => "server: answered a request",
         Kind::Client => "client: asked somebody else",

@@ -15,7 +15,7 @@ pub(crate) fn described(waterfall: &Waterfall, row: usize, width: usize) -> Vec<
         return Vec::new();
     };
     let status = match &span.status {
-        Status::Unset => "not told".to_owned(),
+        Status::Unset => "unset".to_owned(),
         Status::Ok => "ok".to_owned(),
         Status::Error(reason) if reason.is_empty() => "✖ failed".to_owned(),
         Status::Error(reason) => format!("✖ failed: {reason}"),
@@ -84,7 +84,7 @@ fn exceptions(span: &Span) -> impl Iterator<Item = (String, String)> {
         let texts = [TYPE, MESSAGE].map(|name| attribute(event, name));
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         let what = match texts.is_empty() {
-            true => "it says nothing of itself".to_owned(),
+            true => "without type and message".to_owned(),
             false => texts.join(": "),
         };
         let at = took(event.offset_ns);

@@ -59,28 +59,28 @@ pub(crate) struct Entry<E = Event> {
 
 /// A recording, read and checked.
 #[derive(Clone, Debug)]
-pub struct Tape {
+pub struct Recording {
     pub(crate) head: Head,
     /// The lines after the head, at least one.
     pub(crate) entries: Vec<Entry>,
 }
 
-impl Tape {
+impl Recording {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// The file, the line and the mistake.
-    pub fn read(path: &Path) -> Result<Tape, String> {
+    pub fn read(path: &Path) -> Result<Recording, String> {
         let shown = path.display();
         let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
         let file = std::fs::File::open(path).map_err(cannot)?;
         let bytes = text(file, MAX_READ).map_err(cannot)?;
         let bytes = bytes.ok_or_else(|| format!("{shown} is larger than any recording"))?;
-        Tape::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
+        Recording::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
     }
 
     /// Reads and checks the bytes of a file. An error is the number of the line, from 1, and the mistake.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Tape, (usize, String)> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Recording, (usize, String)> {
         // A truncated recording ends within a line, which is left out.
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         let whole = end.map_or(bytes, |newline| &bytes[..=newline]);
@@ -97,7 +97,7 @@ impl Tape {
         if entries.is_empty() {
             return Err((2, "nothing was recorded".into()));
         }
-        Ok(Tape { head, entries })
+        Ok(Recording { head, entries })
     }
 
     /// The beginning and the end, in Unix milliseconds.

@@ -158,9 +158,9 @@ pub(crate) fn recorded(events: &[Event]) -> Vec<u8> {
 #[test]
 fn every_event_of_a_source_is_read_as_it_was_recorded() {
     let events = all_events();
-    let tape = Tape::parse(&recorded(&events)).unwrap();
-    assert_eq!(tape.head.target, "sale:8081");
-    let read: Vec<_> = tape
+    let recording = Recording::parse(&recorded(&events)).unwrap();
+    assert_eq!(recording.head.target, "sale:8081");
+    let read: Vec<_> = recording
         .entries
         .iter()
         .map(|entry| format!("{:?}", entry.event))
@@ -178,7 +178,7 @@ fn every_event_of_a_source_is_read_as_it_was_recorded() {
 fn an_error_in_a_file_names_the_line() {
     let good = recorded(&all_events());
     let text = String::from_utf8(good.clone()).unwrap();
-    let wrong = |bytes: &[u8]| Tape::parse(bytes).unwrap_err();
+    let wrong = |bytes: &[u8]| Recording::parse(bytes).unwrap_err();
     let line = |number: usize, with: &str| {
         let mut lines: Vec<_> = text.lines().collect();
         lines[number - 1] = with;
@@ -230,8 +230,8 @@ fn an_error_in_a_file_names_the_line() {
 fn time_never_decreases_in_a_recording() {
     let mut text = String::from_utf8(recorded(&all_events())).unwrap();
     text.push_str("{\"t\":5,\"all_events\":{\"alerts\":[]}}\n");
-    let tape = Tape::parse(text.as_bytes()).unwrap();
-    assert_eq!(tape.span(), (START, START + 12_000));
+    let recording = Recording::parse(text.as_bytes()).unwrap();
+    assert_eq!(recording.span(), (START, START + 12_000));
 }
 
 proptest! {
@@ -249,10 +249,10 @@ proptest! {
             let digit = digits && bytes[at].is_ascii_digit();
             bytes[at] = if digit { b'0' + byte % 10 } else if digits { bytes[at] } else { byte };
         }
-        if let Ok(tape) = Tape::parse(&bytes) {
+        if let Ok(recording) = Recording::parse(&bytes) {
             for screen in Screen::ALL {
                 let mut model = Model { screen: *screen, ..Model::default() };
-                for entry in &tape.entries {
+                for entry in &recording.entries {
                     let event = fitted_event(entry, &model);
                     update(&mut model, entry.t, event);
                 }
@@ -269,14 +269,14 @@ fn a_file_larger_than_any_recording_is_not_read() {
     let path = dir.path().join("huge");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(MAX_READ + 1).unwrap();
-    let error = Tape::read(&path).unwrap_err();
+    let error = Recording::read(&path).unwrap_err();
     assert!(error.contains("larger than any recording"), "{error}");
 }
 
 #[test]
 fn json_that_is_not_a_recording_is_refused() {
     let other = b"{\"kind\":\"a diary\",\"version\":1,\"program\":\"x\",\"target\":\"y\"}\n";
-    let (line, error) = Tape::parse(other).unwrap_err();
+    let (line, error) = Recording::parse(other).unwrap_err();
     assert_eq!(line, 1);
     assert!(error.contains("not a recording"), "{error}");
 }
@@ -296,12 +296,12 @@ fn a_truncated_recording_is_read_up_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cut");
     let plain = recorded(&all_events());
-    let all = Tape::parse(&plain).unwrap().entries.len();
+    let all = Recording::parse(&plain).unwrap().entries.len();
     for whole in [plain.clone(), compressed(&plain)] {
         // The number of entries that are read from each length, the whole file first.
         let read = (0..=whole.len()).rev().map(|length| {
             std::fs::write(&path, &whole[..length]).unwrap();
-            Tape::read(&path).map_or(0, |tape| tape.entries.len())
+            Recording::read(&path).map_or(0, |recording| recording.entries.len())
         });
         let read: Vec<usize> = read.collect();
         assert!(read.is_sorted_by(|one, next| one >= next), "{read:?}");
@@ -343,8 +343,8 @@ const VERSION_1: &str = r#"{"kind":"console recording","version":1,"target":"sal
 
 #[test]
 fn recordings_of_version_1_are_read_and_written_unchanged() {
-    let tape = Tape::parse(VERSION_1.as_bytes()).unwrap();
-    let written = tape
+    let recording = Recording::parse(VERSION_1.as_bytes()).unwrap();
+    let written = recording
         .entries
         .iter()
         .map(|entry| serde_json::to_string(entry).unwrap());
