@@ -157,6 +157,6 @@ async fn a_server_that_is_stopped_while_it_starts_reports_that() {
     let _connection = silent.accept().await.unwrap();
     serve.signal(Signal::TERM);
     let ended = serve.ended().await;
-    // A start that ends by a time-out or by an unhandled signal has no such exit code.
+    // The exit code shows that the server ended the start itself: an unhandled signal would give none.
     ended.failed_with(1, &[]);
 }

@@ -331,7 +331,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Percent-encodes one segment of a path. `.` and `..` are encoded too, so that clients do not resolve them.
+/// Percent-encodes one segment of a path. An empty text and `..` become others, because clients would remove them.
 fn encoded(text: &str) -> String {
     match text {
         "" => "%20".to_owned(),
