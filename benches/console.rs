@@ -1,5 +1,5 @@
-//! What the console costs the machine of the person on call, attached to a running server, in a real
-//! pseudo-terminal: `cargo bench --bench console`. Linux: reads `/proc`.
+//! The processor time and the memory of a console that is attached to a running server, in a real pseudo-terminal:
+//! `cargo bench --bench console`. Linux only, because it reads `/proc`.
 //!
 //! Goals: under 2 % of a core, under 60 MB, the first screen within 300 ms.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -19,16 +19,16 @@ use concertctl::settings::ServeSettings;
 use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-/// How long the processor's time is taken over.
+/// The time over which processor time is measured.
 const OVER: Duration = Duration::from_secs(20);
-/// Times the start is taken; the median counts.
+/// The number of starts that are measured; the median counts.
 const STARTS: usize = 7;
-/// What is seen first, and what only once all sources have answered.
+/// A text of the first frame, and a text that appears once all sources have answered.
 const SEEN: [&str; 2] = ["1 Overview", "● server  ● metrics  ● logs  ● alerts"];
-/// Ticks of a second in `/proc`: the same on every Linux.
+/// Clock ticks per second in `/proc`: the same on every Linux.
 const TICKS: f64 = 100.0;
 
-/// The server runs in a process of its own, so that its time is not the console's.
+/// Runs the server in another process, so that its processor time is not counted as the console's.
 fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match args.next().as_deref() {
@@ -70,12 +70,12 @@ async fn serve() {
     running.stop().await;
 }
 
-/// A console in a terminal of its own.
+/// A console in a pseudo-terminal.
 struct Console {
     child: Box<dyn Child + Send + Sync>,
     _terminal: Box<dyn MasterPty + Send>,
     bytes: Arc<AtomicU64>,
-    /// From its start to the first frame, and to the first with what every source said.
+    /// The time from the start to the first frame, and to the first frame with the answers of all sources.
     took: [Duration; 2],
 }
 
@@ -141,10 +141,10 @@ impl Drop for Console {
     }
 }
 
-/// Seconds of processor time so far: user and system.
+/// The processor time so far, user and system, in seconds.
 fn processor(id: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    // The name, in parentheses, may hold anything; what is counted stands after it.
+    // The name of the process, in parentheses, may contain anything; the times come after it.
     let rest = stat.rsplit_once(')').unwrap().1;
     let ticks: Vec<f64> = rest
         .split_whitespace()
@@ -155,7 +155,7 @@ fn processor(id: u32) -> f64 {
     ticks.iter().sum::<f64>() / TICKS
 }
 
-/// Megabytes: resident, and that without what is shared with its file.
+/// The resident memory, and the part of it that is not backed by the program's file, in megabytes.
 fn memory(id: u32) -> (f64, f64) {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let of = |name: &str| {
@@ -180,8 +180,8 @@ fn measure() {
         .spawn()
         .unwrap();
     let mut url = String::new();
-    let told = server.stdout.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(told), &mut url).unwrap();
+    let output = server.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut url).unwrap();
     let url = url.trim();
 
     let starts: Vec<_> = (0..STARTS)

@@ -1,7 +1,7 @@
-//! The load generator beside other tools, against one bare server on the same cores, by turns:
-//! `cargo bench --bench generator`. Closed, keep-alive, as many connections each.
+//! Compares the load generator with other tools, which run in turn against one minimal server on the same cores:
+//! `cargo bench --bench generator`. Closed executor, keep-alive, the same number of connections for each.
 //!
-//! wrk (Debian package) and oha (`cargo install oha`) take part where they are on PATH.
+//! wrk (Debian package) and oha (`cargo install oha`) take part if they are on PATH.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "what fails here has nothing to measure")]
 
@@ -18,10 +18,10 @@ use tokio::net::TcpListener;
 const ROUNDS: usize = 5;
 const SECONDS: u32 = 4;
 const CONNECTIONS: u32 = 64;
-/// As long as the answer to a poll.
+/// A body as long as the answer to a poll.
 const BODY: &str = r#"{"waitId":123456,"userId":4321,"positionInQueue":23456,"status":"WAIT","etaSeconds":705.0,"pollAfterMs":20000}"#;
 
-/// A tool: its requests a second against the server at the port; nothing where it is not installed.
+/// A tool: its requests per second against the server at this port; `None` if it is not installed.
 type Tool = fn(u16) -> Option<f64>;
 
 fn main() {
@@ -77,7 +77,7 @@ fn wrk(port: u16) -> Option<f64> {
     let url = format!("http://127.0.0.1:{port}/concerts");
     let (threads, connections) = (format!("-t{}", cores()), format!("-c{CONNECTIONS}"));
     let text =
-        said(Command::new("wrk").args([&threads, &connections, &format!("-d{SECONDS}s"), &url]))?;
+        output(Command::new("wrk").args([&threads, &connections, &format!("-d{SECONDS}s"), &url]))?;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("Requests/sec:"))?;
@@ -86,7 +86,7 @@ fn wrk(port: u16) -> Option<f64> {
 
 fn oha(port: u16) -> Option<f64> {
     let url = format!("http://127.0.0.1:{port}/concerts");
-    let text = said(Command::new("oha").args([
+    let text = output(Command::new("oha").args([
         "--no-tui",
         "-c",
         &CONNECTIONS.to_string(),
@@ -102,8 +102,8 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What a program prints; nothing where it is not installed.
-fn said(command: &mut Command) -> Option<String> {
+/// The output of a program; `None` if it is not installed.
+fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     assert!(
         output.status.success(),

@@ -1,6 +1,6 @@
-//! What telemetry costs the service: polls a second of a server as it is started without flags (log to a
-//! file, metrics, traces at the default ratio, embedded stores), of one that pushes all that over OTLP as
-//! well, and of the same server that says nothing, by turns: `cargo bench --bench overhead`. Needs wrk.
+//! The cost of telemetry for the service, as polls per second of three servers that are measured in turn: one without
+//! flags (log to a file, metrics, traces at the default ratio, embedded stores), one that also exports everything over
+//! OTLP, and one without telemetry: `cargo bench --bench overhead`. Needs wrk.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "what fails here has nothing to measure")]
 
@@ -15,7 +15,7 @@ use concertctl::clients::{HttpSource, Secret};
 use concertctl::settings::ServeSettings;
 use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, Otlp, TraceConfig, logs};
 
-/// That of the program, whose threads free what others allocated.
+/// The allocator of the program, where threads free memory that other threads allocated.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -35,7 +35,8 @@ fn main() {
     }
 }
 
-/// A server in a process of its own; prints where it is and a token that waits, ends with its input.
+/// Runs a server in a process of its own, which prints its address and the token of a waiting user, and ends with its
+/// input.
 #[tokio::main]
 async fn serve(how: &str) {
     let dir = tempfile::tempdir().unwrap();
@@ -49,7 +50,7 @@ async fn serve(how: &str) {
     };
     let mut settings = ServeSettings::embedded(dir.path().join("data"));
     let logs = match how {
-        // Built and not installed: nothing is logged, nothing is traced.
+        // The log is built but not installed, so that nothing is logged or traced.
         "off" => logs::build(config).unwrap().1,
         "on" => logs::init(config).unwrap(),
         collector => {
@@ -104,8 +105,8 @@ impl Server {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let mut told = BufReader::new(child.stdout.take().unwrap());
-        told.read_line(&mut line).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let (queue, token) = line.trim().split_once(' ').unwrap();
         Server {
             stdin: child.stdin.take(),
@@ -160,7 +161,7 @@ fn compare() {
     );
 }
 
-/// A collector that takes everything and looks at nothing: what it costs is not the service's.
+/// A collector that accepts everything and parses nothing, so that its own cost is small.
 fn sink() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

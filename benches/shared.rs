@@ -1,8 +1,8 @@
-//! The service on PostgreSQL and Redis beside what it could be at best: `cargo bench --bench shared`,
-//! or one part of it: `cargo bench --bench shared -- reservations|seeding|polls`.
+//! Compares the service on PostgreSQL and Redis with the best possible result: `cargo bench --bench shared`, or a part
+//! of it: `cargo bench --bench shared -- reservations|seeding|polls`.
 //!
-//! Starts private servers of its own. Peers run in the same run, by turns, on the same machine: read
-//! the ratios, not the figures.
+//! It starts private servers. The compared programs run in turn on the same machine, so read the ratios, not the
+//! absolute figures.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "what fails here has nothing to measure")]
 #![allow(unreachable_pub, reason = "one program: everything is reachable")]
@@ -47,7 +47,7 @@ fn main() {
     });
 }
 
-/// The middle one.
+/// The median.
 fn median(mut of: Vec<f64>) -> f64 {
     of.sort_by(f64::total_cmp);
     of[of.len() / 2]

@@ -1,4 +1,4 @@
-//! Mixed traffic through faults, for as long as one likes: `scripts/soak --minutes 30`.
+//! Mixed traffic with faults for a given time: `scripts/soak --minutes 30`.
 #![allow(clippy::print_stdout, reason = "it prints a line a step")]
 #![allow(clippy::unwrap_used, reason = "what fails here is a failed run")]
 #![allow(unreachable_pub, reason = "one program: everything is reachable")]
@@ -39,7 +39,7 @@ answered with the database after every fault. Exit code 1, with the seed, on any
   --seed N      draws the same faults again                [default: random, printed]
   --backend B   sqlite: one server; postgres-redis: two    [default: all]";
 
-/// The largest dataset of a run: sold out after some hours.
+/// The largest dataset of a run, which is sold out after some hours.
 const SALE: Sale = Sale {
     dates: 100,
     seats_per_date: 300,
@@ -54,7 +54,7 @@ struct Arguments {
     backends: Vec<Backend>,
 }
 
-/// The arguments, or what is wrong with them.
+/// Parses the arguments. An error describes the mistake.
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let mut arguments = Arguments {
         minutes: 30,
@@ -63,7 +63,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         backends: Backend::ALL.to_vec(),
     };
     while let Some(name) = given.next() {
-        // Cargo adds it.
+        // Cargo adds this argument.
         if name == "--bench" {
             continue;
         }
@@ -80,7 +80,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--backend" => {
                 let found = Backend::ALL.into_iter().find(|it| it.name() == value);
                 let found = found.ok_or(format!(
-                    "--backend: {value} is none of sqlite, postgres-redis, all"
+                    "--backend: {value} must be sqlite, postgres-redis or all"
                 ))?;
                 arguments.backends = vec![found];
             }
@@ -119,7 +119,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs each backend; whether every promise held.
+/// Runs each backend. Returns whether all invariants held.
 async fn all(arguments: &Arguments) -> bool {
     let backends = &arguments.backends;
     let share = Duration::from_secs(arguments.minutes * 60 / backends.len() as u64);
@@ -134,7 +134,7 @@ async fn all(arguments: &Arguments) -> bool {
             length: arguments.steps.map_or(Length::Time(share), Length::Steps),
             sale: SALE,
         };
-        // A panic is a failed run like any other: its seed is printed.
+        // A panic counts as a failed run, so that its seed is printed.
         let Ok(outcome) = tokio::spawn(soak::run(plan)).await else {
             println!("the run broke off; seed {}", arguments.seed);
             return false;

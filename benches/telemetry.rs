@@ -1,5 +1,5 @@
-//! What telemetry costs the one who is observed, and what a search over a million records takes:
-//! `cargo bench --bench telemetry`.
+//! The cost of a log record, a span and a measurement for the thread that makes it, and the duration of searches over
+//! a million records: `cargo bench --bench telemetry`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(traces())
 }
 
-/// Median of five rounds of `n` calls, a call.
+/// The time per call: the median of five rounds of `n` calls.
 #[allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn measure(name: &str, n: u32, mut call: impl FnMut()) {
     let mut rounds: Vec<Duration> = (0..5)
@@ -144,7 +144,7 @@ async fn search() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `query=…`, percent-encoded.
+/// The form `query=…`, percent-encoded.
 fn url_form(query: &str) -> String {
     let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
     format!("query={encoded}")

@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Where a server listens, of its URL.
+/// The socket address in the URL of a server.
 pub fn addr(url: &str) -> SocketAddr {
     url.trim_start_matches("http://").parse().unwrap()
 }
@@ -20,8 +20,8 @@ pub fn addr(url: &str) -> SocketAddr {
 /// A request to be sent.
 pub type Outgoing = Request<Full<Bytes>>;
 
-/// Sends what `next` gives for 0, 1, 2… over `connections` until it gives nothing more or the time is
-/// up; answers a second. Every answer must have the status `expected`.
+/// Sends the requests that `next` gives for 0, 1, 2… over `connections`, until it gives `None` or the time is over.
+/// Returns the answers per second. Every answer must have the status `expected`.
 pub async fn drive(
     to: SocketAddr,
     connections: usize,

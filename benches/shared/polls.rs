@@ -1,4 +1,4 @@
-//! Polls a second with Redis behind the queue and without: a poll asks nobody, so it should not matter.
+//! Polls per second with and without Redis. The rates should be equal, because a poll sends no request to Redis.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
 const CONNECTIONS: usize = 32;
 
-/// Polls a second of one user who waits.
+/// The polls per second of a waiting user.
 async fn polls(server: &TestServer, token: &str) -> f64 {
     let token = token.to_owned();
     drive(addr(&server.api), CONNECTIONS, ROUND, 200, move |_| {

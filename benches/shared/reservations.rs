@@ -1,5 +1,5 @@
-//! Reservations a second over HTTP beside pgbench, which runs the same statement on as many
-//! connections of the same PostgreSQL: what the service adds is all that differs.
+//! Compares reservations per second over HTTP with pgbench, which runs the same statement on as many connections of
+//! the same PostgreSQL: the difference is the overhead of the service.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -18,11 +18,11 @@ const ROUNDS: usize = 3;
 const CONNECTIONS: usize = 16;
 const DATES: u32 = 32;
 const SEATS: i64 = 32 * 1_000;
-/// Four seats each.
+/// Users reserve four seats each.
 const USERS: i64 = SEATS / 4;
 
-/// The service's reservations a second until every seat is held: each request has a key, as the load
-/// generator's have.
+/// The service's reservations per second until every seat is held. Each request has an idempotency key, as those of
+/// the load generator.
 async fn service(postgres: &Postgres, redis: Option<&Redis>) -> f64 {
     let server = TestServer::with(|settings| {
         settings.database_url = Some(postgres.url().parse().unwrap());
@@ -69,7 +69,7 @@ async fn service(postgres: &Postgres, redis: Option<&Redis>) -> f64 {
     rate
 }
 
-/// What pgbench does with the statement, on seats that nobody has.
+/// The reservations per second of pgbench with the same statement, on free seats.
 async fn pgbench(postgres: &Postgres) -> f64 {
     let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
     let schema = format!("concertctl_{}", epoch.trim());
@@ -80,7 +80,7 @@ async fn pgbench(postgres: &Postgres) -> f64 {
              UPDATE seats SET status = 0 WHERE status <> 0"
         ))
         .await;
-    // Not in the transaction of what stands beside them.
+    // A separate call, because this statement cannot run inside a transaction with others.
     postgres
         .sql(&format!("VACUUM ANALYZE {schema}.seats"))
         .await;
@@ -100,7 +100,7 @@ async fn pgbench(postgres: &Postgres) -> f64 {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let held = postgres
         .sql(&format!("SELECT count(*) FROM {schema}.reservations"))
         .await;
@@ -108,15 +108,15 @@ async fn pgbench(postgres: &Postgres) -> f64 {
     assert_eq!(
         held.trim().parse(),
         Ok(expected),
-        "{said}\n{}",
+        "{text}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let line = said.lines().find(|line| line.starts_with("tps")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("tps")).unwrap();
     line.split_whitespace().nth(2).unwrap().parse().unwrap()
 }
 
-/// The statement with pgbench's variables for its parameters: client c reserves seats c·n + 1, … for
-/// users that no other client has, since pgbench ends at the first race between two of them.
+/// The statement with pgbench's variables as parameters. Client c reserves seats c·n + 1, … for users that no other
+/// client has, because pgbench stops at the first conflict between two clients.
 fn script_of(statement: &str) -> String {
     let (each, users) = (SEATS as usize / CONNECTIONS, USERS as usize / CONNECTIONS);
     let mut script = format!(

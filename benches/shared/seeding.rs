@@ -1,5 +1,5 @@
-//! `concertctl seed onsale` into PostgreSQL beside the bare SQL: `INSERT … SELECT generate_series`
-//! into the same tables, keys and indexes made afterwards in both.
+//! Compares `concertctl seed onsale` into PostgreSQL with plain SQL: `INSERT … SELECT generate_series` into the same
+//! tables. Both create keys and indexes afterwards.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -42,7 +42,7 @@ fn bare(postgres: &Postgres) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
-/// Seconds, and the most memory that the program took, in MB.
+/// The duration in seconds, and the peak memory of the program in MB.
 fn seed(postgres: &Postgres) -> (f64, f64) {
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_concertctl"))

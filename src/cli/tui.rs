@@ -25,7 +25,7 @@ use crate::serve::Running;
 use crate::settings::{API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use crate::tui::load_generator::{LoadGenerator, NoLoad};
-use crate::tui::{Dashboard, Exit, Options, Recording, Screen, ServerEnded, Tape, Zone};
+use crate::tui::{Dashboard, Exit, Options, Recording, RecordingFile, Screen, ServerEnded, Zone};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
@@ -227,8 +227,8 @@ struct Inputs {
     token: Option<Secret>,
     credentials: Credentials,
     dashboard: Option<Arc<Dashboard>>,
-    replay: Option<Tape>,
-    record: Option<Recording>,
+    replay: Option<Recording>,
+    record: Option<RecordingFile>,
 }
 
 impl Inputs {

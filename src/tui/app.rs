@@ -20,11 +20,11 @@ use crate::tui::effects::Effects;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_generator::LoadGenerator;
 use crate::tui::model::Model;
+use crate::tui::recording::format::Recording;
 use crate::tui::recording::record::Recorder;
 use crate::tui::recording::replay;
 use crate::tui::recording::replay::Player;
-use crate::tui::recording::tape::Tape;
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::sources;
 use crate::tui::sources::Refresh;
 use crate::tui::sources::clients::{Clients, now_ms};
@@ -33,13 +33,13 @@ use crate::tui::terminal::Session;
 use crate::tui::update::update;
 use crate::tui::{Exit, Failure, Options, screens, terminal};
 
-/// The shortest interval between two frames that new data cause: ten a second.
+/// The shortest interval between two frames that new data cause.
 const FRAME: Duration = Duration::from_millis(100);
-/// The shortest time between frames that answer a key. A key that is held down repeats about every 33 ms.
+/// The shortest interval between two frames that answer a key. A key that is held down repeats about every 33 ms.
 const KEY_FRAME: Duration = Duration::from_millis(30);
-/// Ages on the screen are in seconds.
+/// The interval at which ages on the screen advance: they are in seconds.
 const TICK: Duration = Duration::from_secs(1);
-/// The rounds in which `--once` asks for what earlier answers made known.
+/// How often `--once` asks again with queries that earlier answers made possible.
 const MORE_ROUNDS: usize = 3;
 /// Capacity of the channel of events.
 const EVENTS: usize = 256;
@@ -52,14 +52,14 @@ enum After {
 
 /// A running console: the model, and the tasks between it and the sources.
 pub(crate) struct App {
-    /// On the heap: it is large, and futures hold it.
+    /// Boxed: it is large, and futures hold it.
     pub(super) model: Box<Model>,
     events: mpsc::Receiver<Event>,
     plan: watch::Sender<Plan>,
     effects: Effects,
     tasks: tokio::task::JoinSet<()>,
     recorder: Option<Recorder>,
-    /// Plays a recording; then no source is asked.
+    /// Plays a recording. While it is present, no source is asked.
     player: Option<Player>,
     panic_after_start: bool,
 }
@@ -71,12 +71,12 @@ impl App {
         model.load.scenarios = load.scenarios();
         let (sender, events) = mpsc::channel(EVENTS);
         let recorder = options.record.map(|file| {
-            model.tape = TapeView::Recording(0);
+            model.recording = RecordingState::Recording(0);
             Recorder::start(file, &model.settings.target, sender.clone())
         });
         let player = options.replay.map(|recording| {
             let player = Player::new(recording);
-            model.tape = player.view();
+            model.recording = player.view();
             player
         });
         let (plan, follow) = watch::channel(model.plan());
@@ -182,9 +182,9 @@ impl App {
         let player = self.player.as_mut()?;
         let event = player.next(&self.model)?;
         let view = player.view();
-        if view != self.model.tape {
+        if view != self.model.recording {
             let now = player.now();
-            update(&mut self.model, now, Event::Tape(view));
+            update(&mut self.model, now, Event::Recording(view));
         }
         Some(event)
     }
@@ -194,9 +194,9 @@ impl App {
         let view = self
             .recorder
             .as_mut()
-            .and_then(|tape| tape.note(now, &event));
+            .and_then(|recorder| recorder.note(now, &event));
         if let Some(view) = view {
-            update(&mut self.model, now, Event::Tape(view));
+            update(&mut self.model, now, Event::Recording(view));
         }
         for effect in update(&mut self.model, now, event) {
             match effect {
@@ -243,7 +243,7 @@ impl App {
     }
 }
 
-/// The event of a terminal event; `None`: the console ignores it.
+/// Translates a terminal event; `None` for one that the console ignores.
 fn translate(event: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failure> {
     match event {
         None => Err(Failure::Terminal(io::ErrorKind::UnexpectedEof.into())),
@@ -260,7 +260,7 @@ fn translate(event: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Fail
     }
 }
 
-/// Takes the terminal over, runs, gives it back.
+/// Takes over the terminal, runs the console, restores the terminal.
 pub(crate) async fn run(
     mut options: Options,
     clients: Clients,
@@ -271,13 +271,13 @@ pub(crate) async fn run(
     let mut app = App::start(options, clients, load);
     let mut session = Session::start(mouse).map_err(Failure::Terminal)?;
     let result = app.run(&mut session, EventStream::new(), ended).await;
-    // The terminal first: what follows may take seconds.
+    // Restore the terminal first: the rest may take seconds.
     drop(session);
     Box::pin(app.leave()).await;
     result
 }
 
-/// A signal, or the end of the embedded server.
+/// Resolves at a signal or at the end of the embedded server.
 async fn ended(server: Option<crate::tui::ServerEnded>) -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
     let caught = |kind: SignalKind, number: u8| async move {
@@ -286,7 +286,7 @@ async fn ended(server: Option<crate::tui::ServerEnded>) -> Exit {
                 signal.recv().await;
                 Exit::Signal(number)
             }
-            // Without a handler the signal ends the process as it always did.
+            // Without a handler the signal ends the process by default.
             Err(_) => std::future::pending().await,
         }
     };
@@ -337,12 +337,12 @@ pub(crate) async fn once(
 }
 
 /// One screen at the end of a recording, as text.
-pub(crate) fn replayed(mut model: Model, tape: &Tape) -> String {
-    for entry in &tape.entries {
+pub(crate) fn replayed(mut model: Model, recording: &Recording) -> String {
+    for entry in &recording.entries {
         let event = replay::fitted_event(entry, &model);
         update(&mut model, entry.t, event);
     }
-    model.tape = TapeView::Playing(replay::at_end(tape));
+    model.recording = RecordingState::Playing(replay::at_end(recording));
     model.notice = None;
     as_text(&model, model.size)
 }

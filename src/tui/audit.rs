@@ -1,5 +1,5 @@
-//! The audit log: the user, the action, the time, the target and the outcome, as one JSON object per line. The file
-//! is only for its owner and bounded. A full file is kept once, as `.1`.
+//! The audit log: the user, the action, the time, the target and the outcome, as one JSON object per line. Only its
+//! owner can read the file. Its size is bounded: a full file is renamed to `.1`, which replaces an earlier `.1`.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,9 +13,9 @@ use crate::tui::format::one_line;
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "console-audit.log";
-/// A file is not written beyond this, in bytes.
+/// The largest size of the file, in bytes.
 const FULL: u64 = 8 * 1024 * 1024;
-/// Entries that the console keeps.
+/// The number of entries that the console keeps in memory.
 pub(crate) const KEPT: usize = 200;
 /// The number of bytes that are read from the end of an earlier session's file.
 const TAIL: u64 = 64 * 1024;
@@ -33,12 +33,12 @@ pub(crate) enum AuditOutcome {
 /// One action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AuditEntry {
-    /// The end of the action, in Unix milliseconds. The file has RFC 3339.
+    /// The end of the action, in Unix milliseconds; RFC 3339 in the file.
     #[serde(rename = "time", with = "time")]
     pub(crate) at: i64,
     pub(crate) who: String,
     pub(crate) action: String,
-    /// `host:port` that was acted on.
+    /// The `host:port` that the action changed.
     pub(crate) target: String,
     pub(crate) outcome: AuditOutcome,
     /// Further details, such as the reason of a failure.
@@ -47,7 +47,7 @@ pub(crate) struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// An action of `who` that ended at `at` with a word or with why it failed.
+    /// An action of `who` that ended at `at`: with a detail, or with the reason of its failure.
     pub(crate) fn new(
         at: i64,
         who: &str,
@@ -74,11 +74,11 @@ impl AuditEntry {
 /// The file for the entries.
 #[derive(Debug)]
 pub(crate) struct AuditFile {
-    /// Absent: nowhere.
+    /// `None`: no file is written.
     path: Option<PathBuf>,
     pub(crate) who: String,
     full: u64,
-    /// One writer at a time: a line is never torn by a rotation.
+    /// One writer at a time, so that a rotation never splits a line.
     writing: Mutex<()>,
 }
 
@@ -95,7 +95,7 @@ impl AuditFile {
     /// Appends `entry` as one line, written at once.
     ///
     /// # Errors
-    /// Where and why it cannot be written, for people.
+    /// The path, and why it cannot be written, as text for the status line.
     pub(crate) fn append(&self, entry: &AuditEntry) -> Result<(), String> {
         let Some(path) = &self.path else {
             return Ok(());
@@ -110,7 +110,7 @@ impl AuditFile {
         })
     }
 
-    /// Opened for each line: another console may have set the file aside meanwhile.
+    /// Opens the file for each line: another console may have renamed it meanwhile.
     fn write(&self, path: &Path, line: &str) -> std::io::Result<()> {
         if let Some(dir) = path.parent() {
             files::create_private_dir(dir)?;
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_one_line_of_json_in_a_file_of_its_owner_only() {
+    fn an_action_is_one_json_line_in_a_file_that_only_its_owner_can_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/console-audit.log");
         let file = AuditFile::new(Some(path.clone()), "mona".into());
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_entries_are_passed_over_and_only_the_last_are_kept() {
+    fn lines_that_are_not_entries_are_skipped_and_only_the_last_entries_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
         let file = AuditFile::new(Some(path.clone()), "mona".into());
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_greatest_size_is_set_aside() {
+    fn a_file_at_the_size_limit_is_renamed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
         File::create(&path).unwrap().set_len(FULL).unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_longer_than_a_file_may_be_does_not_set_an_empty_one_aside() {
+    fn a_line_longer_than_the_limit_does_not_rename_an_empty_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
         File::create(&path).unwrap();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_file_the_end_is_read_and_of_a_long_word_the_beginning_kept() {
+    fn the_end_of_a_long_file_is_read_and_the_beginning_of_a_long_text_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
         let file = AuditFile::new(Some(path.clone()), "mona".into());

@@ -68,12 +68,12 @@ pub(crate) struct SourceState {
     pub(crate) link: Link,
     /// The time of its last answer.
     pub(crate) last_ok: Option<i64>,
-    /// Its own warning about its answers.
+    /// The source's own warning about its answers.
     pub(crate) warning: Option<String>,
 }
 
 impl SourceState {
-    /// Old data are shown: how old, and why.
+    /// The age in milliseconds of the data shown, and why they are old; `None` while the source answers.
     pub(crate) fn stale(&self, now: i64) -> Option<(i64, &str)> {
         match (&self.link, self.last_ok) {
             (Link::Down { reason, .. }, Some(at)) => Some((now - at, reason)),
@@ -81,7 +81,7 @@ impl SourceState {
         }
     }
 
-    /// It never answered, and this is why.
+    /// Why the source has never answered.
     pub(crate) fn never(&self) -> Option<&str> {
         match (&self.link, self.last_ok) {
             (Link::Down { reason, .. }, None) => Some(reason),

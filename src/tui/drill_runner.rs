@@ -1,5 +1,5 @@
-//! What the console knows of drills and how it starts one: types, so that tests start a puppet. What is said of a
-//! drill are the types of `drill` themselves.
+//! The types by which the console lists and starts drills, so that tests can replace the runner. Progress and report
+//! have the types of `drill`.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -14,19 +14,19 @@ use crate::drill::run::{PlannedInject, Report};
 pub struct DrillInfo {
     /// Its name.
     pub name: String,
-    /// The file that it was read from; absent for a shipped one.
+    /// The file that it was read from; `None` for a shipped drill.
     pub file: Option<PathBuf>,
-    /// One line for people.
+    /// A description in one line.
     pub title: String,
     /// The scenario that makes the traffic.
     pub traffic: String,
-    /// How long a quiet drill watches: `30s`.
+    /// How long a drill without faults watches: `30s`.
     pub watch: String,
-    /// The faults with the worst case of each alert; none: a quiet drill.
+    /// The faults, with the worst case of each alert; empty for a drill without faults.
     pub plan: Vec<PlannedInject>,
     /// Why it cannot be started.
     pub problem: Option<String>,
-    /// Its newest report, and the file of it.
+    /// Its newest report, and the report's file.
     pub last: Option<(PathBuf, Box<Report>)>,
 }
 
@@ -35,9 +35,9 @@ pub type DrillEnded = Pin<Box<dyn Future<Output = Result<Box<Report>, String>> +
 
 /// A drill under way.
 pub struct DrillRun {
-    /// The last value stays.
+    /// Keeps the last value after the end.
     pub progress: watch::Receiver<Progress>,
-    /// Ends it, with its fault taken back. It still gives a report.
+    /// Ends the drill and its fault. The drill still makes a report.
     pub stop: Box<dyn Fn() + Send + Sync>,
     /// Resolves at its end.
     pub ended: DrillEnded,

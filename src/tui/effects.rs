@@ -54,7 +54,7 @@ impl Effects {
         tasks.spawn(earlier(Arc::clone(&audit), events.clone()));
         tasks.spawn(drilling::list(Arc::clone(&load), events.clone()));
         Effects {
-            // Without a password: the load generator and the screen get it.
+            // Without a password, because the load generator and the screen get this address.
             ops_url: clients.ops.source().base().to_owned(),
             clients,
             load,
@@ -69,7 +69,7 @@ impl Effects {
         }
     }
 
-    /// Starts `effect`; never waits. The loop itself handles the effects on the terminal.
+    /// Starts `effect` and returns at once. The loop itself handles effects on the terminal.
     pub(crate) fn carry_out(&mut self, effect: Effect, model: &Model) {
         while self.tasks.try_join_next().is_some() {}
         let ops = self.clients.ops.clone();
@@ -158,7 +158,7 @@ impl Effects {
         self.act(command.effect().into(), std::future::ready(result));
     }
 
-    /// Logs an action whose answer nothing waits for.
+    /// Logs an action that has no answer.
     fn note(&mut self, action: &str, result: Result<&str, &str>) {
         let target = self.clients.ops.authority();
         let entry = AuditEntry::new(now_ms(), &self.audit.who, action, &target, result);
@@ -174,8 +174,8 @@ impl Effects {
         self.act_on(self.clients.ops.authority(), what, action);
     }
 
-    /// The outcome reads `what`, or `what: word` / `what: reason`. Every action on a source goes through here, so
-    /// that every one is written down.
+    /// Runs an action on a source, reports it as `what`, `what: detail` or `not done: what`, and logs it. Every action
+    /// on a source goes through here, so none is missing in the audit log.
     fn act_on<E: Why>(
         &mut self,
         target: String,
@@ -209,7 +209,7 @@ impl Effects {
         });
     }
 
-    /// Reads a file on a thread that may block.
+    /// Reads a file on a blocking thread.
     fn read(&mut self, read: impl FnOnce(&dyn LoadGenerator) -> Event + Send + 'static) {
         let (load, events) = (Arc::clone(&self.load), self.events.clone());
         self.tasks.spawn(async move {
@@ -271,7 +271,7 @@ impl Effects {
         });
     }
 
-    /// Stops rehearsal and seeding, and waits for their ends, at most [`LEAVE`].
+    /// Stops the rehearsal and the seeding and waits for their ends, at most [`LEAVE`].
     pub(crate) async fn leave(mut self, seeding: bool) {
         while self.run.try_join_next().is_some() {}
         if let Some(tell) = self.control.take().filter(|_| !self.run.is_empty()) {
@@ -297,7 +297,7 @@ impl Effects {
     }
 }
 
-/// The path of a typed text; `~/` is the home directory, as in a shell.
+/// The path for a typed text; `~/` is the home directory, as in a shell.
 fn at_home(path: &str) -> PathBuf {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     match (path.strip_prefix("~/"), home) {
@@ -306,14 +306,14 @@ fn at_home(path: &str) -> PathBuf {
     }
 }
 
-/// The name of a launch in the audit log.
+/// How the audit log names a launch.
 fn launch(scenario: &str, phase: Option<PhaseName>, reseed: bool) -> String {
     let phase = phase.map_or(String::new(), |phase| format!(", {phase} alone"));
     let data = if reseed { ", seeded first" } else { "" };
     format!("rehearsal {scenario}{phase}{data}")
 }
 
-/// Writes an action down and reports that to the loop.
+/// Writes an action to the audit log and reports the result to the loop.
 async fn record(audit: Arc<AuditFile>, entry: AuditEntry, events: mpsc::Sender<Event>) {
     let written = entry.clone();
     let written = tokio::task::spawn_blocking(move || audit.append(&written)).await;
@@ -331,7 +331,7 @@ async fn earlier(audit: Arc<AuditFile>, events: mpsc::Sender<Event>) {
     }
 }
 
-/// Writes the end of a run down.
+/// Writes the end of a run to the audit log.
 struct Written {
     what: String,
     target: String,
@@ -383,7 +383,7 @@ async fn follow(
                 open = changed.is_ok();
                 let now = progress.borrow_and_update().clone();
                 if events.send(Event::LoadProgress(Box::new(now))).await.is_err() {
-                    // The console quit, but the end of the run is still written down.
+                    // The console quits, but the end of the run still goes into the audit log.
                     let result = ended.await;
                     written.end(&result, events).await;
                     return;
@@ -394,8 +394,8 @@ async fn follow(
     }
 }
 
-/// The address of the ticketing API as seen from here. A server that listens on all addresses has the host of its
-/// operations listener.
+/// The address at which this machine reaches the ticketing API. If the server listens on all addresses, it is the
+/// host of the operations listener.
 fn api_url(api_addr: &str, ops_url: &str) -> String {
     let everywhere = ["0.0.0.0:", "[::]:"]
         .iter()
@@ -415,7 +415,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_listens_everywhere_is_asked_where_it_was_found() {
+    fn a_server_that_listens_on_all_addresses_is_reached_at_the_host_of_its_operations_listener() {
         assert_eq!(
             api_url("127.0.0.1:8080", "http://10.1.1.1:8081/"),
             "http://127.0.0.1:8080"

@@ -20,7 +20,7 @@ use crate::tui::audit::AuditEntry;
 use crate::tui::connection::Source;
 use crate::tui::dashboard::panel::Query;
 use crate::tui::drill_runner::DrillInfo;
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
@@ -36,13 +36,13 @@ pub(crate) enum Event {
     Mouse(MouseEvent),
     #[serde(skip)]
     Paste(String),
-    /// The terminal has another size; the frame is drawn anew.
+    /// The size of the terminal changed.
     #[serde(skip)]
     Resize,
-    /// Time passed: ages change.
+    /// A tick: ages on the screen advance.
     #[serde(skip)]
     Tick,
-    /// Current values, and the past if the plan asked for it, by query.
+    /// Current values by query, and the past if the plan asked for it.
     Metrics {
         at: i64,
         #[serde(with = "series::answers")]
@@ -50,68 +50,68 @@ pub(crate) enum Event {
         #[serde(default, with = "series::optional_answers")]
         past: Option<BTreeMap<Query, QueryAnswer>>,
     },
-    /// Lines of that query, as `logs::asked` writes it; `skipped`: one answer could not hold all.
+    /// Lines of a request, which `logs::asked` writes as text. `skipped`: there were more than one answer holds.
     Logs {
         query: String,
         lines: Vec<LogLine>,
         skipped: bool,
     },
-    /// The warning of a source about its own answers; absent: it ended.
+    /// The warning of a source about its own answers; `None` when it ended.
     #[serde(skip)]
     Warned {
         source: Source,
         warning: Option<String>,
     },
-    /// The source refused that LogQL.
+    /// The source refused the LogQL.
     LogsRefused { reason: String },
-    /// A list of traces, and its completeness.
+    /// A list of traces, and whether it is complete.
     Traces {
-        /// A recording is for every order: replay fills in the one that is shown.
+        /// Not recorded, because a recorded list fits every order: the replay fills in the order that is shown.
         #[serde(skip)]
         asked: Asked,
         found: Vec<FoundTrace>,
         #[serde(flatten)]
         coverage: Coverage,
     },
-    /// The trace of that id, if the source has it; or the reason why it cannot be shown.
+    /// The trace with this id, if the source has it, or the reason why it cannot be shown.
     Trace {
         id: String,
         trace: Result<Option<Trace>, String>,
     },
-    /// The trace source answers a probe.
+    /// The trace source answered a probe.
     TracesThere,
-    /// Newest lines of a board's log queries.
+    /// The newest lines of a board's log queries.
     BoardLogs(Vec<(Query, LogAnswer)>),
-    /// All alerts there are.
+    /// All alerts in Alertmanager.
     Alerts(Vec<Alert>),
     #[serde(skip)]
     Evidence(Box<Evidence>),
-    /// All silences there are.
+    /// All silences in Alertmanager.
     Silences(Vec<Silence>),
-    /// The alerts of Prometheus's rules, or the reason why they are not known.
+    /// The alerts of Prometheus's rules, or the reason why they are unknown.
     RuleAlerts(Result<Vec<RuleAlert>, String>),
     /// The server's state.
     Ops(Box<(Status, SeedProgress)>),
-    /// The faults that the server has.
+    /// The active faults of the server.
     Faults(Vec<ActiveFault>),
-    /// A source failed and is asked again in `retry_ms`.
+    /// A source failed; it is asked again in `retry_ms`.
     Down {
         source: Source,
         reason: String,
         retry_ms: i64,
     },
-    /// A source's clock is ahead of this machine's by so many seconds.
+    /// The clock of a source is ahead of this machine's clock by this time.
     Clock { source: Source, ahead_s: i64 },
     /// The state of a recording.
     #[serde(skip)]
-    Tape(TapeView),
+    Recording(RecordingState),
     /// An action ended.
     #[serde(skip)]
     Done {
         what: String,
         result: Result<(), String>,
     },
-    /// An action was written down, or `failed` is the reason why not.
+    /// An action was written to the audit log; `failed` is the reason if it was not.
     #[serde(skip)]
     Audited {
         entry: AuditEntry,
@@ -131,7 +131,7 @@ pub(crate) enum Event {
     /// The rehearsal ended, or could not be carried out.
     #[serde(skip)]
     LoadEnded(Result<RunResult, String>),
-    /// The drills that there are.
+    /// All drills.
     #[serde(skip)]
     Drills(Vec<DrillInfo>),
     #[serde(skip)]
@@ -144,24 +144,24 @@ pub(crate) enum Event {
     Broken(String),
 }
 
-/// Something to be done outside the model.
+/// Something that a task does outside of the pure part.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Leave.
+    /// End the console.
     Quit,
-    /// Give the terminal back and stop this process until the shell continues it.
+    /// Restore the terminal and stop this process until the shell continues it.
     Suspend,
     /// Ring the terminal's bell.
     Bell,
     /// Clear the terminal and draw all of it.
     Redraw,
-    /// Play the recording at that multiple of its pace; 0 pauses it.
+    /// Play the recording at this multiple of its speed; 0 pauses it.
     Play(u32),
     /// Begin seeding. The text describes the action in the audit log.
     Seed(SeedRequest, String),
-    /// Read the scenario of that path.
+    /// Read the scenario file with this path.
     ReadScenario(String),
-    /// Read the dataset profile of that path.
+    /// Read the dataset profile with this path.
     ReadProfile(String),
     /// Cancel the seeding.
     CancelSeed,
@@ -169,13 +169,13 @@ pub(crate) enum Effect {
     Admission(AdmissionChange, String),
     /// Inject a fault for the duration. The text describes the action in the audit log.
     InjectFault(Fault, Duration, String),
-    /// End the fault of that kind, or all. The text describes the action in the audit log.
+    /// End the fault of this kind, or all faults. The text describes the action in the audit log.
     EndFaults(Option<FaultKind>, String),
     /// Raise or resolve an alert. The text describes the action in the audit log.
     PostAlert(PostableAlert, String),
     /// Acknowledge or silence an alert. The text describes the action in the audit log.
     Silence(PostableSilence, String),
-    /// End the silence with that id. The text describes the action in the audit log.
+    /// End the silence with this id. The text describes the action in the audit log.
     EndSilence(String, String),
     /// Start a rehearsal.
     StartLoad {
@@ -189,13 +189,13 @@ pub(crate) enum Effect {
     StopLoad,
     /// Steer the rehearsal.
     Steer(Command),
-    /// Start the drill of that name or file.
+    /// Start the drill with this name or file.
     StartDrill(String),
     /// Ask the drill to end.
     StopDrill,
 }
 
-/// A dataset profile of a file.
+/// A dataset profile that was read from a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProfileFile {
     pub(crate) path: String,
@@ -203,7 +203,7 @@ pub(crate) struct ProfileFile {
 }
 
 impl ProfileFile {
-    /// Seeds it.
+    /// The effect that seeds the profile.
     pub(crate) fn seed(self, replace: bool) -> Effect {
         let request = SeedRequest {
             profile: None,

@@ -1,4 +1,4 @@
-//! Numbers and durations as people read them. Pure.
+//! Formats numbers and durations for the screen. Pure.
 
 use jiff::Timestamp;
 
@@ -68,7 +68,7 @@ pub(crate) fn percent(value: f64) -> String {
     }
 }
 
-/// A past or remaining time from milliseconds: `3 s`, `2 min`, `1 h 5 min`, `3 d`.
+/// Milliseconds as an age or a remaining time: `3 s`, `2 min`, `1 h 5 min`, `3 d`.
 pub(crate) fn span(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {
@@ -92,7 +92,7 @@ pub(crate) fn stopwatch(seconds: f64) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// A non-negative measure as a whole number; nonsense becomes 0.
+/// A non-negative number, rounded; a negative number and NaN become 0.
 pub(crate) fn whole(value: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -103,7 +103,7 @@ pub(crate) fn whole(value: f64) -> u64 {
     whole
 }
 
-/// Foreign text in one line without control characters, which would reach the terminal.
+/// Untrusted text in one line, without control characters, because the terminal would obey them.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn latencies_change_unit_where_the_reader_does() {
+    fn latencies_change_their_unit_at_a_second() {
         let shown = |seconds| latency(seconds);
         assert_eq!(shown(0.0008), ("0.8".into(), "ms"));
         assert_eq!(shown(0.0421), ("42".into(), "ms"));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_as_people_say_them() {
+    fn spans_are_shown_in_readable_units() {
         assert_eq!(
             [-5, 3000, 125_000, 3_900_000, 3_600_000, 200_000_000].map(span),
             ["0 s", "3 s", "2 min", "1 h 5 min", "1 h", "2 d"]
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn percentages_keep_the_small_ones_visible() {
+    fn small_percentages_keep_their_digits() {
         assert_eq!(
             [0.0, 0.04, 3.12, 97.0, 100.0].map(percent),
             ["0", "0.04", "3.1", "97.0", "100"]

@@ -1,5 +1,5 @@
-//! The load generator with which the console starts rehearsals. It is a trait, so that tests can replace it. The
-//! progress of a run has the types of `load`.
+//! The load generator that runs rehearsals for the console. It is a trait, so that tests can replace it. The progress
+//! of a run has the types of `load`.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use crate::tui::drill_runner::{DrillInfo, DrillRun};
 /// A rehearsal to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRequest {
-    /// Name of a shipped scenario.
+    /// The name of the scenario.
     pub scenario: String,
-    /// The file of the scenario; absent: a shipped one.
+    /// The file of the scenario; `None` for a shipped one.
     pub file: Option<PathBuf>,
-    /// One phase alone; absent: all of them.
+    /// The only phase to run; `None` for all phases.
     pub phase: Option<PhaseName>,
-    /// Seed the scenario's dataset first: queue, reservations and sales begin at nothing.
+    /// Seed the scenario's dataset first, so that queue, reservations and sales begin empty.
     pub reseed: bool,
     /// The ticketing API, `http://HOST:PORT`.
     pub api_url: String,
@@ -29,28 +29,28 @@ pub struct StartRequest {
     pub token: Option<Secret>,
 }
 
-/// The end of a run, or why it could not be carried out.
+/// The result of a run, or why it could not run.
 pub type Ended = Pin<Box<dyn Future<Output = Result<RunResult, String>> + Send>>;
 
-/// Commands a run; false when the run is over, or has more commands waiting than it can take.
+/// Sends a command to a run; false if the run is over or its queue of commands is full.
 pub type Control = Box<dyn Fn(Command) -> bool + Send + Sync>;
 
 /// A run under way.
 pub struct Run {
-    /// The last value stays.
+    /// Keeps the last value after the end.
     pub progress: watch::Receiver<Progress>,
-    /// A run that is stopped is still judged.
+    /// Stopping a run still gives a verdict.
     pub control: Control,
     /// Resolves at the end of the run.
     pub ended: Ended,
 }
 
-/// A load generator. Every error is one line for people with the mistake, its place, and the correction.
+/// A load generator. Every error is one line of text: the mistake, its place and the correction.
 pub trait LoadGenerator: Send + Sync {
     /// The shipped scenarios, the default first.
     fn scenarios(&self) -> Vec<ScenarioInfo>;
 
-    /// Blocks while the file is read.
+    /// The scenario of a file. Blocks while the file is read.
     fn read_scenario(&self, path: &Path) -> Result<ScenarioInfo, String>;
 
     /// The text of a valid dataset profile. Blocks while the file is read.
@@ -59,18 +59,18 @@ pub trait LoadGenerator: Send + Sync {
     /// Starts a run in the background.
     fn start(&self, request: StartRequest) -> Result<Run, String>;
 
-    /// The drills that can be started, with their last reports. Blocks while files are read.
+    /// All drills with their last reports. Blocks while files are read.
     fn drills(&self) -> Vec<DrillInfo> {
         Vec::new()
     }
 
-    /// Starts the drill of that name or file in the background.
+    /// Starts the drill with this name or file in the background.
     fn start_drill(&self, _drill: &str) -> Result<DrillRun, String> {
         Err(NO_LOAD.into())
     }
 }
 
-/// No load generator: a recording is shown.
+/// The load generator of a replay: it starts nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct NoLoad;
 

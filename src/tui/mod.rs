@@ -1,10 +1,10 @@
-//! The console of the person on call.
+//! The console for the person on call.
 //!
 //! Tasks (`sources`, `effects`) do all I/O and send `event::Event`s over a bounded channel. `update` applies an event
 //! to the `model` and returns effects. `screens` draws the model. Both are pure, so tests need no terminal. A screen
 //! is a folder in `screens` with one `View`: its keys, its data, its actions, its drawing, its mouse areas. The
-//! console reads the system only over HTTP (`clients`). A rehearsal runs in this process (`load_generator`), but
-//! against the listener.
+//! console reads the system only over HTTP (`clients`). A rehearsal runs in this process (`load_generator`), but sends
+//! its requests to the listener like any client.
 
 mod app;
 mod audit;
@@ -43,8 +43,8 @@ pub use audit::FILE_NAME as AUDIT_FILE_NAME;
 pub use dashboard::json::DashboardError;
 pub use dashboard::{Dashboard, MAX_BYTES as MAX_DASHBOARD_BYTES};
 pub use model::Screen;
-pub use recording::record::Recording;
-pub use recording::tape::Tape;
+pub use recording::format::Recording;
+pub use recording::record::RecordingFile;
 pub use zone::Zone;
 
 use crate::clients::alertmanager::Alertmanager;
@@ -64,7 +64,7 @@ pub(crate) use preview::Preview;
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
 
-/// All PromQL of the console. A test compares it with the exported metrics.
+/// Every PromQL query of the console. A test compares the queries with the exported metrics.
 pub fn queries() -> impl Iterator<Item = String> {
     let panels = sources::panels::PANELS
         .iter()
@@ -72,8 +72,8 @@ pub fn queries() -> impl Iterator<Item = String> {
     panels.chain(screens::resources::all_queries())
 }
 
-/// All LogQL of the Logs screen, of an alert's error records and of the links into the log, with its purpose. A test
-/// checks that each finds the records in a store. `trace` is the id of one.
+/// Every LogQL query of the Logs screen, of the error records of an alert and of the links to the log, each after its
+/// purpose. A test checks that each query finds records in a store. `trace` is the id of a trace.
 pub fn log_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> {
     screens::logs::all_queries(trace)
 }
@@ -86,46 +86,46 @@ pub struct Options {
     pub loki_url: String,
     pub tempo_url: String,
     pub alertmanager_url: String,
-    /// For writes to the operations listener.
+    /// The token for writes to the operations listener.
     pub token: Option<Secret>,
-    /// For the other sources.
+    /// The credentials for the other sources.
     pub credentials: Credentials,
     pub source_timeout: Duration,
-    /// Every action is off.
+    /// All actions that change something are off.
     pub read_only: bool,
     /// The operator's name, for the audit log and for acknowledgements.
     pub who: String,
-    /// Absent: actions are not written down.
+    /// The file of the audit log; `None` for no file.
     pub audit_log: Option<PathBuf>,
     pub colour: bool,
     pub ascii: bool,
-    /// The terminal's background is light.
+    /// Whether the terminal's background is light.
     pub light: bool,
     pub zone: Zone,
-    /// Takes clicks and the wheel; the terminal's own selection then needs Shift.
+    /// Whether the console handles the mouse. The terminal's own selection then needs Shift.
     pub mouse: bool,
     pub screen: Screen,
-    /// The Board's dashboard; absent: the shipped on-sale dashboard.
+    /// The dashboard of the Board; `None` for the shipped on-sale dashboard.
     pub dashboard: Option<Arc<Dashboard>>,
-    /// The server runs in this process, and ends with the console.
+    /// Whether the server runs in this process and ends with the console.
     pub embedded: bool,
-    /// The server runs in this process; its end ends the console.
+    /// The end of a server in this process, which ends the console.
     pub server_ended: Option<ServerEnded>,
-    pub record: Option<Recording>,
-    /// Shows this recording and asks no source.
-    pub replay: Option<Tape>,
-    /// Break after the first frame, to show that the terminal is restored.
+    pub record: Option<RecordingFile>,
+    /// The recording to show. No source is asked then.
+    pub replay: Option<Recording>,
+    /// Panic after the first frame: a test checks that the terminal is restored.
     pub panic_after_start: bool,
 }
 
 /// The reason why the console ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The user asked for it.
+    /// The user quit.
     Asked,
-    /// That signal came.
+    /// A signal, by its number.
     Signal(u8),
-    /// The embedded server ended, for that reason.
+    /// The embedded server ended, for this reason.
     ServerEnded(String),
 }
 
@@ -138,7 +138,7 @@ pub enum Failure {
     /// The terminal failed.
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[source] std::io::Error),
-    /// A part of the console broke; its message was printed.
+    /// A part of the console panicked; its message was printed.
     #[error("a part of the console broke, see above")]
     Broken,
 }
@@ -151,7 +151,7 @@ impl Options {
         };
         let ops = source(&self.ops_url, Api::Ops)?;
         let alertmanager = source(&self.alertmanager_url, Api::Alertmanager)?;
-        // The token is for the operations listener and no other host.
+        // The token goes to the operations listener and to no other host.
         let same = alertmanager.same_place(&ops);
         let token = self.token.clone().filter(|_| same);
         let guarded = |url: &str, api: Api| {
@@ -160,7 +160,7 @@ impl Options {
                 && HttpSource::new(url).is_ok_and(|source| source.same_place(&ops))
                 && without_password(url) == url
             {
-                // Credentials that were given for this source go before it.
+                // Credentials that the user gave for this source have precedence.
                 let _ = access.bearer(token);
             }
             HttpSource::with_access(url, access).map(timely)
@@ -175,7 +175,10 @@ impl Options {
     }
 
     fn settings(&self, clients: &Clients) -> Settings {
-        let replayed = self.replay.as_ref().map(|tape| tape.head.target.clone());
+        let replayed = self
+            .replay
+            .as_ref()
+            .map(|recording| recording.head.target.clone());
         Settings {
             read_only: self.read_only || replayed.is_some(),
             who: self.who.clone(),
@@ -190,7 +193,7 @@ impl Options {
         }
     }
 
-    /// The state of a console that has not heard of any source.
+    /// The model before any source has answered.
     fn model(&self, clients: &Clients) -> Model {
         Model {
             settings: self.settings(clients),
@@ -201,7 +204,7 @@ impl Options {
         }
     }
 
-    /// One screen as text.
+    /// The model for one screen as text.
     fn model_of_once(&self, clients: &Clients, size: (u16, u16)) -> Model {
         let mut model = self.model(clients);
         model.settings.once = true;
@@ -211,16 +214,15 @@ impl Options {
     }
 }
 
-/// Runs the console on this process's terminal. To be polled on one thread (`block_on`): a panic
-/// there restores the terminal, one elsewhere is shown in the status line.
+/// Runs the console on the terminal of this process. The caller polls it on one thread (`block_on`): a panic on that
+/// thread restores the terminal, and a panic elsewhere is shown in the status line.
 pub async fn run(options: Options, load: Arc<dyn LoadGenerator>) -> Result<Exit, Failure> {
     let mut clients = options.clients()?;
     clients.ops = clients.ops.as_console(uuid::Uuid::now_v7().to_string());
     Box::pin(app::run(options, clients, load)).await
 }
 
-/// Asks every source once and gives one screen as text, `size` columns by rows; and whether any
-/// source answered.
+/// Asks every source once. Returns one screen as text, `size` columns by rows, and whether any source answered.
 pub async fn once(
     options: &Options,
     load: &dyn LoadGenerator,
@@ -228,8 +230,8 @@ pub async fn once(
 ) -> Result<(String, bool), Failure> {
     let clients = options.clients()?;
     Ok(match &options.replay {
-        Some(tape) => (
-            app::replayed(options.model_of_once(&clients, size), tape),
+        Some(recording) => (
+            app::replayed(options.model_of_once(&clients, size), recording),
             true,
         ),
         None => Box::pin(app::once(options, &clients, load, size)).await,

@@ -1,5 +1,5 @@
-//! All the console knows, as plain data. Changed only by `update`, read only by `screens`; knows
-//! neither widgets nor I/O. Times are Unix milliseconds and come in with the events.
+//! The state of the console as plain data, without widgets and I/O. Only `update` changes it, only `screens` reads it.
+//! Times are Unix milliseconds and come with the events.
 
 pub(crate) mod screen;
 
@@ -15,7 +15,7 @@ use crate::tui::connection::{Link, Source, SourceState};
 use crate::tui::faults::Faults;
 use crate::tui::input::dialog::Dialog;
 use crate::tui::navigation::Step;
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::alerts::Alerts;
 use crate::tui::screens::board::Board;
 use crate::tui::screens::drills::Drills;
@@ -38,7 +38,7 @@ pub(crate) enum NoticeKind {
     Failed,
 }
 
-/// What the status line says.
+/// The message in the status line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) kind: NoticeKind,
@@ -46,7 +46,7 @@ pub(crate) struct Notice {
     pub(crate) at: i64,
 }
 
-/// Where a rehearsal stands.
+/// The state of a rehearsal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum RunState {
     Running,
@@ -62,18 +62,18 @@ pub(crate) struct RunView {
     pub(crate) phase: Option<PhaseName>,
     pub(crate) state: RunState,
     pub(crate) progress: Progress,
-    /// Requests answered so far, by time.
+    /// Times, each with the number of requests answered until then.
     pub(crate) requests: VecDeque<(i64, u64)>,
-    /// The rehearsal's own TPS, taken over the same window as the server's.
+    /// The rehearsal's own TPS, over the same window as the server's.
     pub(crate) tps: Track,
-    /// Its p95 outside the queue, in seconds: of all it sent so far.
+    /// The rehearsal's own p95 outside the queue, in seconds, of all requests so far.
     pub(crate) p95: Track,
-    /// Lines that the verdict and the table beneath it are scrolled by.
+    /// The scroll position of the verdict and the table below it, in lines.
     pub(crate) scroll: usize,
 }
 
 impl RunView {
-    /// The newest of its own TPS.
+    /// The newest value of the rehearsal's own TPS.
     pub(crate) fn tps_now(&self) -> f64 {
         self.tps.back().map_or(0.0, |(_, tps)| *tps)
     }
@@ -82,7 +82,7 @@ impl RunView {
         matches!(self.state, RunState::Running | RunState::Stopping)
     }
 
-    /// How it was steered: `paused`, `×1.25`, `paused, ×0.8`; absent: it goes as its scenario says.
+    /// How the rehearsal was steered: `paused`, `×1.25`, `paused, ×0.8`; `None` if it follows its scenario.
     pub(crate) fn steered(&self) -> Option<String> {
         let Progress { paused, pace, .. } = self.progress;
         let slowed = pace > 0.0 && (pace - 1.0).abs() > 0.005;
@@ -103,12 +103,12 @@ pub(crate) struct Load {
     /// Index into `scenarios`.
     pub(crate) chosen: usize,
     pub(crate) run: Option<RunView>,
-    /// When rehearsals began to do what, oldest first.
+    /// When each phase of a rehearsal began, oldest first.
     pub(crate) begun: VecDeque<(i64, String)>,
 }
 
 impl Load {
-    /// What is chosen.
+    /// The chosen scenario.
     pub(crate) fn scenario(&self) -> Option<&ScenarioInfo> {
         self.scenarios.get(self.chosen)
     }
@@ -118,39 +118,39 @@ impl Load {
     }
 }
 
-/// What does not change while the console runs.
+/// The settings, which do not change while the console runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) read_only: bool,
-    /// Who acts.
+    /// The name of the user, for the audit log.
     pub(crate) who: String,
-    /// Where actions are written down.
+    /// The file of the audit log.
     pub(crate) audit_log: Option<PathBuf>,
     pub(crate) colour: bool,
     pub(crate) ascii: bool,
-    /// The terminal's background is light.
+    /// Whether the terminal's background is light.
     pub(crate) light: bool,
-    /// Who is asked, for the header: `127.0.0.1:8081`.
+    /// The operations listener, for the header: `127.0.0.1:8081`.
     pub(crate) target: String,
-    /// The server runs inside this process.
+    /// Whether the server runs inside this process.
     pub(crate) embedded: bool,
     /// The time zone that times are shown in.
     pub(crate) zone: Zone,
-    /// Drawn once, not live: no keys to hint at.
+    /// The screen is drawn once as text, without hints at keys.
     pub(crate) once: bool,
 }
 
-/// All the console knows.
+/// The state of the console.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) settings: Settings,
     pub(crate) now: i64,
     pub(crate) screen: Screen,
-    /// The navigation stack: the places that links led away from, the last one last.
+    /// The navigation stack: the places that the user left by links, the newest last.
     pub(crate) navigation: Vec<Step>,
     pub(crate) zoom: Zoom,
     pub(crate) time: TimeView,
-    /// When the server cut the rate of admission, and how: oldest first.
+    /// When the server cut the rate of admission, and by how much, oldest first.
     pub(crate) cuts: std::collections::VecDeque<(i64, String)>,
     /// The panel of the overview that fills the screen.
     pub(crate) enlarged: Option<PanelId>,
@@ -158,11 +158,11 @@ pub(crate) struct Model {
     pub(crate) size: (u16, u16),
     pub(crate) sources: [SourceState; Source::ALL.len()],
     pub(crate) metrics: Metrics,
-    /// A recording that is made or played.
-    pub(crate) tape: TapeView,
+    /// The recording that is made or played.
+    pub(crate) recording: RecordingState,
     /// Whether the sources agree.
     pub(crate) checks: Checks,
-    /// Of dashboards and of the Resources screen.
+    /// The answers for dashboards and for the Resources screen.
     pub(crate) answers: Answers,
     pub(crate) status: Option<Status>,
     pub(crate) seed: SeedProgress,
@@ -171,11 +171,11 @@ pub(crate) struct Model {
     pub(crate) load: Load,
     pub(crate) alerts: Alerts,
     pub(crate) drills: Drills,
-    /// What is broken on purpose in the server.
+    /// The faults that are active in the server.
     pub(crate) faults: Faults,
-    /// What was done, oldest first, this session and before; at most `audit::KEPT`.
+    /// The actions of this session and earlier ones, oldest first; at most `audit::KEPT`.
     pub(crate) audit: VecDeque<AuditEntry>,
-    /// Why the audit log is not written.
+    /// The reason why the audit log cannot be written.
     pub(crate) audit_failed: Option<String>,
     pub(crate) resources: Resources,
     pub(crate) board: Board,
@@ -192,7 +192,7 @@ impl Model {
         &mut self.sources[source as usize]
     }
 
-    /// `source` gave a usable answer.
+    /// Notes that `source` gave a usable answer.
     pub(crate) fn answered(&mut self, source: Source) {
         let now = self.now;
         let state = self.source_mut(source);

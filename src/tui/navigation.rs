@@ -1,5 +1,5 @@
-//! The navigation stack: each link from symptom to cause pushes the place it leads away from, and Esc
-//! pops it. Choosing a screen by its number is a fresh start. Pure.
+//! The navigation stack: each link from symptom to cause pushes the current place, and Esc pops it. Choosing a screen
+//! by its number clears the stack. Pure.
 
 use crate::clients::prometheus::Labels;
 use crate::tui::input::dialog::Dialog;
@@ -7,22 +7,22 @@ use crate::tui::model::{Model, Screen};
 use crate::tui::screens::logs::{LogAim, Logs};
 use crate::tui::screens::traces::{Open, Traces};
 
-/// Steps remembered; the first ones fall off.
+/// The most steps of the stack; the oldest ones are dropped.
 const DEPTH: usize = 8;
-/// Steps named at once; the others are an ellipsis.
+/// The most steps that are named on the screen; an ellipsis stands for the others.
 const NAMED: usize = 4;
 
-/// A place that was left by a link.
+/// A place that the user left by a link.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     screen: Screen,
-    /// The record that was open in full, and how far it was scrolled.
+    /// The scroll position of the record that was open.
     record: Option<u16>,
-    /// The log as it was, if the link led from it or into it.
+    /// The state of the log, if the link led from it or to it.
     logs: Option<Box<Logs>>,
-    /// The traces as they were, if the link led from them or to them.
+    /// The state of the traces, if the link led from them or to them.
     traces: Option<Box<Traces>>,
-    /// The alert that was chosen: its place in the list may be another by then.
+    /// The labels of the chosen alert: its position in the list may change.
     alert: Option<Labels>,
 }
 
@@ -62,7 +62,7 @@ impl Step {
     }
 }
 
-/// Goes on to `to` and remembers the present place.
+/// Follows a link to `to` and pushes the current place.
 pub(crate) fn follow(model: &mut Model, to: Screen) {
     model.logs.editing = None;
     model.traces.editing = None;
@@ -75,19 +75,19 @@ pub(crate) fn follow(model: &mut Model, to: Screen) {
     model.screen = to;
 }
 
-/// Goes on to the log records of a time, of a trace, from a level on.
+/// Follows a link to the log records of a time or a trace, from a level on.
 pub(crate) fn to_logs(model: &mut Model, aim: LogAim) {
     follow(model, Screen::Logs);
     model.logs = Logs::aimed(aim);
 }
 
-/// Goes on to a trace, whether the list has it or not.
+/// Follows a link to a trace, whether or not the list has it.
 pub(crate) fn to_trace(model: &mut Model, id: &str) {
     follow(model, Screen::Traces);
     model.traces.open = Some(Open::new(id, true));
 }
 
-/// Goes one step back, if there is one.
+/// Goes one step back; returns whether there was one.
 pub(crate) fn back(model: &mut Model) -> bool {
     let step = model.navigation.pop();
     let was = step.is_some();
@@ -97,12 +97,12 @@ pub(crate) fn back(model: &mut Model) -> bool {
     was
 }
 
-/// Clears the stack. The current view becomes its beginning.
+/// Clears the stack.
 pub(crate) fn clear(model: &mut Model) {
     model.navigation.clear();
 }
 
-/// The way in words, `Alerts › Logs › Traces`; nothing where there is none.
+/// The steps as text, `Alerts › Logs › Traces`; `None` if there are none.
 pub(crate) fn crumbs(model: &Model) -> Option<String> {
     if model.navigation.is_empty() {
         return None;
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// A user who looks at the second of two alerts, with an own filter in Logs.
+    /// The second of two alerts is chosen, and Logs has a filter that the user typed.
     fn on_alerts() -> Model {
         let mut model = Model {
             screen: Screen::Alerts,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_step_back_restores_the_place_that_was_left() {
+    fn each_step_back_restores_the_place_before_the_link() {
         let mut model = on_alerts();
         to_logs(&mut model, errors());
         assert_eq!(model.screen, Screen::Logs);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_gone_leaves_the_choice_where_it_is() {
+    fn going_back_to_an_alert_that_is_gone_keeps_the_choice() {
         let mut model = on_alerts();
         follow(&mut model, Screen::Logs);
         model.alerts = Default::default();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_is_bounded_and_its_end_is_what_is_named() {
+    fn the_stack_is_bounded_and_its_newest_steps_are_named() {
         let mut model = on_alerts();
         assert_eq!(crumbs(&model), None);
         follow(&mut model, Screen::Logs);

@@ -1,4 +1,4 @@
-//! The console drawn from files alone, for the fuzz targets: no network, no terminal.
+//! Draws the console from files alone, for the fuzz targets: without network and terminal.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,41 +8,41 @@ use crate::tui::app::{as_text, replayed};
 use crate::tui::dashboard::Dashboard;
 use crate::tui::event::Event;
 use crate::tui::model::{Model, Screen, Settings};
-use crate::tui::recording::tape::Tape;
+use crate::tui::recording::format::Recording;
 use crate::tui::screens::board::Board;
 use crate::tui::update::update;
 
-/// The shortest recording: one line, from which a dashboard takes the time.
+/// The shortest recording: its only line gives the time for a dashboard.
 const EMPTY: &[u8] =
     b"{\"kind\":\"console recording\",\"version\":1,\"target\":\"a:1\",\"program\":\"0\"}\n\
     {\"t\":1780315200000,\"said\":\"tracesThere\"}\n";
 
-/// Panels that are drawn by themselves.
+/// The number of panels that are also drawn enlarged.
 const ENLARGED: usize = 12;
 
 /// A recording and a dashboard to draw.
 #[derive(Debug)]
 pub(crate) struct Preview {
-    tape: Tape,
+    recording: Recording,
     dashboard: Option<Arc<Dashboard>>,
     screens: &'static [Screen],
 }
 
 impl Preview {
-    /// A dashboard, with nothing heard from any source and with answers to all that it asks.
+    /// A dashboard, which is drawn without any answer and with answers to all its queries.
     pub(crate) fn of_dashboard(text: &str) -> Result<Preview, String> {
         let dashboard = Dashboard::read(text).map_err(|error| error.to_string())?;
         Ok(Preview {
-            tape: parse(EMPTY)?,
+            recording: parse(EMPTY)?,
             dashboard: Some(Arc::new(dashboard)),
             screens: &[Screen::Board],
         })
     }
 
-    /// A recording, shown with the shipped dashboard.
+    /// A recording, which is drawn with the shipped dashboard.
     pub(crate) fn of_recording(bytes: &[u8]) -> Result<Preview, String> {
         Ok(Preview {
-            tape: parse(bytes)?,
+            recording: parse(bytes)?,
             dashboard: None,
             screens: Screen::ALL,
         })
@@ -63,7 +63,7 @@ impl Preview {
                 size,
                 ..Model::default()
             };
-            replayed(model, &self.tape);
+            replayed(model, &self.recording);
         }
         if let Some(dashboard) = &self.dashboard {
             answered(dashboard, size);
@@ -73,10 +73,10 @@ impl Preview {
 
 /// The time of the answers, in Unix milliseconds.
 const NOW: i64 = 1_780_315_200_000;
-/// The number of rounds of questions. A question may depend on an earlier answer: variables of variables.
+/// The number of rounds of queries. A query may depend on earlier answers: a variable may refer to another one.
 const ROUNDS: i64 = 4;
 
-/// Some series for any query: two of each label that dashboards group by, one of them odd.
+/// Series for any query, with the labels that dashboards group by and extreme values. `odd`: without labels.
 fn series(odd: bool) -> Vec<Series> {
     let values = [0.0, 0.25, 97.0, -3.0, 1e12];
     let numbered = (0..6_i64).zip(values.iter().cycle());
@@ -96,7 +96,7 @@ fn series(odd: bool) -> Vec<Series> {
     all
 }
 
-/// Answers all that the board asks, until what depends on answers is asked too.
+/// Answers the queries of the board, and then the queries that depend on the answers.
 fn answer(model: &mut Model) {
     for round in 0..ROUNDS {
         let queries = model.board_queries();
@@ -116,7 +116,7 @@ fn answer(model: &mut Model) {
     }
 }
 
-/// The board with answers to all that it asks: its beginning, its end, and each panel enlarged.
+/// Draws the board with answers to all its queries: its beginning, its end, and panels enlarged.
 fn answered(dashboard: &Arc<Dashboard>, size: (u16, u16)) {
     let mut model = Model {
         screen: Screen::Board,
@@ -139,6 +139,6 @@ fn answered(dashboard: &Arc<Dashboard>, size: (u16, u16)) {
     as_text(&model, size);
 }
 
-fn parse(bytes: &[u8]) -> Result<Tape, String> {
-    Tape::parse(bytes).map_err(|(line, why)| format!("line {line}: {why}"))
+fn parse(bytes: &[u8]) -> Result<Recording, String> {
+    Recording::parse(bytes).map_err(|(line, why)| format!("line {line}: {why}"))
 }

@@ -1,8 +1,8 @@
-//! Takes the terminal over, and restores it whatever happens.
+//! Takes over the terminal, and restores it on every way out.
 //!
-//! A panic on the console's own thread restores it before the message is printed. A panic on
-//! another thread (a task of the embedded server, say) ends that task only: the console stays, and
-//! the message is shown in its status line instead of being printed across the screen.
+//! A panic on the console's own thread restores the terminal before the message is printed. A panic on another thread,
+//! such as a task of the embedded server, ends only that task: the console continues and shows the message in its
+//! status line, because a printed message would damage the screen.
 
 use std::io::{self, Stdout, Write};
 use std::sync::Once;
@@ -27,22 +27,22 @@ use tokio::signal::unix::{SignalKind, signal};
 static OURS: AtomicBool = AtomicBool::new(false);
 /// The thread that draws, while the console holds the terminal.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
-/// The newest panic of another thread since the last look.
+/// The newest panic of another thread that [`take_broken`] has not returned yet.
 static BROKEN: Mutex<Option<String>> = Mutex::new(None);
 
 /// Holds the terminal; dropping it restores the terminal.
 pub(crate) struct Session {
     pub(crate) terminal: Terminal<CrosstermBackend<Stdout>>,
     mouse: bool,
-    /// SIGCONT.
+    /// Receives SIGCONT.
     continued: tokio::signal::unix::Signal,
 }
 
-/// The longest that a process takes to stop after SIGTSTP. The wait is over at SIGCONT; only a signal that the
-/// system ignores costs all of it.
+/// The longest time that a process takes to stop after SIGTSTP. The wait ends at SIGCONT; it lasts this long only if
+/// the system ignores the signal.
 const STOPS_WITHIN: Duration = Duration::from_millis(200);
 
-/// Raw mode, alternate screen, cursor hidden; clicks, if they are wanted.
+/// Sets raw mode, the alternate screen, a hidden cursor, and, with `mouse`, reports of clicks.
 fn take_over(mouse: bool) -> io::Result<()> {
     *OWNER.lock() = Some(thread::current().id());
     OURS.store(true, Ordering::SeqCst);
@@ -60,7 +60,7 @@ fn take_over(mouse: bool) -> io::Result<()> {
 }
 
 impl Session {
-    /// On an error the terminal is restored.
+    /// Takes over the terminal. On an error the terminal is restored.
     pub(crate) fn start(mouse: bool) -> io::Result<Session> {
         install_hook();
         let session = take_over(mouse).and_then(|()| {
@@ -76,15 +76,16 @@ impl Session {
         session
     }
 
-    /// Gives the terminal back and stops, as a shell's Ctrl-Z does; returns when it is continued.
+    /// Restores the terminal and stops the process, as a shell's Ctrl-Z does; returns when the process is continued.
     ///
-    /// The signal goes to the whole process group, so that what started the console stops too and
-    /// the shell has the terminal. Without a shell that could continue it the system ignores the
-    /// signal, and the console goes on at once.
+    /// The signal goes to the whole process group, so that the program that started the console stops too and the shell
+    /// gets the terminal. Without a shell that could continue the process, the system ignores the signal, and the
+    /// console
+    /// continues at once.
     pub(crate) async fn suspend(&mut self) -> io::Result<()> {
         restore();
         let sent = kill_current_process_group(Signal::TSTP);
-        // The threads do not stop at the same instant: what follows must not run before.
+        // Threads stop at different instants, so wait: the code below must run after the stop.
         let _ = tokio::time::timeout(STOPS_WITHIN, self.continued.recv()).await;
         self.take_back()?;
         sent.map_err(io::Error::from)
@@ -97,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Takes the terminal over again, whatever state it is in.
+    /// Takes over the terminal again, from any state.
     pub(crate) fn take_back(&mut self) -> io::Result<()> {
         // crossterm believes that raw mode is still set, but the shell may have changed it.
         let _ = disable_raw_mode();
@@ -107,8 +108,8 @@ impl Session {
 
     /// Clears the screen, so that the next frame draws all of it.
     ///
-    /// `Terminal::clear` would ask the terminal for its cursor and wait for the answer, which comes among the
-    /// keys, and which some terminals never give.
+    /// `Terminal::clear` is not used: it asks the terminal for the cursor position and waits for the answer, which
+    /// arrives among the keys, and which some terminals never send.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
         self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
@@ -128,7 +129,7 @@ impl Drop for Session {
     }
 }
 
-/// Restores the terminal, once. Failures are ignored: the terminal is gone.
+/// Restores the terminal, once. Ignores failures, because then the terminal is gone.
 pub(crate) fn restore() {
     if OURS.swap(false, Ordering::SeqCst) {
         *OWNER.lock() = None;
@@ -143,12 +144,12 @@ pub(crate) fn restore() {
     }
 }
 
-/// Whether the console still holds the terminal: a panic restores it.
+/// Whether the console holds the terminal. After a panic it does not.
 pub(crate) fn is_ours() -> bool {
     OURS.load(Ordering::SeqCst)
 }
 
-/// The newest panic of another thread since the last call.
+/// The message of the newest panic of another thread since the last call.
 pub(crate) fn take_broken() -> Option<String> {
     BROKEN.lock().take()
 }

@@ -3,27 +3,27 @@
 //! 2008), which people with any kind of colour vision can distinguish, in the nearest of the 256 terminal colours.
 //!
 //! For terminals without colour or without Unicode, two passes change the finished frame ([`monochrome`] and
-//! [`ascii`]), so that no screen must handle them.
+//! [`ascii`]), so that screens need not handle them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-/// The severity of a number by its thresholds.
+/// The severity of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// There is no threshold.
+    /// The number has no thresholds.
     Plain,
     /// Within bounds.
     Good,
-    /// Worth a look.
+    /// Beyond the warning threshold.
     Warn,
-    /// Past the objective.
+    /// Beyond the objective.
     Bad,
 }
 
 impl Severity {
-    /// The sign that says the same without colour.
+    /// The sign with the same meaning, for terminals without colour.
     pub(crate) const fn sign(self) -> &'static str {
         match self {
             Severity::Plain => "",
@@ -106,7 +106,7 @@ pub(crate) fn dim(buffer: &mut Buffer, area: Rect) {
     );
 }
 
-/// Takes every colour out of the finished frame.
+/// Removes all colours from the finished frame.
 pub(crate) fn monochrome(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         cell.fg = Color::Reset;
@@ -114,7 +114,7 @@ pub(crate) fn monochrome(buffer: &mut Buffer) {
     }
 }
 
-/// For a terminal with a light background: the same hues, dark enough to be read on it.
+/// Replaces the colours by darker ones of the same hues, which are readable on a light background.
 pub(crate) fn light(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         cell.fg = match cell.fg {
@@ -130,7 +130,7 @@ pub(crate) fn light(buffer: &mut Buffer) {
     }
 }
 
-/// Replaces everything outside ASCII in the finished frame by the nearest sign.
+/// Replaces all characters of the finished frame that are not ASCII by similar ones.
 pub(crate) fn ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if !cell.symbol().is_ascii() {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ascii_pass_leaves_nothing_but_ascii() {
+    fn the_ascii_pass_leaves_only_ascii() {
         let mut buffer = Buffer::with_lines(["╭─● 12 ▲ 5 … ⣿⠁ 좌석 ╯"]);
         ascii(&mut buffer);
         assert!(buffer.content.iter().all(|cell| cell.symbol().is_ascii()));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_monochrome_pass_keeps_weight_and_reversal() {
+    fn the_monochrome_pass_keeps_bold_and_reversed_text() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 2, 1));
         buffer.set_string(0, 0, "ab", bad().add_modifier(Modifier::REVERSED));
         monochrome(&mut buffer);

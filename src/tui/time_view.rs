@@ -1,11 +1,11 @@
-//! The time cursor and the marks that all charts share, as data.
+//! The time axis that all charts share: its end, the cursor and the marks, as data.
 
 /// The visible part of the time axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TimeView {
-    /// The end at which the charts are frozen (Unix milliseconds). `None` when they follow the time.
+    /// The time at which the charts are frozen, in Unix milliseconds; `None` while they are live.
     pub(crate) end: Option<i64>,
-    /// The instant that is looked at, in Unix milliseconds.
+    /// The time cursor, in Unix milliseconds.
     pub(crate) cursor: Option<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! The time axis of the charts: the shared cursor, the marks, and freezing. Pure.
+//! Moves and freezes the time axis of the charts, moves the cursor, and collects the marks. Pure.
 
 use crate::api::ops::{AdmissionState, Follow};
 use crate::tui::format::{one_line, short, unix_ms};
@@ -10,14 +10,14 @@ use crate::tui::time_view::{Mark, MarkKind};
 use crate::tui::window;
 use crate::tui::zoom::Window;
 
-/// Steps of the cursor across a chart.
+/// The number of steps of the cursor across a chart.
 const STEPS: i64 = 60;
-/// Phases of rehearsals that are remembered.
+/// The most phases of rehearsals that are kept.
 const MOST_PHASES: usize = 64;
-/// Cuts of the rate of admission that are remembered: at most six a minute.
+/// The most cuts of the rate of admission that are kept. At most six a minute occur.
 const MOST_CUTS: usize = 256;
 
-/// Everything worth a mark, oldest first.
+/// All marks, oldest first.
 pub(crate) fn marks(model: &Model) -> Vec<Mark> {
     let phases = model.load.begun.iter().map(|(at, text)| Mark {
         at: *at,
@@ -47,7 +47,7 @@ pub(crate) fn marks(model: &Model) -> Vec<Mark> {
     marks
 }
 
-/// The rehearsal does something else from now on.
+/// Notes that a phase of the rehearsal begins now.
 pub(crate) fn phase_begins(model: &mut Model, text: &str) {
     let begun = &mut model.load.begun;
     if begun.len() >= MOST_PHASES {
@@ -56,8 +56,8 @@ pub(crate) fn phase_begins(model: &mut Model, text: &str) {
     begun.push_back((model.now, one_line(text)));
 }
 
-/// Marks that the server cut the rate of admission to follow the objective. Growth goes in small steps, which the
-/// rate itself shows.
+/// Marks a cut of the rate of admission that the server made to keep the objective. Increases are small steps, which
+/// the chart of the rate shows.
 pub(crate) fn rate_decided(model: &mut Model, now: &AdmissionState) {
     let follows = |of: &AdmissionState| of.follow == Follow::Objective;
     let before = model.status.as_ref().map(|status| &status.admission);
@@ -76,7 +76,7 @@ pub(crate) fn rate_decided(model: &mut Model, now: &AdmissionState) {
     model.cuts.push_back((model.now, text));
 }
 
-/// Half a chart back, or forth; at the present the charts follow it again.
+/// Pans by half a chart. At the present the charts become live again.
 pub(crate) fn pan(model: &mut Model, forth: bool) {
     let Window { end, span } = window::shown(model);
     let by = if forth { span / 2 } else { -span / 2 };
@@ -84,7 +84,7 @@ pub(crate) fn pan(model: &mut Model, forth: bool) {
     model.time.end = (end < model.now).then_some(end);
 }
 
-/// Freezes the charts, or lets them follow the time again.
+/// Freezes the charts or makes them live again.
 pub(crate) fn freeze(model: &mut Model) {
     model.time.end = match model.time.end {
         Some(_) => None,
@@ -92,7 +92,7 @@ pub(crate) fn freeze(model: &mut Model) {
     };
 }
 
-/// A step of the cursor; beyond the edge the charts come along.
+/// Moves the cursor by a step. At the edge the charts pan with it.
 pub(crate) fn step(model: &mut Model, forth: bool) {
     let Window { end, span } = window::shown(model);
     let step = (span / STEPS).max(1_000);
@@ -109,7 +109,7 @@ pub(crate) fn step(model: &mut Model, forth: bool) {
     }
 }
 
-/// The cursor put on an instant.
+/// Puts the cursor on an instant.
 pub(crate) fn put(model: &mut Model, at: i64) {
     model.time.cursor = Some(at.min(model.now));
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn panning_back_stands_still_and_panning_to_the_present_follows_it_again() {
+    fn panning_back_freezes_the_charts_and_panning_to_the_present_makes_them_live() {
         let mut model = model();
         pan(&mut model, false);
         assert_eq!(model.time.end, Some(NOW - 15_000), "half of the 30 s shown");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn freezing_is_taken_back_by_the_same_key() {
+    fn the_same_key_freezes_and_unfreezes() {
         let mut model = model();
         freeze(&mut model);
         assert_eq!(model.time.end, Some(NOW));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_at_an_instant_is_not_taken_across_a_gap() {
+    fn no_value_is_taken_across_a_gap() {
         let track: Track = [(1_000, 1.0), (2_000, 2.0), (60_000, 3.0)].into();
         let at = |at| value_at(&track, at, 5_000);
         assert_eq!(
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_are_remembered_to_a_bound_and_marked_in_order() {
+    fn phases_are_bounded_and_marked_in_order() {
         let mut model = model();
         for number in 0..100 {
             model.now = NOW + number;

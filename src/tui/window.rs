@@ -1,17 +1,17 @@
-//! The time range of the charts: fitted to the data, or as zoomed. Pure.
+//! The time range of the charts: fitted to the data, or zoomed. Pure.
 
 use crate::tui::model::{Model, RunView};
 use crate::tui::sources::panels::PanelId;
 use crate::tui::zoom::{FETCHED, Window, Zoom};
 
-/// Spans to fit the data into, in seconds. Only a few, so that the scale does not change every second.
+/// The spans for fitted charts, in seconds. They are few, so that the scale does not change every second.
 const FITS: &[i64] = &[30, 60, 120, FETCHED.0];
 /// The shortest span of a rehearsal's chart, in milliseconds.
 const MIN_RUN_SPAN_MS: i64 = 15_000;
-/// How long a chart goes on after the end of its rehearsal, in milliseconds.
+/// How long a chart continues after the end of its rehearsal, in milliseconds.
 const AFTER_RUN_MS: i64 = 3_000;
 
-/// The window of the live charts: from the first traffic within [`FETCHED`] to now, or to where they are
+/// The window of the live charts: from the first traffic within [`FETCHED`] to now, or to the time at which they are
 /// frozen.
 pub(crate) fn live(model: &Model) -> Window {
     let end = model.time.end.unwrap_or(model.now);
@@ -26,7 +26,7 @@ pub(crate) fn live(model: &Model) -> Window {
     Window { end, span }
 }
 
-/// The first point since `since` with traffic.
+/// The time of the first point with traffic since `since`.
 fn first_traffic(model: &Model, since: i64) -> Option<i64> {
     let tracks = model.metrics.get(PanelId::Tps).tracks.values();
     let points = tracks.filter_map(|track| {
@@ -38,7 +38,7 @@ fn first_traffic(model: &Model, since: i64) -> Option<i64> {
     points.min()
 }
 
-/// The window of a rehearsal's chart: all of the rehearsal. It stops shortly after its end.
+/// The window of a rehearsal's chart: the whole rehearsal and a short time after it.
 pub(crate) fn of_run(model: &Model, run: &RunView) -> Window {
     let first = run.tps.front().map_or(model.now, |(at, _)| *at);
     let end = match run.tps.back() {
@@ -53,7 +53,7 @@ pub(crate) fn of_run(model: &Model, run: &RunView) -> Window {
     Window { end, span }
 }
 
-/// The window that cursor, pan and zoom work on. Drawing calls [`live`] or [`of_run`] itself.
+/// The window for cursor, pan and zoom. The drawing calls [`live`] or [`of_run`] itself.
 pub(crate) fn shown(model: &Model) -> Window {
     match (&model.load.run, model.screen) {
         (Some(run), crate::tui::model::Screen::Load) => of_run(model, run),
@@ -79,7 +79,7 @@ mod tests {
 
     const NOW: i64 = 10_000_000;
 
-    /// A model with traffic during the last `seconds` only.
+    /// A model with traffic only during the last `seconds`.
     fn busy_since(seconds: i64) -> Model {
         let mut model = Model {
             now: NOW,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_charts_grow_with_what_there_is_to_see() {
+    fn the_charts_grow_with_the_time_of_traffic() {
         let span = |seconds| live(&busy_since(seconds)).span / 1000;
         let seconds = [0, 14, 31, 60, 61, 119, 150, 300];
         assert_eq!(seconds.map(span), [30, 30, 60, 60, 120, 120, 300, 300]);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn zooming_begins_at_what_is_shown_and_ends_at_the_ends() {
+    fn zooming_starts_at_the_visible_range_and_stops_at_the_limits() {
         let spans = |step: fn(i64) -> Zoom| {
             let mut span = 60_000;
             (0..6)

@@ -1,9 +1,9 @@
-//! Times of day in the time zone of the person who looks. Pure.
+//! Times in the user's time zone. Pure.
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
-/// The time zone that times are shown in; by default UTC.
+/// The time zone of all times on the screen; by default UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(TimeZone);
 
@@ -14,13 +14,13 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// The zone of this machine, as `TZ` or `/etc/localtime` say; UTC where neither does.
+    /// The time zone of this machine, from `TZ` or `/etc/localtime`; UTC without either.
     #[must_use]
     pub fn system() -> Zone {
         TimeZone::try_system().map_or_else(|_| Zone::default(), Zone)
     }
 
-    /// The zone with that IANA name, such as `Asia/Seoul`, in any case.
+    /// The zone with this IANA name, such as `Asia/Seoul`; case does not matter.
     ///
     /// # Errors
     /// The mistake in the name, and a valid example.
@@ -31,7 +31,7 @@ impl Zone {
         })
     }
 
-    /// Out of range it is the nearest that can be shown.
+    /// The time in this zone. A time out of range becomes the nearest valid one.
     fn at(&self, at_ms: i64) -> Zoned {
         let at = Timestamp::from_millisecond(at_ms);
         let at = at.unwrap_or(if at_ms < 0 {
@@ -63,7 +63,7 @@ impl Zone {
         self.at(at_ms).strftime("%Y-%m-%d").to_string()
     }
 
-    /// The suffix of times at that moment: `UTC`, `+09`, `-03:30`.
+    /// The offset at this time, as a suffix: `UTC`, `+09`, `-03:30`.
     pub(crate) fn offset(&self, at_ms: i64) -> String {
         match self.at(at_ms).offset() {
             Offset::UTC => "UTC".to_owned(),
@@ -71,7 +71,7 @@ impl Zone {
         }
     }
 
-    /// An RFC 3339 time, as far as it can be read: `06-01 21:03:11 +09`.
+    /// An RFC 3339 time in this zone, `06-01 21:03:11 +09`; `None` if it cannot be parsed.
     pub(crate) fn of_text(&self, rfc3339: &str) -> Option<String> {
         let at_ms = rfc3339.parse::<Timestamp>().ok()?.as_millisecond();
         let (time, offset) = (self.day_and_clock(at_ms), self.offset(at_ms));
@@ -88,7 +88,7 @@ mod tests {
     const HALF_A_YEAR: i64 = 183 * 86_400_000;
 
     #[test]
-    fn times_are_those_of_the_zone_and_say_which_it_is() {
+    fn times_are_in_the_zone_and_have_its_offset() {
         let (utc, seoul) = (Zone::default(), Zone::named("asia/seoul").unwrap());
         assert_eq!(
             (utc.clock(NOON), utc.offset(NOON)),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offset_is_that_of_the_moment_and_not_of_today() {
+    fn the_offset_is_that_of_the_time_and_not_of_today() {
         let berlin = Zone::named("Europe/Berlin").unwrap();
         assert_eq!(berlin.offset(NOON), "+02");
         assert_eq!(berlin.offset(NOON + HALF_A_YEAR), "+01");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_is_told_what_to_give_and_no_time_is_out_of_range() {
+    fn a_wrong_name_gets_an_error_with_an_example_and_no_time_is_out_of_range() {
         assert!(
             Zone::named("Korea/Pyeongchang")
                 .unwrap_err()

@@ -1,16 +1,16 @@
 //! The zoom levels, and the time window of each. Pure.
 
-/// Seconds looked back and seconds between two fetched points.
+/// The span of the window and the time between two fetched points, both in seconds.
 pub(crate) const STEPS: &[(i64, i64)] =
     &[(30, 1), (60, 1), (120, 1), (300, 2), (900, 6), (3600, 24)];
 
-/// The step that is fetched while nothing is zoomed.
+/// The step that is fetched while the charts are not zoomed.
 pub(crate) const FETCHED: (i64, i64) = STEPS[3];
 
 /// The zoom level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Zoom {
-    /// As long as there is something to see, at most [`FETCHED`].
+    /// Fitted to the time of traffic, at most [`FETCHED`].
     #[default]
     Fit,
     /// One of [`STEPS`].
@@ -25,17 +25,17 @@ impl Zoom {
         }
     }
 
-    /// The length of the window that is fetched, in milliseconds.
+    /// The span of the fetched window, in milliseconds.
     pub(crate) const fn span_ms(self) -> i64 {
         self.step().0 * 1000
     }
 
-    /// Between two fetched points, in milliseconds.
+    /// The time between two fetched points, in milliseconds.
     pub(crate) const fn step_ms(self) -> i64 {
         self.step().1 * 1000
     }
 
-    /// Points further apart than this have a gap between them.
+    /// The distance in milliseconds from which two points have a gap between them.
     pub(crate) const fn gap_ms(self) -> i64 {
         let coarse = self.step_ms() * 5 / 2;
         if coarse > 5_000 { coarse } else { 5_000 }
@@ -54,7 +54,7 @@ impl Zoom {
     }
 }
 
-/// A stretch of time, in Unix milliseconds.
+/// A time range, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) end: i64,

@@ -1,5 +1,5 @@
-//! `serve --admission-batch` and `--admission-interval`: they hold for a dataset until its admission is
-//! changed, and a change outlives the server.
+//! `serve --admission-batch` and `--admission-interval` apply to a dataset until its admission is changed. A change
+//! survives a restart of the server.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ async fn serve(dir: &Path, more: &[&str], flags: &[&str]) -> ServerProcess {
     ServerProcess::start(dir, &[more, flags].concat()).await
 }
 
-/// Waits until the server admits so many users every so many milliseconds.
+/// Waits until the server admits this batch at this interval in milliseconds.
 async fn admits(server: &ServerProcess, wanted: (u64, u64)) {
     eventually("admission is set", || async {
         let admission = server.ops.status().await.unwrap().admission;
@@ -28,7 +28,7 @@ async fn flags_hold_until_the_admission_is_changed(more: &[&str]) {
     seed(&server.ops, &profile(2, 50, 20)).await;
     admits(&server, (7, 90_000)).await;
 
-    // The settings were not changed, so other flags change them.
+    // Nothing has changed the settings, so new flags apply.
     drop(server);
     let server = serve(dir.path(), more, &["--admission-batch", "8"]).await;
     admits(&server, (8, 15_000)).await;
@@ -42,18 +42,18 @@ async fn flags_hold_until_the_admission_is_changed(more: &[&str]) {
     let server = serve(dir.path(), more, &flags).await;
     admits(&server, (8, 3_000)).await;
 
-    // The change belonged to that dataset.
+    // The change belonged to the earlier dataset.
     seed(&server.ops, &profile(2, 50, 20)).await;
     admits(&server, (7, 90_000)).await;
 }
 
 #[tokio::test]
-async fn admission_flags_hold_until_the_admission_of_the_dataset_is_changed() {
+async fn admission_flags_apply_until_the_admission_of_the_dataset_is_changed() {
     flags_hold_until_the_admission_is_changed(&[]).await;
 }
 
 #[tokio::test]
-async fn admission_flags_hold_likewise_where_the_queue_is_in_redis() {
+async fn admission_flags_apply_in_the_same_way_with_the_queue_in_redis() {
     let Some(redis) = Redis::start().await else {
         return;
     };

@@ -1,5 +1,5 @@
-//! Admission that follows the objective, over TCP: people who were let in buy, a statement becomes slow, the
-//! rate falls and comes back. Without the setting it stays.
+//! Admission that follows the objective, over TCP: admitted users buy, a statement becomes slow, the rate falls and
+//! recovers. Without the setting the rate does not change.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,18 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Fleet, TestServer, User, eventually, profile, seed};
 
-/// People a second that the settings let in.
+/// The users per second that the settings admit.
 const CAP: f64 = 20.0;
 const PEOPLE: i64 = 4_000;
 const PER_DATE: i64 = 100;
 
-/// With one writer, ten reservations a second: half of what the settings let in.
+/// A delay that, with one writer, limits reservations to ten per second: half of what the settings admit.
 const HALF: Duration = Duration::from_millis(100);
 
-/// A step of buying: when it was asked, how long it took, what it was answered.
+/// A step of buying: the time of its request, its duration, the status of the answer.
 type Sample = (Instant, Duration, u16);
 
-/// People who wait in the queue, and buy once they are let in.
+/// Users who wait in the queue and buy once they are admitted.
 struct Buyers {
     stop: CancellationToken,
     driver: tokio::task::JoinHandle<()>,
@@ -33,7 +33,7 @@ struct Buyers {
 }
 
 impl Buyers {
-    /// Registers everybody at the servers of `apis`, opens the sale with `follow`, and lets them buy.
+    /// Registers all users at the servers of `apis`, opens the sale with `follow`, and lets the users buy.
     async fn start(ops: &Ops, apis: &[String], follow: Follow) -> Buyers {
         let change = |opening| AdmissionChange {
             batch: Some(CAP as u64),
@@ -74,7 +74,7 @@ impl Buyers {
         }
     }
 
-    /// Steps that were slower than the objective.
+    /// The number of steps that were slower than the objective.
     fn slow(&self) -> usize {
         let samples = self.samples.lock();
         samples.iter().filter(|sample| sample.1 > OBJECTIVE).count()
@@ -87,7 +87,7 @@ impl Buyers {
     }
 }
 
-/// Lets everybody buy who is let in.
+/// Lets every admitted user buy.
 async fn drive(
     ops: Ops,
     people: Vec<User>,
@@ -106,7 +106,7 @@ async fn drive(
     buying.shutdown().await;
 }
 
-/// Looks, reserves, charges and pays, with a moment between.
+/// Looks, reserves, charges and pays, with pauses.
 async fn buy(user: User, samples: Arc<Mutex<Vec<Sample>>>) {
     let ask = async |call: reqwest::RequestBuilder| {
         let asked = Instant::now();
@@ -149,7 +149,7 @@ async fn until_rate(ops: &Ops, what: &str, is: impl Fn(f64) -> bool) -> f64 {
     .await
 }
 
-/// Reserving a seat takes so much longer.
+/// Injects a fault that delays reservations.
 async fn slow_down(ops: &Ops, delay: Duration) {
     let slow = Fault::SlowStatement {
         delay,
@@ -170,7 +170,7 @@ async fn decisions(server_ops: &str, reason: Reason) -> f64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// How often the rate was cut, for whatever reason.
+/// The number of cuts of the rate, for any reason.
 async fn cuts(server_ops: &str) -> f64 {
     let mut counted = 0.0;
     for reason in [
@@ -244,7 +244,7 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
     }
     let fleet = Fleet::start(2).await;
     let [one, slow] = fleet.servers() else {
-        panic!("two servers")
+        panic!("the fleet must have two servers")
     };
     seed(&one.ops, &sale()).await;
     for server in [0, 1] {
@@ -254,7 +254,7 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
     let buyers = Buyers::start(&one.ops, &apis, Follow::Objective).await;
     until_rate(&one.ops, "the rate has grown", |rate| rate > 0.5 * CAP).await;
 
-    // Each of its connections is slow, so no server is at its capacity: only its answers are late.
+    // Every connection of this server is slow. No server reaches its capacity: only the answers of this one are late.
     slow_down(&slow.ops, 2 * OBJECTIVE).await;
     for server in [one, slow] {
         until_rate(&server.ops, "the rate falls", |rate| rate <= 0.5 * CAP).await;
@@ -270,7 +270,7 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
     assert_eq!(one.ops.audit().await.unwrap().violations(), 0);
 }
 
-/// The figures of docs/admission.md: `cargo test --release figures_of_admission -- --ignored --nocapture`.
+/// Prints the figures of docs/admission.md: `cargo test --release figures_of_admission -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and prints figures, for docs/admission.md"]
 async fn figures_of_admission_with_the_objective_and_without() {
@@ -287,7 +287,7 @@ async fn figures_of_admission_with_the_objective_and_without() {
     }
 }
 
-/// Half a minute, a minute with the fault, a minute after it; a line for each second.
+/// Runs half a minute without the fault, a minute with it and a minute after it; prints a line for each second.
 async fn figures(name: &str, fault: &Fault, follow: Follow) {
     let server = TestServer::empty().await;
     seed(&server.ops, &sale()).await;

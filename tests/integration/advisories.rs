@@ -1,4 +1,4 @@
-//! `scripts/advisories`: the choice of the advisory database, and the cases in which the check is skipped or fails.
+//! `scripts/advisories`: which advisory database it chooses, and when it skips the check or fails.
 //!
 //! A script replaces cargo-deny, because the test is about the choice and not about the check.
 
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::process::{Ended, finish};
 
-/// Runs git in `dir`, without the settings of the user who runs the test.
+/// Runs git in `dir` without the settings of the user who runs the test.
 fn git(dir: &Path, arguments: &[&str], date: &str) {
     let mut git = Command::new("git");
     git.arg("-C").arg(dir).args(arguments);
@@ -22,7 +22,7 @@ fn git(dir: &Path, arguments: &[&str], date: &str) {
 }
 
 struct Case {
-    /// Days since the last commit of the copy; `None`: there is no copy.
+    /// The age of the local copy's last commit in days; `None` if there is no copy.
     age: Option<u64>,
     /// Whether the database can be fetched.
     fetched: bool,
@@ -69,7 +69,7 @@ async fn the_check_names_its_database_and_is_skipped_or_fails_with_a_reason() {
         fetched,
         reachable,
     };
-    for (case, code, said) in [
+    for (case, code, message) in [
         (case(Some(1), true, true), 0, "the database is of 20"),
         (case(Some(29), false, false), 0, "the database is of 20"),
         (
@@ -89,7 +89,7 @@ async fn the_check_names_its_database_and_is_skipped_or_fails_with_a_reason() {
         let ended = check(&case).await;
         let all = format!("{}{}", ended.stdout, ended.stderr);
         assert_eq!(ended.code, Some(code), "{all}");
-        assert!(all.contains(said), "{said}: {all}");
+        assert!(all.contains(message), "{message}: {all}");
         let ran = all.contains("ran check --disable-fetch advisories");
         assert_eq!(ran, code == 0 && !all.contains("SKIPPED"), "{all}");
     }

@@ -1,4 +1,4 @@
-//! The embedded Alertmanager over TCP, against the shapes and rules of Alertmanager's API.
+//! The embedded Alertmanager over TCP has the shapes and rules of Alertmanager's API.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,7 +77,7 @@ impl Server {
     }
 }
 
-/// What a refusal says, in either shape.
+/// The message of a refusal, in either shape.
 fn reason_of(body: &Value) -> &str {
     let text = body.as_str().or_else(|| body["message"].as_str());
     text.unwrap_or_else(|| panic!("no refusal: {body}"))
@@ -114,7 +114,7 @@ async fn an_alert_is_listed_in_alertmanagers_shape() {
         json!({
             "annotations": {"summary": "raised by hand"},
             "endsAt": "2098-12-31T23:00:00.000Z",
-            // 5799056148416392346, as the Prometheus libraries compute it.
+            // 5799056148416392346 in decimal, as the Prometheus libraries compute it.
             "fingerprint": "507a62d79ee76c9a",
             "receivers": [{"name": "embedded"}],
             "startsAt": "2026-01-02T03:04:05.678Z",
@@ -165,7 +165,7 @@ async fn sending_an_alert_again_keeps_its_beginning_and_an_end_in_the_past_resol
         .raise(json!([{"labels": labels, "endsAt": in_seconds(-1)}]))
         .await;
     assert_eq!(server.alerts("").await.len(), 0);
-    // And again, as a new one.
+    // Sent again, it is a new alert.
     server.raise(json!([{"labels": labels}])).await;
     assert_ne!(server.alerts("").await[0]["startsAt"], first["startsAt"]);
 }
@@ -235,7 +235,7 @@ async fn filters_select_by_label_and_state() {
 }
 
 #[tokio::test]
-async fn a_silence_suppresses_until_it_is_ended() {
+async fn a_silence_suppresses_alerts_until_it_ends() {
     let server = Server::start(AlertConfig::default()).await;
     server
         .raise(json!([{"labels": {"alertname": "QueueStalled", "team": "core"}}]))
@@ -270,7 +270,7 @@ async fn a_silence_suppresses_until_it_is_ended() {
         (&json!("me"), &json!("looking"))
     );
 
-    // Prolonging keeps the id, silencing something else makes a new one and ends the old.
+    // Prolonging a silence keeps its id. Other matchers make a new silence and end the old one.
     silence["id"] = json!(id);
     silence["startsAt"] = listed["startsAt"].clone();
     let (status, body) = server.post("silences", &silence).await;
@@ -314,7 +314,7 @@ async fn a_silence_suppresses_until_it_is_ended() {
     assert_eq!(
         (status.as_u16(), body),
         (200, Value::Null),
-        "ended twice is ended"
+        "ending it twice succeeds"
     );
     let unknown = "00000000-0000-4000-8000-000000000000";
     assert_eq!(
@@ -335,7 +335,7 @@ async fn a_silence_suppresses_until_it_is_ended() {
 }
 
 #[tokio::test]
-async fn what_is_not_valid_is_refused_with_its_reason() {
+async fn an_invalid_alert_or_silence_is_refused_with_the_reason() {
     let server = Server::start(AlertConfig {
         max_pairs: 3,
         max_text_bytes: 100,
@@ -389,7 +389,7 @@ async fn what_is_not_valid_is_refused_with_its_reason() {
         assert_eq!(status, expected, "{alert}");
         assert!(reason_of(&body).starts_with(reason), "{alert}: {body}");
     }
-    // The valid ones among them are taken.
+    // The valid alerts of a request are accepted.
     let (status, _) = server
         .post(
             "alerts",
@@ -466,7 +466,7 @@ async fn what_is_not_valid_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn more_filters_than_anybody_needs_are_refused() {
+async fn too_many_filters_are_refused() {
     let server = Server::start(AlertConfig::default()).await;
     let with = |filters: usize| format!("alerts?{}", vec!["filter=a%3Db"; filters].join("&"));
     let (status, _) = server.send(Method::GET, &with(64), None).await;
@@ -520,7 +520,7 @@ async fn alerts_and_silences_are_bounded() {
         (400, json!("too many alerts are firing (limit: 2)"))
     );
     assert_eq!(server.names("").await, ["a", "b"]);
-    // A resolved one makes room, a known one needs none.
+    // A resolved alert makes room; an alert that is known already needs none.
     server
         .raise(json!([{"labels": {"alertname": "a"}, "endsAt": in_seconds(-1)}]))
         .await;

@@ -1,4 +1,4 @@
-//! The ticketing API over TCP: every call's success and every refusal it promises.
+//! The ticketing API over TCP: the success and every documented refusal of each call.
 
 use reqwest::Method;
 use serde_json::json;
@@ -59,7 +59,7 @@ async fn a_user_goes_from_the_queue_to_a_paid_seat() {
 }
 
 #[tokio::test]
-async fn the_queue_refuses_what_it_promises_to_refuse() {
+async fn the_queue_gives_every_documented_refusal() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let mut user = server.registered(1).await;
@@ -88,7 +88,7 @@ async fn the_queue_refuses_what_it_promises_to_refuse() {
 }
 
 #[tokio::test]
-async fn nobody_passes_before_the_sale_opens_and_then_in_order_of_arrival() {
+async fn users_are_admitted_only_after_the_opening_and_in_the_order_of_their_places() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 10).await;
     let closed = AdmissionChange {
@@ -110,7 +110,7 @@ async fn nobody_passes_before_the_sale_opens_and_then_in_order_of_arrival() {
     );
     assert!(
         waiting["etaSeconds"].is_null(),
-        "nobody can tell yet: {waiting}"
+        "no estimate exists yet: {waiting}"
     );
     assert_refused!(users[0].reserve(1).await, 403, "queue.not-admitted");
     assert_refused!(
@@ -149,7 +149,7 @@ async fn nobody_passes_before_the_sale_opens_and_then_in_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn seats_and_dates_refuse_what_does_not_exist() {
+async fn unknown_seats_and_dates_are_refused() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(2, 5, 5).await;
     let user = server.admitted(1).await;
@@ -215,7 +215,7 @@ async fn seats_and_dates_refuse_what_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_date_is_listed_as_full_exactly_while_no_seat_of_it_is_free() {
+async fn a_date_is_listed_as_full_exactly_while_none_of_its_seats_is_free() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(2, 3, 5).await;
     let user = server.admitted(1).await;
@@ -254,16 +254,12 @@ async fn a_token_acts_for_its_own_user_only() {
     assert_refused!(thief.charge(json!(1)).await, 403, "token.foreign");
     assert_refused!(thief.pay(reservation).await, 403, "token.foreign");
     assert_refused!(thief.get("/accounts/1").await, 403, "token.foreign");
-    assert_eq!(
-        owner.seat_status(1, 1).await,
-        "PENDING",
-        "the thief changed nothing"
-    );
+    assert_eq!(owner.seat_status(1, 1).await, "PENDING", "nothing changed");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_hold_is_given_back_expires_and_is_limited() {
+async fn holds_are_cancelled_expire_and_are_limited() {
     crate::needs!(TestServer);
     let server = TestServer::with(|settings| {
         settings.rules.hold = std::time::Duration::from_millis(1_500);
@@ -332,7 +328,7 @@ async fn charges_outside_their_bounds_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_keyed_request_is_answered_alike_however_often_it_is_sent() {
+async fn a_keyed_request_gets_the_same_answer_each_time() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;
@@ -393,7 +389,7 @@ async fn a_keyed_request_is_answered_alike_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_keyed_refusal_stays_a_refusal() {
+async fn a_keyed_refusal_is_repeated() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let holder = server.admitted(1).await;
@@ -419,7 +415,7 @@ async fn a_keyed_refusal_stays_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_user_whose_admission_ended_queues_again_at_the_end() {
+async fn a_user_whose_admission_ended_registers_again_at_the_end_of_the_queue() {
     crate::needs!(TestServer);
     let server = TestServer::with(|settings| {
         settings.rules.active = std::time::Duration::from_millis(400);
@@ -442,7 +438,7 @@ async fn a_user_whose_admission_ended_queues_again_at_the_end() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_what_the_call_takes_are_refused_with_the_reason() {
+async fn invalid_bodies_are_refused_with_the_reason() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.stranger(1);
@@ -494,13 +490,13 @@ async fn bodies_that_are_not_what_the_call_takes_are_refused_with_the_reason() {
     assert_eq!(
         server.status().await.queue.registered,
         0,
-        "nobody was registered"
+        "no user was registered"
     );
     server.stop().await;
 }
 
 #[tokio::test]
-async fn without_a_dataset_the_server_says_so_and_is_not_ready() {
+async fn without_a_dataset_requests_get_an_error_and_the_server_is_not_ready() {
     crate::needs!(TestServer);
     let server = TestServer::empty().await;
     let user = server.stranger(1);
@@ -518,7 +514,7 @@ async fn without_a_dataset_the_server_says_so_and_is_not_ready() {
 }
 
 #[tokio::test]
-async fn the_trace_of_the_caller_is_continued_and_repeated() {
+async fn the_trace_of_the_caller_is_continued_and_returned() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.stranger(1);
@@ -557,7 +553,7 @@ async fn operations_that_change_something_need_the_token() {
                 call = call.header("authorization", value);
             }
             let answer = User::send(call).await;
-            // Alertmanager's clients read a shape of their own.
+            // Clients of Alertmanager read another shape.
             match path.starts_with("/api/v2/") {
                 true => assert_eq!(answer.status, 401, "{}", answer.text),
                 false => assert_refused!(answer, 401, "ops.unauthorized"),
@@ -583,7 +579,7 @@ async fn operations_that_change_something_need_the_token() {
 }
 
 #[tokio::test]
-async fn admission_settings_out_of_bounds_are_refused_and_kept_ones_survive_a_restart() {
+async fn invalid_admission_settings_are_refused_and_valid_ones_survive_a_restart() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     for bad in [

@@ -1,14 +1,14 @@
-//! Which module may use which: the table in docs/architecture.md, held against the sources.
+//! The modules use each other only as the table in docs/architecture.md allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
-/// What each module may use, beside itself; `None`: everything.
+/// The modules that each module may use; `None` for all.
 type Table = BTreeMap<String, Option<BTreeSet<String>>>;
 
-/// The table under `| module | may use |`. Remarks in parentheses are for people.
+/// Parses the table under `| module | may use |`. Remarks in parentheses are ignored.
 fn table(page: &str) -> Table {
     let rows = page
         .lines()
@@ -47,8 +47,7 @@ fn listed(cell: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The crate's modules that a file uses, by `crate::name` or by `super::` from `depth` modules below
-/// the root.
+/// The modules of the crate that a file uses, by `crate::name` or, `depth` modules below the root, by `super::`.
 struct Used {
     depth: usize,
     names: BTreeSet<String>,
@@ -90,7 +89,7 @@ impl<'ast> Visit<'ast> for Used {
         visit::visit_path(self, path);
     }
 
-    /// What a macro makes of its tokens is not known, but paths in them are paths.
+    /// The expansion of a macro is unknown, but paths among its tokens count.
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         let text = call.tokens.to_string();
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -119,7 +118,7 @@ fn used(code: &str, depth: usize) -> BTreeSet<String> {
     used.names
 }
 
-/// The modules that a file of `module` uses against the table.
+/// The modules that a file of `module` uses although the table does not allow it.
 fn forbidden(table: &Table, module: &str, depth: usize, code: &str) -> Vec<String> {
     let Some(allowed) = table.get(module) else {
         return vec![format!("(the table has no line for {module})")];
@@ -139,7 +138,7 @@ fn shipped() -> Table {
     table
 }
 
-/// Each source file: its path below `src/`, its module, how many modules deep it stands, its text.
+/// Each source file: its path below `src/`, its module, the depth of the module, its text.
 fn sources() -> Vec<(PathBuf, String, usize, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
@@ -163,7 +162,7 @@ fn sources() -> Vec<(PathBuf, String, usize, String)> {
 }
 
 #[test]
-fn no_module_uses_another_against_the_table_in_the_docs() {
+fn modules_use_only_what_the_table_in_the_docs_allows() {
     let table = shipped();
     let mut wrong = BTreeMap::new();
     for (path, module, depth, text) in sources() {
@@ -176,7 +175,7 @@ fn no_module_uses_another_against_the_table_in_the_docs() {
 }
 
 #[test]
-fn every_form_of_a_forbidden_use_is_seen() {
+fn every_form_of_a_forbidden_use_is_found() {
     let planted = [
         ("domain", 2, "use crate::store::StoreError;"),
         ("domain", 1, "fn f() { crate::booking::now(); }"),
@@ -206,7 +205,7 @@ fn every_form_of_a_forbidden_use_is_seen() {
 }
 
 #[test]
-fn what_is_allowed_or_no_code_is_left_alone() {
+fn allowed_uses_comments_and_texts_are_not_reported() {
     let fine = [
         ("domain", 1, "// use crate::store::StoreError;"),
         (

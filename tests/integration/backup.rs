@@ -1,5 +1,5 @@
-//! `concertctl backup` and `restore`, and `pg_dump` and `pg_restore` as docs/backup.md gives them: the
-//! copy holds every acknowledged write, whether a server runs or not.
+//! `concertctl backup` and `restore`, and `pg_dump` and `pg_restore` as in docs/backup.md: the copy contains every
+//! acknowledged write, with or without a running server.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -18,14 +18,14 @@ async fn back_up(from: &Path, to: &Path) -> Ended {
     run(&["backup", to, "--data-dir", from]).await
 }
 
-/// The answers that the clients of a sale got.
+/// The acknowledged writes of a sale.
 struct Sale {
     facts: LookupRequest,
     /// The user who registered last.
     last: User,
 }
 
-/// Thirty users registered; the first has bought seat 1, the second holds seat 2.
+/// Registers thirty users. The first buys seat 1, the second holds seat 2.
 async fn sell(server: &ServerProcess) -> Sale {
     seed(&server.ops, &profile(1, 10, 200)).await;
     let mut users = Vec::new();
@@ -76,7 +76,7 @@ async fn under_way(dir: &Path) -> (ServerProcess, Sale) {
     (server, sale)
 }
 
-/// A server on `copy` has every acknowledged write, and goes on where the sale was.
+/// Checks that a server on `copy` has every acknowledged write and continues the sale.
 async fn serves_the_sale(copy: &Path, sale: &Sale) {
     let server = ServerProcess::start(copy, &[]).await;
     goes_on_with(&server, sale).await;
@@ -107,7 +107,7 @@ async fn a_backup_beside_a_running_server_holds_every_acknowledged_place() {
     assert_eq!(
         server.user(31).register().await.status,
         201,
-        "server goes on"
+        "the server continues"
     );
     serves_the_sale(&copy, &sale).await;
 }
@@ -143,7 +143,7 @@ async fn restore(from: &Path, to: &Path, more: &[&str]) -> Ended {
     run(&[&["restore", from, "--data-dir", to], more].concat()).await
 }
 
-/// The directories below `dir` that `restore` kept.
+/// The replaced datasets that `restore` kept below `dir`.
 fn kept_in(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().flatten();
     let paths = entries.map(|entry| entry.path());
@@ -173,7 +173,7 @@ async fn a_backup_is_restored_over_a_later_state_which_is_kept() {
     assert_eq!(restored.code, Some(0), "{restored:?}");
     serves_the_sale(&data, &sale).await;
 
-    // The replaced dataset is complete: it has the later place.
+    // The replaced dataset is complete: it contains the later place.
     let kept = kept_in(&data);
     assert_eq!(kept.len(), 1, "{kept:?}");
     let server = ServerProcess::start(&kept[0], &[]).await;
@@ -214,7 +214,7 @@ async fn a_damaged_backup_is_refused_and_changes_nothing() {
     serves_the_sale(&data, &sale).await;
 }
 
-/// The server's environment names the database, as an operator gives a URL with a password.
+/// Starts a server whose environment gives the database, as for a URL with a password.
 async fn serve_on(database: &str, dir: &Path) -> ServerProcess {
     let mut command = concertctl();
     command.env("CONCERTCTL_DATABASE_URL", database);
@@ -222,7 +222,7 @@ async fn serve_on(database: &str, dir: &Path) -> ServerProcess {
 }
 
 fn run_program<A: AsRef<OsStr>>(name: &str, args: &[A]) {
-    let program = Postgres::program(name).expect("it is installed beside the server");
+    let program = Postgres::program(name).expect("the program is installed with PostgreSQL");
     let output = Command::new(program).args(args).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {errors}");
@@ -240,7 +240,11 @@ async fn a_dump_of_postgres_beside_a_running_server_is_restored_elsewhere() {
     let dump = dir.path().join("concert.dump");
     let file = format!("--file={}", dump.display());
     run_program("pg_dump", &["--format=custom", &file, &here.url()]);
-    assert_eq!(server.user(31).register().await.status, 201, "it goes on");
+    assert_eq!(
+        server.user(31).register().await.status,
+        201,
+        "the server continues"
+    );
     let database = format!("--dbname={}", elsewhere.url());
     run_program(
         "pg_restore",
@@ -252,6 +256,6 @@ async fn a_dump_of_postgres_beside_a_running_server_is_restored_elsewhere() {
     assert_eq!(
         restored.user(31).register().await.status,
         201,
-        "it was later"
+        "the write came after the dump"
     );
 }

@@ -1,4 +1,4 @@
-//! The typed clients with real sockets: their requests, the answers that they read, and their errors.
+//! The clients of the sources over real sockets: their requests, the answers that they parse, and their errors.
 
 use std::time::{Duration, Instant};
 
@@ -37,8 +37,8 @@ async fn prometheus_answers_instants_and_ranges() {
 }
 
 #[tokio::test]
-async fn a_question_too_long_for_an_address_is_sent_as_a_form() {
-    // Answers forms only.
+async fn a_query_too_long_for_a_url_is_sent_as_a_form() {
+    // The source answers forms only.
     let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
     let answer = axum::routing::post(move || async move { body });
     let app = axum::Router::new().route("/api/v1/query", answer);
@@ -50,13 +50,13 @@ async fn a_question_too_long_for_an_address_is_sent_as_a_form() {
     assert_eq!(prometheus.instant(&long, 1_000).await.unwrap(), []);
     assert!(
         prometheus.instant("up", 1_000).await.is_err(),
-        "asked by its address"
+        "the query was sent in the URL"
     );
     server.abort();
 }
 
 #[tokio::test]
-async fn a_refused_query_is_told_in_prometheus_own_words() {
+async fn a_refused_query_has_prometheus_own_message() {
     let fake = Fake::start().await;
     let error = Prometheus::new(source(&fake.url()))
         .instant("broken(1)", 0)
@@ -69,7 +69,7 @@ async fn a_refused_query_is_told_in_prometheus_own_words() {
 }
 
 #[tokio::test]
-async fn loki_gives_lines_of_the_range_only() {
+async fn loki_returns_only_lines_of_the_range() {
     let fake = Fake::start().await;
     fake.facts.lock().lines = vec![
         (10, "early".into()),
@@ -113,7 +113,7 @@ async fn an_alert_is_raised_and_resolved() {
 }
 
 #[tokio::test]
-async fn writes_carry_the_token_and_reads_do_without() {
+async fn writes_carry_the_token_and_reads_need_none() {
     let fake = Fake::start().await;
     fake.facts.lock().dataset = Some(demo());
     let stranger = Ops::new(source(&fake.url()), None);
@@ -145,7 +145,7 @@ async fn writes_carry_the_token_and_reads_do_without() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_not_there_is_unreachable_at_once() {
+async fn a_source_that_does_not_listen_is_unreachable_at_once() {
     let port = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -157,13 +157,13 @@ async fn a_source_that_is_not_there_is_unreachable_at_once() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, ClientError::Unreachable(said) if said.contains("connection refused")),
+        matches!(&error, ClientError::Unreachable(reason) if reason.contains("connection refused")),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn a_source_that_never_answers_is_given_up_after_the_time_out() {
+async fn a_request_to_a_source_that_never_answers_ends_at_the_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -183,7 +183,7 @@ async fn a_source_that_never_answers_is_given_up_after_the_time_out() {
     );
 }
 
-/// Answers every connection with `head` and then `body` again and again, until it is hung up.
+/// Answers every connection with `head` and then repeats `body` until the client closes the connection.
 async fn endless(head: &'static str, body: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -198,7 +198,7 @@ async fn endless(head: &'static str, body: &'static [u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off_and_one_that_announces_its_size_is_not_read() {
+async fn an_endless_answer_is_cut_off_and_one_with_a_too_large_length_is_not_read() {
     static CHUNK: [u8; 65_536] = [b' '; 65_536];
     let patient = |url: &str| Ops::new(source(url).with_timeout(Duration::from_secs(20)), None);
     let url = endless("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", &CHUNK).await;
@@ -218,7 +218,7 @@ async fn an_answer_without_end_is_cut_off_and_one_that_announces_its_size_is_not
 }
 
 #[tokio::test]
-async fn an_answer_that_is_a_web_page_is_called_one() {
+async fn a_web_page_is_reported_as_a_web_page() {
     let url = endless(
         "HTTP/1.1 200 OK\r\ncontent-length: 15\r\nconnection: close\r\n\r\n<html>\n</html>\n",
         &[],

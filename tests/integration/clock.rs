@@ -1,5 +1,5 @@
-//! The system's clock is set while a sale goes on: opening, admission and admissions go by the
-//! server's own time.
+//! A change of the system's clock during a sale: opening, admission and the ends of admissions follow the server's own
+//! time.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use crate::support::{Backend, Embedded, Server, SqliteRedis, User, eventually, p
 
 const HOUR: i64 = 3_600_000;
 
-/// A server whose clock the test sets, with a dataset and a sale that `opening` opens.
+/// A server whose clock the test can set, with a dataset and this opening.
 async fn server<B: Backend>(clock: &Steppable, opening: Opening) -> Server<B> {
     let change = |settings: &mut ServeSettings| settings.clock = Clock::new(clock.clone());
     let server = Server::with(change).await;
@@ -129,26 +129,27 @@ on_every_coordination!(
 );
 
 #[tokio::test]
-async fn started_again_with_a_clock_set_back_the_admitted_stay_in_and_the_sale_stays_open() {
+async fn after_a_restart_with_a_clock_set_back_admitted_users_stay_admitted_and_the_sale_stays_open()
+ {
     let clock = Steppable::default();
     clock.step(2 * HOUR);
     let server = server::<Embedded>(&clock, Opening::Now).await;
     let admitted = server.admitted(1).await;
     let waiting = server.registered(2).await;
-    // The second server reads the system's clock, two hours behind.
+    // The restarted server reads the system's clock, which is two hours behind.
     let server = server.restarted().await;
     assert_eq!(
         admitted.at(&server.api).queue_status().await,
         "ACTIVE",
-        "as a durable batch"
+        "the batch is durable"
     );
     waiting.at(&server.api).until_active().await;
     server.stop().await;
 }
 
-/// What is stored in Redis lies an hour ahead of its clock, as when that clock was set back.
+/// The times in Redis are an hour ahead of its clock, as after that clock was set back.
 #[tokio::test]
-async fn redis_set_back_does_not_stop_admission() {
+async fn a_clock_of_redis_that_is_set_back_does_not_stop_admission() {
     needs!(Server<SqliteRedis>);
     let server = server::<SqliteRedis>(&Steppable::default(), Opening::Now).await;
     server.admitted(1).await;

@@ -1,5 +1,4 @@
-//! The command line around the commands: how a server is found, files of the user's own, the
-//! configuration file, what a directory that cannot be written leads to.
+//! What all commands share: finding a server, the user's own files, the configuration file, and errors of directories.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +15,7 @@ use crate::support::process::{
     Ended, Running, ServerProcess, concertctl, finish, run, small_rehearsal,
 };
 
-/// A hall of 40 seats, whose users have enough to pay with.
+/// A profile of 40 seats whose users can pay.
 const HALL: &str = "\
 name: hall
 concerts: 1
@@ -28,7 +27,7 @@ on_sale: { concert: 1, popular_share: 0.5 }
 prices: [{ up_to: 20, price: 1000 }]
 ";
 
-/// Sells it; nobody charges an account.
+/// A scenario that sells the hall. No user charges an account.
 const EVENING: &str = "\
 title: an evening
 dataset: hall.yaml
@@ -52,7 +51,7 @@ fn write_evening(dir: &Path) -> String {
     scenario.display().to_string()
 }
 
-/// `load` on the server of `dir`, told as JSON.
+/// Runs `load` on the server of `dir`, with output as JSON.
 async fn load(dir: &Path, args: &[&str]) -> Ended {
     let mut command = concertctl();
     command.args(["load", "--json", "--data-dir"]).arg(dir);
@@ -66,7 +65,7 @@ fn summary(ended: &Ended) -> Value {
 }
 
 #[tokio::test]
-async fn load_finds_the_server_of_a_directory_and_seeds_it_where_nothing_is_loaded() {
+async fn load_finds_the_server_of_a_directory_and_seeds_it_if_it_has_no_dataset() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     let small = [
@@ -93,7 +92,7 @@ async fn load_finds_the_server_of_a_directory_and_seeds_it_where_nothing_is_load
 }
 
 #[tokio::test]
-async fn a_target_alone_is_enough_where_its_directory_tells_the_operations_api() {
+async fn a_target_alone_is_enough_if_its_directory_names_the_operations_api() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     let small = [
@@ -111,17 +110,17 @@ async fn a_target_alone_is_enough_where_its_directory_tells_the_operations_api()
         "{found:?}"
     );
 
-    // A port that no server of ours is known to have.
+    // No server is known to have this port.
     let elsewhere = run(&["load", "--target", "http://127.0.0.1:1"]).await;
     elsewhere.failed_with(2, &["--ops-url http://HOST:8081", "--data-dir"]);
 }
 
-/// Addresses of this machine that no other test uses: nothing else has their port 8081.
+/// An address of this machine that no other test uses, so that its port 8081 is free.
 const OURS: &str = "127.81.0.1";
 const STRANGERS: &str = "127.81.0.2";
 
 #[tokio::test]
-async fn a_target_alone_is_asked_at_port_8081_and_who_else_has_that_port_is_not_believed() {
+async fn with_a_target_alone_port_8081_is_tried_and_another_server_there_is_not_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = concertctl();
     command.args(["serve", "--api-addr", &format!("{OURS}:0")]);
@@ -139,9 +138,9 @@ async fn a_target_alone_is_asked_at_port_8081_and_who_else_has_that_port_is_not_
     small.args(["--target", &target, "--ops-token-file", &token]);
     let found = finish(small).await;
     assert_eq!(summary(&found)["target"], target, "{found:?}");
-    let told = run(&["load", "--target", &target, "--set", "users=20"]).await;
+    let found_elsewhere = run(&["load", "--target", &target, "--set", "users=20"]).await;
     let how = format!("target: {target}, operations API http://{OURS}:8081 (asked on port 8081)");
-    assert!(told.stderr.contains(&how), "{told:?}");
+    assert!(found_elsewhere.stderr.contains(&how), "{found_elsewhere:?}");
 
     let advice = ["--ops-url http://HOST:8081", "--data-dir"];
     let other_api = format!("http://{OURS}:1");
@@ -151,7 +150,7 @@ async fn a_target_alone_is_asked_at_port_8081_and_who_else_has_that_port_is_not_
     let answering = std::thread::spawn(move || {
         let (mut client, _) = stranger.accept().unwrap();
         let page = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
-        // Read first: closed with its request unread, the connection would be reset.
+        // Read the request first, because closing a connection with unread data resets it.
         drop(client.read(&mut [0; 4096]));
         client.write_all(page.as_bytes()).unwrap();
     });
@@ -168,16 +167,16 @@ async fn a_target_alone_is_asked_at_port_8081_and_who_else_has_that_port_is_not_
 }
 
 #[tokio::test]
-async fn a_directory_without_a_server_is_an_error_and_no_reason_to_rehearse_elsewhere() {
+async fn a_directory_without_a_server_is_an_error_and_no_other_server_gets_load() {
     let dir = tempfile::tempdir().unwrap();
-    let nobody = load(dir.path(), &[]).await;
-    nobody.failed_with(1, &["no server runs on", "concertctl serve --data-dir"]);
+    let without_server = load(dir.path(), &[]).await;
+    without_server.failed_with(1, &["no server runs on", "concertctl serve --data-dir"]);
     let server = ServerProcess::start(dir.path(), &[]).await;
     let left = std::fs::read_to_string(dir.path().join("server.json")).unwrap();
     server.signal_kill();
     let killed = load(dir.path(), &[]).await;
     killed.failed_with(1, &["no server runs on"]);
-    // Another server listens there now, with another API.
+    // Another server listens at the recorded port now, with another API.
     let elsewhere = tempfile::tempdir().unwrap();
     let other = ServerProcess::start(elsewhere.path(), &[]).await;
     let mut left: Value = serde_json::from_str(&left).unwrap();
@@ -209,7 +208,7 @@ async fn a_scenario_on_a_dataset_of_its_own_runs_embedded_and_on_a_server() {
     let data = dir.path().join("data");
     let server = ServerProcess::start(&data, &[]).await;
     summary(&load(&data, &["--quiet", &scenario]).await);
-    // The initial balance less what was paid: the audit knows of it.
+    // The balances are the initial ones minus the payments, which the audit checks.
     let audit = server.ops.audit().await.unwrap();
     assert_eq!(audit.violations(), 0, "{audit:?}");
 
@@ -224,7 +223,7 @@ async fn a_scenario_on_a_dataset_of_its_own_runs_embedded_and_on_a_server() {
 }
 
 #[tokio::test]
-async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_named_with_its_place() {
+async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_reported_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let file = dir.path().join("concertctl.toml");
@@ -237,7 +236,7 @@ async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_named_with_its_p
     let seeded = run(&["seed", "demo", "--quiet", "--config", &path]).await;
     assert_eq!(seeded.code, Some(0), "{seeded:?}");
     assert!(data.join("CURRENT").exists());
-    // The environment goes before the file, a flag before both.
+    // The environment has precedence over the file, and a flag over both.
     let mut command = concertctl();
     command.args(["seed", "demo", "--quiet"]);
     command.env("CONCERTCTL_CONFIG", &path);
@@ -259,8 +258,8 @@ async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_named_with_its_p
 }
 
 #[tokio::test]
-async fn a_value_that_cannot_be_is_refused_in_words_of_ours() {
-    for (args, said) in [
+async fn an_invalid_value_is_refused_with_the_expected_form() {
+    for (args, message) in [
         (["serve", "--api-addr", "8080"], "such as 127.0.0.1:8080"),
         (
             ["serve", "--database-connections", "many"],
@@ -285,7 +284,7 @@ async fn a_value_that_cannot_be_is_refused_in_words_of_ours() {
     ] {
         let ended = run(&args).await;
         assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
-        assert!(ended.stderr.contains(said), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(message), "{args:?}: {ended:?}");
         assert!(
             !ended.stderr.contains("invalid digit") && !ended.stderr.contains("u32"),
             "{ended:?}"
@@ -294,7 +293,7 @@ async fn a_value_that_cannot_be_is_refused_in_words_of_ours() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_used_is_named_with_what_to_do() {
+async fn an_unusable_directory_is_reported_with_advice() {
     let dir = tempfile::tempdir().unwrap();
     let taken = dir.path().join("taken");
     std::fs::write(&taken, "a file").unwrap();
@@ -333,7 +332,7 @@ async fn a_directory_that_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_data_directory_that_is_open_to_others_is_warned_of() {
+async fn a_data_directory_that_others_can_read_gets_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let set = |mode| {
         let mode = std::fs::Permissions::from_mode(mode);
@@ -353,7 +352,7 @@ async fn a_data_directory_that_is_open_to_others_is_warned_of() {
 }
 
 #[tokio::test]
-async fn pages_of_another_site_may_call_the_api_only_where_its_operator_says_so() {
+async fn pages_of_another_site_may_call_the_api_only_if_the_operator_allows_it() {
     let origin = "https://shop.example";
     let client = crate::support::client();
     let preflight = |url: String| {
@@ -378,7 +377,7 @@ async fn pages_of_another_site_may_call_the_api_only_where_its_operator_says_so(
         .unwrap();
     assert_eq!(allowed(&answer).as_deref(), Some(origin));
     assert!(answer.status().is_success());
-    // A refusal can be read as well.
+    // The page can also read a refusal.
     let refused = client
         .get(format!("{}/queue", server.api))
         .header("origin", origin);
@@ -412,7 +411,7 @@ async fn pages_of_another_site_may_call_the_api_only_where_its_operator_says_so(
 }
 
 #[tokio::test]
-async fn serve_says_to_the_person_at_its_terminal_where_it_is_and_what_comes_next() {
+async fn serve_prints_its_addresses_and_the_next_step_on_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let pair = native_pty_system().openpty(PtySize::default()).unwrap();
@@ -429,19 +428,19 @@ async fn serve_says_to_the_person_at_its_terminal_where_it_is_and_what_comes_nex
     let mut child = pair.slave.spawn_command(command).unwrap();
     drop(pair.slave);
     let mut output = pair.master.try_clone_reader().unwrap();
-    let said = Arc::new(Mutex::new(String::new()));
-    let written = Arc::clone(&said);
+    let printed = Arc::new(Mutex::new(String::new()));
+    let written = Arc::clone(&printed);
     let reading = std::thread::spawn(move || {
         let mut piece = [0; 4096];
-        // The end of the terminal is an error there.
+        // At the end of a terminal, `read` returns an error.
         while let Ok(length @ 1..) = output.read(&mut piece) {
             written
                 .lock()
                 .push_str(&String::from_utf8_lossy(&piece[..length]));
         }
     });
-    eventually("it says what comes next", || async {
-        said.lock().contains("rehearse an on-sale").then_some(())
+    eventually("serve prints the next step", || async {
+        printed.lock().contains("rehearse an on-sale").then_some(())
     })
     .await;
     let pid = Pid::from_raw(child.process_id().unwrap().cast_signed()).unwrap();
@@ -450,7 +449,7 @@ async fn serve_says_to_the_person_at_its_terminal_where_it_is_and_what_comes_nex
     kill_process(pid, Signal::KILL).unwrap();
     child.wait().unwrap();
     reading.join().unwrap();
-    let said = said.lock().clone();
+    let printed = printed.lock().clone();
     let api = server["api_addr"].as_str().unwrap();
     for part in [
         format!("ticketing API    http://{api}"),
@@ -458,6 +457,6 @@ async fn serve_says_to_the_person_at_its_terminal_where_it_is_and_what_comes_nex
         format!("concertctl seed demo --data-dir {}", data.display()),
         "concertctl load".to_owned(),
     ] {
-        assert!(said.contains(&part), "no {part:?} in {said}");
+        assert!(printed.contains(&part), "no {part:?} in {printed}");
     }
 }

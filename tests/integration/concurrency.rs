@@ -1,4 +1,4 @@
-//! Many users at once: no seat sold twice, no place given twice, whatever the order.
+//! Many concurrent users: no seat is sold twice and no place is given twice, in any order of requests.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,8 +9,8 @@ use super::TestServer;
 use crate::support::{User, eventually, profile, seed};
 use concertctl::api::ops::{AdmissionChange, LookupRequest, ReservationFact};
 
-/// Registers users 1 to `count`, `width` at a time, and awaits the admission of the last.
-async fn crowd(server: &TestServer, count: i64, width: usize) -> Vec<User> {
+/// Registers users 1 to `count`, `width` at a time, and awaits the admission of the last one.
+async fn admitted_users(server: &TestServer, count: i64, width: usize) -> Vec<User> {
     let users: Vec<User> = stream::iter(1..=count)
         .map(|id| server.registered(id))
         .buffer_unordered(width)
@@ -25,10 +25,10 @@ async fn crowd(server: &TestServer, count: i64, width: usize) -> Vec<User> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_three_hundred_users_who_want_one_seat_exactly_one_gets_it() {
+async fn exactly_one_of_three_hundred_users_gets_the_only_seat() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 10, 300).await;
-    let users = crowd(&server, 300, 50).await;
+    let users = admitted_users(&server, 300, 50).await;
     let answers: Vec<_> = stream::iter(&users)
         .map(|user| user.reserve(7))
         .buffer_unordered(300)
@@ -53,11 +53,11 @@ async fn of_three_hundred_users_who_want_one_seat_exactly_one_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_thousand_users_five_hundred_get_the_five_hundred_seats() {
+async fn two_thousand_users_get_all_five_hundred_seats_once_each() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 500, 2_000).await;
-    let users = crowd(&server, 2_000, 100).await;
-    // Each tries seats from a starting point of its own until one is free or all were tried.
+    let users = admitted_users(&server, 2_000, 100).await;
+    // Each user tries seats from another starting point until one is free or all were tried.
     let got: Vec<Option<(i64, i64, i64)>> = stream::iter(users)
         .map(|user| async move {
             for step in 0..500 {
@@ -90,9 +90,9 @@ async fn of_two_thousand_users_five_hundred_get_the_five_hundred_seats() {
     assert_eq!(
         (audit.seats_pending, got.len()),
         (500, 500),
-        "every seat went"
+        "every seat is taken"
     );
-    let told = LookupRequest {
+    let acknowledged = LookupRequest {
         reservations: got
             .iter()
             .map(|&(reservation_id, user_id, seat_id)| ReservationFact {
@@ -103,13 +103,13 @@ async fn of_two_thousand_users_five_hundred_get_the_five_hundred_seats() {
             .collect(),
         ..LookupRequest::default()
     };
-    let found = server.lookup(&told).await;
+    let found = server.lookup(&acknowledged).await;
     assert_eq!((found.checked, found.missing), (500, 0), "{found:?}");
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn places_are_unique_and_each_is_admitted_once_while_everybody_comes_at_once() {
+async fn places_are_unique_and_each_is_admitted_once_while_all_users_register_at_once() {
     crate::needs!(TestServer);
     let server = TestServer::empty().await;
     seed(&server.ops, &profile(1, 10, 1_000)).await;
@@ -147,7 +147,7 @@ async fn places_are_unique_and_each_is_admitted_once_while_everybody_comes_at_on
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_account_charged_and_paid_from_many_sides_adds_up() {
+async fn concurrent_charges_and_payments_of_an_account_add_up() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 10, 5).await;
     let user = server.admitted(1).await;

@@ -1,4 +1,4 @@
-//! The console as a person meets it: the real binary in a real pseudo-terminal, fed over HTTP.
+//! The console as a user runs it: the real binary in a real pseudo-terminal, with sources over HTTP.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::fake_sources::Fake;
 use crate::terminal::{Console, cells};
 
-/// Runs what blocks beside the fake server.
+/// Runs a blocking test beside the fake server.
 async fn with_fake(test: impl FnOnce(Fake) + Send + 'static) {
     let fake = Fake::start().await;
     tokio::task::spawn_blocking(move || test(fake))
@@ -18,7 +18,7 @@ async fn with_fake(test: impl FnOnce(Fake) + Send + 'static) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_sees_what_to_press_reads_the_help_and_leaves() {
+async fn a_new_user_sees_the_keys_reads_the_help_and_quits() {
     with_fake(|fake| {
         for size in [(80, 24), (120, 40)] {
             let mut console = Console::start_sized(&fake.url(), &[], size);
@@ -32,14 +32,14 @@ async fn a_newcomer_sees_what_to_press_reads_the_help_and_leaves() {
             console.press("q");
             let (status, after) = console.ended_with_the_terminal_restored();
             assert!(status.success(), "{status:?}");
-            assert_eq!(after.trim(), "", "nothing is left on the screen");
+            assert_eq!(after.trim(), "", "the screen is restored");
         }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_on_the_screen_follow_the_source() {
+async fn numbers_on_the_screen_follow_their_source() {
     with_fake(|fake| {
         fake.facts.lock().dataset = Some(crate::fake_sources::demo());
         let mut console = Console::start(&fake.url(), &[]);
@@ -64,7 +64,10 @@ async fn seeding_pausing_and_an_alert_by_hand_reach_the_server() {
         assert_eq!(fake.facts.lock().seeded[0].profile.as_deref(), Some("demo"));
         console.press("p");
         console.see("Nobody more is let in until it is resumed");
-        assert!(!fake.facts.lock().paused, "customers feel it: it asks");
+        assert!(
+            !fake.facts.lock().paused,
+            "pausing must ask first, because it affects customers"
+        );
         console.press("y");
         console.see("admission paused");
         assert!(fake.facts.lock().paused);
@@ -125,7 +128,7 @@ async fn signals_end_it_with_the_terminal_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_restores_the_terminal_and_its_message_can_be_read() {
+async fn a_panic_restores_the_terminal_and_leaves_its_message_readable() {
     with_fake(|fake| {
         let console = Console::start(&fake.url(), &["--panic-after-start"]);
         let (status, text) = console.ended_with_the_terminal_restored();
@@ -139,7 +142,7 @@ async fn a_panic_restores_the_terminal_and_its_message_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_that_is_too_small_is_told_and_serves_after_resizing() {
+async fn a_terminal_that_is_too_small_shows_the_required_size_and_works_after_resizing() {
     with_fake(|fake| {
         let mut console = Console::start_sized(&fake.url(), &[], (60, 20));
         console.see("needs 80x24, this is 60x20");
@@ -163,7 +166,7 @@ async fn a_terminal_that_is_too_small_is_told_and_serves_after_resizing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn read_only_refuses_and_ascii_is_nothing_else() {
+async fn read_only_refuses_actions_and_ascii_draws_only_ascii() {
     with_fake(|fake| {
         fake.facts.lock().dataset = Some(crate::fake_sources::demo());
         let mut console = Console::start(&fake.url(), &["--read-only", "--ascii"]);
@@ -190,14 +193,14 @@ fn run(args: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn without_a_terminal_it_says_what_to_do_and_ends_with_2() {
+fn without_a_terminal_the_error_gives_advice_and_the_exit_code_is_2() {
     let output = run(&[]);
     assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
     assert!(
-        said.contains("concertctl load") && said.contains("tui --once"),
-        "{said}"
+        text.contains("concertctl load") && text.contains("tui --once"),
+        "{text}"
     );
 }
 
@@ -233,7 +236,7 @@ async fn once_prints_a_screen_as_text() {
 }
 
 #[test]
-fn once_without_any_source_says_so_and_fails() {
+fn once_without_any_source_reports_it_and_fails() {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -249,8 +252,8 @@ fn once_without_any_source_says_so_and_fails() {
 }
 
 #[test]
-fn bad_addresses_screens_and_token_files_are_named() {
-    for (args, said) in [
+fn bad_addresses_screens_and_token_files_are_reported() {
+    for (args, message) in [
         (vec!["--once", "--ops-url", "ftp://x"], "ftp"),
         (vec!["--once", "--screen", "9"], "there is no such screen"),
         (
@@ -261,6 +264,6 @@ fn bad_addresses_screens_and_token_files_are_named() {
         let output = run(&args);
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}");
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(stderr.contains(said), "{args:?}: {stderr}");
+        assert!(stderr.contains(message), "{args:?}: {stderr}");
     }
 }

@@ -1,4 +1,4 @@
-//! Resources and dashboards in the console, of a running server and of files.
+//! The Resources screen and dashboards, with a running server.
 
 use std::path::Path;
 use std::process::Output;
@@ -10,7 +10,7 @@ use crate::support::TestServer;
 use crate::support::process::ServerProcess;
 use crate::terminal::Console;
 
-/// One screen as text, printed by the real binary.
+/// Prints one screen as text with the real binary.
 fn once(url: &str, args: &[&str], lines: &str) -> Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_concertctl"));
     command.args(["tui", "--once", "--ops-url", url]).args(args);
@@ -19,7 +19,7 @@ fn once(url: &str, args: &[&str], lines: &str) -> Output {
     command.stdin(std::process::Stdio::null()).output().unwrap()
 }
 
-/// The same until all of `wanted` is on it: the server's own store fills with the seconds.
+/// Repeats this until the screen shows all of `wanted`, because the server's store needs some seconds to fill.
 pub(crate) async fn until(url: &str, args: &[&str], lines: &str, wanted: &[&str]) -> String {
     let begun = Instant::now();
     loop {
@@ -34,9 +34,9 @@ pub(crate) async fn until(url: &str, args: &[&str], lines: &str, wanted: &[&str]
         if wanted.iter().all(|wanted| text.contains(wanted)) {
             return text;
         }
-        let said = String::from_utf8_lossy(&output.stderr);
+        let errors = String::from_utf8_lossy(&output.stderr);
         let late = begun.elapsed() > Duration::from_secs(60);
-        assert!(!late, "{wanted:?} in\n{text}{said}");
+        assert!(!late, "{wanted:?} in\n{text}{errors}");
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
@@ -83,7 +83,7 @@ async fn a_dashboard_file_shows_the_numbers_of_a_running_server() {
     let text = until(&server.ops_url, &args, "40", &wanted).await;
     assert!(
         text.contains("job=concertctl"),
-        "the value that there is: {text}"
+        "the existing value is chosen: {text}"
     );
     server.stop().await;
 }
@@ -118,7 +118,7 @@ async fn a_panel_shows_the_numbers_of_a_log_query() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_host_and_the_store_of_a_running_server_are_on_resources_and_the_shipped_board() {
+async fn resources_and_the_shipped_board_show_host_and_store_of_a_running_server() {
     let server = TestServer::empty().await;
     let instance = server.ops_url.trim_start_matches("http://");
     let wanted = ["INSTANCE", instance, "busy", "used", "%"];
@@ -135,29 +135,29 @@ async fn the_host_and_the_store_of_a_running_server_are_on_resources_and_the_shi
 }
 
 #[test]
-fn a_dashboard_that_cannot_be_shown_is_told_with_its_place_before_anything_is_asked() {
+fn a_dashboard_with_a_mistake_is_reported_with_its_place_before_any_request() {
     let dir = tempfile::tempdir().unwrap();
-    let said = |content: &[u8]| {
+    let error_of = |content: &[u8]| {
         let path = dir.path().join("bad.json");
         std::fs::write(&path, content).unwrap();
         let path = path.to_str().unwrap();
         let output = once("127.0.0.1:9", &["--dashboard", path], "24");
         assert_eq!(output.status.code(), Some(2));
-        let said = String::from_utf8(output.stderr).unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.contains("bad.json") && said.lines().count() == 1,
-            "{said}"
+            text.contains("bad.json") && text.lines().count() == 1,
+            "{text}"
         );
-        said
+        text
     };
-    assert!(said(b"{\n  \"panels\": nothing }").contains("line 2, column"));
-    let wrong = said(br#"{"panels": [{}, {"type": "stat", "targets": 7}]}"#);
+    assert!(error_of(b"{\n  \"panels\": nothing }").contains("line 2, column"));
+    let wrong = error_of(br#"{"panels": [{}, {"type": "stat", "targets": 7}]}"#);
     assert!(
         wrong.contains("$.panels[1].targets") && wrong.contains("from Grafana"),
         "{wrong}"
     );
-    assert!(said(&vec![b' '; 8 * 1024 * 1024 + 1]).contains("larger than 8 MiB"));
-    assert!(said(b"\xff\xfe").contains("not UTF-8"));
+    assert!(error_of(&vec![b' '; 8 * 1024 * 1024 + 1]).contains("larger than 8 MiB"));
+    assert!(error_of(b"\xff\xfe").contains("not UTF-8"));
     let folder = dir.path().to_str().unwrap();
     let output = once("127.0.0.1:9", &["--dashboard", folder], "24");
     assert!(
@@ -168,7 +168,7 @@ fn a_dashboard_that_cannot_be_shown_is_told_with_its_place_before_anything_is_as
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn panels_are_chosen_enlarged_and_left_by_keys() {
+async fn keys_choose_enlarge_and_close_panels() {
     let server = TestServer::empty().await;
     let url = server.ops_url.clone();
     let looked = tokio::task::spawn_blocking(move || {

@@ -1,6 +1,5 @@
-//! From symptom to cause by keys alone, in a pseudo-terminal beside a real server: an alert that a burst
-//! of 5xx raises, its figure with the limit, the error records of its time, the trace of one of them, and
-//! back to the alert.
+//! From symptom to cause by keys alone, in a pseudo-terminal with a real server: an alert that a burst of 5xx raises,
+//! its figure with the limit, the error records of its time, the trace of one of them, and back to the alert.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::support::TestServer;
 use crate::terminal::Console;
 
-/// Somebody who looks at concerts all the time.
+/// Traffic: a client that reads the list of concerts again and again.
 fn visitor(api: &str) -> AbortOnDropHandle<()> {
     let url = format!("{api}/concerts");
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -18,13 +17,13 @@ fn visitor(api: &str) -> AbortOnDropHandle<()> {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         loop {
             ticks.tick().await;
-            // Whether it is answered is what the server is watched for.
+            // Ignore the answer: the alert is about answers that fail.
             let _answer = client.get(&url).send().await;
         }
     }))
 }
 
-/// What the words beneath the list begin with: the alert that is chosen.
+/// The first line of the text about the chosen alert.
 fn chosen(text: &str) -> String {
     let mut lines = text.lines();
     let head = lines.find(|line| line.contains("  since "));
@@ -39,7 +38,7 @@ fn by_keys(url: &str, token: &str, size: (u16, u16)) {
         let mut rows = text.lines().filter(|line| line.contains("HighErrorRate"));
         rows.any(|line| line.contains("firing"))
     });
-    // Up to the first of them; then down to the one that is meant.
+    // Go up to the first alert, then down to the wanted one.
     console.press("kkkkkkkk");
     console.until("the first is chosen", |text| chosen(text).contains("✖"));
     while !console.text().contains("✖ HighErrorRate  since") {
@@ -80,7 +79,7 @@ fn by_keys(url: &str, token: &str, size: (u16, u16)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alert_is_followed_to_the_span_of_a_failed_request_and_back() {
+async fn links_lead_from_an_alert_to_the_span_of_a_failed_request_and_back() {
     let server = TestServer::seeded(1, 10, 10).await;
     let burst = Fault::Errors {
         share: 0.5,

@@ -1,12 +1,12 @@
-//! Dashboards as they are found in the field, drawn by the real binary over a running server's own
-//! Prometheus: every kind of panel, of variable and of file.
+//! Dashboards as real users have them, drawn by the real binary with the embedded Prometheus of a running server: every
+//! kind of panel, variable and file.
 
 use serde_json::{Value, json};
 
 use crate::console_boards::{file, until};
 use crate::support::TestServer;
 
-/// A panel that asks `expr`, with more fields.
+/// A panel with the query `expr` and more fields.
 fn panel(kind: &str, title: &str, expr: &str, more: Value) -> Value {
     let mut panel = json!({
         "type": kind, "title": title,
@@ -19,7 +19,7 @@ fn panel(kind: &str, title: &str, expr: &str, more: Value) -> Value {
     panel
 }
 
-/// Panels one below the other.
+/// Places panels one below the other.
 fn stacked(mut panels: Vec<Value>) -> Value {
     for (at, panel) in panels.iter_mut().enumerate() {
         panel["gridPos"]["y"] = json!(at * 6);
@@ -27,7 +27,7 @@ fn stacked(mut panels: Vec<Value>) -> Value {
     Value::Array(panels)
 }
 
-/// Draws a file until all of `wanted` is on the screen.
+/// Draws a file again and again until the screen shows all of `wanted`.
 async fn drawn(server: &TestServer, json: &Value, wanted: &[&str]) -> String {
     let path = file(server.dir.path(), json);
     let args = ["--screen", "8", "--dashboard", &path];
@@ -40,7 +40,7 @@ fn red_from(value: f64, colour: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_kind_of_panel_shows_what_was_measured() {
+async fn every_kind_of_panel_shows_measured_values() {
     let server = TestServer::empty().await;
     let pie = json!({ "targets": [{ "expr": "vector(30)", "legendFormat": "thirty" },
         { "expr": "vector(10)", "legendFormat": "ten" }] });
@@ -204,7 +204,7 @@ async fn variables_of_every_kind_find_their_values() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_of_every_age_are_drawn() {
+async fn files_of_every_schema_are_drawn() {
     let server = TestServer::empty().await;
     let stat = |title: &str| panel("stat", title, "vector(42)", json!({ "span": 12 }));
     let library = json!({ "libraryPanel": { "uid": "u", "name": "the shared one" },

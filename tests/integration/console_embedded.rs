@@ -1,4 +1,4 @@
-//! One command gives everything: the console that starts its own server, in a pseudo-terminal.
+//! The console that starts its own server, in a pseudo-terminal.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::console_rehearsal::rehearse;
 use crate::terminal::Console;
 
-/// A console on an empty data directory, whose server listens where there is room.
+/// Starts a console on a data directory. Its server listens on free ports.
 fn start(dir: &Path, more: &[&str], vars: &[(&str, &str)], size: (u16, u16)) -> Console {
     let places = ["--ops-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0"];
     let dir = ["--data-dir", dir.to_str().unwrap()];
@@ -17,22 +17,22 @@ fn start(dir: &Path, more: &[&str], vars: &[(&str, &str)], size: (u16, u16)) -> 
     Console::run(&args, vars, size)
 }
 
-/// Where the server on that data directory listens.
+/// The addresses of the server on this data directory.
 fn addresses(dir: &Path) -> [SocketAddr; 2] {
     let bytes = std::fs::read(dir.join(ServerFile::NAME)).unwrap();
     let file: ServerFile = serde_json::from_slice(&bytes).unwrap();
     [file.api_addr, file.ops_addr]
 }
 
-fn nobody_listens(addresses: [SocketAddr; 2]) -> bool {
+fn is_closed(addresses: [SocketAddr; 2]) -> bool {
     addresses
         .iter()
         .all(|address| std::net::TcpStream::connect(address).is_err())
 }
 
-/// The other size: `console_rehearsal`.
+/// The test for the other size is in `console_rehearsal`.
 #[test]
-fn one_command_starts_the_server_seeds_rehearses_and_leaves_nothing_at_120x40() {
+fn one_command_starts_a_server_seeds_rehearses_and_leaves_no_process_at_120x40() {
     let dir = tempfile::tempdir().unwrap();
     let mut console = start(dir.path(), &[], &[], (120, 40));
     console.see("server (embedded)");
@@ -42,8 +42,8 @@ fn one_command_starts_the_server_seeds_rehearses_and_leaves_nothing_at_120x40() 
     console.press("q");
     let (status, after) = console.ended_with_the_terminal_restored();
     assert!(status.success(), "{status:?}");
-    assert_eq!(after.trim(), "", "nothing is left on the screen");
-    assert!(nobody_listens(listening), "the server went with it");
+    assert_eq!(after.trim(), "", "the screen is restored");
+    assert!(is_closed(listening), "the server went with it");
 }
 
 #[test]
@@ -56,22 +56,22 @@ fn a_signal_ends_the_server_too_and_restores_the_terminal() {
         console.signal(Signal::TERM);
         let (status, _) = console.ended_with_the_terminal_restored();
         assert_eq!(status.exit_code(), 143);
-        assert!(nobody_listens(listening), "the server went with it");
+        assert!(is_closed(listening), "the server went with it");
     }
 }
 
 #[test]
-fn a_server_that_breaks_ends_the_console_with_the_terminal_restored_and_one_line_why() {
+fn a_failing_server_ends_the_console_with_the_terminal_restored_and_the_reason_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let console = start(dir.path(), &["--server-panic-after-start"], &[], (80, 24));
     let (status, text) = console.ended_with_the_terminal_restored();
     assert_eq!(status.exit_code(), 1, "{text}");
-    let said: Vec<&str> = text
+    let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
         .collect();
     assert_eq!(
-        said,
+        lines,
         ["concertctl: the embedded server ended: its operations listener ended"]
     );
 }
@@ -83,11 +83,11 @@ fn a_panic_of_the_console_restores_the_terminal_and_ends_the_server() {
     let (status, text) = console.ended_with_the_terminal_restored();
     assert!(!status.success());
     assert!(text.contains("asked to break"), "{text}");
-    assert!(nobody_listens(addresses(dir.path())));
+    assert!(is_closed(addresses(dir.path())));
 }
 
 #[test]
-fn the_level_filter_keeps_what_is_of_that_level_and_above() {
+fn the_level_filter_keeps_records_of_the_level_and_above() {
     let dir = tempfile::tempdir().unwrap();
     let mut console = start(dir.path(), &["--screen", "logs"], &[], (80, 24));
     console.see("serving");
@@ -111,7 +111,7 @@ fn renditions(written: &[u8]) -> Vec<String> {
     found.map(|of| of[1].to_owned()).collect()
 }
 
-/// Whether it sets a colour: 30 to 38, 40 to 48, 90 to 107; 39 and 49 go back to the default.
+/// Whether a parameter sets a colour: 30 to 38, 40 to 48, 90 to 107. The parameters 39 and 49 restore the default.
 fn is_colour(parameters: &str) -> bool {
     parameters.split([';', ':']).any(|one| {
         matches!(
@@ -122,7 +122,7 @@ fn is_colour(parameters: &str) -> bool {
 }
 
 #[test]
-fn with_no_color_not_one_colour_is_written_and_without_it_some_are() {
+fn no_color_suppresses_all_colours() {
     let colours = |vars: &[(&str, &str)]| {
         let dir = tempfile::tempdir().unwrap();
         let mut console = start(dir.path(), &[], vars, (80, 24));
@@ -149,12 +149,12 @@ fn with_no_color_not_one_colour_is_written_and_without_it_some_are() {
     assert_eq!(colours(&[("NO_COLOR", "1")]), 0);
     assert!(
         colours(&[("NO_COLOR", "")]) > 0,
-        "empty is as if it were not there"
+        "an empty variable has no effect"
     );
 }
 
 #[test]
-fn a_place_that_is_taken_by_something_else_is_told_with_the_flag_that_chooses_another() {
+fn a_port_in_use_is_reported_with_the_flag_that_changes_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let place = taken.local_addr().unwrap().to_string();
     let dir = tempfile::tempdir().unwrap();
@@ -177,7 +177,7 @@ fn a_place_that_is_taken_by_something_else_is_told_with_the_flag_that_chooses_an
 }
 
 #[test]
-fn leaving_tells_of_the_other_console_that_loses_its_server() {
+fn quitting_warns_about_the_other_console_that_loses_its_server() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = start(dir.path(), &[], &[], (120, 40));
     host.see("press s to seed demo data");

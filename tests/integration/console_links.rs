@@ -1,19 +1,19 @@
-//! From a failed request's record to its trace and back, by keys alone, in a pseudo-terminal beside a
-//! real server that answers with injected errors.
+//! From the record of a failed request to its trace and back, by keys alone, in a pseudo-terminal with a real server
+//! that answers with injected errors.
 
 use concertctl::api::ops::Fault;
 
 use crate::support::TestServer;
 use crate::terminal::Console;
 
-/// What stands behind `name` in a record that is open.
+/// The value of the field `name` in the open record.
 fn field(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.contains(name))?;
     let value = line.split(name).nth(1)?.split_whitespace().next()?;
     Some(value.to_owned())
 }
 
-/// The way from the record to its trace, to the trace's records, and back again.
+/// Follows the links from the record to its trace, to the trace's records, and back.
 fn follow(url: &str, token: &str, size: (u16, u16)) {
     let mut console = Console::start_with(url, token, &[], size);
     console.see("5xx rate");
@@ -47,7 +47,7 @@ fn follow(url: &str, token: &str, size: (u16, u16)) {
         text.contains("Record of") && field(text, " trace_id ").as_deref() == Some(&trace)
     });
     console.press("\x1b");
-    // Together the two keys would be one with Alt.
+    // Wait, because Esc and a key sent together are read as Alt with that key.
     console.until("the record closed", |text| !text.contains("Record of"));
     console.press("4v");
     console.until("the failed traces, that one among them", |text| {
@@ -59,7 +59,7 @@ fn follow(url: &str, token: &str, size: (u16, u16)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_request_is_followed_from_its_record_to_its_trace_and_back() {
+async fn links_lead_from_the_record_of_a_failed_request_to_its_trace_and_back() {
     let server = TestServer::seeded(1, 10, 10).await;
     let burst = Fault::Errors {
         share: 1.0,

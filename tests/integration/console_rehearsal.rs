@@ -1,10 +1,10 @@
-//! The console's main job, by keys alone, in a pseudo-terminal beside a real server: seed, launch,
-//! see the traffic, raise an alert, leave.
+//! The main use of the console by keys alone, in a pseudo-terminal with a real server: seed, launch, see the traffic,
+//! raise an alert, quit.
 
 use crate::support::TestServer;
 use crate::terminal::Console;
 
-/// The number behind `name` on the screen.
+/// The number after `name` on the screen.
 fn number(text: &str, name: &str) -> Option<f64> {
     let rest = text.split(name).nth(1)?.trim_start();
     let digits: String = rest
@@ -18,7 +18,7 @@ fn number(text: &str, name: &str) -> Option<f64> {
     Some(digits.replace(',', "").parse::<f64>().ok()? * factor)
 }
 
-/// The console's main job, from the welcome to the verdict.
+/// Uses the console from the first screen to the verdict.
 pub fn rehearse(console: &mut Console) {
     console.see("press s to seed demo data");
     console.press("s\r");
@@ -48,7 +48,7 @@ pub fn rehearse(console: &mut Console) {
     console.press("1");
     console.see("OperatorAlert");
     console.press("5");
-    // How many held is not for this test: the machine may be busy with others.
+    // The number of thresholds that held does not matter here: the machine may be busy with other tests.
     console.see("of 10 thresholds held");
     console.see("unfinished");
     console.see("summary: ");
@@ -68,14 +68,14 @@ fn beside(server: &TestServer, size: (u16, u16)) -> impl FnOnce() + Send + 'stat
         assert_eq!(
             summaries.count(),
             2,
-            "one to be read by programs, one by people"
+            "one file for programs and one for people"
         );
     }
 }
 
-/// The other size: `console_embedded`.
+/// The test for the other size is in `console_embedded`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_80x24() {
+async fn a_user_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_80x24() {
     let server = TestServer::empty().await;
     tokio::task::spawn_blocking(beside(&server, (80, 24)))
         .await

@@ -1,6 +1,5 @@
-//! The console acts, by keys alone, in a pseudo-terminal beside a real server: a phase is launched,
-//! slowed, paused and stopped; admission is resized; a seeding of ten million seats is cancelled; and
-//! all of it is written down.
+//! Actions by keys alone, in a pseudo-terminal with a real server: a phase is launched, slowed, paused and stopped;
+//! admission is changed; a seeding of ten million seats is cancelled; the audit log has every action.
 
 use std::path::Path;
 
@@ -10,14 +9,14 @@ use serde_json::Value;
 use crate::support::{TestServer, eventually};
 use crate::terminal::Console;
 
-/// A console on a data directory of its own.
+/// A console with its own data directory, attached to `server`.
 fn beside(server: &TestServer, home: &Path, more: &[&str]) -> Console {
     let dir = ["--data-dir", home.to_str().unwrap()];
     let args: Vec<&str> = [&dir[..], more].concat();
     Console::start_with(&server.ops_url, &server.ops_token, &args, (80, 24))
 }
 
-/// What was written down: action, outcome and the word beside it.
+/// The entries of the audit log: action, outcome and detail.
 pub fn audit(home: &Path) -> Vec<(String, String, String)> {
     let text = std::fs::read_to_string(home.join("console-audit.log")).unwrap();
     let read = |line: &str| {
@@ -37,7 +36,7 @@ fn actions(home: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phase_is_launched_slowed_paused_resumed_and_stopped_by_keys_and_all_is_written_down() {
+async fn keys_launch_slow_pause_resume_and_stop_a_phase_and_the_audit_log_has_every_action() {
     let server = TestServer::empty().await;
     let home = tempfile::tempdir().unwrap();
     let mut console = beside(&server, home.path(), &["--as", "mona"]);
@@ -109,7 +108,7 @@ async fn a_phase_is_launched_slowed_paused_resumed_and_stopped_by_keys_and_all_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn admission_is_resized_by_keys_and_the_next_session_still_knows_who_did_it() {
+async fn keys_change_admission_and_the_next_session_shows_who_did_it() {
     let server = TestServer::seeded(2, 50, 20).await;
     let home = tempfile::tempdir().unwrap();
     let mut console = beside(&server, home.path(), &["--as", "mona"]);
@@ -145,7 +144,7 @@ async fn admission_is_resized_by_keys_and_the_next_session_still_knows_who_did_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_seeding_of_ten_million_seats_shows_its_progress_and_cancelled_changes_nothing() {
+async fn a_seeding_of_ten_million_seats_shows_its_progress_and_cancelling_it_changes_nothing() {
     let server = TestServer::empty().await;
     let home = tempfile::tempdir().unwrap();
     let mut console = beside(&server, home.path(), &["--as", "mona"]);
@@ -161,7 +160,7 @@ async fn a_seeding_of_ten_million_seats_shows_its_progress_and_cancelled_changes
     let console = tokio::task::spawn_blocking(move || {
         console.press("sj\r");
         console.see("▲ Lost: demo");
-        // Anything but its name does nothing.
+        // Any other text than the name does nothing.
         console.press("onsal\r");
         console.see("onsal█");
         console.press("e\r");
@@ -192,7 +191,7 @@ async fn a_seeding_of_ten_million_seats_shows_its_progress_and_cancelled_changes
     let after = server.ops.status().await.unwrap();
     assert_eq!(after.dataset, before.dataset);
     assert_eq!(after.queue, before.queue);
-    // Nothing half-done is left: one dataset, that of before.
+    // No partial dataset is left: only the earlier one exists.
     let datasets = std::fs::read_dir(server.dir.path().join("datasets"));
     let datasets = datasets.map(|files| {
         files

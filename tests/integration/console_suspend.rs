@@ -1,4 +1,4 @@
-//! Ctrl-Z and fg: the shell has the terminal meanwhile, and the console takes it back whole.
+//! Ctrl-Z and fg: the shell gets the terminal, and the console takes it over again.
 
 use rustix::process::Signal;
 
@@ -20,7 +20,7 @@ fn embedded(dir: &std::path::Path) -> Vec<String> {
 #[test]
 fn ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_console_back() {
     let dir = tempfile::tempdir().unwrap();
-    // A shell with job control, as people have: it goes on when the console has stopped.
+    // A shell with job control, which continues when the console has stopped.
     let script = "set -m; \"$0\" tui \"$@\"; echo \"stopped with $?\"; read -r line; \
                   fg > /dev/null; echo \"ended with $?\"";
     let mut console = Console::script(script, &embedded(dir.path()), (80, 24));
@@ -30,7 +30,7 @@ fn ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_console_back() {
     console.press("half typed");
     console.see("half typed");
     console.press("\x1a");
-    // 128 and the number of SIGTSTP.
+    // 148 is 128 plus the number of SIGTSTP.
     console.see("stopped with 148");
     {
         let screen = console.screen.lock();
@@ -38,13 +38,13 @@ fn ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_console_back() {
             !screen.screen().alternate_screen(),
             "the shell's own screen"
         );
-        assert!(!screen.screen().hide_cursor(), "with a cursor");
+        assert!(!screen.screen().hide_cursor(), "the cursor is visible");
         assert!(!screen.screen().bracketed_paste());
     }
     assert_eq!(
         console.line_discipline(),
         console.before,
-        "as the shell had it"
+        "the shell's terminal settings are restored"
     );
     console.press("\r");
     console.see("half typed");
@@ -52,7 +52,11 @@ fn ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_console_back() {
         let screen = console.screen.lock();
         assert!(screen.screen().alternate_screen() && screen.screen().bracketed_paste());
     }
-    assert_ne!(console.line_discipline(), console.before, "raw again");
+    assert_ne!(
+        console.line_discipline(),
+        console.before,
+        "the terminal must be in raw mode again"
+    );
     console.press("\x1b");
     console.until("the form gone", |text| !text.contains("Raise an alert"));
     console.press("q");
@@ -62,14 +66,14 @@ fn ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_console_back() {
 }
 
 #[test]
-fn a_console_that_was_stopped_from_outside_draws_all_of_its_screen_when_it_goes_on() {
+fn a_console_that_another_process_stopped_draws_its_whole_screen_when_it_continues() {
     let dir = tempfile::tempdir().unwrap();
     let args = embedded(dir.path());
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut console = Console::run(&args, &[], (80, 24));
     console.see("press s to seed demo data");
     console.signal(Signal::STOP);
-    // Other programs wrote on the screen, so nothing of the console is left.
+    // An empty screen stands for one that other programs have overwritten.
     *console.screen.lock() = vt100::Parser::new(cells(24), cells(80), 0);
     console.signal(Signal::CONT);
     console.see("press s to seed demo data");
@@ -79,7 +83,7 @@ fn a_console_that_was_stopped_from_outside_draws_all_of_its_screen_when_it_goes_
     assert!(console.ended_with_the_terminal_restored().0.success());
 }
 
-/// No shell would continue the console, so the system ignores the signal, and the console goes on.
+/// No shell could continue the console, so the system ignores the signal, and the console continues.
 #[test]
 fn ctrl_z_without_a_shell_does_not_hang() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Text of any script on the screens: a dataset, an alert and a filter in Korean leave every border
-//! where it is. And files that are picked by their path, and the time zone.
+//! Korean text in a dataset, an alert and a filter does not move any border. Files are chosen by their path. Times are
+//! in the chosen time zone.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const PROFILE: &str = "name: 아이유 앙코르 서울\nconcerts: 2\ndates_per_
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/onsale-short.yaml");
 const SUMMARY: &str = "아이유 콘서트 👨‍👩‍👧 결제가 멈췄습니다, 대기열은 그대로입니다";
 
-/// The lines of the screen whose frame does not stand in the first and the last column.
+/// The lines of the screen whose frame is not in the first and the last column.
 fn broken_frames(console: &Console) -> Vec<String> {
     let screen = console.screen.lock();
     let screen = screen.screen();
@@ -57,7 +57,7 @@ fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
     console.see("A dataset profile in YAML");
     console.press("/nowhere/profile.yaml\r");
     console.see("/nowhere/profile.yaml cannot be read");
-    // Pasted over it, with the line end that a copied line has.
+    // Replaces the text by a pasted line, which ends with a line break.
     console.press("\x15");
     console.press(&format!("\x1b[200~{}\n\x1b[201~", profile.display()));
     console.press("\r");
@@ -119,17 +119,17 @@ async fn walked(size: (u16, u16)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn korean_names_leave_every_frame_whole_at_80x24() {
+async fn korean_names_do_not_move_frames_at_80x24() {
     walked((80, 24)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn korean_names_leave_every_frame_whole_at_120x40() {
+async fn korean_names_do_not_move_frames_at_120x40() {
     walked((120, 40)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scenario_file_is_launched_by_its_path_and_a_wrong_one_says_where() {
+async fn a_scenario_file_is_launched_by_its_path_and_a_mistake_is_shown_with_its_place() {
     let server = TestServer::empty().await;
     let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
     tokio::task::spawn_blocking(move || {
@@ -161,16 +161,16 @@ async fn a_scenario_file_is_launched_by_its_path_and_a_wrong_one_says_where() {
     server.stop().await;
 }
 
-/// 40 seats; its users have enough to pay with.
+/// A profile of 40 seats whose users can pay.
 const HALL: &str = "name: hall\nconcerts: 1\ndates_per_concert: 2\nseats_per_date: 20\nusers: 60\nbalance: 500000\n\
     on_sale: { concert: 1, popular_share: 0.5 }\nprices: [{ up_to: 20, price: 1000 }]\n";
-/// Sells the hall; its name is looked up beside the scenario.
+/// A scenario that sells the hall, whose profile is beside the scenario.
 const EVENING: &str = "title: an evening\ndataset: hall.yaml\nusers: 30\nadmission: { batch: 30, every: 200ms }\n\
     contention: { choice: map, attempts: 50 }\npay: { charge: 0 }\ngenerator: { lag_p99: 10s }\n\
     thresholds: { pay: { requests: 20 }, oversold: 0, double_charges: 0, lost: 0 }\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_of_ones_own_are_seeded_and_launched_by_typed_paths() {
+async fn the_users_own_files_are_seeded_and_launched_by_typed_paths() {
     let server = TestServer::empty().await;
     let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
     let ops = server.ops.clone();

@@ -1,4 +1,4 @@
-//! The files that deploy the service: no engine runs them here, so what can be read from them is.
+//! The files that deploy the service. No container engine runs here, so the tests check what the files say.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ fn compose() -> Compose {
     serde_saphyr::from_str(&file("docker-compose.yml")).unwrap()
 }
 
-/// A version, not a moving target.
+/// Whether an image has a fixed version.
 fn is_pinned(image: &str) -> bool {
     let tag = image.rsplit_once(':').map(|(_, tag)| tag);
     tag.is_some_and(|tag| {
@@ -69,7 +69,7 @@ fn is_pinned(image: &str) -> bool {
     })
 }
 
-/// Places of the host that a container sees; it may change none of them.
+/// The paths of the host that containers may mount, read-only.
 const OF_THE_HOST: [&str; 6] = [
     "/",
     "/dev/disk",
@@ -79,7 +79,7 @@ const OF_THE_HOST: [&str; 6] = [
     "/var/run",
 ];
 
-/// Where a mount comes from is there, and what is not a volume is not written to.
+/// Checks that the source of a mount exists, and that only volumes are writable.
 fn check_mount(compose: &Compose, name: &str, mount: &str) {
     let (from, to) = mount.split_once(':').unwrap();
     let read_only = to
@@ -98,7 +98,7 @@ fn check_mount(compose: &Compose, name: &str, mount: &str) {
 }
 
 #[test]
-fn every_image_is_pinned_and_every_service_is_watched_and_bounded() {
+fn every_image_is_pinned_and_every_service_has_a_health_check_and_limits() {
     let compose = compose();
     for (name, service) in &compose.services {
         assert!(is_pinned(&service.image), "{name}: {}", service.image);
@@ -133,7 +133,7 @@ fn every_image_is_pinned_and_every_service_is_watched_and_bounded() {
 }
 
 #[test]
-fn every_container_but_the_one_that_reads_the_kernel_is_confined() {
+fn every_container_is_confined_except_the_one_that_reads_the_kernel() {
     for (name, service) in &compose().services {
         if name == "cadvisor" {
             continue;
@@ -141,7 +141,7 @@ fn every_container_but_the_one_that_reads_the_kernel_is_confined() {
         assert!(service.read_only, "{name}");
         assert_eq!(service.cap_drop, ["ALL"], "{name}");
         assert_eq!(service.security_opt, ["no-new-privileges:true"], "{name}");
-        // Root reads Docker's log files, and volumes that may be root's.
+        // These run as root, because they read Docker's log files or volumes that may belong to root.
         let as_root = ["collector", "tempo"].contains(&name.as_str());
         assert_eq!(service.user.starts_with('0'), as_root, "{name}");
         assert!(!service.user.is_empty(), "{name}");
@@ -151,7 +151,7 @@ fn every_container_but_the_one_that_reads_the_kernel_is_confined() {
 }
 
 #[test]
-fn no_password_has_a_default_or_is_an_argument() {
+fn no_password_has_a_default_or_is_a_command_argument() {
     let text = file("docker-compose.yml");
     let uses: Vec<&str> = text
         .match_indices("_PASSWORD")
@@ -169,7 +169,7 @@ fn no_password_has_a_default_or_is_an_argument() {
 }
 
 #[tokio::test]
-async fn passwords_are_made_once_and_are_their_owners() {
+async fn passwords_are_generated_once_and_only_their_owner_can_read_them() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();
     let make = || async {
@@ -188,7 +188,7 @@ async fn passwords_are_made_once_and_are_their_owners() {
         .lines()
         .map(|line| line.split_once('=').unwrap().1)
         .collect();
-    assert_eq!(secrets.len(), 3, "each its own");
+    assert_eq!(secrets.len(), 3, "three different passwords");
     assert!(secrets.iter().all(|secret| secret.len() == 64));
     assert!(!made.stdout.contains(secrets.first().unwrap()));
     let again = make().await;
@@ -197,7 +197,7 @@ async fn passwords_are_made_once_and_are_their_owners() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
 }
 
-/// The command of the Compose file, with its paths in a directory of the test.
+/// Runs the command of the Compose file with paths in a directory of the test.
 #[tokio::test]
 async fn redis_takes_its_password_without_showing_it() {
     use crate::support::{port::Port, redis::Redis};
@@ -235,7 +235,7 @@ async fn redis_takes_its_password_without_showing_it() {
 }
 
 #[test]
-fn without_its_profile_nothing_is_there_of_the_telemetry_stack() {
+fn without_its_profile_no_part_of_the_telemetry_stack_runs() {
     let compose = compose();
     let plain = |service: &&Service| service.profiles.is_empty();
     let names: Vec<&str> = compose
@@ -250,7 +250,7 @@ fn without_its_profile_nothing_is_there_of_the_telemetry_stack() {
             assert!(names.contains(&needed.as_str()), "{needed}");
         }
     }
-    // What tells the service where to push is empty unless somebody sets it.
+    // The variables of the OTLP export are empty unless the operator sets them.
     let otel = compose.services["app"].environment.iter();
     let otel: Vec<_> = otel.filter(|(name, _)| name.starts_with("OTEL_")).collect();
     for (name, value) in &otel {
@@ -264,13 +264,13 @@ fn without_its_profile_nothing_is_there_of_the_telemetry_stack() {
         let name = line.split_once('=').unwrap().0;
         assert!(
             otel.iter().any(|(known, _)| *known == name),
-            "{name} reaches nobody"
+            "{name} has no network"
         );
     }
 }
 
 #[test]
-fn the_telemetry_stack_is_bounded_and_does_not_grow_privileges() {
+fn the_telemetry_stack_has_limits_and_gains_no_privileges() {
     let compose = compose();
     let stack = |service: &&Service| service.profiles == ["telemetry"];
     assert_eq!(compose.services.values().filter(stack).count(), 9);
@@ -290,28 +290,28 @@ fn the_telemetry_stack_is_bounded_and_does_not_grow_privileges() {
         assert!(memory.ends_with('M'), "{name}: {limits}");
         assert_eq!(service.restart, "unless-stopped", "{name}");
         assert!(service.build.is_null() || service.build["dockerfile_inline"].is_string());
-        // What an image is built on is pinned, too.
+        // The base image of a build is pinned too.
         let recipe = service.build["dockerfile_inline"]
             .as_str()
             .unwrap_or_default();
         for from in recipe.lines().filter_map(|line| line.strip_prefix("FROM ")) {
             assert!(is_pinned(from.split(' ').next().unwrap()), "{name}: {from}");
         }
-        // Only what reads the kernel's own books.
+        // Only the container that reads the kernel's statistics is privileged.
         assert_eq!(service.privileged, name == "cadvisor", "{name}");
         if service.network_mode == "host" {
             let command = service.command.join(" ");
             let address = "--web.listen-address=${DOCKER_BRIDGE_ADDRESS:-172.17.0.1}:";
             assert!(
                 command.contains(address),
-                "{name} listens to the world: {command}"
+                "{name} listens on all addresses: {command}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn what_the_containers_run_is_what_the_program_takes() {
+async fn the_program_knows_the_commands_flags_and_variables_of_the_containers() {
     let (compose, help) = (compose(), run(&["serve", "--help"]).await.stdout);
     let app = &compose.services["app"];
     assert_eq!(app.command[0], "serve");
@@ -338,7 +338,7 @@ async fn what_the_containers_run_is_what_the_program_takes() {
 }
 
 #[test]
-fn the_image_is_built_by_the_toolchain_that_the_project_names() {
+fn the_image_is_built_with_the_toolchain_of_the_project() {
     let manifest = file("Cargo.toml");
     let wanted = manifest
         .lines()
@@ -348,7 +348,7 @@ fn the_image_is_built_by_the_toolchain_that_the_project_names() {
     let from = format!("FROM rust:{}-", wanted.trim_matches('"'));
     assert!(dockerfile.contains(&from), "{from}");
     assert!(dockerfile.contains("USER concertctl"), "not as root");
-    // What the compiler needs is not shut out of the build.
+    // .dockerignore does not exclude the files that the compiler needs.
     let ignored = file(".dockerignore");
     for needed in [
         "Cargo.toml",

@@ -1,4 +1,4 @@
-//! `kill -9`: what was acknowledged is there after a restart on the same data.
+//! `kill -9`: acknowledged writes are present after a restart on the same data.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -12,20 +12,20 @@ use crate::support::process::ServerProcess;
 use crate::support::{User, eventually, profile, seed};
 use concertctl::api::ops::{AdmissionChange, LookupRequest, Opening, PlaceFact, ReservationFact};
 
-/// What the clients were told.
+/// The writes that were acknowledged to clients.
 #[derive(Default)]
-struct Told {
+struct Acknowledged {
     places: Mutex<Vec<PlaceFact>>,
     reservations: Mutex<Vec<ReservationFact>>,
-    /// The server to be killed the moment that so many facts are told: an answer that left before its
-    /// commit is then ahead of it by no more than the way to the client.
+    /// The server to kill as soon as this number of writes is acknowledged. If an answer left before its commit, the
+    /// kill then comes between them.
     doomed: Mutex<Option<(usize, Arc<ServerProcess>)>>,
 }
 
-impl Told {
+impl Acknowledged {
     fn doom(&self, after: usize, server: &Arc<ServerProcess>) {
-        let told = self.places.lock().len() + self.reservations.lock().len();
-        *self.doomed.lock() = Some((told + after, Arc::clone(server)));
+        let count = self.places.lock().len() + self.reservations.lock().len();
+        *self.doomed.lock() = Some((count + after, Arc::clone(server)));
     }
 
     fn place(&self, fact: PlaceFact) {
@@ -39,22 +39,22 @@ impl Told {
     }
 
     fn strike(&self) {
-        let told = self.places.lock().len() + self.reservations.lock().len();
-        if let Some((_, server)) = self.doomed.lock().take_if(|(at, _)| told >= *at) {
+        let count = self.places.lock().len() + self.reservations.lock().len();
+        if let Some((_, server)) = self.doomed.lock().take_if(|(at, _)| count >= *at) {
             server.signal_kill();
         }
     }
 }
 
-/// Registers users until the server is gone; notes every acknowledged place.
+/// Registers users until the server is killed; notes every acknowledged place.
 async fn register_all(
     server: &ServerProcess,
     users: RangeInclusive<i64>,
-    told: &Arc<Told>,
+    acknowledged: &Arc<Acknowledged>,
 ) -> Vec<User> {
     stream::iter(users)
         .map(|id| {
-            let (mut user, told) = (server.user(id), Arc::clone(told));
+            let (mut user, acknowledged) = (server.user(id), Arc::clone(acknowledged));
             async move {
                 let body = json!({ "userId": id });
                 let response = user
@@ -72,7 +72,7 @@ async fn register_all(
                 let entry: serde_json::Value = response.json().await.ok()?;
                 user.place = entry["waitId"].as_u64()?;
                 user.token = Some(token);
-                told.place(PlaceFact {
+                acknowledged.place(PlaceFact {
                     place: user.place,
                     user_id: id,
                 });
@@ -85,15 +85,15 @@ async fn register_all(
         .await
 }
 
-/// Kills in a row: each catches the writer somewhere else.
+/// The number of kills. Each hits the writer in another state.
 const KILLS: usize = 3;
-/// An answer that leaves before its commit is caught by the kill, however quick this machine's disk.
+/// Delays commits, so that the kill detects an answer that leaves before its commit even on a fast disk.
 const SLOW_DISK: [&str; 2] = ["--commit-delay", "5ms"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_kill_while_users_register_loses_no_acknowledged_place() {
     let dir = tempfile::tempdir().unwrap();
-    let told = Arc::new(Told::default());
+    let acknowledged = Arc::new(Acknowledged::default());
     let mut users = Vec::new();
     for round in 0..KILLS {
         let server = Arc::new(ServerProcess::start(dir.path(), &SLOW_DISK).await);
@@ -105,18 +105,18 @@ async fn a_kill_while_users_register_loses_no_acknowledged_place() {
             };
             server.ops.set_admission(&closed).await.unwrap();
         }
-        told.doom(500, &server);
+        acknowledged.doom(500, &server);
         let from = 10_000 * i64::try_from(round).unwrap();
-        let acknowledged = register_all(&server, from + 1..=from + 10_000, &told).await;
+        let registered = register_all(&server, from + 1..=from + 10_000, &acknowledged).await;
         assert!(
-            (500..10_000).contains(&acknowledged.len()),
-            "in the middle: {}",
-            acknowledged.len()
+            (500..10_000).contains(&registered.len()),
+            "the kill must come in the middle: {}",
+            registered.len()
         );
-        users.extend(acknowledged);
+        users.extend(registered);
     }
 
-    let places = std::mem::take(&mut *told.places.lock());
+    let places = std::mem::take(&mut *acknowledged.places.lock());
     let again = ServerProcess::start(dir.path(), &[]).await;
     assert!(again.ops.status().await.unwrap().queue.registered >= places.len() as u64);
     assert_all_there(
@@ -129,7 +129,7 @@ async fn a_kill_while_users_register_loses_no_acknowledged_place() {
     .await;
     let unique: BTreeSet<u64> = places.iter().map(|fact| fact.place).collect();
     assert_eq!(unique.len(), places.len(), "a place was given twice");
-    // Tokens stay valid, and their holders stand where they stood.
+    // Tokens stay valid, and their users keep their places.
     for user in users.iter().step_by(100) {
         let entry = again.user_with(user).poll().await.json();
         assert_eq!(
@@ -138,7 +138,7 @@ async fn a_kill_while_users_register_loses_no_acknowledged_place() {
             "{entry}"
         );
     }
-    // Whoever comes now comes after everybody.
+    // New users come after all others.
     let mut late = again.user(60_000);
     assert_eq!(late.register().await.status, 201);
     assert!(
@@ -151,7 +151,7 @@ async fn a_kill_while_users_register_loses_no_acknowledged_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_kill_while_users_reserve_loses_no_acknowledged_reservation() {
     let dir = tempfile::tempdir().unwrap();
-    let told = Arc::new(Told::default());
+    let acknowledged = Arc::new(Acknowledged::default());
     let mut users = Vec::new();
     for round in 0..KILLS {
         let server = Arc::new(ServerProcess::start(dir.path(), &SLOW_DISK).await);
@@ -163,7 +163,7 @@ async fn a_kill_while_users_reserve_loses_no_acknowledged_reservation() {
                 ..AdmissionChange::default()
             };
             server.ops.set_admission(&wide).await.unwrap();
-            users = register_all(&server, 1..=3_000, &told).await;
+            users = register_all(&server, 1..=3_000, &acknowledged).await;
             eventually("everybody is admitted", || async {
                 (server.ops.status().await.unwrap().queue.admitted_mark == 3_000).then_some(())
             })
@@ -173,19 +173,19 @@ async fn a_kill_while_users_reserve_loses_no_acknowledged_reservation() {
             .iter()
             .map(|user| server.user_with(user))
             .collect();
-        let before = told.reservations.lock().len();
-        told.doom(200, &server);
-        reserve_all(here, &told).await;
-        let acknowledged = told.reservations.lock().len() - before;
+        let before = acknowledged.reservations.lock().len();
+        acknowledged.doom(200, &server);
+        reserve_all(here, &acknowledged).await;
+        let reserved = acknowledged.reservations.lock().len() - before;
         assert!(
-            (200..1_000).contains(&acknowledged),
-            "in the middle: {acknowledged}"
+            (200..1_000).contains(&reserved),
+            "the kill must come in the middle: {reserved}"
         );
     }
 
     let again = ServerProcess::start(dir.path(), &[]).await;
-    let reservations = std::mem::take(&mut *told.reservations.lock());
-    let places = std::mem::take(&mut *told.places.lock());
+    let reservations = std::mem::take(&mut *acknowledged.reservations.lock());
+    let places = std::mem::take(&mut *acknowledged.places.lock());
     assert_all_there(
         &again,
         LookupRequest {
@@ -200,10 +200,10 @@ async fn a_kill_while_users_reserve_loses_no_acknowledged_reservation() {
     assert_eq!(audit.seats_pending, audit.reservations);
 }
 
-/// Each user reserves two seats of their own, until the server is gone; notes what was acknowledged.
-async fn reserve_all(users: Vec<User>, told: &Arc<Told>) {
+/// Each user reserves two seats of their own until the server is killed; notes every acknowledged reservation.
+async fn reserve_all(users: Vec<User>, acknowledged: &Arc<Acknowledged>) {
     let reserve = |user: User| {
-        let told = Arc::clone(told);
+        let acknowledged = Arc::clone(acknowledged);
         async move {
             for seat_id in [user.id * 2 - 1, user.id * 2] {
                 let body = json!({ "userId": user.id, "seatId": seat_id });
@@ -225,7 +225,7 @@ async fn reserve_all(users: Vec<User>, told: &Arc<Told>) {
                     user_id: user.id,
                     seat_id,
                 };
-                told.reservation(fact);
+                acknowledged.reservation(fact);
             }
         }
     };
@@ -236,18 +236,24 @@ async fn reserve_all(users: Vec<User>, told: &Arc<Told>) {
         .await;
 }
 
-async fn assert_all_there(server: &ServerProcess, told: LookupRequest) {
+async fn assert_all_there(server: &ServerProcess, wanted: LookupRequest) {
     let chunks = |length: usize| (0..length.div_ceil(5_000)).map(|at| at * 5_000);
     let mut asked: Vec<LookupRequest> = Vec::new();
-    for from in chunks(told.places.len()) {
-        let places = told.places.iter().skip(from).take(5_000).copied().collect();
+    for from in chunks(wanted.places.len()) {
+        let places = wanted
+            .places
+            .iter()
+            .skip(from)
+            .take(5_000)
+            .copied()
+            .collect();
         asked.push(LookupRequest {
             places,
             ..LookupRequest::default()
         });
     }
-    for from in chunks(told.reservations.len()) {
-        let reservations = told
+    for from in chunks(wanted.reservations.len()) {
+        let reservations = wanted
             .reservations
             .iter()
             .skip(from)
@@ -271,22 +277,22 @@ async fn assert_all_there(server: &ServerProcess, told: LookupRequest) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_full_disk_refuses_writes_and_loses_nothing_acknowledged() {
+async fn a_full_disk_refuses_writes_and_loses_no_acknowledged_write() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     seed(&server.ops, &profile(1, 10, 20_000)).await;
     server.signal_kill();
 
-    // No file may grow beyond 1 MiB: after some 80 commits of 64 requests at the most, the log of the
-    // database meets the limit.
+    // No file may grow beyond 1 MiB: after at most about 80 commits of 64 requests, the write-ahead log of the database
+    // reaches the limit.
     let server = Arc::new(ServerProcess::start_limited(dir.path(), 1024).await);
-    let told = Arc::new(Told::default());
+    let acknowledged = Arc::new(Acknowledged::default());
     let mut first = server.user(1);
     assert_eq!(first.register().await.status, 201);
-    let users = register_all(&server, 2..=20_000, &told).await;
+    let users = register_all(&server, 2..=20_000, &acknowledged).await;
     assert!(
         (100..8_000).contains(&users.len()),
-        "the limit was met on the way: {}",
+        "the disk must become full in the middle: {}",
         users.len()
     );
     let answer = server.user(19_999).register().await;
@@ -301,7 +307,7 @@ async fn a_full_disk_refuses_writes_and_loses_nothing_acknowledged() {
     server.signal_kill();
 
     let again = ServerProcess::start(dir.path(), &[]).await;
-    let places = std::mem::take(&mut *told.places.lock());
+    let places = std::mem::take(&mut *acknowledged.places.lock());
     assert_all_there(
         &again,
         LookupRequest {
@@ -314,6 +320,6 @@ async fn a_full_disk_refuses_writes_and_loses_nothing_acknowledged() {
     assert_eq!(
         late.register().await.status,
         201,
-        "with room again, work goes on"
+        "with free space, writes succeed again"
     );
 }

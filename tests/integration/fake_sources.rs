@@ -1,4 +1,4 @@
-//! A server that answers as the sources do, with numbers that a test chooses.
+//! A server that answers like the sources, with numbers that a test chooses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use concertctl::clients::alertmanager::{Alert, AlertState, PostableAlert};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// The bearer token of writes.
+/// The bearer token for writes.
 pub(crate) const TOKEN: &str = "let-me-in";
 
-/// What the server says, and what was asked of it.
+/// The answers of the server, and the requests that it got.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) tps: f64,
@@ -101,8 +101,8 @@ fn value(facts: &Facts, query: &str) -> Option<f64> {
 async fn instant(State(facts): Shared, Query(asked): Query<Value>) -> Answer {
     let query = text(&asked, "query");
     if query.contains("broken(") {
-        let said = json!({"status": "error", "errorType": "bad_data", "error": "parse error: unknown function"});
-        return Err((StatusCode::BAD_REQUEST, Json(said)));
+        let refusal = json!({"status": "error", "errorType": "bad_data", "error": "parse error: unknown function"});
+        return Err((StatusCode::BAD_REQUEST, Json(refusal)));
     }
     let at: f64 = text(&asked, "time").parse().unwrap();
     let result: Vec<_> = value(&facts.lock(), &query)

@@ -1,5 +1,5 @@
-//! Files that the program writes: what is a link, a device or a pipe stays one.
-//! Devices are private ones in a temporary directory; without the right to make one that case is skipped.
+//! Files that the program writes: a link, a device or a pipe stays one. The devices are private ones in a temporary
+//! directory; without the right to make a device, that case is skipped.
 
 use std::fs;
 use std::io::Read as _;
@@ -17,7 +17,7 @@ fn made(program: &str, args: &[&str], dir: &Path) -> bool {
     status.unwrap().success()
 }
 
-/// Writes the summary once more, by `merge`: the quickest way to `--out` and `--html`.
+/// Writes a summary with `merge`, which is the fastest command with `--out` and `--html`.
 async fn merge(dir: &Path, args: &[&str]) -> Ended {
     let mut command = concertctl();
     command
@@ -85,7 +85,7 @@ async fn links_devices_and_pipes_stay_and_get_the_report() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nothing_reads_is_an_error_in_bounded_time_and_the_report_is_shown() {
+async fn a_pipe_without_a_reader_is_an_error_in_bounded_time_and_the_report_is_printed() {
     let dir = dir_with_summary().await;
     assert!(made("mkfifo", &["pipe"], dir.path()));
     let ended = merge(dir.path(), &["--out", "pipe"]).await;
@@ -98,7 +98,7 @@ async fn a_pipe_that_nothing_reads_is_an_error_in_bounded_time_and_the_report_is
 }
 
 #[tokio::test]
-async fn what_cannot_take_a_report_is_refused_before_the_run() {
+async fn an_output_that_cannot_be_written_is_refused_before_the_run() {
     let dir = dir_with_summary().await;
     let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
     symlink("loop", dir.path().join("loop")).unwrap();
@@ -122,7 +122,7 @@ async fn a_file_keeps_its_mode_and_its_owner() {
     let file = dir.path().join("report.html");
     fs::write(&file, "old").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    // Only root can give it to another.
+    // Only root can give the file to another user.
     let given = std::os::unix::fs::chown(&file, Some(12_345), Some(12_346)).is_ok();
     merge(dir.path(), &["--html", "report.html"]).await;
     let found = fs::metadata(&file).unwrap();
@@ -132,7 +132,7 @@ async fn a_file_keeps_its_mode_and_its_owner() {
 }
 
 #[tokio::test]
-async fn standard_output_takes_one_document_by_any_of_its_names() {
+async fn standard_output_takes_one_document_under_any_of_its_names() {
     let dir = dir_with_summary().await;
     for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {
         let ended = merge(dir.path(), &["--out", name]).await;
@@ -147,7 +147,7 @@ async fn standard_output_takes_one_document_by_any_of_its_names() {
 }
 
 #[tokio::test]
-async fn the_files_of_a_server_are_its_owner_s() {
+async fn only_the_owner_can_read_the_files_of_a_server() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("made/data");
     let log = dir.path().join("log");
@@ -165,7 +165,7 @@ async fn the_files_of_a_server_are_its_owner_s() {
     server.terminate();
     assert!(server.exited().await.success());
 
-    // server.json by a link.
+    // Make server.json a link.
     fs::rename(
         data.join("server.json"),
         dir.path().join("elsewhere/server.json"),

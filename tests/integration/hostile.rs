@@ -1,5 +1,5 @@
-//! Clients that mean harm or know no better: the server goes on serving the others, and nothing of
-//! them stays behind.
+//! Malicious and faulty clients: the server continues to serve the others, and frees everything that these clients
+//! used.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,16 @@ use crate::support::process::ServerProcess;
 use crate::support::raw::{LIVE, Raw, raise_file_limit, status};
 use crate::support::{TestServer, eventually, profile, seed};
 
-/// Others are served promptly, and nothing is left under way.
+/// Checks that another client is served promptly and that no request is left in flight.
 async fn others_are_served(server: &TestServer, id: i64) {
     let started = Instant::now();
     let user = server.registered(id).await;
     assert_eq!(user.poll().await.status, 200);
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(5), "others wait: {took:?}");
+    assert!(
+        took < Duration::from_secs(5),
+        "another client waited {took:?}"
+    );
 }
 
 async fn nothing_is_left(server: &TestServer) {
@@ -33,7 +36,7 @@ async fn with_bounds(change: impl FnOnce(&mut concertctl::settings::ServeSetting
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_dribble_their_header_are_cut_and_hold_up_nobody() {
+async fn clients_with_a_slow_header_are_cut_and_do_not_delay_others() {
     let server = with_bounds(|settings| {
         settings.bounds.header_timeout = Duration::from_millis(1_500);
     })
@@ -43,7 +46,7 @@ async fn clients_that_dribble_their_header_are_cut_and_hold_up_nobody() {
         let mut raw = Raw::to(&server.api).await;
         dribblers.push(tokio::spawn(async move {
             let started = Instant::now();
-            // Far longer than the time-out, were it not for the time-out.
+            // Without the time-out this would take much longer than the time-out.
             for byte in LIVE.repeat(10).bytes().filter(|byte| *byte != b'\n') {
                 if raw.0.write_all(&[byte]).await.is_err() {
                     break;
@@ -84,7 +87,7 @@ async fn a_body_that_does_not_arrive_in_time_is_answered_408() {
         let rest = raw.rest(Duration::from_secs(10)).await;
         assert_eq!(rest.as_deref(), Some(""), "the connection ends");
     }
-    // A byte now and then does not buy more time.
+    // Single bytes do not extend the time-out.
     let mut raw = Raw::sending(&server.api, head.as_bytes()).await;
     let length = b"content-length: 16000\r\n\r\n";
     raw.0.write_all(length).await.unwrap();
@@ -106,7 +109,7 @@ async fn a_body_that_does_not_arrive_in_time_is_answered_408() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_idle_connections_keep_nobody_waiting() {
+async fn two_thousand_idle_connections_do_not_delay_others() {
     raise_file_limit();
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
@@ -115,7 +118,7 @@ async fn two_thousand_idle_connections_keep_nobody_waiting() {
     for at in 0..2_000 {
         let mut raw = Raw::to(&server.api).await;
         if at % 2 == 0 {
-            // Half of them have asked something before.
+            // Half of them have sent a request before.
             raw.0.write_all(LIVE.as_bytes()).await.unwrap();
             assert_eq!(raw.answer().await.0, 200);
         }
@@ -126,7 +129,7 @@ async fn two_thousand_idle_connections_keep_nobody_waiting() {
     assert_eq!(user.register().await.status, 201);
     assert_eq!(user.poll().await.status, 200);
     assert!(started.elapsed() < Duration::from_secs(3));
-    // And the idle ones can still be used.
+    // The idle connections can still be used.
     let last = idle.last_mut().unwrap();
     last.0.write_all(LIVE.as_bytes()).await.unwrap();
     assert_eq!(last.answer().await.0, 200);
@@ -144,22 +147,27 @@ async fn clients_that_never_read_their_answers_are_cut() {
     for _ in 0..2 {
         let mut raw = Raw::to(&server.api).await;
         let write = raw.0.write_all(asked.as_bytes());
-        // The server takes no more requests than it gets rid of answers.
+        // The server reads no more requests than it can write answers.
         let _ = tokio::time::timeout(Duration::from_millis(200), write).await;
         silent.push(raw);
     }
     for raw in &silent {
         raw.0.readable().await.unwrap();
     }
-    // Both places are taken until the two are cut. On one connection: a client with a pool may open a second one, which evicts the first.
+    // Both connections are taken until the two are cut. This sends on one raw connection, because a client with a pool
+    // may open a second one, which evicts the first.
     let mut other = Raw::sending(&server.api, LIVE.as_bytes()).await;
-    assert_eq!(other.answer().await.0, 200, "served once the two are cut");
+    assert_eq!(
+        other.answer().await.0,
+        200,
+        "the client is served once the two are cut"
+    );
     nothing_is_left(&server).await;
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_large_is_refused_and_harms_nobody() {
+async fn requests_that_are_too_large_are_refused_without_effect_on_others() {
     let server = with_bounds(|_| {}).await;
     let many: String = (0..200).map(|at| format!("x-{at}: y\r\n")).collect();
     let many = format!("GET /concerts HTTP/1.1\r\nhost: a\r\n{many}\r\n");
@@ -173,7 +181,7 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
         let mut raw = Raw::sending(&server.api, request.as_bytes()).await;
         let rest = raw.rest(Duration::from_secs(10)).await;
         let rest = rest.expect("the connection is closed");
-        // The reset for the bytes beyond the bound may overtake the answer.
+        // The reset for the bytes beyond the bound may arrive before the answer.
         assert!(
             rest.is_empty() || [414, 431].contains(&status(&rest)),
             "{rest}"
@@ -192,7 +200,7 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
     let mut sent = 0;
     while raw.0.write_all(chunk.as_bytes()).await.is_ok() {
         sent += chunk.len();
-        assert!(sent < 64 << 20, "an endless body is taken");
+        assert!(sent < 64 << 20, "an endless body was accepted");
     }
     others_are_served(&server, 1).await;
     nothing_is_left(&server).await;
@@ -200,7 +208,7 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_http_is_refused_and_harms_nobody() {
+async fn requests_that_are_not_http_are_refused_without_effect_on_others() {
     let server = with_bounds(|settings| {
         settings.bounds.header_timeout = Duration::from_secs(2);
     })
@@ -275,12 +283,12 @@ async fn old_pipelining_and_half_closed_clients_are_served() {
         );
     }
 
-    // The beginning of the next request does not hold the answer to this one back.
+    // The beginning of the next request does not delay the answer to this one.
     let begun = format!("{LIVE}GET /health");
     let mut raw = Raw::sending(&server.api, begun.as_bytes()).await;
     assert_eq!(raw.answer().await.0, 200);
 
-    // To hang up one way is taken as hanging up: the answer may be lost, the connection ends.
+    // A half-closed connection counts as closed: the answer may be lost, and the connection ends.
     let mut half = Raw::sending(&server.api, LIVE.as_bytes()).await;
     half.0.shutdown().await.unwrap();
     let rest = half.rest(Duration::from_secs(10)).await;
@@ -291,9 +299,9 @@ async fn old_pipelining_and_half_closed_clients_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_goes_away_in_the_middle_leaves_nothing_under_way() {
+async fn a_client_that_disconnects_in_the_middle_leaves_no_request_in_flight() {
     let server = with_bounds(|settings| {
-        // No time-out may end the requests here.
+        // The time-out must not end the requests in this test.
         settings.limits.body_timeout = Duration::from_secs(600);
         settings.limits.request_timeout = Duration::from_secs(600);
     })
@@ -316,7 +324,7 @@ async fn a_client_that_goes_away_in_the_middle_leaves_nothing_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_payment_whose_client_went_away_uses_the_token_up_all_the_same() {
+async fn a_payment_whose_client_disconnected_still_uses_up_the_token() {
     let server = TestServer::seeded(1, 100, 100).await;
     let mut users = Vec::new();
     for id in 1..=100 {
@@ -333,11 +341,11 @@ async fn a_payment_whose_client_went_away_uses_the_token_up_all_the_same() {
             user.id,
             user.token.as_deref().unwrap()
         );
-        // Gone as soon as it has asked.
+        // The client closes the connection as soon as it has sent the request.
         drop(Raw::sending(&server.api, request.as_bytes()).await);
     }
     nothing_is_left(&server).await;
-    // A payment that was begun is ended within this; then as many are paid as tokens are used up.
+    // Payments that have begun end within this time. Then the number of payments equals the number of used tokens.
     eventually("every payment used its token up", || async {
         let mut expired = 0;
         for (user, _) in &users {
@@ -351,7 +359,7 @@ async fn a_payment_whose_client_went_away_uses_the_token_up_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_requests_than_can_be_under_way_are_told_to_come_back() {
+async fn requests_beyond_the_limit_in_flight_are_refused_with_retry_after() {
     let server = with_bounds(|settings| settings.limits.in_flight = 10).await;
     let begun = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
         content-length: 100\r\n\r\n{\"userId\"";

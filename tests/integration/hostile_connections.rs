@@ -1,4 +1,4 @@
-//! Connections that crowd others out: there is always room for a client that asks, and for operations.
+//! Floods of connections: a client that sends a request always gets a connection, and so do operations.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::support::process::ServerProcess;
 use crate::support::raw::{LIVE, Raw, raise_file_limit};
 use crate::support::{TestServer, User, eventually, profile, seed};
 
-/// Longest that an answer or an end is awaited.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait for an answer or for the end of a connection.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 const BEGUN: &str = "POST /queue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
     content-length: 13\r\n\r\n{\"userId\"";
 
 async fn with_bounds(change: impl FnOnce(&mut ServeSettings)) -> TestServer {
     let server = TestServer::with(|settings| {
-        // What ends a connection here is its eviction.
+        // Only eviction must end connections in this test.
         settings.bounds.idle_timeout = Duration::from_secs(600);
         settings.bounds.header_timeout = Duration::from_secs(600);
         settings.limits.body_timeout = Duration::from_secs(600);
@@ -35,12 +35,12 @@ async fn ask(raw: &mut Raw) -> u16 {
 }
 
 async fn is_closed(raw: &mut Raw) {
-    let rest = raw.rest(PATIENCE).await;
+    let rest = raw.rest(LONGEST_WAIT).await;
     assert_eq!(rest.as_deref(), Some(""), "closed without an answer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_that_is_idle_longest_makes_room_and_a_busy_one_never_does() {
+async fn the_longest_idle_connection_is_evicted_and_a_busy_one_never() {
     let server = with_bounds(|settings| settings.bounds.connections = 4).await;
     let mut busy = Raw::sending(&server.api, BEGUN.as_bytes()).await;
     eventually("its request is under way", || async {
@@ -54,14 +54,14 @@ async fn the_connection_that_is_idle_longest_makes_room_and_a_busy_one_never_doe
         tokio::time::sleep(Duration::from_millis(20)).await;
         idle.push(raw);
     }
-    // The first has asked last now: the second is the oldest.
+    // The first one was used last now, so the second has been idle longest.
     assert_eq!(ask(&mut idle[0]).await, 200);
     let mut new = Raw::to(&server.api).await;
     assert_eq!(ask(&mut new).await, 200, "a new client is served");
     is_closed(&mut idle[1]).await;
     assert_eq!(ask(&mut idle[0]).await, 200);
     assert_eq!(ask(&mut idle[2]).await, 200);
-    // However many come, the request under way gets its answer.
+    // The request in flight gets its answer, however many connections come.
     for _ in 0..20 {
         let mut more = Raw::to(&server.api).await;
         assert_eq!(ask(&mut more).await, 200);
@@ -73,7 +73,7 @@ async fn the_connection_that_is_idle_longest_makes_room_and_a_busy_one_never_doe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_idle_connections_holds_up_neither_clients_nor_operations() {
+async fn a_flood_of_idle_connections_delays_neither_clients_nor_operations() {
     let server = with_bounds(|settings| settings.bounds.connections = 50).await;
     let mut flood = Vec::new();
     for url in [&server.api, &server.ops_url] {
@@ -91,7 +91,7 @@ async fn a_flood_of_idle_connections_holds_up_neither_clients_nor_operations() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unfinished_headers_take_bounded_memory_and_the_largest_go_first() {
+async fn unfinished_headers_take_bounded_memory_and_the_largest_are_dropped_first() {
     let server = with_bounds(|settings| settings.bounds.unfinished_headers = 1_000_000).await;
     let begun = |bytes: usize| format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(bytes));
     let mut small = Raw::sending(&server.api, begun(1_000).as_bytes()).await;
@@ -99,7 +99,7 @@ async fn unfinished_headers_take_bounded_memory_and_the_largest_go_first() {
     for _ in 0..100 {
         large.push(Raw::sending(&server.api, begun(50_000).as_bytes()).await);
     }
-    // A hundred hold five million bytes; at most a million may be held.
+    // A hundred connections hold five million bytes; the limit is one million.
     let mut closed = 0;
     eventually("four out of five are closed", || {
         for raw in &mut large {
@@ -120,7 +120,7 @@ async fn unfinished_headers_take_bounded_memory_and_the_largest_go_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_has_its_own_time_from_its_first_byte_and_is_answered_408() {
+async fn the_time_out_of_a_header_starts_at_its_first_byte_and_the_answer_is_408() {
     let server = with_bounds(|settings| {
         settings.bounds.header_timeout = Duration::from_millis(300);
     })
@@ -128,20 +128,20 @@ async fn a_header_has_its_own_time_from_its_first_byte_and_is_answered_408() {
     let mut idle = Raw::to(&server.api).await;
     for begun in ["G", "GET /health/live HTTP/1.1\r\nhost: a\r\nx: "] {
         let mut raw = Raw::sending(&server.api, begun.as_bytes()).await;
-        let rest = raw.rest(PATIENCE).await.expect("closed");
+        let rest = raw.rest(LONGEST_WAIT).await.expect("closed");
         assert!(rest.starts_with("HTTP/1.1 408 "), "{rest:?}");
     }
-    // One that follows an answer on the same connection, too.
+    // The same for a header that follows an answer on the same connection.
     let mut raw = Raw::sending(&server.api, format!("{LIVE}GET").as_bytes()).await;
     assert_eq!(raw.answer().await.0, 200);
-    let rest = raw.rest(PATIENCE).await.expect("closed");
+    let rest = raw.rest(LONGEST_WAIT).await.expect("closed");
     assert!(rest.starts_with("HTTP/1.1 408 "), "{rest:?}");
-    assert_eq!(ask(&mut idle).await, 200, "silence is not a header");
+    assert_eq!(ask(&mut idle).await, 200, "an idle connection stays open");
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_are_kept_back_for_operations() {
+async fn file_descriptors_are_reserved_for_operations() {
     raise_file_limit();
     let dir = tempfile::tempdir().unwrap();
     let mut limited = std::process::Command::new("sh");
@@ -151,16 +151,16 @@ async fn files_are_kept_back_for_operations() {
     seed(&server.ops, &profile(1, 5, 50)).await;
     let mut flood = Vec::new();
     for _ in 0..1_000 {
-        // With a request under way, so that none of them makes room.
+        // Each has a request in flight, so that none can be evicted.
         flood.push(Raw::sending(&server.api, BEGUN.as_bytes()).await);
     }
-    // Of 700 files the ticketing API takes 253 at most; the flood would take all.
-    let taken = eventually("the flood takes what it may", || async {
+    // The ticketing API takes at most 253 of 700 files; the flood would take all of them.
+    let taken = eventually("the flood has taken all that it can", || async {
         Some(server.active_requests().await).filter(|taken| *taken >= 250)
     })
     .await;
     assert!(taken <= 253, "{taken} connections are taken");
-    // A connection that is made after the flood.
+    // This connection is made after the flood.
     let status = User::new(&server.ops_url, 0).get("/ops/v1/status").await;
     assert_eq!(status.status, 200);
     drop(flood);

@@ -1,4 +1,4 @@
-//! Requests that two servers could read in two ways are refused, and every refusal gets through.
+//! Requests that two servers could interpret differently are refused, and the client receives every refusal.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::{TestServer, User};
 const PATIENCE: Duration = Duration::from_secs(30);
 const JSON: &str = "content-type: application/json\r\n";
 
-/// Sends one request; the code of the problem that answers it, after which the connection must end.
+/// Sends a request. Returns the status and the code of the problem that answers it. The connection must end then.
 async fn refused(url: &str, request: &str) -> (u16, String) {
     let mut raw = Raw::sending(url, format!("{request}{LIVE}").as_bytes()).await;
     let (status, head, body) = raw.answer().await;
@@ -30,7 +30,7 @@ async fn refused(url: &str, request: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lengths_and_hosts_that_can_be_read_in_two_ways_are_refused() {
+async fn ambiguous_lengths_and_hosts_are_refused() {
     let server = TestServer::empty().await;
     let post = |headers: &str| format!("POST /queue HTTP/1.1\r\n{JSON}{headers}\r\n12345");
     let get = |headers: &str| format!("GET /health/live HTTP/1.1\r\n{headers}\r\n");
@@ -57,7 +57,7 @@ async fn lengths_and_hosts_that_can_be_read_in_two_ways_are_refused() {
     let request = get("host: localhost\r\nexpect: 200-maybe\r\n");
     let expected = (417, "request.expectation".to_owned());
     assert_eq!(refused(&server.api, &request).await, expected);
-    // The answers to earlier requests of the connection come first.
+    // The answers to earlier requests on the connection come first.
     let both = format!("{LIVE}{}", get(""));
     let mut raw = Raw::sending(&server.api, both.as_bytes()).await;
     assert_eq!(raw.answer().await.0, 200);
@@ -66,7 +66,7 @@ async fn lengths_and_hosts_that_can_be_read_in_two_ways_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_asks_first_is_told_to_go_on() {
+async fn a_client_with_expect_100_continue_is_told_to_continue() {
     let server = TestServer::seeded(1, 5, 5).await;
     let head = |length: usize| {
         format!(
@@ -79,18 +79,22 @@ async fn a_client_that_asks_first_is_told_to_go_on() {
     raw.0.write_all(b"{\"userId\":1}").await.unwrap();
     assert_eq!(raw.answer().await.0, 201);
     let mut raw = Raw::sending(&server.api, head(20_000).as_bytes()).await;
-    assert_eq!(raw.answer().await.0, 413, "told before it sends");
+    assert_eq!(
+        raw.answer().await.0,
+        413,
+        "refused before the client sends the body"
+    );
     server.stop().await;
 }
 
-/// Sends what is begun and a little more: the answer is 408, and the connection ends without a reset.
+/// Sends a part of a request and a little more: the answer is 408, and the connection ends without a reset.
 async fn slow(url: String, begun: String) {
     let mut raw = Raw::sending(&url, begun.as_bytes()).await;
     let (status, head, body) = raw.answer().await;
     assert_eq!(status, 408, "{begun:?}: {body}");
     assert!(head.contains("connection: close"), "{head}");
     for _ in 0..3 {
-        raw.0.write_all(b" ").await.expect("it is listened to");
+        raw.0.write_all(b" ").await.expect("the server still reads");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut rest = Vec::new();
@@ -135,7 +139,7 @@ async fn a_slow_body_is_answered_408_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn integers_are_taken_as_json_schema_has_them_and_content_is_as_declared() {
+async fn integers_follow_json_schema_and_the_content_type_must_match() {
     let server = TestServer::seeded(1, 5, 5).await;
     let user = User::new(&server.api, 1);
     let post = |body: &'static str| user.call(Method::POST, "/queue").body(body);
@@ -186,7 +190,7 @@ async fn integers_are_taken_as_json_schema_has_them_and_content_is_as_declared()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_method_that_a_path_does_not_take_is_answered_with_those_it_takes() {
+async fn an_unsupported_method_gets_405_with_the_supported_ones() {
     let server = TestServer::empty().await;
     let user = User::new(&server.api, 1);
     for (method, path, allowed) in [
@@ -212,14 +216,14 @@ async fn a_method_that_a_path_does_not_take_is_answered_with_those_it_takes() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_said_with_its_place_and_its_field() {
+async fn a_mistake_in_a_request_is_reported_with_its_place_and_field() {
     let server = TestServer::empty().await;
     let user = User::new(&server.api, 1);
     let post = |body: &str| {
         let call = user.call(Method::POST, "/queue").body(body.to_owned());
         User::send(call.header("content-type", "application/json"))
     };
-    for (body, said) in [
+    for (body, detail) in [
         (
             "{\"userId\": \"x\"}",
             "body, line 1, column 14: userId: `x` is not a whole number such as 20",
@@ -239,10 +243,10 @@ async fn what_is_wrong_with_a_request_is_said_with_its_place_and_its_field() {
     ] {
         let answer = post(body).await;
         assert_eq!(answer.status, 400, "{body}");
-        assert_eq!(answer.json()["detail"], said, "{body}");
+        assert_eq!(answer.json()["detail"], detail, "{body}");
     }
     let answer = user.get("/concerts?after=x").await;
-    let said = "query: after: \"x\" is not an integer that fits";
-    assert_eq!(answer.json()["detail"], said);
+    let detail = "query: after: \"x\" is not an integer that fits";
+    assert_eq!(answer.json()["detail"], detail);
     server.stop().await;
 }

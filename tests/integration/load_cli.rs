@@ -1,4 +1,4 @@
-//! `concertctl load` as people run it: the binary, its embedded server, its exit codes.
+//! `concertctl load` as users run it: the binary, its embedded server, its exit codes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::support::process::{Guard, concertctl};
 
-/// Short enough for a test, long enough for every phase.
+/// Settings of a run that is short but has every phase.
 pub(super) const SHORT: [&str; 6] = [
     "--set",
     "users=200",
@@ -30,7 +30,7 @@ fn load(args: &[&str]) -> Output {
     let left = std::fs::read_dir(tmp.path()).unwrap().count();
     assert_eq!(
         left, 0,
-        "the embedded server's data directory goes away with the run"
+        "the run removes the embedded server's data directory"
     );
     output
 }
@@ -44,7 +44,7 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
-fn a_rehearsal_on_the_embedded_server_passes_and_is_reported_twice_alike() {
+fn a_rehearsal_on_the_embedded_server_passes_and_both_reports_agree() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("summary.json");
     let file = file.to_str().unwrap();
@@ -75,7 +75,7 @@ fn a_rehearsal_on_the_embedded_server_passes_and_is_reported_twice_alike() {
 }
 
 #[test]
-fn three_hundred_want_one_seat_and_one_gets_it() {
+fn one_of_three_hundred_users_gets_the_only_seat() {
     let output = load(&[
         "hot-seat",
         "--json",
@@ -125,16 +125,13 @@ fn a_missed_threshold_and_one_without_data_exit_with_99() {
     assert!(line("✗ buying.p95").ends_with("missed"), "{report}");
     assert!(line("✗ cancel.p95").ends_with("no data"), "{report}");
     assert!(line("✓ oversold").ends_with('0'), "{report}");
-    assert!(
-        !report.contains('\x1b'),
-        "no colours where there is no terminal"
-    );
+    assert!(!report.contains('\x1b'), "no colours without a terminal");
     let wide = report.lines().find(|line| line.chars().count() > 80);
     assert_eq!(wide, None, "every line fits a terminal of 80 columns");
 }
 
 #[test]
-fn what_is_mistyped_exits_with_2_and_one_line_that_says_what_to_do() {
+fn a_mistake_in_arguments_exits_with_2_and_one_line_of_advice() {
     let dir = tempfile::tempdir().unwrap();
     let bad = dir.path().join("bad.yaml");
     std::fs::write(
@@ -144,7 +141,7 @@ fn what_is_mistyped_exits_with_2_and_one_line_that_says_what_to_do() {
     .unwrap();
     let bad = bad.to_str().unwrap();
     let field = format!("{bad}:3:1: users: is 0, must be 1 to 1000000");
-    for (args, said) in [
+    for (args, message) in [
         (vec![bad], field.as_str()),
         (vec!["nope"], "shipped ones are onsale-short"),
         (vec!["--set", "admission.evry=1s"], "did you mean `every`?"),
@@ -179,12 +176,12 @@ fn what_is_mistyped_exits_with_2_and_one_line_that_says_what_to_do() {
             "{}",
             err(&output)
         );
-        assert!(err(&output).contains(said), "{}", err(&output));
+        assert!(err(&output).contains(message), "{}", err(&output));
     }
 }
 
 #[test]
-fn a_target_that_is_not_there_exits_with_1() {
+fn an_unreachable_target_exits_with_1() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
@@ -209,7 +206,7 @@ fn the_plan_is_printed_and_nothing_is_sent() {
 }
 
 #[test]
-fn asked_to_stop_it_still_reports_and_says_inconclusive() {
+fn an_interrupted_run_still_reports_and_is_inconclusive() {
     let tmp = tempfile::tempdir().unwrap();
     let args = [
         "--set",
@@ -225,7 +222,7 @@ fn asked_to_stop_it_still_reports_and_says_inconclusive() {
     assert!(opened, "the sale never opened");
     let pid = rustix::process::Pid::from_child(&child.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    // Read on, so that a full pipe does not hold the process up.
+    // Read on, so that a full pipe does not block the process.
     let draining = std::thread::spawn(move || lines.map_while(Result::ok).count());
     let mut report = String::new();
     child

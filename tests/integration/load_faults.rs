@@ -1,4 +1,4 @@
-//! Servers that fail, hang, forget and die: what the load generator makes of each.
+//! Runs against servers that fail, hang, forget and die.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ async fn a_server_that_fails_every_request_fails_the_run() {
     assert_eq!(
         counts(&summary, Operation::Register),
         (0, 0, 200),
-        "each tried twice"
+        "each user tries twice"
     );
     assert_eq!(users(&summary, UserState::GaveUp), 100);
 }
@@ -90,7 +90,7 @@ async fn a_server_that_dies_in_the_middle_fails_the_run_in_bounded_time() {
 }
 
 #[tokio::test]
-async fn without_a_server_nothing_runs_and_the_message_says_what_to_do() {
+async fn without_a_server_nothing_runs_and_the_message_gives_advice() {
     let mut server = Mimic::start(Manner::Good);
     server.kill();
     let error = begin(&server, &[]).join().await.unwrap_err();
@@ -100,7 +100,7 @@ async fn without_a_server_nothing_runs_and_the_message_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_wrong_operations_token_is_said_so() {
+async fn a_wrong_operations_token_is_reported() {
     let server = Mimic::start(Manner::Good);
     let mut target = server.target();
     target.ops_token = Some("another".to_owned());
@@ -113,10 +113,10 @@ async fn a_wrong_operations_token_is_said_so() {
     assert_eq!((error.exit_code(), server.registered()), (1, 0));
 }
 
-/// One slow answer on the only connection: for the server a single slow request, for everyone whose
-/// turn came meanwhile a wait. A generator that counted from sending would show one slow request.
+/// One slow answer on the only connection delays every user whose request was due meanwhile. If latency counted from
+/// the time of sending, only one request would be slow.
 #[tokio::test]
-async fn a_stall_shows_in_the_latency_of_everyone_who_had_to_wait() {
+async fn a_stall_shows_in_the_latency_of_all_requests_that_waited() {
     let server = Mimic::start(Manner::StallsOnce);
     let overrides = [
         "http.connections=1",
@@ -144,7 +144,7 @@ async fn a_stall_shows_in_the_latency_of_everyone_who_had_to_wait() {
 }
 
 #[tokio::test]
-async fn a_success_that_the_server_does_not_have_is_lost() {
+async fn an_acknowledged_write_that_the_server_lacks_counts_as_lost() {
     let server = Mimic::start(Manner::Forgets);
     let summary = run(&server, &[]).await;
     assert_eq!(outcome(&summary, "lost"), Outcome::Missed);
@@ -153,7 +153,7 @@ async fn a_success_that_the_server_does_not_have_is_lost() {
 }
 
 #[tokio::test]
-async fn somebody_passed_over_in_the_queue_is_an_inversion() {
+async fn an_admission_out_of_order_counts_as_an_inversion() {
     let server = Mimic::start(Manner::Unfair);
     let summary = run(&server, &["admission.batch=100"]).await;
     assert!(summary.fairness.inversions > 0);
@@ -161,15 +161,15 @@ async fn somebody_passed_over_in_the_queue_is_an_inversion() {
 }
 
 #[tokio::test]
-async fn a_write_without_an_answer_is_repeated_with_its_key_and_happens_once() {
+async fn a_write_without_an_answer_is_repeated_with_its_key_and_done_once() {
     let server = Mimic::start(Manner::AnswersLate);
     let summary = run(&server, &["http.request_timeout=400ms"]).await;
     let (reserved, _, errors) = counts(&summary, Operation::Reserve);
-    assert_eq!(errors, 1, "the time-out counts as a failure all the same");
+    assert_eq!(errors, 1, "the time-out counts as a failure");
     assert_eq!(
         server.reservations() as u64,
         reserved,
-        "and the repeat reserves nothing new"
+        "the repeat reserves nothing new"
     );
     assert_eq!(summary.lookup.unwrap().missing, 0);
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The Kubernetes Job of a rehearsal in parts: no cluster runs it here, so its command is run as the
-//! pods would run it, once for each index, and what it writes is put together.
+//! The Kubernetes Job of a rehearsal in parts. No cluster runs here, so the test runs the command of the pods, once for
+//! each index, and merges the summaries.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn variable<'a>(container: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn the_job_runs_all_parts_at_once_and_none_twice() {
+fn the_job_runs_all_parts_at_once_and_each_once() {
     let job = job();
     let spec = &job["spec"];
     assert_eq!(
@@ -42,7 +42,7 @@ fn the_job_runs_all_parts_at_once_and_none_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pods_command_carries_the_parts_that_make_the_whole() {
+async fn the_parts_of_the_pods_merge_into_one_run() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     seed(&server.ops, &profile(4, 100, 400)).await;

@@ -1,4 +1,4 @@
-//! The run's metrics pushed to a collector, which decodes them as a real one does.
+//! The metrics of a run are exported to a collector, which decodes them like a real one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::support::port::Port;
 use crate::support::process::{Ended, finish, small_rehearsal};
 
-/// The contents of the last push.
+/// The contents of the last export.
 #[derive(Clone, Debug, Default)]
 struct Received {
     service: String,
-    /// By operation and status.
+    /// The number of requests by operation and status.
     requests: BTreeMap<String, u64>,
-    /// Observations of the latency histogram.
+    /// The number of observations in the latency histogram.
     latencies: u64,
     pushes: u64,
 }
@@ -43,7 +43,7 @@ impl Collector {
         let router = Router::new().route(
             "/v1/metrics",
             post(async move |body: Bytes| match take(&body) {
-                // The embedded server pushes for itself.
+                // The embedded server exports its own metrics too.
                 Ok(now) if now.service != "concertctl-load" => StatusCode::OK,
                 Ok(now) => {
                     let mut received = into.lock();
@@ -106,7 +106,7 @@ fn take(body: &[u8]) -> Result<Received, prost::DecodeError> {
 
 async fn rehearse(collector: &str) -> Ended {
     let mut command = small_rehearsal();
-    // Longer than the run: what arrives was pushed at its end.
+    // The interval is longer than the run, so what arrives was exported at its end.
     command.env("OTEL_METRIC_EXPORT_INTERVAL", "600000");
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector);
     finish(command).await
@@ -125,8 +125,8 @@ async fn every_request_of_the_run_reaches_the_collector() {
     for operation in operations {
         let name = operation["operation"].as_str().unwrap();
         let of = |(kind, _): &(&String, &u64)| kind.split(' ').next() == Some(name);
-        let told: u64 = received.requests.iter().filter(of).map(|it| it.1).sum();
-        assert_eq!(Some(told), operation["count"].as_u64(), "{name}");
+        let exported: u64 = received.requests.iter().filter(of).map(|it| it.1).sum();
+        assert_eq!(Some(exported), operation["count"].as_u64(), "{name}");
     }
     let all: u64 = received.requests.values().sum();
     assert_eq!(received.latencies, all);
@@ -134,19 +134,19 @@ async fn every_request_of_the_run_reaches_the_collector() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_is_told_and_costs_the_run_nothing() {
+async fn an_unreachable_collector_is_reported_and_does_not_affect_the_run() {
     let port = Port::claim();
     let ended = rehearse(&format!("http://{}", port.addr())).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let told: Vec<&str> = ended.stderr.lines().collect();
+    let lines: Vec<&str> = ended.stderr.lines().collect();
     assert!(
-        told.len() == 1 && told[0].starts_with("--otlp: metrics were lost: "),
-        "{told:?}"
+        lines.len() == 1 && lines[0].starts_with("--otlp: metrics were lost: "),
+        "{lines:?}"
     );
 }
 
 #[tokio::test]
-async fn what_is_no_collector_is_refused_before_the_run() {
+async fn an_invalid_collector_address_is_refused_before_the_run() {
     for (url, named) in [("https://x:4318", "TLS"), ("x:4317", "http://host:4318")] {
         rehearse(url).await.failed_with(2, &["--otlp", named]);
     }

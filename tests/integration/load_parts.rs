@@ -1,4 +1,5 @@
-//! A run in parts and put together, a run beside an earlier one, and the schemas of both files.
+//! Runs in parts and their merge, the comparison with an earlier run, and the schemas of summaries, profiles and
+//! scenarios.
 
 use std::path::Path;
 
@@ -40,7 +41,7 @@ impl Place {
         place
     }
 
-    /// An unused dataset.
+    /// Seeds an unused dataset.
     async fn fresh(&self) {
         seed(&self.server.ops, &profile(4, 100, 400)).await;
     }
@@ -79,7 +80,7 @@ fn ok(summary: &Value, operation: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_processes_carry_one_run_and_their_parts_make_the_whole() {
+async fn three_processes_share_a_run_and_their_summaries_merge() {
     let place = Place::new().await;
     let names = ["1.json", "2.json", "3.json"];
     let mut running = Vec::new();
@@ -115,7 +116,7 @@ async fn a_run_is_compared_with_an_earlier_one_of_its_kind() {
     let (before, after) = (place.path("before.json"), place.path("after.json"));
     let ended = place.begin(&["--out", &before]).ended().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    // Made to be a thousand times quicker than it was.
+    // Makes the baseline a thousand times faster than it was.
     let mut quick = read(&before);
     for row in quick["operations"].as_array_mut().unwrap() {
         for field in ["p50", "p95", "p99"] {
@@ -155,14 +156,16 @@ async fn a_run_is_compared_with_an_earlier_one_of_its_kind() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_summary_is_refused_before_the_run() {
+async fn a_baseline_that_is_not_a_summary_is_refused_before_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.json");
-    for (text, told) in [("{", "no summary"), ("{\"schema\": 1}", "version 1")] {
+    for (text, mistake) in [("{", "no summary"), ("{\"schema\": 1}", "version 1")] {
         std::fs::write(&file, text).unwrap();
         let mut command = concertctl();
         command.args(["load", "--baseline"]).arg(&file);
-        finish(command).await.failed_with(2, &["--baseline", told]);
+        finish(command)
+            .await
+            .failed_with(2, &["--baseline", mistake]);
     }
 }
 
@@ -173,12 +176,12 @@ fn schema(path: &str) -> (Value, String) {
 }
 
 #[test]
-fn the_schema_of_summaries_is_the_one_that_is_kept_and_a_summary_keeps_it() {
+fn the_kept_schema_of_summaries_is_current_and_a_summary_matches_it() {
     let (kept, text) = schema("docs/schema/summary.schema.json");
     let made = concertctl::load::summary::json_schema();
     assert!(
         text == made,
-        "write it anew: concertctl load --summary-schema > docs/schema/summary.schema.json"
+        "regenerate it: concertctl load --summary-schema > docs/schema/summary.schema.json"
     );
     let server = super::load_mimic::Mimic::start(super::load_mimic::Manner::Good);
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -196,21 +199,21 @@ fn the_schema_of_summaries_is_the_one_that_is_kept_and_a_summary_keeps_it() {
 }
 
 #[test]
-fn the_schema_of_profiles_is_the_one_that_is_kept() {
+fn the_kept_schema_of_profiles_is_current() {
     let (_, text) = schema("seed/profile.schema.json");
     assert!(
         text == concertctl::seeding::Profile::json_schema(),
-        "write it anew: concertctl seed --profile-schema > seed/profile.schema.json"
+        "regenerate it: concertctl seed --profile-schema > seed/profile.schema.json"
     );
 }
 
 #[test]
-fn the_schema_of_scenarios_is_the_one_that_is_kept_and_the_shipped_ones_keep_it() {
+fn the_kept_schema_of_scenarios_is_current_and_the_shipped_ones_match_it() {
     let (kept, text) = schema("scenarios/scenario.schema.json");
     let made = concertctl::load::scenario::json_schema();
     assert!(
         text == made,
-        "write it anew: concertctl load --scenario-schema > scenarios/scenario.schema.json"
+        "regenerate it: concertctl load --scenario-schema > scenarios/scenario.schema.json"
     );
     let validator = jsonschema::validator_for(&kept).unwrap();
     let instance = |text: &str| -> Value { serde_saphyr::from_str(text).unwrap() };

@@ -1,4 +1,4 @@
-//! Runs of the load generator over real sockets against a server that behaves as each test says.
+//! Runs of the load generator over real sockets against a server whose behaviour each test chooses.
 
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ pub(super) fn counts(summary: &Summary, operation: Operation) -> (u64, u64, u64)
     row.map_or((0, 0, 0), |row| (row.ok, row.refused, row.errors))
 }
 
-/// Polls a condition until it holds; a test that waits longer than this has failed.
+/// Waits until a condition holds; fails the test after a time-out.
 pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
@@ -77,7 +77,7 @@ pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn everyone_comes_to_an_end_and_what_clients_saw_is_what_the_server_has() {
+async fn every_journey_ends_and_the_clients_counts_match_the_server() {
     let server = Mimic::start(Manner::Good);
     let summary = run(&server, &[]).await;
     assert_eq!(
@@ -105,20 +105,20 @@ async fn everyone_comes_to_an_end_and_what_clients_saw_is_what_the_server_has() 
     assert_eq!((reserved, errors), (paid, 0));
     assert!(
         refused > 0,
-        "80 users on 40 popular seats, and nobody met anybody"
+        "80 users choose among 40 popular seats, so some must conflict"
     );
     let lookup = summary.lookup.unwrap();
     assert_eq!((lookup.checked, lookup.missing), (100 + 3 * paid, 0));
     assert_eq!(
         server.most_polled_early(),
         Duration::ZERO,
-        "polls come when the server said, not before"
+        "no poll comes before the time that the server asked for"
     );
     assert!(summary.fairness.eta_error.is_some(), "waits were promised");
 }
 
 #[tokio::test]
-async fn choosing_from_the_map_sells_every_seat_and_no_more() {
+async fn choosing_from_the_seat_map_sells_every_seat_once() {
     let server = Mimic::start(Manner::Good);
     let overrides = [
         "contention.choice=map",
@@ -133,7 +133,7 @@ async fn choosing_from_the_map_sells_every_seat_and_no_more() {
 }
 
 #[tokio::test]
-async fn one_seat_goes_to_exactly_one_of_all_who_want_it() {
+async fn exactly_one_user_gets_the_only_seat() {
     let server = Mimic::start(Manner::Good);
     let overrides = [
         "contention.seats=1",
@@ -157,7 +157,7 @@ async fn a_threshold_on_an_operation_that_never_ran_has_no_data_and_fails() {
 }
 
 #[tokio::test]
-async fn a_threshold_too_tight_fails_the_run() {
+async fn a_missed_threshold_fails_the_run() {
     let server = Mimic::start(Manner::Good);
     let summary = run(&server, &["thresholds.buying.p95=1us"]).await;
     assert_eq!(outcome(&summary, "buying.p95"), Outcome::Missed);
@@ -165,7 +165,7 @@ async fn a_threshold_too_tight_fails_the_run() {
 }
 
 #[tokio::test]
-async fn stopped_by_hand_a_run_still_reports_and_does_not_pass() {
+async fn a_run_stopped_by_hand_still_reports_and_does_not_pass() {
     let server = Mimic::start(Manner::Good);
     let handle = begin(&server, &["admission.every=5s"]);
     let progress = handle.progress.clone();
@@ -200,7 +200,7 @@ async fn a_dropped_handle_ends_the_run() {
     })
     .await;
     drop(handle);
-    // The sender of progress goes away with the run.
+    // The sender of progress is dropped at the end of the run.
     until("the end of the run", || progress.has_changed().is_err()).await;
 }
 
@@ -216,7 +216,7 @@ async fn a_run_longer_than_its_limit_is_cut_and_does_not_pass() {
 }
 
 #[tokio::test]
-async fn one_phase_alone_measures_that_phase_alone() {
+async fn one_phase_alone_measures_only_that_phase() {
     for (phase, operations, reserves) in [
         (PhaseName::Register, vec![Operation::Register], false),
         (
@@ -258,7 +258,7 @@ async fn one_phase_alone_measures_that_phase_alone() {
 }
 
 #[tokio::test]
-async fn a_dataset_that_does_not_fit_is_refused_or_replaced_as_asked() {
+async fn a_dataset_that_does_not_fit_is_refused_or_on_request_replaced() {
     let server = Mimic::start(Manner::Good);
     server.use_dataset(Some("onsale"));
     let error = begin(&server, &[]).join().await.unwrap_err().to_string();
@@ -266,7 +266,7 @@ async fn a_dataset_that_does_not_fit_is_refused_or_replaced_as_asked() {
         error.contains("`onsale`") && error.contains("`demo`") && error.contains("--reseed"),
         "{error}"
     );
-    // Where there is none, nothing is lost.
+    // Without a dataset nothing can be lost.
     server.use_dataset(None);
     let first = begin(&server, &[]).join().await.unwrap();
     assert_eq!((first.verdict, server.seedings()), (Verdict::Passed, 1));
@@ -302,7 +302,7 @@ async fn a_dataset_that_does_not_fit_is_refused_or_replaced_as_asked() {
 }
 
 #[tokio::test]
-async fn progress_counts_up_to_what_the_summary_says() {
+async fn progress_counts_up_to_the_figures_of_the_summary() {
     let server = Mimic::start(Manner::Good);
     let handle = begin(&server, &["admission.every=300ms"]);
     let mut progress = handle.progress.clone();
@@ -345,7 +345,7 @@ async fn the_summary_is_written_whole_and_read_back() {
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         1,
-        "nothing is left beside it"
+        "no temporary file is left"
     );
     assert!(
         summary

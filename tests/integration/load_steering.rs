@@ -1,4 +1,4 @@
-//! A run that is steered while it is under way: by its control, and over its own listener.
+//! Steering a run: by its control, and over its own listener.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::port::Port;
 use crate::support::process::{ServerProcess, concertctl};
 use crate::support::{User, eventually, profile, seed, token_of};
 
-/// Users who think long enough to be caught at it.
+/// Settings with think times long enough for a test to act meanwhile.
 const SLOWLY: [&str; 2] = ["think.dates=50ms..400ms", "users=200"];
 
 fn requests(run: &RunHandle) -> u64 {
@@ -20,7 +20,7 @@ fn requests(run: &RunHandle) -> u64 {
 }
 
 async fn admitted(run: &RunHandle) {
-    until("somebody reserves", || {
+    until("a user reserves", || {
         run.progress.borrow().seats_reserved > 0
     })
     .await;
@@ -32,13 +32,13 @@ fn marks(summary: &Summary, kind: MarkKind) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_paused_run_sends_nothing_and_goes_on_without_counting_the_pause() {
+async fn a_paused_run_sends_nothing_and_the_pause_does_not_count_as_latency() {
     let server = Mimic::start(Manner::Good);
     let run = begin(&server, &SLOWLY);
     admitted(&run).await;
     assert!(run.control.send(Command::Pause));
     until("it is paused", || run.progress.borrow().paused).await;
-    // What was under way is answered; then it is quiet for several snapshots.
+    // Requests in flight are answered; then several snapshots have the same count.
     let mut seen = run.progress.clone();
     let (mut before, mut quiet) = (0, 0);
     while quiet < 4 {
@@ -52,14 +52,18 @@ async fn a_paused_run_sends_nothing_and_goes_on_without_counting_the_pause() {
     let summary = run.join().await.unwrap();
     assert_eq!(summary.ending, Ending::Complete);
     assert_eq!(marks(&summary, MarkKind::Control), ["pause", "resume"]);
-    // The pause was longer than this: whoever fell due in it is not a second late.
+    // The pause was longer than this, and did not count for the requests that became due in it.
     let dates = summary
         .operations
         .iter()
         .find(|row| row.operation == Operation::Dates);
     let latency = dates.unwrap().latency.unwrap();
     assert!(latency.p99 < 900.0, "{latency:?}");
-    assert_eq!(summary.verdict, Verdict::Inconclusive, "less was asked");
+    assert_eq!(
+        summary.verdict,
+        Verdict::Inconclusive,
+        "the run sent fewer requests"
+    );
     assert!(
         summary.reasons[0].contains("eased by hand"),
         "{:?}",
@@ -70,7 +74,7 @@ async fn a_paused_run_sends_nothing_and_goes_on_without_counting_the_pause() {
 #[tokio::test]
 async fn a_phase_that_is_ended_by_hand_sends_its_users_on() {
     let server = Mimic::start(Manner::Good);
-    // Nobody is let in for a long time: without help nobody would get anywhere.
+    // Admission is so slow that no user would buy unless the phase is ended by hand.
     let run = begin(&server, &["admission.every=1h", "admission.batch=10"]);
     until("the sale is open", || {
         run.progress.borrow().users_in(UserState::Waiting) > 0
@@ -106,7 +110,7 @@ async fn faster_and_slower_change_the_pauses() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_runs_own_listener_shows_metrics_and_takes_commands_from_whoever_has_the_token() {
+async fn the_runs_own_listener_serves_metrics_and_takes_commands_with_the_token() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     seed(&server.ops, &profile(2, 100, 300)).await;
@@ -134,11 +138,11 @@ async fn the_runs_own_listener_shows_metrics_and_takes_commands_from_whoever_has
         (text.contains(polled) && text.contains(waiting)).then_some(())
     })
     .await;
-    // Progress is told several times a second, metrics are those of the instant.
-    eventually("progress tells of requests", || async {
-        let said: serde_json::Value = serde_json::from_str(&get("/ops/v1/load").await?).ok()?;
-        assert_eq!(said["scenario"], "long");
-        (said["requests"].as_u64() > Some(0)).then_some(())
+    // Progress is published several times a second; metrics are current.
+    eventually("progress counts requests", || async {
+        let progress: serde_json::Value = serde_json::from_str(&get("/ops/v1/load").await?).ok()?;
+        assert_eq!(progress["scenario"], "long");
+        (progress["requests"].as_u64() > Some(0)).then_some(())
     })
     .await;
     let tell = async |command: &str, token: &str| {
@@ -164,7 +168,7 @@ async fn the_runs_own_listener_shows_metrics_and_takes_commands_from_whoever_has
 }
 
 #[tokio::test]
-async fn a_threshold_that_is_to_end_the_run_ends_it() {
+async fn a_missed_abort_threshold_ends_the_run() {
     let server = Mimic::start(Manner::Good);
     let overrides = [
         "admission.every=1h",

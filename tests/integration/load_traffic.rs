@@ -12,7 +12,7 @@ use super::load_mimic::{Manner, Mimic};
 use super::load_run::{outcome, run, users};
 use crate::support::process::{concertctl, finish};
 
-/// A run of a shipped scenario with fewer users, as a debug build beside its server bears.
+/// Runs a shipped scenario with so few users that a debug build beside its server can serve them.
 async fn shipped(name: &str, sets: &[&str]) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("summary.json");
@@ -30,14 +30,14 @@ async fn shipped(name: &str, sets: &[&str]) -> Value {
     summary
 }
 
-fn row<'a>(summary: &'a Value, crowd: &str, operation: &str) -> &'a Value {
+fn row<'a>(summary: &'a Value, traffic: &str, operation: &str) -> &'a Value {
     let rows = summary["operations"].as_array().unwrap().iter();
-    let mut rows = rows.filter(|row| row["traffic"] == crowd && row["operation"] == operation);
-    rows.next().expect("it was called")
+    let mut rows = rows.filter(|row| row["traffic"] == traffic && row["operation"] == operation);
+    rows.next().expect("the operation was called")
 }
 
 #[tokio::test]
-async fn strangers_at_the_back_door_get_nothing_but_a_place() {
+async fn users_who_bypass_the_queue_get_nothing_but_a_place() {
     let sets = [
         "users=400",
         "admission.batch=40",
@@ -58,7 +58,7 @@ async fn strangers_at_the_back_door_get_nothing_but_a_place() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_used_up_opens_nothing() {
+async fn a_used_up_token_is_refused_everywhere() {
     let sets = ["users=300", "admission.batch=60"];
     let summary = shipped("token-replay", &sets).await;
     let pay = row(&summary, "replayers", "pay");
@@ -70,7 +70,7 @@ async fn a_token_that_was_used_up_opens_nothing() {
 }
 
 #[tokio::test]
-async fn latecomers_stand_behind_those_who_were_there() {
+async fn latecomers_come_after_earlier_users() {
     let sets = [
         "users=300",
         "admission.batch=60",
@@ -80,13 +80,13 @@ async fn latecomers_stand_behind_those_who_were_there() {
     ];
     let summary = shipped("late-surge", &sets).await;
     assert_eq!(summary["fairness"]["inversions"], 0);
-    // 20 at 20 a second, 160 at 80, 40 at 20: what the shape says, whatever the server does.
+    // The scenario's schedule: 20 users at 20 per second, 160 at 80, 40 at 20, whatever the server does.
     let registered = &row(&summary, "latecomers", "register")["ok"];
     assert_eq!(registered.as_u64(), Some(220));
 }
 
 #[tokio::test]
-async fn a_storm_of_refreshing_turns_nobody_away() {
+async fn a_storm_of_polls_causes_no_errors() {
     let sets = [
         "users=300",
         "admission.batch=60",
@@ -99,7 +99,7 @@ async fn a_storm_of_refreshing_turns_nobody_away() {
     assert_eq!(polls["errors"], 0);
 }
 
-fn crowd(text: &str) -> RunOptions {
+fn with_traffic(text: &str) -> RunOptions {
     let scenario = format!(
         "{{ title: t, dataset: none, users: 0, admission: {{ batch: 1, every: 1s }}, \
          limits: {{ duration: 20s }}, http: {{ request_timeout: 2s }}, traffic: {{ crowd: {text} }} }}"
@@ -109,12 +109,12 @@ fn crowd(text: &str) -> RunOptions {
 
 #[tokio::test]
 async fn an_open_executor_keeps_its_schedule_and_drops_what_it_cannot_begin() {
-    // Nobody answers: after `at_once` arrivals there is no place for more.
+    // The server never answers, so no more than `at_once` arrivals can begin.
     let server = Mimic::start(Manner::Hangs);
     let arrivals = "{ executor: open, users: 100, at_once: 10, lasts: 1s, \
         arrival: { shape: constant, rate: 100 }, journeys: [{ steps: [{ call: concerts }] }] }";
     let url = &server.target().api_urls[0];
-    let measured = measure_traffic(url, &crowd(arrivals)).await.unwrap();
+    let measured = measure_traffic(url, &with_traffic(arrivals)).await.unwrap();
     assert_eq!(measured.frame.dropped, [0, 90]);
     let errors = measured
         .frame
@@ -123,7 +123,7 @@ async fn an_open_executor_keeps_its_schedule_and_drops_what_it_cannot_begin() {
 }
 
 #[tokio::test]
-async fn what_was_dropped_fails_the_run() {
+async fn dropped_arrivals_fail_the_run() {
     let server = Mimic::start(Manner::Good);
     let traffic = "traffic: { crowd: { executor: open, users: 50, at_once: 1, lasts: 500ms, \
         arrival: { shape: constant, rate: 100 }, \
@@ -145,7 +145,7 @@ async fn with_traffic(server: &Mimic, traffic: &str) -> Summary {
 }
 
 #[tokio::test]
-async fn buyers_who_arrive_on_schedule_go_the_whole_way() {
+async fn buyers_who_arrive_on_schedule_complete_their_journeys() {
     for phase in ["register", "open"] {
         let server = Mimic::start(Manner::Good);
         let arrival = [
@@ -162,7 +162,7 @@ async fn buyers_who_arrive_on_schedule_go_the_whole_way() {
 }
 
 #[tokio::test]
-async fn the_self_check_sees_the_stall() {
+async fn the_self_check_detects_the_stall() {
     let check = concertctl::load::self_check::self_check().await.unwrap();
     assert!(check.problems().is_empty(), "{check:?}");
     assert!(check.service_p99 < Duration::from_millis(500), "{check:?}");

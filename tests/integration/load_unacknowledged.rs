@@ -1,4 +1,4 @@
-//! Writes that the server does while its answer is lost: the rehearsal counts them by operation.
+//! Writes whose answer is lost although the server did them: the rehearsal counts them by operation.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -31,17 +31,17 @@ thresholds:
   unacknowledged: 0
 ";
 
-/// A proxy that passes every request on, and answers 503 in place of some successes.
+/// A proxy that forwards every request and replaces some successful answers by 503.
 #[derive(Debug)]
 struct Swallower {
     server: String,
     client: reqwest::Client,
-    /// Every how many writes of an operation the answer is swallowed; the others pass.
+    /// The answer to one of this number of writes of an operation is swallowed.
     every: u64,
     seen: Mutex<HashMap<Operation, u64>>,
-    /// Writes that were done and answered 503, by key.
+    /// Writes that were done but answered with 503, by key.
     swallowed: Mutex<HashMap<String, (Operation, u32)>>,
-    /// Whether the answer to a repeat is swallowed, too.
+    /// Whether the answer to a repeat is swallowed too.
     repeats: bool,
 }
 
@@ -98,7 +98,7 @@ impl Swallower {
         swallows
     }
 
-    /// Writes whose answer was swallowed, by operation.
+    /// The number of writes whose answer was swallowed, by operation.
     fn counts(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for (operation, _) in self.swallowed.lock().values() {
@@ -126,7 +126,7 @@ impl Swallower {
     }
 }
 
-/// A run against `server` through the proxy at `addr`.
+/// Runs a rehearsal against `server` through the proxy at `addr`.
 async fn rehearse(
     server: &TestServer,
     addr: SocketAddr,
@@ -165,11 +165,11 @@ async fn writes_that_were_done_but_answered_as_failed_are_counted_exactly() {
     );
     assert_eq!(outcome(&summary, "unacknowledged"), Outcome::Missed);
     let lost = summary.lookup.as_ref().unwrap().missing;
-    assert_eq!(lost, 0, "what was acknowledged is there");
+    assert_eq!(lost, 0, "no acknowledged write is missing");
 }
 
-/// The retry sends the same key, so it gets the answer that was lost; in particular nobody is locked
-/// out of the queue by a registration of their own.
+/// The retry sends the same key, so it gets the answer that was lost. So a user's own registration does not lock the
+/// user out of the queue.
 #[tokio::test]
 async fn a_lost_answer_that_a_retry_gets_is_acknowledged() {
     let server = TestServer::seeded(2, 50, 60).await;

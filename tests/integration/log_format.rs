@@ -1,4 +1,4 @@
-//! Every line of a server's log, of every kind there is, against the schema in `docs/schema`.
+//! Every kind of line in a server's log matches the schema in `docs/schema`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 use crate::support::process::{ServerProcess, concertctl};
 use crate::support::{User, profile, seed};
 
-/// A caller's span, in which the second request is made.
+/// The span of a caller, for the second request.
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// The lines of a server that started, refused for want of a dataset (5xx), seeded, served with and
-/// without a caller's trace, was asked for what is not there, and stopped.
+/// The log of a server that started, refused a request without a dataset (5xx), seeded, served requests with and
+/// without a caller's trace, answered an unknown route, and stopped.
 async fn lines() -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("log");

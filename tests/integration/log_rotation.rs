@@ -1,4 +1,4 @@
-//! The log of a server that runs for long: bounded, rotated, opened anew, sampled.
+//! The log of a long-running server: bounded, rotated, reopened, sampled.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -65,7 +65,7 @@ async fn a_log_never_exceeds_its_bound_and_loses_only_the_oldest_lines() {
     for file in &found {
         assert_eq!(fs::metadata(file).unwrap().mode() & 0o777, 0o600);
     }
-    // Oldest first, in order and without a torn line.
+    // The files together have all lines in order, and no partial line.
     let mut all = Vec::new();
     for name in ["server.log.3", "server.log.2", "server.log.1", "server.log"] {
         all.extend(lines(&logs.join(name)));
@@ -79,7 +79,7 @@ async fn a_log_never_exceeds_its_bound_and_loses_only_the_oldest_lines() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_renamed_or_removed_is_opened_anew_on_sighup() {
+async fn a_log_that_was_renamed_or_removed_is_reopened_on_sighup() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("server.log");
     let server = server(dir.path(), &log, &[]).await;
@@ -108,7 +108,7 @@ async fn a_log_that_was_renamed_or_removed_is_opened_anew_on_sighup() {
 }
 
 #[tokio::test]
-async fn a_full_disk_costs_records_that_are_counted_and_nothing_else() {
+async fn a_full_disk_loses_only_records_which_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("full.log");
     let Some(device) = crate::support::process::full_device(dir.path()) else {
@@ -129,7 +129,7 @@ async fn a_full_disk_costs_records_that_are_counted_and_nothing_else() {
             .filter(|count| *count > 0.0)
     };
     eventually("losses are counted", dropped).await;
-    // Room again: the link leads elsewhere.
+    // The link leads to another file, so there is space again.
     fs::remove_file(&log).unwrap();
     server.hang_up();
     eventually("writing resumes", || async {
@@ -139,7 +139,7 @@ async fn a_full_disk_costs_records_that_are_counted_and_nothing_else() {
     .await;
 }
 
-/// The whole lines of a file that is being written.
+/// The complete lines of a file that is being written.
 fn lines_so_far(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.rfind('\n')
@@ -187,12 +187,12 @@ async fn fast_reads_are_sampled_with_weights_that_add_up_and_failures_and_writes
     let reads = of("GET /concerts 200");
     assert!((reads.len() as u64) < EACH / 2, "{reads:?}");
     let (sum, largest) = (reads.iter().sum::<u64>(), reads.iter().max().unwrap());
-    // The requests after the last kept record are counted by none.
+    // No record counts the requests after the last kept one.
     assert!(sum <= EACH && sum + 2 * largest >= EACH, "{reads:?}");
 }
 
 #[tokio::test]
-async fn a_log_file_that_cannot_be_kept_is_refused_at_the_start() {
+async fn an_unusable_log_file_is_refused_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("no/such/log");
     let missing = missing.to_str().unwrap();
@@ -214,7 +214,7 @@ async fn a_log_file_that_cannot_be_kept_is_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_up_leaves_no_torn_line() {
+async fn a_disk_that_fills_up_leaves_no_partial_line() {
     const LIMIT_KIB: u32 = 64;
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("server.log");
@@ -234,7 +234,7 @@ async fn a_disk_that_fills_up_leaves_no_torn_line() {
     }
     server.terminate();
     assert!(server.exited().await.success());
-    // Each line is whole, the last one too.
+    // Each line is complete, including the last one.
     assert!(lines(&log).len() > 20);
     assert!(fs::read(&log).unwrap().ends_with(b"\n"));
 }

@@ -13,7 +13,7 @@ struct Loki {
     _serving: AbortOnDropHandle<()>,
 }
 
-/// Ten seconds after the first line.
+/// The evaluation time: ten seconds after the first line.
 const AT: &str = "1700000010";
 const FIRST_NS: i64 = 1_700_000_000_000_000_000;
 
@@ -29,7 +29,7 @@ const LINES: [(&str, &str); 5] = [
 ];
 
 impl Loki {
-    /// A line a second, from the first second on.
+    /// A store with a line each second, from the first second on.
     async fn with_lines() -> Loki {
         let store = Arc::new(LokiStore::new(LokiConfig::default()));
         for (second, (app, line)) in (1..).zip(LINES) {
@@ -79,7 +79,7 @@ impl Loki {
         lines.into_values().collect()
     }
 
-    /// The series of a query at the end, as `labels value`.
+    /// The result of a query at [`AT`], each series as `labels value`.
     async fn vector(&self, query: &str) -> Result<Vec<String>, String> {
         let series = self.ask("query", &[("time", AT), ("query", query)]).await?;
         let series = series.as_array().unwrap().iter();
@@ -134,7 +134,7 @@ async fn fields_of_logfmt_json_paths_and_regular_expressions_become_labels() {
 }
 
 #[tokio::test]
-async fn another_line_is_made_of_labels_and_read_by_what_follows() {
+async fn line_format_makes_a_line_that_later_stages_read() {
     let loki = Loki::with_lines().await;
     for (query, expected) in [
         (
@@ -194,7 +194,7 @@ async fn numbers_are_unwrapped_and_series_aggregated() {
             format!("sum(sum_over_time({x} | unwrap bytes(size) [10s]))"),
             &["{} 7000"],
         ),
-        // The label that is the number is none of the series.
+        // The unwrapped label is not a label of the series.
         (
             format!("sum_over_time({x} | keep app, n | unwrap n [10s])"),
             &[r#"{"app":"x"} 9"#],
@@ -215,7 +215,7 @@ async fn numbers_are_unwrapped_and_series_aggregated() {
             format!("avg(sum by (level) (count_over_time({x} [10s])))"),
             &["{} 1.3333333333333333"],
         ),
-        // Lines of the first two seconds.
+        // The lines of the first two seconds.
         (
             r#"sum(count_over_time({app="x"}[2s] offset 8s))"#.to_owned(),
             &["{} 2"],

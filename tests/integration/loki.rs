@@ -1,4 +1,4 @@
-//! The embedded Loki over TCP, against the shapes and rules of Loki's documentation.
+//! The embedded Loki over TCP has the shapes and rules of Loki's documentation.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Server {
         }
     }
 
-    /// A server with the lines of two services, a second apart.
+    /// A server with lines of two services, a second apart.
     async fn with_lines() -> Server {
         let server = Server::start(LokiConfig::default()).await;
         let push = |second: i64, service: &str, level: &str, line: &str| {
@@ -107,7 +107,7 @@ impl Server {
         self.data("query_range", &params).await
     }
 
-    /// Messages of the lines found, oldest first.
+    /// The messages of the lines that a query finds, oldest first.
     async fn found(&self, query: &str) -> Vec<String> {
         let data = self.range(query, &[("direction", "forward")]).await;
         assert_eq!(data["resultType"], "streams");
@@ -250,7 +250,7 @@ async fn json_labels_are_filtered_by_text_number_duration_and_size() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_no_json_goes_on_with_an_error_label() {
+async fn a_line_that_is_not_json_is_kept_with_an_error_label() {
     let server = Server::with_lines().await;
     let data = server
         .range(r#"{service_name="concertctl-load"} | json"#, &[])
@@ -288,7 +288,7 @@ async fn a_line_that_is_no_json_goes_on_with_an_error_label() {
 }
 
 #[tokio::test]
-async fn direction_and_limit_decide_which_lines_come_back() {
+async fn direction_and_limit_select_lines() {
     let server = Server::start(LokiConfig::default()).await;
     for n in 0..500 {
         let level = if n % 2 == 0 { "info" } else { "warn" };
@@ -323,10 +323,10 @@ async fn direction_and_limit_decide_which_lines_come_back() {
         lines(&server.range(query, &[("limit", "5000")]).await).len(),
         500
     );
-    // Within a stream the order is that of the direction.
+    // Within a stream the lines are in the order of the direction.
     let info = server.range(r#"{level="info"}"#, &[("limit", "2")]).await;
     assert_eq!(info["result"][0]["values"][0][1], "line 498");
-    // The end is excluded, the start is not.
+    // The range includes its start and excludes its end.
     let (start, end) = (T0.to_string(), (T0 + 1).to_string());
     let params = [("query", query), ("start", &start), ("end", &end)];
     assert_eq!(
@@ -336,7 +336,7 @@ async fn direction_and_limit_decide_which_lines_come_back() {
 }
 
 #[tokio::test]
-async fn counts_and_rates_over_time() {
+async fn counts_and_rates_are_computed_over_time() {
     let server = Server::with_lines().await;
     // Windows are (t-range, t]: at T0+2 of two seconds, the lines of T0+1 and T0+2.
     let at = (T0 / SECOND + 2).to_string();
@@ -394,7 +394,7 @@ async fn counts_and_rates_over_time() {
 }
 
 #[tokio::test]
-async fn a_range_of_counts_is_a_matrix_with_gaps_where_nothing_was() {
+async fn a_range_of_counts_is_a_matrix_with_gaps() {
     let server = Server::with_lines().await;
     let data = server
         .range(
@@ -424,7 +424,7 @@ async fn a_range_of_counts_is_a_matrix_with_gaps_where_nothing_was() {
 }
 
 #[tokio::test]
-async fn labels_values_and_series_tell_what_is_there() {
+async fn labels_values_and_series_are_listed() {
     let server = Server::with_lines().await;
     let time = [("start", "1699999999"), ("end", "1700000060")];
     assert_eq!(
@@ -449,7 +449,7 @@ async fn labels_values_and_series_tell_what_is_there() {
             {"level": "warn", "service_name": "concertctl-api"},
         ])
     );
-    // By default the last six hours: these lines are older.
+    // The default is the last six hours; these lines are older.
     assert_eq!(server.data("labels", &[]).await, json!([]));
 }
 
@@ -471,7 +471,7 @@ async fn queries_can_be_posted_as_forms() {
 }
 
 #[tokio::test]
-async fn what_is_not_answered_is_refused_in_lokis_form() {
+async fn unsupported_queries_are_refused_in_lokis_form() {
     let server = Server::with_lines().await;
     for (query, starts) in [
         (
@@ -666,7 +666,7 @@ async fn what_is_not_answered_is_refused_in_lokis_form() {
 }
 
 #[tokio::test]
-async fn a_query_that_costs_too_much_is_refused() {
+async fn a_query_that_is_too_expensive_is_refused() {
     let limits = QueryLimits {
         max_bytes_scanned: 50_000,
         max_series: 10,
@@ -701,7 +701,7 @@ async fn a_query_that_costs_too_much_is_refused() {
         body.starts_with("the query would read too many bytes"),
         "{body}"
     );
-    // Enough lines near the end: the rest is not read.
+    // Enough lines are near the end, so the rest is not read.
     let found = server
         .data(
             "query_range",
@@ -765,7 +765,7 @@ async fn grafanas_health_check_is_answered() {
 }
 
 #[tokio::test]
-async fn a_regular_expression_that_would_take_much_memory_is_refused() {
+async fn a_regular_expression_that_needs_too_much_memory_is_refused() {
     let server = Server::with_lines().await;
     let query = r#"{level=~"(((a{100}){100}){100})+"}"#;
     let (status, body) = server.get("query_range", &[("query", query)]).await;
@@ -797,7 +797,7 @@ fn memory_is_bounded_and_the_oldest_lines_go_first() {
     assert_eq!(stats.lines as u64 + stats.evicted, 20_000);
     assert!(
         stats.bytes > 150_000,
-        "much is dropped without need: {stats:?}"
+        "more than necessary was dropped: {stats:?}"
     );
 }
 
@@ -814,7 +814,7 @@ fn lines_older_than_the_retention_are_dropped() {
         store.push(&[("level", "info")], T0 + n * SECOND, &line);
     }
     let lines = store.stats().lines;
-    // What is dropped is dropped by the chunk, here of 64 lines and a bit.
+    // Lines are dropped in whole chunks of about 64 lines.
     assert!((10..160).contains(&lines), "{lines}");
 }
 
@@ -832,7 +832,7 @@ fn further_streams_than_allowed_are_refused_and_counted() {
 }
 
 #[tokio::test]
-async fn late_lines_are_found_where_their_time_belongs() {
+async fn late_lines_are_found_at_their_time() {
     let server = Server::start(LokiConfig::default()).await;
     for n in [5, 1, 3, 2, 4] {
         server
@@ -878,10 +878,10 @@ async fn records_of_the_log_arrive_with_their_labels() {
     assert_eq!(stream["level_extracted"], "WARN");
 }
 
-/// Lines of which one is no JSON and one has a text where others have a number, as a real Loki 3.7
-/// answered them.
+/// One line is not JSON, and one has a text where others have a number. The expected answers are those of a real Loki
+/// 3.7.
 #[tokio::test]
-async fn comparisons_decide_by_the_label_alone_and_errors_are_kept() {
+async fn comparisons_use_the_label_alone_and_errors_are_kept() {
     let server = Server::start(LokiConfig::default()).await;
     let lines = [
         r#"{"n":1,"n":2,"e":"","message":"one"}"#,
@@ -925,7 +925,7 @@ async fn comparisons_decide_by_the_label_alone_and_errors_are_kept() {
         let params = [("query", query), ("time", "1700000010")];
         server.get("query", &params).await
     };
-    // Nothing of the line is needed: it is not read, and cannot be wrong.
+    // The query needs no field of the line, so the line is not parsed and has no error.
     let (status, body) = instant(r#"sum(count_over_time({job="t"} | json [1m]))"#).await;
     assert_eq!(status, 200, "{body}");
     assert!(body.contains(r#""5""#), "{body}");
@@ -952,7 +952,7 @@ async fn comparisons_decide_by_the_label_alone_and_errors_are_kept() {
 }
 
 #[tokio::test]
-async fn points_of_a_range_stand_at_multiples_of_the_step() {
+async fn points_of_a_range_are_at_multiples_of_the_step() {
     let server = Server::with_lines().await;
     let (start, end) = ((T0 + 1).to_string(), (T0 + 60 * SECOND + 1).to_string());
     let params = [
@@ -972,7 +972,7 @@ async fn points_of_a_range_stand_at_multiples_of_the_step() {
 }
 
 #[tokio::test]
-async fn structured_metadata_are_labels_and_can_be_told_apart() {
+async fn structured_metadata_are_labels_and_can_be_listed_separately() {
     let server = Server::start(LokiConfig::default()).await;
     let metadata = [("severity_text", "ERROR"), ("status", "503"), ("job", "m")];
     server
@@ -1019,7 +1019,7 @@ async fn structured_metadata_are_labels_and_can_be_told_apart() {
 }
 
 #[tokio::test]
-async fn what_grafana_asks_beside_queries_is_answered() {
+async fn grafanas_other_requests_are_answered() {
     let server = Server::with_lines().await;
     let get = async |path: &str, more: &[(&str, &str)]| -> Value {
         let mut params = vec![("start", "1700000000"), ("end", "1700000060")];
@@ -1098,7 +1098,7 @@ async fn what_grafana_asks_beside_queries_is_answered() {
     }
 }
 
-/// A stage as the grammar has it: its words, and where blanks may stand between them.
+/// A stage of the grammar as words, with the positions where blanks may be.
 fn stage() -> impl Strategy<Value = Vec<&'static str>> {
     prop::sample::select(vec![
         vec!["|", "json"],
@@ -1116,7 +1116,7 @@ fn stage() -> impl Strategy<Value = Vec<&'static str>> {
     ])
 }
 
-/// A keyword with something behind it that Loki refuses.
+/// A keyword followed by something that Loki refuses.
 fn near_miss() -> impl Strategy<Value = Vec<&'static str>> {
     let keyword = prop::sample::select(vec![
         "json",
@@ -1165,7 +1165,7 @@ fn print(words: &[&str], mut seed: u64) -> String {
 
 proptest! {
     #[test]
-    fn every_legal_pipeline_is_taken_however_it_is_spaced(
+    fn every_legal_pipeline_is_accepted_with_any_blanks(
         stages in prop::collection::vec(stage(), 0..6), seed: u64,
     ) {
         let query = print(&stages.concat(), seed);
@@ -1202,7 +1202,7 @@ proptest! {
     }
 
     #[test]
-    fn deep_nesting_is_refused_and_not_followed(depth in 33usize..2000) {
+    fn deep_nesting_is_refused_without_recursion(depth in 33usize..2000) {
         let query = format!("{{a=\"b\"}} | {}x=1{}", "(".repeat(depth), ")".repeat(depth));
         prop_assert!(concertctl::embedded::loki::check_query(&query).is_err());
     }

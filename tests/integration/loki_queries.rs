@@ -1,6 +1,6 @@
-//! Every query for log lines that runbooks, documents and dashboards name finds the record it is for:
-//! in the embedded store, and in a store that holds the same records as Loki's OTLP intake leaves them
-//! (the message as the line, all else as structured metadata).
+//! Every query for log lines in runbooks, documents and dashboards finds its record, in the embedded store and in a
+//! store with the same records in the form that Loki gives records from OTLP: the message is the line, all fields are
+//! structured metadata.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn of_document(path: &str) -> Vec<String> {
     queries
 }
 
-/// The queries of every runbook and of the document on telemetry, with the file they are from.
+/// The queries of every runbook and of the document on telemetry, each with its file.
 fn of_documents() -> Vec<(String, String)> {
     let runbooks = std::fs::read_dir("docs/runbooks").unwrap();
     let mut paths: Vec<_> = runbooks
@@ -52,7 +52,7 @@ fn of_documents() -> Vec<(String, String)> {
     queries.collect()
 }
 
-/// The code spans of a Markdown file that have `part` in them; of a command, its parameter `query`.
+/// The code spans of a Markdown file that contain `part`; of a command, its parameter `query`.
 fn of_code_spans(path: &str, part: &str) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let outside = text.split("```").step_by(2);
@@ -65,7 +65,7 @@ fn of_code_spans(path: &str, part: &str) -> Vec<String> {
     queries.map(str::to_owned).collect()
 }
 
-/// The queries that the dashboards put to Loki about the service.
+/// The queries of the dashboards to Loki about the service.
 fn of_dashboards() -> Vec<(String, String)> {
     fn walk(value: &Value, found: &mut Vec<(String, String)>) {
         match value {
@@ -85,7 +85,7 @@ fn of_dashboards() -> Vec<(String, String)> {
     found
 }
 
-/// What Loki makes of a record that comes by OTLP, by the mapping that its documentation gives.
+/// Stores a record as Loki stores one from OTLP, by the mapping in its documentation.
 fn take_otlp(store: &LokiStore, resource: &[KeyValue], record: &LogRecord) {
     let service = attribute(resource, "service.name");
     let instance = attribute(resource, "service.instance.id");
@@ -116,7 +116,7 @@ fn take_otlp(store: &LokiStore, resource: &[KeyValue], record: &LogRecord) {
     store.push_with_metadata(&labels, at_ns, &line, &metadata);
 }
 
-/// A store's API on a port.
+/// The API of a store on a port.
 struct Api {
     url: String,
     _serving: AbortOnDropHandle<()>,
@@ -135,7 +135,7 @@ impl Api {
     }
 }
 
-/// What the query finds: streams or series.
+/// The streams or series that a query finds.
 async fn found(url: &str, token: &str, query: &str) -> Vec<Value> {
     let asked = [("query", query), ("since", "1h"), ("limit", "5000")];
     let client = crate::support::client();
@@ -149,7 +149,7 @@ async fn found(url: &str, token: &str, query: &str) -> Vec<Value> {
     body["data"]["result"].as_array().unwrap().clone()
 }
 
-/// Queries for what the test below does not bring about: the record is logged as the code logs it.
+/// Queries for records that the test below does not provoke. The record is logged as the code logs it.
 const NOT_PROVOKED: &[(&str, &str)] = &[
     ("DatabaseUnreachable", "the database"),
     ("FileDescriptorsLow", "a connection could not be accepted"),
@@ -157,7 +157,7 @@ const NOT_PROVOKED: &[(&str, &str)] = &[
     ("SeatLockFailures", "Redis is given up for the "),
 ];
 
-/// A real server in trouble that pushes to a collector.
+/// A real server with problems that exports to a collector.
 async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProcess, User) {
     let mut command = concertctl();
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
@@ -199,8 +199,7 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
     (server, user)
 }
 
-/// Of the failed request the console shows how long it took and what else is known, in whichever form the
-/// record is stored.
+/// Checks that the console shows the duration and the details of the failed request in either form of the record.
 async fn console_shows_the_same(server: &ServerProcess, by_otlp: &str) {
     let mut forms = Vec::new();
     for loki in [None, Some(by_otlp)] {
@@ -229,13 +228,13 @@ async fn console_shows_the_same(server: &ServerProcess, by_otlp: &str) {
         }
         forms.push(failed);
     }
-    // What came last differs: one store got its records a little later.
+    // The newest records differ, because one store gets its records a little later.
     let same = |line: &String| forms[1].contains(line);
     assert!(forms[0].iter().any(same), "{forms:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
+async fn every_query_for_log_lines_finds_its_record_in_both_kinds_of_stores() {
     let collector = Collector::http().await;
     let dir = tempfile::tempdir().unwrap();
     let (server, user) = in_trouble(dir.path(), &collector).await;
@@ -284,7 +283,7 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
             "{place}: {query}"
         );
     }
-    // First: what follows fails requests of its own.
+    // This comes first, because the checks below cause further failed requests.
     console_shows_the_same(&server, &by_otlp.url).await;
     links_lead_from_line_to_trace_and_back((&server, &user), &by_otlp, &trace).await;
     numbers_and_traces_of_the_documents_are_found((&server, &user)).await;
@@ -294,7 +293,7 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
             assert!(!lines.is_empty(), "the console's {what} at {url}: {query}");
         }
     }
-    // A server is called the same everywhere.
+    // All signals have the same name for the server.
     let instance = attribute(&received.logs[0].0, "service.instance.id");
     assert!(server.ops_url.ends_with(&instance), "{instance}");
     let metric = format!(r#"up{{instance="{instance}"}}"#);
@@ -310,7 +309,7 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     assert!(server.exited().await.success());
 }
 
-/// What `datasources.yml` has Grafana do with the trace id of a line, and with a span.
+/// Checks the links of `datasources.yml` from the trace id of a line and from a span.
 async fn links_lead_from_line_to_trace_and_back(
     (server, user): (&ServerProcess, &User),
     by_otlp: &Api,
@@ -322,7 +321,7 @@ async fn links_lead_from_line_to_trace_and_back(
         let sources = sources["datasources"].as_array().unwrap();
         sources.iter().find(|it| it["uid"] == uid).unwrap()["jsonData"].clone()
     };
-    // Provisioning makes one `$` of two.
+    // Grafana's provisioning replaces `$$` by `$`.
     let (loki, tempo) = (of("loki"), of("tempo"));
     let query = tempo["tracesToLogsV2"]["query"].as_str().unwrap();
     let query = query.replace("$${__trace.traceId}", trace);
@@ -350,7 +349,7 @@ async fn links_lead_from_line_to_trace_and_back(
     }
 }
 
-/// The PromQL and TraceQL of the walk to the bottleneck.
+/// Checks the PromQL and TraceQL of the document on finding a bottleneck.
 async fn numbers_and_traces_of_the_documents_are_found((server, user): (&ServerProcess, &User)) {
     let path = "docs/find-the-bottleneck.md";
     let numbers = of_code_spans(path, "_bucket[30s]");
@@ -374,7 +373,7 @@ async fn numbers_and_traces_of_the_documents_are_found((server, user): (&ServerP
     .await;
 }
 
-/// A rate needs requests between two scrapes.
+/// Waits until a query has a number. A rate needs requests between two scrapes.
 async fn has_a_number((server, user): (&ServerProcess, &User), query: &str) {
     eventually(&format!("{query} has a number"), || async {
         user.reserve(1).await;
@@ -395,10 +394,10 @@ async fn ask(server: &ServerProcess, path: &str, params: &[(&str, &str)]) -> Val
     answer.json().await.unwrap()
 }
 
-/// Alertmanager's notice as the alert receiver writes it and the collector passes it on: under the
-/// name of its Compose service.
+/// A notification of Alertmanager as the alert receiver writes it and the collector forwards it: under the name of its
+/// Compose service.
 #[tokio::test]
-async fn the_panel_of_notices_shows_what_the_alert_receiver_wrote() {
+async fn the_panel_of_notifications_shows_the_lines_of_the_alert_receiver() {
     let compose = std::fs::read_to_string("docker-compose.yml").unwrap();
     let compose: Value = serde_saphyr::from_str(&compose).unwrap();
     let collector = std::fs::read_to_string("otel/collector/config.yml").unwrap();
@@ -427,12 +426,12 @@ async fn the_panel_of_notices_shows_what_the_alert_receiver_wrote() {
     assert_eq!(streams.len(), 1, "{streams:?}");
     let line = streams[0]["values"][0][1].as_str().unwrap();
     assert!(line.starts_with("alert-receiver "), "{line}");
-    // Without them the collector cannot tell whose line it is.
+    // Without these options the collector cannot know which service wrote a line.
     assert!(!compose["services"]["alert-receiver"]["logging"].is_null());
 }
 
 #[tokio::test]
-async fn queries_for_what_is_hard_to_bring_about_find_such_records_in_both_kinds_of_stores() {
+async fn queries_for_records_that_are_hard_to_provoke_find_them_in_both_kinds_of_stores() {
     let (subscriber, logs) = logs::build(LogConfig {
         service_name: "concertctl-api",
         output: LogOutput::None,
@@ -477,7 +476,7 @@ async fn queries_for_what_is_hard_to_bring_about_find_such_records_in_both_kinds
     }
 }
 
-/// The text of all files beneath a directory.
+/// The text of all files below a directory.
 fn texts_under(dir: &str) -> String {
     let entries = std::fs::read_dir(dir).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());

@@ -1,4 +1,4 @@
-//! Live tail over a WebSocket, as Grafana's "Live" and `logcli query --tail` ask for it.
+//! The live tail over a WebSocket, as Grafana's "Live" and `logcli query --tail` use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Loki {
 struct Reader(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Reader {
-    /// The refusal's status and text, where the connection is not upgraded.
+    /// Opens a tail. An error is the status and text of a refusal.
     async fn connect(
         base: &str,
         params: &[(&str, &str)],
@@ -78,7 +78,7 @@ impl Reader {
         next.await.expect("a message comes").and_then(Result::ok)
     }
 
-    /// The next frame of lines; `None`: the end.
+    /// The next frame of lines; `None` at the end.
     async fn frame(&mut self) -> Option<Value> {
         loop {
             match self.message().await? {
@@ -89,7 +89,7 @@ impl Reader {
         }
     }
 
-    /// Lines until there are `count`, each with its time.
+    /// Reads until there are `count` lines, each with its time.
     async fn lines(&mut self, count: usize) -> Vec<(String, String)> {
         let mut lines = Vec::new();
         while lines.len() < count {
@@ -110,7 +110,7 @@ fn now_ns() -> i64 {
 }
 
 #[tokio::test]
-async fn a_reader_gets_the_latest_lines_and_then_each_new_one_that_passes() {
+async fn a_tail_gets_the_latest_lines_and_then_each_new_matching_one() {
     let loki = Loki::start(QueryLimits::default()).await;
     let now = now_ns();
     for (nth, line) in ["old", "one", "two", "noise"].iter().enumerate() {
@@ -129,7 +129,7 @@ async fn a_reader_gets_the_latest_lines_and_then_each_new_one_that_passes() {
     );
     loki.push("x", now + 5, "noise again");
     loki.push("other", now + 6, "three");
-    // Late lines are new ones too.
+    // Late lines count as new.
     loki.push("x", now - 7, "late");
     loki.push("x", now + 8, "four");
     let lines = reader.lines(2).await;
@@ -138,7 +138,7 @@ async fn a_reader_gets_the_latest_lines_and_then_each_new_one_that_passes() {
 }
 
 #[tokio::test]
-async fn labels_of_lines_stand_apart_where_they_are_asked_for() {
+async fn labels_of_lines_are_separate_on_request() {
     let loki = Loki::start(QueryLimits::default()).await;
     let flags = [("x-loki-response-encoding-flags", "categorize-labels")];
     let query = [("query", r#"{app="x"} | json"#)];
@@ -158,7 +158,7 @@ async fn labels_of_lines_stand_apart_where_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_tailed_is_refused_before_the_upgrade() {
+async fn a_query_that_cannot_be_tailed_is_refused_before_the_upgrade() {
     let loki = Loki::start(QueryLimits::default()).await;
     for (params, reason) in [
         (&[][..], "parse error"),
@@ -179,7 +179,7 @@ async fn what_cannot_be_tailed_is_refused_before_the_upgrade() {
         assert!(refused.starts_with("400 "), "{params:?}: {refused}");
         assert!(refused.contains(reason), "{params:?}: {refused}");
     }
-    // Without an upgrade it is no tail either.
+    // A request without an upgrade is refused too.
     let url = format!(
         "http://{}/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D",
         loki.base
@@ -189,7 +189,7 @@ async fn what_cannot_be_tailed_is_refused_before_the_upgrade() {
 }
 
 #[tokio::test]
-async fn readers_are_bounded_in_number_and_make_room_when_they_leave() {
+async fn the_number_of_tails_is_bounded_and_an_ended_one_makes_room() {
     let limits = QueryLimits {
         max_tails: 2,
         ..QueryLimits::default()
@@ -211,10 +211,10 @@ async fn readers_are_bounded_in_number_and_make_room_when_they_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_is_behind_is_told_which_lines_it_missed() {
+async fn a_tail_that_is_behind_gets_a_list_of_the_lines_it_missed() {
     let loki = Loki::start(QueryLimits::default()).await;
     let mut reader = loki.tail(&[("query", r#"{app="x"}"#)]).await.unwrap();
-    // More than sockets and queue hold.
+    // More lines than sockets and queue can hold.
     let long = "y".repeat(60 << 10);
     for at in 0..1_000 {
         loki.push("x", at, &long);
@@ -244,7 +244,7 @@ async fn a_server_is_tailed_with_its_token_until_it_stops() {
     let bearer = format!("Bearer {}", server.ops_token);
     let access = [("authorization", bearer.as_str())];
     let mut reader = Reader::connect(&base, &query, &access).await.unwrap();
-    // What a reader sends is no HTTP: neither its header's time nor the time without a request ends it.
+    // A tail sends no HTTP, so neither the header time-out nor the idle time-out ends it.
     reader
         .0
         .send(Message::text("GET / no header"))
@@ -255,7 +255,7 @@ async fn a_server_is_tailed_with_its_token_until_it_stops() {
     user.get("/concerts").await;
     let lines = reader.lines(1).await;
     assert!(lines[0].1.contains("/concerts"), "{lines:?}");
-    // The server ends its readers with itself.
+    // A stopping server ends its tails.
     let stopping = tokio::spawn(server.stop());
     while reader.frame().await.is_some() {}
     stopping.await.unwrap();

@@ -91,5 +91,5 @@ mod tempo;
 mod terminal;
 mod wal;
 
-// The tests that are compiled for other backends too take it from the module above them.
+// Tests that are also compiled for other backends take it from their parent module.
 use support::TestServer;

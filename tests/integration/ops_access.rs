@@ -12,7 +12,7 @@ use crate::support::{TestServer, User};
 const LOGS: &str = "/loki/api/v1/query_range?query=%7Bservice_name%3D%22concertctl-api%22%7D";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_page_whose_name_points_at_loopback_is_refused() {
+async fn a_web_page_whose_host_name_resolves_to_loopback_is_refused() {
     let server = TestServer::with(|settings| {
         settings.ops_hosts = vec!["ops.internal".to_owned()];
     })

@@ -1,4 +1,4 @@
-//! OpenTelemetry's variables, and collectors that answer otherwise than a collector should.
+//! OpenTelemetry's environment variables, and collectors with unusual answers.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::support::collector::{Collector, attribute, hex};
 use crate::support::process::{ServerProcess, concertctl};
 use crate::support::{User, eventually, profile, seed};
 
-/// A push as it came.
+/// A received export.
 #[derive(Clone, Debug)]
 struct Push {
     signal: String,
@@ -37,11 +37,11 @@ type Reply = fn() -> Response;
 #[derive(Clone)]
 struct Kept {
     pushes: Arc<Mutex<Vec<Push>>>,
-    /// Answers to the next pushes of logs; then all is well.
+    /// The answers to the next exports of logs; all later ones succeed.
     replies: Arc<Mutex<VecDeque<Reply>>>,
 }
 
-/// A collector that answers pushes of logs as the test says.
+/// A collector whose answers to exports of logs the test chooses.
 struct Scripted {
     url: String,
     kept: Kept,
@@ -111,7 +111,7 @@ fn well() -> Response {
         .into_response()
 }
 
-/// A server that pushes to `url` and logs to the file `log` of its directory.
+/// Starts a server that exports to `url` and logs to the file `log` in its directory.
 async fn serve(
     dir: &Path,
     url: &str,
@@ -138,7 +138,7 @@ async fn dropped(server: &ServerProcess, signal: &str) -> f64 {
     let of = format!("signal=\"{signal}\"");
     let named =
         |line: &&str| line.starts_with("concert_telemetry_dropped_total") && line.contains(&of);
-    let line = text.lines().find(named).expect("the counter is there");
+    let line = text.lines().find(named).expect("the counter exists");
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
@@ -187,7 +187,7 @@ async fn the_environment_names_the_service_and_its_attributes() {
 }
 
 #[tokio::test]
-async fn attributes_name_the_service_where_no_variable_of_its_own_does() {
+async fn the_resource_attributes_name_the_service_without_otel_service_name() {
     let collector = Collector::http().await;
     let dir = tempfile::tempdir().unwrap();
     let environment = [("OTEL_RESOURCE_ATTRIBUTES", "service.name=other")];
@@ -201,7 +201,7 @@ async fn attributes_name_the_service_where_no_variable_of_its_own_does() {
 }
 
 #[tokio::test]
-async fn pushes_are_compressed_where_the_environment_says_so_for_one_signal_or_all() {
+async fn the_environment_turns_on_compression_for_one_signal_or_all() {
     let collector = Scripted::start(&[]).await;
     let dir = tempfile::tempdir().unwrap();
     let environment = [
@@ -228,7 +228,7 @@ async fn pushes_are_compressed_where_the_environment_says_so_for_one_signal_or_a
 }
 
 #[tokio::test]
-async fn headers_of_the_environment_are_decoded_and_sent_with_every_push() {
+async fn headers_of_the_environment_are_decoded_and_sent_with_every_export() {
     let collector = Scripted::start(&[]).await;
     let dir = tempfile::tempdir().unwrap();
     let environment = [
@@ -260,7 +260,7 @@ async fn headers_of_the_environment_are_decoded_and_sent_with_every_push() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_otlp_is_no_delivery() {
+async fn an_answer_that_is_not_otlp_does_not_count_as_delivery() {
     let page: Reply = || ([(header::CONTENT_TYPE, "text/html")], "<html>").into_response();
     let collector = Scripted::start(&[page; 4]).await;
     let dir = tempfile::tempdir().unwrap();
@@ -275,7 +275,7 @@ async fn an_answer_that_is_no_otlp_is_no_delivery() {
 }
 
 #[tokio::test]
-async fn what_a_collector_rejects_of_a_push_is_counted_and_logged() {
+async fn rejected_records_of_an_export_are_counted_and_logged() {
     let partly: Reply = || {
         let partial = ExportLogsPartialSuccess {
             rejected_log_records: 1_000_000,
@@ -301,7 +301,7 @@ async fn what_a_collector_rejects_of_a_push_is_counted_and_logged() {
 }
 
 #[tokio::test]
-async fn a_collector_that_asks_for_a_pause_gets_it() {
+async fn a_pause_that_a_collector_asks_for_is_kept() {
     let later: Reply = || {
         (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -320,7 +320,7 @@ async fn a_collector_that_asks_for_a_pause_gets_it() {
     .await;
     let pause = pushes[1].at - pushes[0].at;
     assert!(pause >= Duration::from_secs(4), "{pause:?}");
-    // A batch that is refused for good is not sent again.
+    // A batch that is refused permanently is not sent again.
     eventually("the batch is given up", || async {
         (dropped(&server, "logs").await > 0.0).then_some(())
     })
@@ -334,7 +334,7 @@ async fn a_collector_that_asks_for_a_pause_gets_it() {
 }
 
 #[tokio::test]
-async fn the_sampler_of_the_environment_is_obeyed() {
+async fn the_sampler_of_the_environment_is_used() {
     let dir = tempfile::tempdir().unwrap();
     let collector = Collector::http().await;
     let sampler = [
@@ -348,7 +348,7 @@ async fn the_sampler_of_the_environment_is_obeyed() {
         &["--slow-trace", "1h", "--slow-query", "1h"],
     )
     .await;
-    // A failed request is kept whatever the sampler says.
+    // A failed request is kept regardless of the sampler.
     seed(&server.ops, &profile(1, 5, 5)).await;
     let user = server.user(1);
     let ask = async |id: &str, flags: &str| {
@@ -376,7 +376,7 @@ async fn the_sampler_of_the_environment_is_obeyed() {
 }
 
 #[tokio::test]
-async fn nothing_is_traced_or_pushed_where_the_environment_turns_it_off() {
+async fn the_environment_turns_off_traces_and_exports() {
     let collector = Collector::http().await;
     let dir = tempfile::tempdir().unwrap();
     let off = [("OTEL_TRACES_SAMPLER", "always_off")];
@@ -404,7 +404,7 @@ async fn nothing_is_traced_or_pushed_where_the_environment_turns_it_off() {
 }
 
 #[tokio::test]
-async fn variables_without_effect_and_values_that_are_not_used_are_named_once() {
+async fn variables_without_effect_and_unused_values_are_reported_once() {
     let collector = Collector::http().await;
     let dir = tempfile::tempdir().unwrap();
     let environment = [

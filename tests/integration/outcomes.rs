@@ -1,5 +1,4 @@
-//! A decided write is answered with its decision, however slow it is. The answers of the clients and the contents of
-//! the database agree.
+//! A decided write is answered with its decision, however slow it is. Answers and database agree.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
 use crate::support::server::Server;
 use crate::support::{Answer, User, eventually};
 
-/// Users who hold a seat each and can pay it.
+/// Users who each hold a seat and can pay for it.
 async fn payers<B: Backend>(server: &Server<B>, count: i64) -> Vec<(User, i64)> {
     let mut payers = Vec::new();
     for id in 1..=count {
@@ -35,7 +34,7 @@ async fn answered_and_done<B: Backend>(
     server.ops.end_faults(None).await.unwrap();
     server.tamper(UNDO).await.ok();
     let mut unknown = 0;
-    let mut told = 0;
+    let mut answered = 0;
     for (answer, (user, id)) in answers.iter().zip(payers) {
         let paid = match is_unknown(answer) {
             true => {
@@ -51,9 +50,9 @@ async fn answered_and_done<B: Backend>(
                 answer.status == 200
             }
         };
-        told += usize::from(paid);
+        answered += usize::from(paid);
     }
-    // The writes in progress have ended when a later write has ended.
+    // When a later write has ended, all writes in progress have ended too.
     let other = server.registered(50).await;
     eventually("writes go on", || async {
         (other.charge(json!(1)).await.status == 200).then_some(())
@@ -62,18 +61,18 @@ async fn answered_and_done<B: Backend>(
     let audit = server.audit().await;
     assert_eq!(audit.violations(), 0, "{audit:?}");
     assert_eq!(
-        u64::try_from(told).unwrap(),
+        u64::try_from(answered).unwrap(),
         audit.reservations_paid,
-        "told and done differ; {unknown} unknown"
+        "answered and done payments differ; {unknown} unknown"
     );
-    (told, unknown)
+    (answered, unknown)
 }
 
 fn is_unknown(answer: &Answer) -> bool {
     answer.status == 503 && answer.problem().1 == "outcome.unknown"
 }
 
-/// Takes away what makes payments slow in PostgreSQL itself.
+/// Removes the trigger that makes payments slow in PostgreSQL.
 const UNDO: &str = "DROP TRIGGER slow_payment ON ledger; DROP FUNCTION slow_payment()";
 
 async fn slow_payments<B: Backend>(server: &Server<B>, delay_ms: u64) {
@@ -91,8 +90,11 @@ async fn payments_answered_and_done_agree_when_the_embedded_database_is_slow() {
     let server = Server::<Embedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 12).await;
     slow_payments(&server, 1_500).await;
-    let (told, _) = answered_and_done(&server, &payers).await;
-    assert!((1..12).contains(&told), "some are done in time: {told}");
+    let (answered, _) = answered_and_done(&server, &payers).await;
+    assert!(
+        (1..12).contains(&answered),
+        "some are done in time: {answered}"
+    );
     server.stop().await;
 }
 
@@ -101,8 +103,12 @@ async fn a_payment_that_outlasts_every_time_out_is_unknown_and_its_repeat_resolv
     let server = Server::<Embedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 3).await;
     slow_payments(&server, 14_000).await;
-    let (told, unknown) = answered_and_done(&server, &payers).await;
-    assert_eq!((told, unknown), (1, 1), "the others were never begun");
+    let (answered, unknown) = answered_and_done(&server, &payers).await;
+    assert_eq!(
+        (answered, unknown),
+        (1, 1),
+        "the other payments never began"
+    );
     server.stop().await;
 }
 
@@ -112,8 +118,8 @@ async fn payments_answered_and_done_agree_when_postgres_is_slow() {
     let server = Server::<PostgresEmbedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 40).await;
     slow_payments(&server, 3_000).await;
-    let (told, _) = answered_and_done(&server, &payers).await;
-    assert!(told > 0, "some are done in time");
+    let (answered, _) = answered_and_done(&server, &payers).await;
+    assert!(answered > 0, "some are done in time");
     server.stop().await;
 }
 

@@ -1,5 +1,4 @@
-//! The protections of seats, places and money, each on its own: taken away, its test fails. Two of
-//! the embedded database are in `sqlite_store`.
+//! The protections of seats, places and money, each tested alone: without it, its test fails.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use super::TestServer;
 use crate::assert_refused;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_lock_keeps_contention_for_a_seat_away_from_the_database() {
+async fn the_seat_lock_keeps_contention_away_from_the_database() {
     crate::needs!(TestServer);
     let server = TestServer::slow(1, 5, 40, Duration::from_millis(50)).await;
     let users: Vec<_> = stream::iter(1..=40)
@@ -37,12 +36,12 @@ async fn the_lock_keeps_contention_for_a_seat_away_from_the_database() {
 }
 
 #[tokio::test]
-async fn the_unique_index_refuses_a_second_live_reservation_whatever_the_seat_says() {
+async fn the_unique_index_refuses_a_second_live_reservation_of_a_seat_marked_free() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let holder = server.admitted(1).await;
     holder.reserved(1).await;
-    // A defect, or a hand in the database, frees the seat but not its reservation.
+    // A defect or a manual change frees the seat but not its reservation.
     let freed = server.tamper("UPDATE seats SET status = 0 WHERE id = 1");
     freed.await.unwrap();
     let other = server.admitted(2).await;
@@ -57,11 +56,11 @@ async fn the_unique_index_refuses_a_second_live_reservation_whatever_the_seat_sa
 }
 
 #[tokio::test]
-async fn a_write_that_fails_half_way_leaves_nothing_behind() {
+async fn a_write_that_fails_halfway_changes_nothing() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;
-    // The balance is written first; the ledger entry then finds no table.
+    // The balance is written first. Then the ledger entry fails, because its table is missing.
     let broken = server.tamper("ALTER TABLE ledger RENAME TO away");
     broken.await.unwrap();
     assert_refused!(
@@ -78,7 +77,7 @@ async fn a_write_that_fails_half_way_leaves_nothing_behind() {
     assert_eq!(
         user.charge(serde_json::json!(500)).await.status,
         200,
-        "and work goes on"
+        "the server continues"
     );
     assert_eq!(server.audit().await.violations(), 0);
     server.stop().await;
@@ -89,7 +88,7 @@ async fn a_user_cannot_be_given_two_live_places() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.registered(1).await;
-    // A second place for the user, and the user's place for another user.
+    // Try a second place for the user, and the user's place for another user.
     for (place, user_id) in [(user.place + 1, 1), (user.place, 2)] {
         let twice = format!(
             "INSERT INTO queue_places (place, user_id, issued_at) VALUES ({place}, {user_id}, 0)"
@@ -115,13 +114,13 @@ async fn a_token_used_up_by_a_payment_stays_used_up_after_a_restart() {
     assert_eq!(
         waiting.at(&again.api).queue_status().await,
         "ACTIVE",
-        "nobody else is touched"
+        "no other user is affected"
     );
     again.stop().await;
 }
 
 #[tokio::test]
-async fn the_audit_finds_what_is_wrong_in_the_database_itself() {
+async fn the_audit_finds_each_kind_of_damage() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;
@@ -177,7 +176,7 @@ async fn the_audit_finds_what_is_wrong_in_the_database_itself() {
     server.stop().await;
 }
 
-/// A change of the database, its reversal, and the count that must find it.
+/// A change of the database, its reversal, and the count of the audit that must find it.
 type Wrong = (
     &'static str,
     &'static str,

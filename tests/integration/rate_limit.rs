@@ -1,4 +1,4 @@
-//! One token does not slow the others down.
+//! The rate limit of tokens: one token does not slow down the others.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ async fn limited(limit: TokenLimit) -> TestServer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
-    // So slow that the machine cannot matter.
+async fn a_token_with_too_many_requests_gets_retry_after_and_others_are_served() {
+    // The limit is so low that the speed of the machine does not matter.
     let server = limited(TokenLimit {
         per_second: 0.1,
         burst: 5.0,
@@ -35,7 +35,7 @@ async fn a_token_that_asks_too_often_is_told_when_to_come_back_and_others_are_se
         let after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=10).contains(&after), "{after}");
     }
-    // Each route that takes a token.
+    // Every route with a token.
     for answer in [
         one.get("/concerts/1/performanceDates").await,
         one.get("/concerts/1/performanceDates/1/seats").await,
@@ -47,12 +47,16 @@ async fn a_token_that_asks_too_often_is_told_when_to_come_back_and_others_are_se
         assert_refused!(&answer, 429, "token.rate-limited");
     }
     assert_eq!(other.get("/accounts/2").await.status, 200);
-    assert_eq!(one.get("/concerts").await.status, 200, "needs no token");
+    assert_eq!(
+        one.get("/concerts").await.status,
+        200,
+        "this route needs no token"
+    );
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn polls_are_cheap_and_limited_all_the_same() {
+async fn polls_cost_less_but_are_limited_too() {
     let server = limited(TokenLimit {
         per_second: 0.01,
         burst: 2.0,
@@ -75,7 +79,7 @@ async fn polls_are_cheap_and_limited_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_requests_of_a_token_are_under_way_than_may_be() {
+async fn the_requests_of_a_token_in_flight_are_bounded() {
     let limit = TokenLimit {
         per_second: 1_000.0,
         burst: 1_000.0,
@@ -96,13 +100,13 @@ async fn no_more_requests_of_a_token_are_under_way_than_may_be() {
     for answer in &answers {
         assert!([200, 429].contains(&answer.status), "{}", answer.text);
     }
-    // Their places are free again.
+    // The requests have ended, so the next one is served.
     assert_eq!(user.charge(1.into()).await.status, 200);
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_line_sets_the_limit_and_turns_it_off() {
+async fn the_command_line_sets_the_limit_or_turns_it_off() {
     for (flags, limited) in [
         (&["--token-rate", "1", "--token-burst", "2"][..], true),
         (&["--token-rate", "0"][..], false),

@@ -1,4 +1,4 @@
-//! Readiness and `concert_database_up` tell whether writes are durable.
+//! Readiness and `concert_database_up` show whether writes are durable.
 
 use std::path::Path;
 
@@ -48,7 +48,7 @@ async fn begun(dir: &Path) -> ServerProcess {
 }
 
 #[tokio::test]
-async fn a_moved_or_removed_data_directory_takes_no_more_writes() {
+async fn writes_to_a_moved_or_removed_data_directory_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (data, aside) = (dir.path().join("data"), dir.path().join("aside"));
     let server = begun(&data).await;
@@ -62,7 +62,7 @@ async fn a_moved_or_removed_data_directory_takes_no_more_writes() {
         "service.store-unavailable"
     );
     not_ready(&server, "removed or replaced").await;
-    // Another server on the path has nothing to do with the first.
+    // Another server on the old path is independent of the first one.
     let second = ServerProcess::start(&data, &[]).await;
     assert_refused!(
         server.user(2).register().await,
@@ -76,7 +76,11 @@ async fn a_moved_or_removed_data_directory_takes_no_more_writes() {
 
     std::fs::rename(&aside, &data).unwrap();
     ready(&server).await;
-    assert_eq!(server.user(2).register().await.status, 201, "it is back");
+    assert_eq!(
+        server.user(2).register().await.status,
+        201,
+        "writes succeed again"
+    );
 
     std::fs::remove_dir_all(&data).unwrap();
     assert_refused!(
@@ -85,11 +89,11 @@ async fn a_moved_or_removed_data_directory_takes_no_more_writes() {
         "service.store-unavailable"
     );
     not_ready(&server, "removed or replaced").await;
-    assert_eq!(first.poll().await.status, 200, "polls go on");
+    assert_eq!(first.poll().await.status, 200, "polls still work");
 }
 
 #[tokio::test]
-async fn a_removed_log_lock_or_database_takes_no_more_writes() {
+async fn writes_without_log_lock_or_database_file_are_refused() {
     for suffix in [".db", ".db-wal", ".commit", "lock"] {
         let dir = tempfile::tempdir().unwrap();
         let server = begun(dir.path()).await;
@@ -112,7 +116,7 @@ async fn a_removed_log_lock_or_database_takes_no_more_writes() {
 }
 
 #[tokio::test]
-async fn a_full_disk_by_file_size_limit_turns_readiness_red_and_ends_nothing() {
+async fn a_full_disk_makes_the_server_not_ready_and_does_not_end_it() {
     let dir = tempfile::tempdir().unwrap();
     begun(dir.path()).await.signal_kill();
     let server = ServerProcess::start_limited(dir.path(), 1024).await;
@@ -133,7 +137,7 @@ async fn a_full_disk_by_file_size_limit_turns_readiness_red_and_ends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn however_often_readiness_is_asked_it_writes_once_a_second() {
+async fn readiness_writes_at_most_once_a_second() {
     let dir = tempfile::tempdir().unwrap();
     let server = begun(dir.path()).await;
     let commits = || async {
@@ -156,7 +160,7 @@ async fn however_often_readiness_is_asked_it_writes_once_a_second() {
 }
 
 #[tokio::test]
-async fn probes_and_the_description_are_no_traffic_in_any_signal() {
+async fn probes_and_the_openapi_document_do_not_count_as_traffic() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &["--trace-ratio", "1"]).await;
     let user = User::new(&server.api, 0);
@@ -164,12 +168,12 @@ async fn probes_and_the_description_are_no_traffic_in_any_signal() {
         assert_eq!(
             user.get("/health/ready").await.status,
             503,
-            "there is no dataset"
+            "no dataset is loaded"
         );
         assert_eq!(user.get("/health/live").await.status, 200);
         assert_eq!(user.get("/openapi.json").await.status, 200);
     }
-    // What is not a probe is counted, and stands in the metrics after all that came before it.
+    // This request counts. When the metrics show it, they show all earlier requests.
     assert_eq!(user.get("/nowhere").await.status, 404);
     let metrics = eventually("the request is counted", || async {
         let text = User::new(&server.ops_url, 0).get("/metrics").await.text;

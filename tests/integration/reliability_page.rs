@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Names of functions in the tests and in the sources' own tests.
+/// The names of all test functions, in `tests` and in `src`.
 fn functions() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<PathBuf> = vec![root.join("tests"), root.join("src")];
@@ -21,7 +21,7 @@ fn functions() -> BTreeSet<String> {
     names
 }
 
-/// Names of functions below an attribute that makes them tests; macros of contracts list theirs too.
+/// The names of functions with a test attribute, and the names that macros of contracts list.
 fn tests_of(text: &str) -> Vec<String> {
     let name = |line: &str| -> Option<String> {
         let rest = line
@@ -35,7 +35,7 @@ fn tests_of(text: &str) -> Vec<String> {
     text.lines().filter_map(name).collect()
 }
 
-/// Names in backticks in the last column, of rows that promise something.
+/// The names in backticks in the last column of the rows of promises.
 fn named(page: &str) -> Vec<String> {
     let rows = page.lines().filter(|line| line.starts_with("| "));
     let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
@@ -44,7 +44,7 @@ fn named(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_test_named_on_the_page_of_promises_exists() {
+fn every_test_that_the_page_names_exists() {
     let page = include_str!("../../docs/reliability.md");
     let (named, there) = (named(page), functions());
     assert!(named.len() > 40, "the tables were read: {named:?}");
@@ -53,7 +53,7 @@ fn every_test_named_on_the_page_of_promises_exists() {
 }
 
 #[test]
-fn a_name_that_is_no_test_is_found_out() {
+fn a_name_that_is_not_a_test_is_reported() {
     let row = "| a promise with `code` | `a_test_that_is_not_there`, `another` |";
     assert_eq!(named(row), ["a_test_that_is_not_there", "another"]);
     let code = "    #[test]\n    pub(super) async fn one_that_is_there() {\n";

@@ -1,5 +1,5 @@
-//! Requests sent again because their answer was lost: with a key they get the first answer, and change
-//! nothing else. Admissions that end with their last hold.
+//! Requests that are repeated because their answer was lost: with a key they get the first answer and change nothing.
+//! Admissions that end with their last hold.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -38,7 +38,7 @@ async fn admitted_again(user: &mut User) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_registration_sent_again_with_its_key_gets_its_token_again() {
+async fn a_repeated_registration_with_the_same_key_gets_the_same_token() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let mut user = server.stranger(1);
@@ -74,10 +74,10 @@ async fn a_registration_sent_again_with_its_key_gets_its_token_again() {
     let standing = register_keyed(&user, "k").await.json();
     assert_eq!(
         standing["status"], "ACTIVE",
-        "the standing is the current one"
+        "the status is the current one"
     );
 
-    // The place ends, and with it the answer that the key stands for.
+    // The place ends, and with it the stored answer of the key.
     user.charge(json!(1_000)).await;
     let reservation = user.reserved(1).await;
     assert_eq!(user.pay(reservation).await.status, 200);
@@ -125,7 +125,7 @@ async fn copies_of_a_keyed_request_get_one_answer() {
     server.stop().await;
 }
 
-/// They meet while the first is on its way.
+/// The copies arrive while the first request is in progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_of_a_slow_reservation_wait_for_its_answer() {
     crate::needs!(TestServer);
@@ -148,7 +148,7 @@ async fn charged_reservation(user: &User) -> i64 {
 }
 
 #[tokio::test]
-async fn a_payment_sent_again_leaves_a_newer_admission_alone() {
+async fn a_repeated_payment_does_not_end_a_newer_admission() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 10, 5).await;
     let mut user = server.admitted(1).await;
@@ -160,7 +160,7 @@ async fn a_payment_sent_again_leaves_a_newer_admission_alone() {
     assert_eq!(pay_keyed(&user, reservation, "k").await.status, 200);
     assert_eq!(user.queue_status().await, "ACTIVE");
     for token in [&user, &ended] {
-        // The state of the admission does not matter here: a user who has paid is not sent back to the queue.
+        // The state of the admission does not matter: a user who has paid is not sent back to the queue.
         assert_refused!(token.pay(reservation).await, 409, "reservation.paid");
     }
     assert_eq!(user.queue_status().await, "ACTIVE");
@@ -190,7 +190,7 @@ async fn one_admission_pays_several_seats_and_ends_with_the_last() {
     assert_eq!(user.queue_status().await, "EXPIRED");
     assert_refused!(user.reserve(5).await, 403, "queue.expired");
 
-    // The last cancelled hold also ends the admission.
+    // Cancelling the last hold also ends the admission.
     let other = server.admitted(2).await;
     other.charge(json!(9_000)).await;
     let (paid, given_back) = (other.reserved(6).await, other.reserved(7).await);
@@ -198,7 +198,7 @@ async fn one_admission_pays_several_seats_and_ends_with_the_last() {
     assert_eq!(other.cancel(given_back).await.status, 204);
     assert_eq!(other.queue_status().await, "EXPIRED");
 
-    // A list needs no admission, and shows the user's own.
+    // The list of reservations needs no admission, and shows only those of the user.
     let list = user.get("/users/1/reservations").await.json();
     let rows = list["reservations"].as_array().unwrap().clone();
     let statuses: Vec<_> = rows
@@ -225,7 +225,7 @@ async fn one_admission_pays_several_seats_and_ends_with_the_last() {
     server.stop().await;
 }
 
-/// Its time is over, but a hold made in time can be paid until it runs out.
+/// After the end of an admission, its holds can be paid until they expire.
 #[tokio::test]
 async fn a_hold_outlasts_its_admission() {
     crate::needs!(TestServer);

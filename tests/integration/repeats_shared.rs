@@ -1,4 +1,4 @@
-//! Requests sent again to another server, or after `kill -9`.
+//! Requests that are repeated at another server, or after `kill -9`.
 
 use concertctl::api::ops::AdmissionChange;
 use futures_util::future::join_all;
@@ -14,7 +14,7 @@ fn token(answer: &crate::support::Answer) -> String {
     answer.header("wait-token").unwrap().to_owned()
 }
 
-/// A registered user, known to every server.
+/// A registered and admitted user, known to every server.
 async fn admitted(fleet: &Fleet, id: i64) -> User {
     let mut user = fleet.servers()[0].user(id);
     user.token = Some(token(&register_keyed(&user, "q").await));
@@ -62,7 +62,7 @@ async fn copies_on_two_servers_get_one_answer() {
     );
 }
 
-/// Without Redis the database gives the places: one copy waits for the other's commit there.
+/// Without Redis the database gives the places, and one copy waits there for the other's commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_on_two_servers_get_one_answer_while_redis_is_down() {
     if Fleet::skipped() {
@@ -97,9 +97,9 @@ async fn copies_on_two_servers_get_one_answer_while_redis_is_down() {
     assert_refused!(other, 409, "queue.already-registered");
 }
 
-/// A lock that its server left behind when it died, and the requests that meet it.
+/// The seat lock of a server that was killed, and the requests that find it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_of_a_dead_server_refuses_others_for_its_lease_and_no_copy() {
+async fn the_lock_of_a_dead_server_refuses_others_until_its_lease_ends_but_not_a_copy() {
     if Fleet::skipped() {
         return;
     }
@@ -117,14 +117,14 @@ async fn a_lock_of_a_dead_server_refuses_others_for_its_lease_and_no_copy() {
     assert_eq!(held.status, 201, "{}", held.text);
     let id = held.json()["reservationId"].as_i64().unwrap();
     assert_eq!(user.cancel(id).await.status, 204);
-    // The refusal was on account of the lock: it is not what the key stands for.
+    // The refusal was caused by the lock, so it is not stored under the key.
     redis.cli(&["DEL", &lock]);
     let again = other.post_keyed("/reservations", "r", wish(2)).await;
     assert_eq!(again.status, 201, "{}", again.text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_token_is_given_again_by_another_server_and_after_the_queue_was_emptied() {
+async fn another_server_gives_a_lost_token_again_even_after_the_queue_was_emptied() {
     if Fleet::skipped() {
         return;
     }
@@ -133,7 +133,7 @@ async fn a_lost_token_is_given_again_by_another_server_and_after_the_queue_was_e
     let first = token(&register_keyed(&user, "k").await);
     let redis = fleet.parts.redis.as_ref().unwrap();
     let users = redis.cli(&["KEYS", "*:users"]);
-    // A place that was given by a server that died before it made it durable.
+    // A server gave this place and was killed before the place became durable.
     redis.cli(&["HSET", users.trim(), "2", "2"]);
     let queue = users.trim().replace(":users", ":queue");
     redis.cli(&["HSET", &queue, "seq", "2"]);
@@ -156,7 +156,7 @@ async fn a_lost_token_is_given_again_by_another_server_and_after_the_queue_was_e
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_lost_to_kill_9_locks_no_user_out() {
+async fn a_user_whose_answer_was_lost_to_kill_9_is_not_locked_out() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     seed(&server.ops, &profile(1, 10, 200)).await;

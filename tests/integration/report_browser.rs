@@ -1,4 +1,4 @@
-//! The pages that `concertctl load --html` and `drill --report` write, opened in a real browser: Chromium without a window.
+//! The pages of `concertctl load --html` and `drill --report` in a real browser: headless Chromium.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use super::load_cli::SHORT;
 use super::support::on_path;
 use super::support::process::{Ended, Running, concertctl, finish};
 
-/// A phone's width.
+/// The width of a phone, in pixels.
 const WIDTH: u64 = 380;
-/// Text that would run, were it taken for markup.
+/// A text that would run as a script if it were not escaped.
 const EVIL: &str = "title='<script>throw new Error(\"from the title\")</script><img src=x>'";
 
-/// Sends the visible state to the enclosing page.
+/// A script that sends the visible state to the enclosing page.
 const PROBE: &str = r#"<script>
 addEventListener("load", () => {
   const plot = document.querySelector("svg.plot");
@@ -33,18 +33,18 @@ addEventListener("load", () => {
 });
 </script></body>"#;
 
-/// A page with the width of a phone around another page. It gets the given width.
+/// A page around another page, with the width of a phone.
 const FRAME: &str = r#"<!DOCTYPE html><body><script>
 addEventListener("message", (told) => (document.body.textContent = told.data));
 </script><iframe src="probed.html" style="width: 380px; height: 900px; border: 0"></iframe></body>"#;
 
-/// Processes that do not outlive the test, whatever they started.
+/// A process group that ends with the test.
 struct Group(u32);
 
 impl Drop for Group {
     fn drop(&mut self) {
         let pid = i32::try_from(self.0).ok().and_then(Pid::from_raw);
-        // None is left when all went well.
+        // Usually all processes have ended already.
         let _ = pid.map(|pid| kill_process_group(pid, Signal::KILL));
     }
 }
@@ -55,12 +55,12 @@ struct Browser {
     dir: tempfile::TempDir,
 }
 
-/// The behaviour of a page in the browser.
+/// What the browser reports about a page.
 #[derive(Debug)]
 struct Looked {
     seen: Value,
     console: Vec<String>,
-    /// Addresses that it would fetch if its policy let it.
+    /// The addresses that the page would fetch if its policy allowed it.
     requests: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl Browser {
         ended
     }
 
-    /// How a page looks on a phone, what it complains of and what it asks for.
+    /// Opens a page with the width of a phone, and collects its state, its errors and its requests.
     async fn look(&self, page: &str) -> Looked {
         let probed = page.replace("</body>", PROBE);
         assert!(
@@ -142,14 +142,14 @@ impl Browser {
         ];
         self.open("open.html", &args).await;
         let log = std::fs::read_to_string(log).unwrap();
-        // An event a line; those of the browser itself are for no page.
+        // One event per line. Events of the browser itself belong to no page.
         let asked = log
             .lines()
             .filter(|line| line.contains("\"network_isolation_key\":\"file://"));
         asked.map(str::to_owned).collect()
     }
 
-    /// The page in its printed form.
+    /// Prints the page as PDF.
     async fn print(&self, page: &str) -> Vec<u8> {
         std::fs::write(self.path("page.html"), page).unwrap();
         let pdf = self.path("page.pdf");
@@ -159,7 +159,7 @@ impl Browser {
     }
 }
 
-/// A short rehearsal, its page written to `page` and its summary to `summary`.
+/// Runs a short rehearsal that writes its page to `page` and its summary to `summary`.
 async fn rehearse(dir: &Path, page: &Path, summary: &Path) {
     let mut command = concertctl();
     command.args(["load", "--quiet", "--set", EVIL]).args(SHORT);
@@ -170,7 +170,7 @@ async fn rehearse(dir: &Path, page: &Path, summary: &Path) {
 }
 
 #[tokio::test]
-async fn the_page_of_a_rehearsal_is_read_on_a_phone_and_printed_and_asks_for_nothing() {
+async fn the_page_of_a_rehearsal_fits_a_phone_can_be_printed_and_fetches_nothing() {
     let browser = Browser::new();
     let dir = tempfile::tempdir().unwrap();
     let (page, summary) = (dir.path().join("x.html"), dir.path().join("x.json"));
@@ -180,7 +180,7 @@ async fn the_page_of_a_rehearsal_is_read_on_a_phone_and_printed_and_asks_for_not
     let printed = browser.print(&page).await;
     assert!(printed.starts_with(b"%PDF-") && printed.len() > 20_000);
 
-    // The same from what was saved.
+    // The same page, made from the saved summary.
     let again = dir.path().join("again.html");
     let mut command = concertctl();
     command.args(["load", "merge"]).arg(&summary);
@@ -192,7 +192,7 @@ async fn the_page_of_a_rehearsal_is_read_on_a_phone_and_printed_and_asks_for_not
     assert_eq!(again.lines().count(), page.lines().count());
 }
 
-/// A drill of half a minute; its report in each form, `report.html`, `.md` and `.json` in `dir`.
+/// Runs a drill of half a minute that writes its report in each format: `report.html`, `.md` and `.json` in `dir`.
 async fn respond(dir: &Path) {
     let evil = "title: \"<script>throw new Error('from the title')</script><img src=x>\"";
     let text = drills::drill(
@@ -239,7 +239,7 @@ fn is_clean(looked: &Looked) {
 }
 
 #[tokio::test]
-async fn the_report_of_a_drill_is_read_on_a_phone_and_printed_and_asks_for_nothing() {
+async fn the_report_of_a_drill_fits_a_phone_can_be_printed_and_fetches_nothing() {
     let browser = Browser::new();
     let dir = tempfile::tempdir().unwrap();
     respond(dir.path()).await;
@@ -269,7 +269,7 @@ async fn the_report_of_a_drill_is_read_on_a_phone_and_printed_and_asks_for_nothi
         "{harm}"
     );
 
-    // The same from what was saved, beside itself.
+    // The same page, made from the saved report, with that report as the earlier run.
     let saved = dir.path().join("report.json");
     let again = |name: &str, baseline: bool| {
         let mut command = drills::command(dir.path(), &["--from", saved.to_str().unwrap()]);
@@ -287,7 +287,7 @@ async fn the_report_of_a_drill_is_read_on_a_phone_and_printed_and_asks_for_nothi
     is_clean(&browser.look(&read("beside.html")).await);
     assert!(read("beside.html").contains("Beside the earlier run"));
 
-    // A suite: the same drill twice.
+    // The page of a suite with the same drill twice.
     let mut suite = document.clone();
     let first = suite["drills"][0].clone();
     suite["drills"].as_array_mut().unwrap().push(first);
@@ -297,7 +297,7 @@ async fn the_report_of_a_drill_is_read_on_a_phone_and_printed_and_asks_for_nothi
 }
 
 #[tokio::test]
-async fn a_page_with_faults_would_be_found_out() {
+async fn a_page_with_mistakes_is_detected() {
     let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'\">";
     let page = format!(
         "<!DOCTYPE html><head>{policy}</head><body><h1 id=\"verdict\">Failed</h1>\n\

@@ -1,5 +1,5 @@
-//! Seeding by the real program: told to replace or not, interrupted in every way, through a server
-//! that holds the directory, on a full disk. The previous dataset or none, never half of one.
+//! Seeding with the real program: with and without `--replace`, interrupted in every way, through a server that uses
+//! the directory, on a full disk. The result is the new dataset, the previous one or none, never a partial one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl Place {
         Place {
             data: dir.path().join("data"),
             small: write("small.yaml", profile(2, 10, 20)),
-            // Takes seconds, so that there is a middle to interrupt.
+            // It takes seconds, so that a test can interrupt it.
             large: write("large.yaml", large()),
             _dir: dir,
         }
@@ -49,7 +49,7 @@ impl Place {
         finish(self.command(args)).await
     }
 
-    /// Names of the datasets, complete or not.
+    /// The names of all datasets, complete or not.
     fn datasets(&self) -> BTreeSet<String> {
         let Ok(entries) = std::fs::read_dir(self.data.join("datasets")) else {
             return BTreeSet::new();
@@ -58,7 +58,7 @@ impl Place {
         entries.map(|entry| stem(entry.unwrap().path())).collect()
     }
 
-    /// A seeding of the large profile that has written a good part and is still at it.
+    /// A running seeding of the large profile that has written a part of it.
     async fn in_the_middle(&self) -> Running {
         let before = self.datasets();
         let seeding = Running::start(self.command(&["seed", &self.large, "--replace"]));
@@ -68,11 +68,11 @@ impl Place {
             (file.metadata().ok()?.len() > 4_000_000).then_some(())
         })
         .await;
-        assert!(seeding.is_running(), "it was over too soon");
+        assert!(seeding.is_running(), "the seeding ended too soon");
         seeding
     }
 
-    /// A dataset in which something happened: a place, a charge and a reservation.
+    /// A dataset with a place, a charge and a reservation.
     async fn sold(&self) -> Sold {
         let ended = self.run(&["seed", &self.small]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -95,7 +95,7 @@ impl Place {
         }
     }
 
-    /// The dataset of [`Place::sold`] is served, whole, and nothing else is left.
+    /// Checks that a server serves the complete dataset of [`Place::sold`], and that no other dataset is left.
     async fn still_has(&self, sold: &Sold) {
         let server = ServerProcess::start(&self.data, &[]).await;
         server_still_has(&server, sold).await;
@@ -153,7 +153,7 @@ async fn a_dataset_is_replaced_only_on_request_and_otherwise_described() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_while_seeding_leaves_the_previous_dataset_whole() {
+async fn a_kill_while_seeding_leaves_the_previous_dataset_complete() {
     let place = Place::new();
     let sold = place.sold().await;
     place.in_the_middle().await.kill_9();
@@ -162,7 +162,7 @@ async fn a_kill_while_seeding_leaves_the_previous_dataset_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_of_the_first_seeding_leaves_none_and_the_next_one_works() {
+async fn a_kill_of_the_first_seeding_leaves_no_dataset_and_the_next_one_works() {
     let place = Place::new();
     place.in_the_middle().await.kill_9();
     {
@@ -185,15 +185,15 @@ async fn an_interrupt_cancels_the_seeding_and_changes_nothing() {
         seeding.signal(which);
         let ended = seeding.ended().await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let said = ended.stderr.lines().last().unwrap_or_default();
-        assert!(said.contains("cancelled; nothing was changed"), "{ended:?}");
+        let line = ended.stderr.lines().last().unwrap_or_default();
+        assert!(line.contains("cancelled; nothing was changed"), "{ended:?}");
         assert_eq!(place.datasets(), sold.datasets, "nothing is left over");
     }
     place.still_has(&sold).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_held_directory_is_seeded_through_its_server() {
+async fn a_directory_in_use_is_seeded_through_its_server() {
     let place = Place::new();
     let sold = place.sold().await;
     let server = ServerProcess::start(&place.data, &[]).await;
@@ -244,7 +244,7 @@ async fn until_ended(ops: &Ops) -> SeedProgress {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_seeding_of_a_server_can_be_cancelled_and_stands_alone() {
+async fn a_seeding_of_a_server_can_be_cancelled_and_excludes_others() {
     let place = Place::new();
     let sold = place.sold().await;
     let server = ServerProcess::start(&place.data, &[]).await;
@@ -265,7 +265,7 @@ async fn a_seeding_of_a_server_can_be_cancelled_and_stands_alone() {
     server_still_has(&server, &sold).await;
     assert_eq!(place.datasets(), sold.datasets);
 
-    // The command that goes through the server takes its seeding with it when interrupted.
+    // A command that seeds through a server cancels the seeding when it is interrupted.
     let command = place.command(&["seed", &place.large, "--replace"]);
     let seeding = Running::start(command);
     eventually("it is under way", || async {
@@ -282,7 +282,7 @@ async fn a_seeding_of_a_server_can_be_cancelled_and_stands_alone() {
     assert_eq!(until_ended(ops).await.phase, SeedPhase::Cancelled);
     server_still_has(&server, &sold).await;
 
-    // And a stop of the server does not wait for it.
+    // A stop of the server does not wait for the seeding.
     begin(ops).await.unwrap();
     server.terminate();
     assert_eq!(server.exited().await.code(), Some(0));
@@ -335,7 +335,7 @@ async fn a_bad_profile_is_refused_with_line_and_field_before_anything_is_made() 
     assert!(!place.data.exists(), "nothing was made");
 }
 
-/// `command` where no file may grow beyond `kibibytes`: a write fails as on a full disk.
+/// `command` with a limit on the size of files, in kibibytes: a write beyond it fails as on a full disk.
 fn on_a_full_disk(command: &Command, kibibytes: u32) -> Command {
     let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$@\"");
     let mut limited = Command::new("bash");
@@ -352,8 +352,12 @@ async fn a_full_disk_ends_the_seeding_with_a_clear_error_and_changes_nothing() {
     let command = place.command(&["seed", &place.large, "--replace", "--quiet"]);
     let ended = finish(on_a_full_disk(&command, 2_048)).await;
     ended.failed_with(1, &["could not be written", "disk", "nothing was changed"]);
-    let told = ended.stderr.matches("cannot be written").count();
-    assert_eq!(told, 1, "told twice: {}", ended.stderr);
+    let reported = ended.stderr.matches("cannot be written").count();
+    assert_eq!(
+        reported, 1,
+        "the error must be reported once: {}",
+        ended.stderr
+    );
     assert_eq!(place.datasets(), sold.datasets);
 
     let server = ServerProcess::start_limited(&place.data, 2_048).await;
@@ -373,14 +377,14 @@ async fn a_full_disk_ends_the_seeding_with_a_clear_error_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_holder_without_an_address_is_reported_to_hold_the_directory() {
+async fn a_user_of_the_directory_without_an_address_is_reported() {
     let place = Place::new();
     std::fs::create_dir_all(&place.data).unwrap();
     let lock = std::fs::File::create(place.data.join("lock")).unwrap();
     lock.lock().unwrap();
     let ended = run(&["seed", "--data-dir", as_text(&place.data)]).await;
     ended.failed_with(1, &[as_text(&place.data), "in use by another process"]);
-    // One that left an address where nobody answers any more.
+    // The server left an address at which no server answers any more.
     let address = r#"{"api_addr":"127.0.0.1:1","ops_addr":"127.0.0.1:1"}"#;
     std::fs::write(place.data.join("server.json"), address).unwrap();
     let ended = run(&["seed", "--data-dir", as_text(&place.data)]).await;

@@ -1,5 +1,5 @@
-//! The comparison of the soak finds each kind of damage: rows that agree with the facts are damaged in
-//! one place, and that place is named.
+//! The invariants of the soak find each kind of damage: one row that agrees with the facts is changed, and the finding
+//! names it.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn facts() -> Facts {
     let mut done = |intent: Intent, reply: Reply| {
         facts.begin(&intent);
         facts.settle(&intent, Verdict::Done, Instant::now(), &reply);
-        // Whatever comes next is sent after this was acknowledged.
+        // The next request is sent after this one was acknowledged.
         std::thread::sleep(Duration::from_micros(10));
     };
     done(Intent::Register { user: 1 }, place(1));
@@ -98,12 +98,12 @@ fn found(facts: &Facts, rows: &Snapshot) -> Findings {
 }
 
 #[test]
-fn rows_that_agree_with_the_facts_break_nothing() {
+fn rows_that_agree_with_the_facts_violate_no_invariant() {
     let findings = found(&facts(), &rows());
     assert_eq!(findings.violations().count(), 0, "{findings:?}");
 }
 
-/// A damage and the list of findings that must name it.
+/// A kind of damage, and the list of findings that must name it.
 type Damage = (
     &'static str,
     fn(&mut Snapshot),
@@ -165,7 +165,7 @@ fn every_damage_to_the_rows_is_found() {
             |it| &it.oversold,
         ),
         (
-            "nobody asked for a reservation",
+            "a reservation without a request",
             |rows| _ = rows.reservations.insert(2, rows.reservations[&1]),
             |it| &it.duplicates,
         ),
@@ -204,7 +204,7 @@ fn every_damage_to_the_rows_is_found() {
 }
 
 #[test]
-fn a_refused_write_that_is_there_is_found() {
+fn a_refused_write_that_was_done_is_found() {
     let mut facts = facts();
     let intent = Intent::Charge {
         user: 1,
@@ -215,7 +215,7 @@ fn a_refused_write_that_is_there_is_found() {
 }
 
 #[test]
-fn an_unknown_write_may_be_there_or_not_and_is_counted() {
+fn an_unknown_write_may_be_done_or_not_and_is_counted() {
     let (mut facts, mut rows) = (facts(), rows());
     let intent = Intent::Charge {
         user: 1,
@@ -245,7 +245,7 @@ fn an_unknown_write_may_be_there_or_not_and_is_counted() {
 }
 
 #[test]
-fn somebody_who_came_later_and_stands_before_is_found() {
+fn a_later_user_with_an_earlier_place_is_found() {
     let mut facts = Facts::default();
     for (user, number) in [(1, 2), (2, 1)] {
         let intent = Intent::Register { user };
@@ -267,7 +267,7 @@ fn somebody_who_came_later_and_stands_before_is_found() {
 }
 
 #[test]
-fn a_seat_acknowledged_to_two_at_once_is_found_without_the_database() {
+fn a_seat_acknowledged_to_two_users_is_found_without_the_database() {
     let mut facts = facts();
     let other = Intent::Reserve {
         user: 2,

@@ -1,4 +1,4 @@
-//! The soak in its short form: some faults of each backend, drawn from a fixed seed.
+//! A short soak: some faults on each backend, drawn from a fixed seed.
 
 use crate::soak::service::Backend;
 use crate::soak::traffic::Sale;
@@ -26,8 +26,14 @@ async fn soak(backend: Backend, steps: u32) {
         "kept in {kept}: {:#?}",
         outcome.violations
     );
-    assert!(outcome.tally.acknowledged > 0, "the run shows something");
-    assert!(outcome.tally.kinds() > 3, "the faults differ");
+    assert!(
+        outcome.tally.acknowledged > 0,
+        "the run must acknowledge writes"
+    );
+    assert!(
+        outcome.tally.kinds() > 3,
+        "the run must have several kinds of faults"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
-//! The real program, started where it cannot work: it says what, where and what to do, in one line,
-//! and leaves everything as it was. And its end: what is under way is finished.
+//! Starts that must fail: the error says what, where and what to do in one line, and nothing is changed. And the stop:
+//! requests in flight are finished.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash as _, Hasher as _};
@@ -15,7 +15,7 @@ use crate::soak::disk::SmallDisk;
 use crate::support::process::{Ended, ServerProcess, run};
 use crate::support::{eventually, profile, seed};
 
-/// `serve` on free ports, which is expected to end by itself.
+/// Runs `serve` on free ports and waits until it ends by itself.
 async fn serve(dir: &Path, more: &[&str]) -> Ended {
     let mut args = vec!["serve", "--data-dir", dir.to_str().unwrap()];
     if !more.contains(&"--api-addr") {
@@ -50,7 +50,7 @@ fn hash(content: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A directory with a small dataset, and the file that holds it.
+/// A directory with a small dataset, and the file of the dataset.
 async fn seeded() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("profile.yaml");
@@ -68,7 +68,7 @@ fn dataset_of(data: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_data_directory_that_cannot_be_used_is_named_with_the_way_out() {
+async fn an_unusable_data_directory_is_reported_with_advice() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a-file");
     std::fs::write(&file, "mine").unwrap();
@@ -95,7 +95,7 @@ async fn a_data_directory_that_cannot_be_used_is_named_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_server_warns_of_a_data_directory_that_is_open_to_others() {
+async fn a_server_warns_about_a_data_directory_that_others_can_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data").display().to_string();
     std::fs::create_dir(&path).unwrap();
@@ -115,7 +115,7 @@ async fn a_server_warns_of_a_data_directory_that_is_open_to_others() {
 }
 
 #[tokio::test]
-async fn one_mebibyte_is_enough_to_start_and_for_a_small_dataset_and_a_full_disk_is_named() {
+async fn one_mebibyte_suffices_for_a_small_dataset_and_a_full_disk_is_reported() {
     let Some(disk) = SmallDisk::mount(1) else {
         eprintln!("skipped: no right to mount");
         return;
@@ -142,7 +142,7 @@ async fn one_mebibyte_is_enough_to_start_and_for_a_small_dataset_and_a_full_disk
 }
 
 #[tokio::test]
-async fn a_directory_or_a_port_that_another_server_holds_is_left_to_it() {
+async fn a_directory_or_port_of_another_server_is_refused_and_not_touched() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     seed(&server.ops, &profile(1, 5, 5)).await;
@@ -156,19 +156,23 @@ async fn a_directory_or_a_port_that_another_server_holds_is_left_to_it() {
         ended.failed_with(1, &[address, "in use", flag]);
     }
     let mut user = server.user(1);
-    assert_eq!(user.register().await.status, 201, "the first goes on");
+    assert_eq!(
+        user.register().await.status,
+        201,
+        "the first server continues"
+    );
     assert!(!elsewhere.path().join("server.json").exists());
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_of_this_machine_is_named() {
+async fn an_address_of_another_machine_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let ended = serve(dir.path(), &["--api-addr", "192.0.2.1:8080"]).await;
     ended.failed_with(1, &["192.0.2.1:8080", "--api-addr"]);
 }
 
 #[tokio::test]
-async fn a_damaged_or_foreign_database_is_named_and_not_touched() {
+async fn a_damaged_or_foreign_database_is_reported_and_not_changed() {
     let (dir, dataset) = seeded().await;
     let data = dir.path().join("data");
     let good = std::fs::read(&dataset).unwrap();
@@ -186,7 +190,7 @@ async fn a_damaged_or_foreign_database_is_named_and_not_touched() {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("empty", Vec::new(), "seed --replace"),
         (
-            "cut in the middle",
+            "truncated in the middle",
             good[..good.len() / 2].to_vec(),
             "seed --replace",
         ),
@@ -198,7 +202,7 @@ async fn a_damaged_or_foreign_database_is_named_and_not_touched() {
         ("a cut header", good[..50].to_vec(), "seed --replace"),
         ("garbage", vec![0xa5; 40_000], "seed --replace"),
         (
-            "somebody else's",
+            "of another program",
             std::fs::read(&other).unwrap(),
             "seed --replace",
         ),
@@ -210,7 +214,7 @@ async fn a_damaged_or_foreign_database_is_named_and_not_touched() {
     ];
     for (what, content, hint) in cases {
         std::fs::write(&dataset, &content).unwrap();
-        // A leftover that a start would sweep: not before it knows what is what.
+        // A start sweeps such a leftover, but not before it has recognized the dataset.
         std::fs::write(data.join("datasets/00000000000000aa.db"), "left over").unwrap();
         let first = serve(&data, &[]).await;
         first.failed_with(1, &[dataset.to_str().unwrap(), hint]);
@@ -233,7 +237,7 @@ async fn a_damaged_or_foreign_database_is_named_and_not_touched() {
 }
 
 #[tokio::test]
-async fn a_pointer_that_names_no_dataset_is_named_and_nothing_is_swept() {
+async fn a_pointer_without_a_dataset_is_reported_and_nothing_is_swept() {
     let (dir, dataset) = seeded().await;
     let data = dir.path().join("data");
     for bad in ["", "\n", "zz", "../../etc/passwd", "00000000000000ff00"] {
@@ -244,7 +248,7 @@ async fn a_pointer_that_names_no_dataset_is_named_and_nothing_is_swept() {
     }
     std::fs::write(data.join("CURRENT"), [0xff, 0xfe]).unwrap();
     serve(&data, &[]).await.failed_with(1, &["CURRENT"]);
-    // One that names a dataset which is not there: perhaps the pointer is wrong, not the rest.
+    // The pointer names a missing dataset. Nothing is swept, because the pointer may be wrong and the rest right.
     std::fs::write(data.join("CURRENT"), "00000000000000ff\n").unwrap();
     let ended = serve(&data, &[]).await;
     ended.failed_with(1, &["00000000000000ff.db", "seed --replace"]);
@@ -252,7 +256,7 @@ async fn a_pointer_that_names_no_dataset_is_named_and_nothing_is_swept() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_empty_cut_or_no_text_is_named_and_not_replaced() {
+async fn an_invalid_secret_is_reported_and_not_replaced() {
     let (dir, _) = seeded().await;
     let data = dir.path().join("data");
     for name in ["ops-token", "token-key"] {
@@ -267,11 +271,14 @@ async fn a_secret_that_is_empty_cut_or_no_text_is_named_and_not_replaced() {
         std::fs::remove_dir(data.join(name)).unwrap();
     }
     let server = ServerProcess::start(&data, &[]).await;
-    assert!(server.ops.status().await.is_ok(), "made anew");
+    assert!(
+        server.ops.status().await.is_ok(),
+        "the server makes a new secret"
+    );
 }
 
 #[tokio::test]
-async fn a_log_file_that_cannot_be_written_is_named() {
+async fn a_log_file_that_cannot_be_written_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let ended = serve(dir.path(), &["--log-file", "/proc/none/log"]).await;
     ended.failed_with(1, &["/proc/none/log"]);
@@ -284,7 +291,7 @@ async fn a_log_file_that_cannot_be_written_is_named() {
 }
 
 #[tokio::test]
-async fn a_command_line_that_is_wrong_exits_2_and_says_where() {
+async fn a_mistake_in_the_command_line_exits_with_2_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let cases: &[(&[&str], &str)] = &[
         (&["--no-such-flag"], "--no-such-flag"),
@@ -322,7 +329,7 @@ async fn a_command_line_that_is_wrong_exits_2_and_says_where() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asked_to_stop_it_finishes_what_is_under_way_and_closes_the_port() {
+async fn a_stopping_server_finishes_requests_in_flight_and_closes_the_port() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     seed(&server.ops, &profile(1, 5, 50)).await;
@@ -345,7 +352,7 @@ async fn asked_to_stop_it_finishes_what_is_under_way_and_closes_the_port() {
     .await;
 
     server.terminate();
-    eventually("nobody is let in any more", || async {
+    eventually("the port is closed", || async {
         TcpStream::connect(&address).await.err()
     })
     .await;
@@ -362,12 +369,12 @@ async fn asked_to_stop_it_finishes_what_is_under_way_and_closes_the_port() {
     let registered = again.ops.status().await.unwrap().queue.registered;
     assert_eq!(
         registered, 20,
-        "what was acknowledged while stopping is kept"
+        "a write that was acknowledged during the stop is kept"
     );
 }
 
 #[tokio::test]
-async fn the_health_command_tells_how_a_server_is_and_exits_accordingly() {
+async fn the_health_command_prints_the_state_and_exits_accordingly() {
     let server = crate::support::TestServer::empty().await;
     let empty = run(&["health", &server.api]).await;
     assert_eq!(empty.code, Some(1), "{empty:?}");

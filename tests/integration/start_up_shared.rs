@@ -1,5 +1,5 @@
-//! `serve` and `seed` pointed at a PostgreSQL or a Redis that cannot be used: one line that says what is
-//! wrong and what to do, exit code 1, no password, nothing left behind.
+//! `serve` and `seed` with an unusable PostgreSQL or Redis: one line with the problem and advice, exit code 1, no
+//! password in the output, no files left.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ async fn serve(environment: &[(&str, &str)]) -> Ended {
     ended
 }
 
-/// Neither `serve` nor `seed` uses the database; each says so with every word of `named`.
+/// Checks that `serve` and `seed` refuse the database with an error that contains all of `named`.
 async fn database_is_refused(url: &str, named: &[&str]) {
     let serve = serve(&[(DATABASE, url)]).await;
     let dir = tempfile::tempdir().unwrap();
@@ -52,14 +52,14 @@ fn no_password(url: &str, ended: &Ended) {
     let password = credentials
         .and_then(|it| it.rsplit_once(':'))
         .map(|it| it.1);
-    let said = format!("{}{}", ended.stdout, ended.stderr);
+    let output = format!("{}{}", ended.stdout, ended.stderr);
     for password in password.into_iter().chain(["hush"]) {
-        assert!(!said.contains(password), "{said}");
+        assert!(!output.contains(password), "{output}");
     }
 }
 
 #[tokio::test]
-async fn a_database_url_that_makes_no_sense_is_explained() {
+async fn an_invalid_database_url_is_reported_with_advice() {
     database_is_refused("mysql://a:hush@localhost/x", &["postgres://"]).await;
     database_is_refused("postgres:///nowhere", &["host"]).await;
     database_is_refused("postgres://me:hu@sh@localhost/x", &["%40"]).await;
@@ -71,7 +71,7 @@ async fn a_database_url_that_makes_no_sense_is_explained() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_or_is_none_is_named() {
+async fn a_missing_database_and_a_server_that_is_not_postgres_are_reported() {
     let nobody = Port::claim().addr().to_string();
     let url = format!("postgres://me:hush@{nobody}/x");
     database_is_refused(&url, &[&nobody, "cannot be reached", "host and port"]).await;
@@ -93,7 +93,7 @@ async fn a_database_that_is_not_there_or_is_none_is_named() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_user_or_database_is_named_with_what_to_do() {
+async fn a_wrong_password_user_or_database_is_reported_with_advice() {
     let Some(postgres) = Postgres::start().await else {
         return;
     };
@@ -128,7 +128,7 @@ async fn database_in_use(url: &str) {
 }
 
 #[tokio::test]
-async fn a_redis_that_cannot_be_used_is_named_with_what_to_do() {
+async fn an_unusable_redis_is_reported_with_advice() {
     redis_is_refused("http://me:hush@localhost", &["redis://"]).await;
     redis_is_refused("rediss://:hush@localhost", &["TLS"]).await;
     let nobody = Port::claim().addr().to_string();
@@ -145,7 +145,7 @@ async fn a_redis_that_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_stopped_while_it_starts_says_so() {
+async fn a_server_that_is_stopped_while_it_starts_reports_that() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = silent.local_addr().unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -157,6 +157,6 @@ async fn a_server_that_is_stopped_while_it_starts_says_so() {
     let _connection = silent.accept().await.unwrap();
     serve.signal(Signal::TERM);
     let ended = serve.ended().await;
-    // The start ends by its own time-out, or it is given up: a signal that nobody caught has no code.
+    // The exit code shows that the server ended the start itself: an unhandled signal would give none.
     ended.failed_with(1, &[]);
 }

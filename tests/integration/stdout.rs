@@ -1,4 +1,4 @@
-//! Standard output that cannot be written, and a reader that went away, for every command.
+//! Every command with a standard output that cannot be written, and with a reader that has gone.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::fake_sources::{Fake, TOKEN, demo};
 use crate::support::process::{Ended, ServerProcess, concertctl, finish, run};
 
-/// Every command that prints and ends. `OPS`, `API` and `SUMMARY` are filled in.
+/// Every command that prints and ends. The test replaces `OPS`, `API` and `SUMMARY`.
 const PRINTING: &[&[&str]] = &[
     &["--help"],
     &["--version"],
@@ -73,7 +73,7 @@ const PRINTING: &[&[&str]] = &[
     &["tui", "--once", "--ops-url", "FAKE"],
 ];
 
-/// The commands that `help` names for `parent`.
+/// The commands that `help` lists below `parent`.
 async fn commands(parent: &[&str]) -> BTreeSet<String> {
     let help = run(&[parent, &["--help"]].concat()).await.stdout;
     let list = help.split("Commands:\n").nth(1).unwrap_or_default();
@@ -103,7 +103,7 @@ async fn the_table_names_every_command() {
     }
 }
 
-/// A server, a fake of all sources, a summary, and the table filled in.
+/// Runs a check for each line of the table, with a server, fake sources and a summary.
 async fn each(mut check: impl AsyncFnMut(&[String], Command)) {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
@@ -138,12 +138,12 @@ async fn write_summary(path: &std::path::Path) {
     assert!(path.exists());
 }
 
-/// How it ends with this standard output.
+/// Runs a command with this standard output to its end.
 async fn with_stdout(mut command: Command, stdout: impl Into<Stdio>) -> Ended {
     let stderr = tempfile::NamedTempFile::new().unwrap();
     command.stdout(stdout).stderr(stderr.reopen().unwrap());
     let mut child = crate::support::process::Guard(command.spawn().unwrap());
-    // The command's own copy of the pipe must not keep it open.
+    // Drop the command, because its copy of the pipe would keep the pipe open.
     drop(command);
     let status = crate::support::eventually("the program ends", || {
         let ended = child.0.try_wait().unwrap();
@@ -158,7 +158,7 @@ async fn with_stdout(mut command: Command, stdout: impl Into<Stdio>) -> Ended {
 }
 
 #[tokio::test]
-async fn output_that_cannot_be_written_is_an_error_of_every_command() {
+async fn every_command_fails_if_its_output_cannot_be_written() {
     each(async |args, command| {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let ended = with_stdout(command, full).await;
@@ -173,14 +173,14 @@ async fn output_that_cannot_be_written_is_an_error_of_every_command() {
 }
 
 #[tokio::test]
-async fn a_closed_pipe_is_a_quiet_success_of_every_command() {
+async fn every_command_succeeds_quietly_on_a_closed_pipe() {
     each(async |args, command| {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let ended = with_stdout(command, writer).await;
-        // A server without a dataset does not serve: that is the answer, not a failure to print it.
+        // The server has no dataset, so `health` exits with 1.
         let expected = if args[0] == "health" { 1 } else { 0 };
-        // A verdict is the exit code of `merge`.
+        // The exit code of `merge` depends on the verdict.
         let merge = args.get(1).is_some_and(|arg| arg == "merge");
         let fine = ended.code == Some(expected) || merge && ended.code != Some(1);
         assert!(fine && ended.code != Some(101), "{args:?}: {ended:?}");
@@ -190,7 +190,7 @@ async fn a_closed_pipe_is_a_quiet_success_of_every_command() {
 }
 
 #[tokio::test]
-async fn a_run_whose_report_is_lost_did_not_succeed_and_one_whose_file_is_lost_is_shown() {
+async fn a_run_fails_if_its_report_is_lost_and_prints_it_if_its_file_is_lost() {
     let mut command = crate::support::process::small_rehearsal();
     let full = File::options().write(true).open("/dev/full").unwrap();
     command.env_remove("NO_COLOR");
@@ -217,7 +217,7 @@ async fn a_run_whose_report_is_lost_did_not_succeed_and_one_whose_file_is_lost_i
 }
 
 #[tokio::test]
-async fn a_service_whose_standard_output_is_full_or_closed_serves_and_counts_what_is_lost() {
+async fn a_server_with_a_full_or_closed_standard_output_serves_and_counts_lost_lines() {
     for full in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let mut command = concertctl();
@@ -261,7 +261,7 @@ async fn a_service_whose_standard_output_is_full_or_closed_serves_and_counts_wha
 fn only_these_files_write_to_standard_output() {
     const ALLOWED: &[&str] = &[
         "cli/stdout.rs",
-        // Events to the drill that started it, over a pipe.
+        // It writes events over a pipe to the drill that started it.
         "drill/guard.rs",
         "tui/terminal.rs",
         "telemetry/logs/writer.rs",
@@ -283,5 +283,8 @@ fn only_these_files_write_to_standard_output() {
             }
         }
     }
-    assert!(wrong.is_empty(), "print through cli::stdout: {wrong:?}");
+    assert!(
+        wrong.is_empty(),
+        "these files must print through cli::stdout: {wrong:?}"
+    );
 }

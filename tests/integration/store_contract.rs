@@ -1,5 +1,5 @@
-//! One contract for every store: the same calls, the same outcomes. Each test runs against SQLite and
-//! against PostgreSQL; what only one of them has is tested beside it.
+//! The contract of all stores: the same calls have the same outcomes. Each test runs against SQLite and against
+//! PostgreSQL; features of only one of them have tests of their own.
 
 mod accounts;
 mod audit;
@@ -11,7 +11,7 @@ mod trouble;
 
 pub use opened::{Opened, key};
 
-/// Makes of each `async fn name(db: &Opened)` a test for each store.
+/// Makes each `async fn name(db: &Opened)` a test for each store.
 macro_rules! contract {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {

@@ -1,4 +1,4 @@
-//! The telemetry stack gone or silent: nothing waits for it, what is lost is counted, and it is said
+//! The telemetry stack is unreachable or silent: nothing waits for it, lost records are counted, and the log reports it
 //! once.
 
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::support::port::Port;
 use crate::support::process::{ServerProcess, concertctl, finish, small_rehearsal};
 use crate::support::{User, eventually, profile, seed, token_of};
 
-/// In milliseconds: longer than any test.
+/// A time longer than any test, in milliseconds.
 const FOR_EVER: &str = "3600000";
 
-/// Takes every connection and never answers.
+/// Accepts every connection and never answers.
 struct BlackHole {
     url: String,
     _swallowing: AbortOnDropHandle<()>,
@@ -38,7 +38,7 @@ impl BlackHole {
     }
 }
 
-/// A collector that is given up after a shorter time than usual.
+/// Starts a server with a short time-out for its collector.
 async fn serve(dir: &Path, collector: &str) -> ServerProcess {
     serve_with(dir, collector, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "200")]).await
 }
@@ -65,8 +65,8 @@ async fn dropped(server: &ServerProcess, signal: &str) -> u64 {
         .unwrap() as u64
 }
 
-/// What the log says of deliveries.
-fn told(dir: &Path) -> Vec<String> {
+/// The log records about deliveries.
+fn deliveries(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("log")).unwrap();
     let lines = text.lines().filter(|line| line.contains("the collector"));
     lines.map(ToOwned::to_owned).collect()
@@ -85,13 +85,13 @@ async fn goes_on_without(collector: &str) {
         })
         .await;
     }
-    let told = told(dir.path());
+    let records = deliveries(dir.path());
     for signal in ["logs", "traces", "metrics"] {
-        let of: Vec<_> = told
+        let of: Vec<_> = records
             .iter()
             .filter(|line| line.contains(&format!("{signal} cannot")))
             .collect();
-        assert_eq!(of.len(), 1, "said once, not each time: {told:?}");
+        assert_eq!(of.len(), 1, "the log must report it once: {records:?}");
     }
     let asked = Instant::now();
     server.terminate();
@@ -104,17 +104,17 @@ async fn goes_on_without(collector: &str) {
 }
 
 #[tokio::test]
-async fn a_collector_that_never_answers_holds_nobody_up() {
+async fn a_collector_that_never_answers_delays_no_request() {
     goes_on_without(&BlackHole::open().await.url).await;
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_holds_nobody_up() {
+async fn an_unreachable_collector_delays_no_request() {
     goes_on_without(&format!("http://{}", Port::claim().addr())).await;
 }
 
 #[tokio::test]
-async fn a_push_that_is_not_answered_is_given_up_although_nobody_said_when() {
+async fn an_unanswered_export_ends_at_the_default_time_out() {
     let hole = BlackHole::open().await;
     let dir = tempfile::tempdir().unwrap();
     let server = serve_with(dir.path(), &hole.url, &[]).await;
@@ -125,7 +125,7 @@ async fn a_push_that_is_not_answered_is_given_up_although_nobody_said_when() {
 }
 
 #[tokio::test]
-async fn a_server_ends_although_its_last_push_would_take_for_ever() {
+async fn a_server_stops_although_its_last_export_never_ends() {
     let hole = BlackHole::open().await;
     let dir = tempfile::tempdir().unwrap();
     let patient = [("OTEL_EXPORTER_OTLP_TIMEOUT", FOR_EVER)];
@@ -136,7 +136,7 @@ async fn a_server_ends_although_its_last_push_would_take_for_ever() {
 }
 
 #[tokio::test]
-async fn a_push_interval_or_timeout_that_cannot_be_used_is_named_in_the_log() {
+async fn an_invalid_export_interval_or_time_out_is_reported_in_the_log() {
     let hole = BlackHole::open().await;
     let dir = tempfile::tempdir().unwrap();
     let wrong = [
@@ -150,15 +150,19 @@ async fn a_push_interval_or_timeout_that_cannot_be_used_is_named_in_the_log() {
         .lines()
         .filter(|line| line.contains("\"WARN\"") && line.contains("must be a whole number"))
         .collect();
-    assert_eq!(warnings.len(), wrong.len(), "each once: {warnings:?}");
+    assert_eq!(
+        warnings.len(),
+        wrong.len(),
+        "each variable must be reported once: {warnings:?}"
+    );
     for (variable, _) in wrong {
         assert!(log.contains(&format!("{variable} is ")), "{log}");
     }
 }
 
-/// Its own, where the server is another process.
+/// The load generator's own exports, with a server in another process.
 #[tokio::test]
-async fn a_generator_ends_although_its_last_push_would_take_for_ever() {
+async fn a_load_generator_ends_although_its_last_export_never_ends() {
     let hole = BlackHole::open().await;
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
@@ -182,13 +186,13 @@ async fn a_rehearsal_passes_although_the_collector_never_answers() {
 }
 
 #[tokio::test]
-async fn a_collector_that_comes_back_gets_what_waited_and_the_log_says_so() {
+async fn a_collector_that_returns_gets_the_waiting_records_and_the_log_reports_it() {
     let dir = tempfile::tempdir().unwrap();
     let port = Port::claim();
     let server = serve(dir.path(), &format!("http://{}", port.addr())).await;
     assert_eq!(server.user(1).register().await.status, 201);
-    eventually("it is said that nothing is delivered", || async {
-        told(dir.path())
+    eventually("the log reports that nothing is delivered", || async {
+        deliveries(dir.path())
             .iter()
             .any(|line| line.contains("logs cannot"))
             .then_some(())
@@ -200,8 +204,8 @@ async fn a_collector_that_comes_back_gets_what_waited_and_the_log_says_so() {
         (!collector.received().logs.is_empty()).then_some(())
     })
     .await;
-    eventually("it is said that they do", || async {
-        told(dir.path())
+    eventually("the log reports that deliveries succeed", || async {
+        deliveries(dir.path())
             .iter()
             .any(|line| line.contains("delivered to the collector again"))
             .then_some(())

@@ -1,5 +1,5 @@
-//! Logs, traces and metrics of a running server, received by a collector that decodes them with the
-//! published message types.
+//! Logs, traces and metrics of a running server arrive at a collector that decodes them with the published message
+//! types.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::support::collector::{Collector, Received, attribute, hex, text};
 use crate::support::process::{ServerProcess, concertctl, finish, small_rehearsal};
 use crate::support::{eventually, profile, seed};
 
-/// A server that pushes everything to `collector`, with a dataset and an open sale.
+/// Starts a server that exports everything to `collector`, with a dataset and an open sale.
 async fn serve(dir: &Path, collector: &Collector, environment: &[(&str, &str)]) -> ServerProcess {
     let mut command = concertctl();
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
@@ -25,7 +25,7 @@ async fn serve(dir: &Path, collector: &Collector, environment: &[(&str, &str)]) 
     server
 }
 
-/// Registers and reserves as one user; the trace ids of both requests.
+/// Registers and reserves as one user; returns the trace ids of both requests.
 async fn buy(server: &ServerProcess) -> [String; 2] {
     let mut user = server.user(1);
     let registered = user.register().await;
@@ -59,7 +59,7 @@ async fn everything_of_a_request_is_received(collector: Collector, environment: 
                     && it.body.as_ref().is_some_and(|b| text(b).contains(name))
             })
         };
-        // The figures of host and process are pushed beside the service's own.
+        // The metrics of host and process are exported with those of the service.
         let metered = ["concert_reservations", "process_resident_memory_bytes"]
             .iter()
             .all(|name| received.metrics.iter().any(|(_, it)| it.name == *name));
@@ -168,7 +168,7 @@ fn logs_are_right(received: &Received, trace: &str) {
 }
 
 #[tokio::test]
-async fn what_was_not_pushed_yet_is_pushed_when_the_server_ends() {
+async fn a_stopping_server_exports_its_waiting_records() {
     let collector = Collector::http().await;
     let dir = tempfile::tempdir().unwrap();
     let seldom = [("OTEL_METRIC_EXPORT_INTERVAL", "3600000")];
@@ -193,18 +193,18 @@ async fn what_was_not_pushed_yet_is_pushed_when_the_server_ends() {
 }
 
 #[tokio::test]
-async fn a_request_is_received_over_http_with_its_logs_spans_and_metrics() {
+async fn logs_spans_and_metrics_of_a_request_arrive_over_http() {
     everything_of_a_request_is_received(Collector::http().await, &[]).await;
 }
 
 #[tokio::test]
-async fn the_same_is_received_over_grpc() {
+async fn logs_spans_and_metrics_of_a_request_arrive_over_grpc() {
     let grpc = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
     everything_of_a_request_is_received(Collector::grpc().await, &grpc).await;
 }
 
 #[tokio::test]
-async fn the_generators_request_the_servers_spans_and_their_log_lines_are_one_trace() {
+async fn a_request_of_the_load_generator_the_servers_spans_and_their_log_lines_are_one_trace() {
     let collector = Collector::http().await;
     let mut command = small_rehearsal();
     command.args(["--otlp", &collector.url]);
@@ -232,7 +232,7 @@ async fn the_generators_request_the_servers_spans_and_their_log_lines_are_one_tr
             .spans
             .iter()
             .find(|it| by(it, "concertctl-api") && it.1.parent_span_id == client.span_id);
-        // A buffer may be full; what arrives must fit together.
+        // Some spans may be missing, because a buffer was full; those that arrive must match.
         let Some((_, served)) = served else { continue };
         assert_eq!(served.trace_id, client.trace_id);
         assert_eq!(served.kind(), SpanKind::Server);
@@ -241,5 +241,5 @@ async fn the_generators_request_the_servers_spans_and_their_log_lines_are_one_tr
         });
         joined += usize::from(logged);
     }
-    assert!(joined > 0, "no request was seen from both sides");
+    assert!(joined > 0, "no request has spans of both sides");
 }

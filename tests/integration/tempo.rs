@@ -1,5 +1,4 @@
-//! The embedded Tempo over TCP, against the shapes and rules of Tempo's documentation, and the client
-//! against it.
+//! The embedded Tempo over TCP has the shapes and rules of Tempo's documentation, and the client reads it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ struct Server {
     store: Arc<TempoStore>,
     base: String,
     client: Client,
-    /// The first trace's start, in nanoseconds: a whole second, a minute ago.
+    /// The start of the first trace in nanoseconds: a whole second, a minute ago.
     t0: u64,
     _serving: AbortOnDropHandle<()>,
 }
@@ -48,7 +47,7 @@ fn span(name: &'static str, id: u64, parent: Option<u64>, start_ns: u64, ms: u64
     }
 }
 
-/// A request of `ms` with a statement in it; a failed one failed there.
+/// A request of `ms` with a statement. In a failed request the statement failed.
 fn request(id: u128, route: &'static str, start_ns: u64, ms: u64, failed: bool) -> TraceRecord {
     let code = if failed { 503 } else { 200 };
     let mut root = span(route, 1, None, start_ns, ms);
@@ -88,7 +87,7 @@ impl Server {
         }
     }
 
-    /// Three requests, a second apart: a quick one, a failed one, a slow one.
+    /// Three requests, a second apart: fast, failed, slow.
     async fn with_traces() -> Server {
         let server = Server::start(TempoConfig::default()).await;
         let t0 = server.t0;
@@ -114,7 +113,7 @@ impl Server {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// Last two digits of the ids that a search finds, in its order.
+    /// The last two digits of the ids that a search finds, in its order.
     async fn found(&self, params: &[(&str, &str)]) -> Vec<String> {
         let answer = self.json("/api/search", params).await;
         let traces = answer["traces"].as_array().unwrap().iter();
@@ -134,7 +133,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_trace_is_told_in_tempos_json_with_base64_ids_and_names_of_kinds() {
+async fn a_trace_has_tempos_json_with_base64_ids_and_names_of_kinds() {
     let server = Server::with_traces().await;
     let t0 = server.t0 + SECOND;
     let answer = server.json("/api/traces/a2", &[]).await;
@@ -168,8 +167,7 @@ async fn a_trace_is_told_in_tempos_json_with_base64_ids_and_names_of_kinds() {
     assert_eq!(second["trace"], json!({ "resourceSpans": batches }));
 }
 
-/// The message that Grafana reads the second version's answer into; `Trace` is the same on the wire
-/// as `TracesData`.
+/// The message that Grafana decodes from the second version's answer. On the wire, `Trace` is the same as `TracesData`.
 #[derive(Clone, PartialEq, Message)]
 struct TraceByIdResponse {
     #[prost(message, optional, tag = "1")]
@@ -177,7 +175,7 @@ struct TraceByIdResponse {
 }
 
 #[tokio::test]
-async fn grafana_asks_for_protobuf_and_gets_it_in_both_versions() {
+async fn grafana_gets_protobuf_in_both_versions_of_the_api() {
     let server = Server::with_traces().await;
     let ask = async |path: &str, accept: &str| {
         let request = server.client.get(format!("{}{path}", server.base));
@@ -202,7 +200,10 @@ async fn grafana_asks_for_protobuf_and_gets_it_in_both_versions() {
     assert!(spans[0].parent_span_id.is_empty());
     assert_eq!(spans[1].parent_span_id, 1u64.to_be_bytes());
     assert_eq!(spans[0].status.as_ref().unwrap().code, 2);
-    assert!(spans[1].status.is_some(), "Grafana reads it unasked");
+    assert!(
+        spans[1].status.is_some(),
+        "Grafana reads the status without a check"
+    );
     assert_eq!(
         spans[1].end_time_unix_nano - spans[1].start_time_unix_nano,
         50 * MS
@@ -212,7 +213,7 @@ async fn grafana_asks_for_protobuf_and_gets_it_in_both_versions() {
 }
 
 #[tokio::test]
-async fn an_unknown_trace_is_not_found_and_an_id_that_is_none_is_refused() {
+async fn an_unknown_trace_is_not_found_and_an_invalid_id_is_refused() {
     let server = Server::with_traces().await;
     for path in [
         "/api/traces/a4",
@@ -239,13 +240,13 @@ async fn an_unknown_trace_is_not_found_and_an_id_that_is_none_is_refused() {
         ("/api/traces/a1?start=2&end=1", "start must be before end"),
         ("/api/v2/traces/a1?q={}", "'q' is not supported"),
     ] {
-        let told = server.refused(path, &[]).await;
-        assert!(told.contains(why), "{path}: {told}");
+        let text = server.refused(path, &[]).await;
+        assert!(text.contains(why), "{path}: {text}");
     }
 }
 
 #[tokio::test]
-async fn what_services_say_of_one_trace_is_one_trace() {
+async fn spans_of_several_services_are_one_trace() {
     let server = Server::start(TempoConfig::default()).await;
     let t0 = server.t0;
     let mut api = request(0xa1, "/queue", t0 + 10 * MS, 20, false);
@@ -280,7 +281,7 @@ async fn what_services_say_of_one_trace_is_one_trace() {
 }
 
 #[tokio::test]
-async fn a_query_answers_with_the_spans_that_pass_newest_trace_first() {
+async fn a_query_returns_the_matching_spans_with_the_newest_trace_first() {
     let server = Server::with_traces().await;
     let query = r#"{ span.http.response.status_code >= 500 && status = error }"#;
     let answer = server.json("/api/search", &[("q", query)]).await;
@@ -365,12 +366,12 @@ async fn tags_durations_and_times_narrow_a_search() {
     assert_eq!(
         answer["traces"][0].get("spanSets"),
         None,
-        "as Tempo: only for TraceQL"
+        "like Tempo, only for TraceQL"
     );
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_refused_and_never_overlooked() {
+async fn unsupported_searches_are_refused_and_never_ignored() {
     let server = Server::with_traces().await;
     let long = format!("{{ name = \"{}\" }}", "x".repeat(6_000));
     let tags = "a=1 ".repeat(3_000);
@@ -407,8 +408,8 @@ async fn what_is_not_understood_is_refused_and_never_overlooked() {
         ),
         (vec![("start", "99999999999999999999999")], "invalid start"),
     ] {
-        let told = server.refused("/api/search", &params).await;
-        assert!(told.contains(why), "{params:?}: {told}");
+        let text = server.refused("/api/search", &params).await;
+        assert!(text.contains(why), "{params:?}: {text}");
     }
     assert!(
         server
@@ -416,19 +417,19 @@ async fn what_is_not_understood_is_refused_and_never_overlooked() {
             .await
             .contains("escape")
     );
-    let told = server.refused("/api/search/tags", &[("scope", "x")]).await;
-    assert!(told.contains("invalid scope"), "{told}");
-    let told = server
+    let text = server.refused("/api/search/tags", &[("scope", "x")]).await;
+    assert!(text.contains("invalid scope"), "{text}");
+    let text = server
         .refused("/api/v2/search/tag/service.name/values", &[])
         .await;
-    assert!(told.contains("scope service"), "{told}");
+    assert!(text.contains("scope service"), "{text}");
     let long = format!("/api/v2/search/tag/.{}/values", "x".repeat(6_000));
-    let told = server.refused(&long, &[]).await;
-    assert!(told.contains("too long"), "{told}");
+    let text = server.refused(&long, &[]).await;
+    assert!(text.contains("too long"), "{text}");
 }
 
 #[tokio::test]
-async fn names_and_values_to_search_for_are_listed() {
+async fn searchable_names_and_values_are_listed() {
     let server = Server::with_traces().await;
     let names = server.json("/api/search/tags", &[("scope", "span")]).await;
     let of_spans = json!([
@@ -487,7 +488,7 @@ async fn names_and_values_to_search_for_are_listed() {
             Some("{ status = error }"),
             json!([typed("string", "/reservations")]),
         ),
-        // Somebody is still typing.
+        // The query is incomplete, as while a user types it.
         (
             "kind",
             Some("{ name = }"),
@@ -517,9 +518,9 @@ async fn grafanas_test_of_the_connection_is_answered() {
     assert_eq!(info["version"], "2.6.0");
 }
 
-/// Without the index each of these would look at all of them.
+/// Without the index each of these searches would read all traces.
 #[tokio::test]
-async fn a_search_among_many_looks_at_few() {
+async fn a_search_reads_few_of_many_traces() {
     let server = Server::start(TempoConfig::default()).await;
     let t0 = server.t0;
     for n in 0..5_000u64 {
@@ -573,9 +574,9 @@ async fn a_query_that_takes_too_long_is_given_up() {
     .await;
     let record = request(1, "/queue", server.t0, 5, false);
     server.store.push(&Arc::new(record));
-    let (status, told) = server.get("/api/search", &[]).await;
-    assert_eq!(status, 504, "{told}");
-    assert!(told.contains("timed out"), "{told}");
+    let (status, text) = server.get("/api/search", &[]).await;
+    assert_eq!(status, 504, "{text}");
+    assert!(text.contains("timed out"), "{text}");
 }
 
 #[tokio::test]
@@ -653,7 +654,7 @@ async fn the_client_finds_traces_and_reads_one() {
 }
 
 #[tokio::test]
-async fn the_client_tells_refusals_in_tempos_words_and_asks_for_no_other_path() {
+async fn the_client_returns_tempos_refusals_and_sends_no_unsafe_path() {
     let server = Server::with_traces().await;
     let tempo = server.tempo();
     let search = TraceSearch {
@@ -677,7 +678,7 @@ async fn the_client_tells_refusals_in_tempos_words_and_asks_for_no_other_path() 
 }
 
 #[tokio::test]
-async fn the_trace_of_a_request_is_found_on_the_operations_listener_by_the_id_in_its_answer() {
+async fn the_operations_listener_has_the_trace_of_a_request_by_the_id_in_its_answer() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &["--trace-ratio", "1"]).await;
     seed(&server.ops, &profile(1, 10, 10)).await;
@@ -695,7 +696,10 @@ async fn the_trace_of_a_request_is_found_on_the_operations_listener_by_the_id_in
         ("POST /queue", Kind::Server)
     );
     assert_eq!(root.service, "concertctl-api");
-    assert!(trace.spans.len() > 1, "with what it waited for: {trace:?}");
+    assert!(
+        trace.spans.len() > 1,
+        "the trace must have the steps that the request waited for: {trace:?}"
+    );
     let search = TraceSearch {
         tags: vec![
             ("name".into(), "POST /queue".into()),
@@ -709,7 +713,7 @@ async fn the_trace_of_a_request_is_found_on_the_operations_listener_by_the_id_in
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_console_finds_the_slowest_traces_behind_a_thousand_trivial_polls() {
+async fn the_console_finds_the_slowest_traces_behind_a_thousand_fast_polls() {
     let server = Server::start(TempoConfig::default()).await;
     for n in 0..3u64 {
         let start = server.t0 + n * SECOND;

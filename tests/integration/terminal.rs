@@ -1,4 +1,4 @@
-//! The real binary in a real pseudo-terminal, whose screen a test reads and whose keys it presses.
+//! The real binary in a real pseudo-terminal. Tests read its screen and press its keys.
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -19,15 +19,15 @@ pub fn cells(count: u16) -> NonZero<u16> {
     NonZero::new(count).unwrap()
 }
 
-/// A console in a terminal of its own.
+/// A console in a pseudo-terminal.
 pub struct Console {
     child: Box<dyn Child + Send + Sync>,
     pub master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
     pub screen: Arc<Mutex<vt100::Parser>>,
-    /// All that was written to the terminal.
+    /// All bytes that were written to the terminal.
     pub written: Arc<Mutex<Vec<u8>>>,
-    /// How the terminal was set before the console took it.
+    /// The settings of the terminal before the console took it over.
     pub before: String,
     output_ended: mpsc::Receiver<()>,
 }
@@ -46,7 +46,7 @@ impl Console {
         Console::run(&args, &[("CONCERTCTL_OPS_TOKEN", token)], size)
     }
 
-    /// `concertctl tui` with these arguments and variables.
+    /// Runs `concertctl tui` with these arguments and variables.
     pub fn run(args: &[&str], vars: &[(&str, &str)], (cols, rows): (u16, u16)) -> Console {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_concertctl"));
         command.arg("tui");
@@ -54,7 +54,7 @@ impl Console {
         Console::spawn(command, vars, (cols, rows))
     }
 
-    /// A shell script, whose `$0` is the binary.
+    /// Runs a shell script whose `$0` is the binary.
     pub fn script(script: &str, args: &[String], size: (u16, u16)) -> Console {
         let mut command = CommandBuilder::new("bash");
         command.args(["-c", script, env!("CARGO_BIN_EXE_concertctl")]);
@@ -114,7 +114,7 @@ impl Console {
         }
     }
 
-    /// How the terminal is set.
+    /// The current settings of the terminal.
     pub fn line_discipline(&self) -> String {
         format!("{:?}", self.master.get_termios().unwrap())
     }
@@ -150,7 +150,7 @@ impl Console {
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
-    /// Waits for the end and checks that the terminal is as it was.
+    /// Waits for the end, and checks that the terminal is restored.
     pub fn ended_with_the_terminal_restored(mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
@@ -165,7 +165,10 @@ impl Console {
             thread::sleep(Duration::from_millis(10));
         };
         let after = self.line_discipline();
-        assert_eq!(after, self.before, "line discipline");
+        assert_eq!(
+            after, self.before,
+            "the settings of the terminal are not restored"
+        );
         let _ = self.output_ended.recv_timeout(PATIENCE);
         let parser = self.screen.lock();
         assert!(
@@ -175,7 +178,7 @@ impl Console {
         assert!(!parser.screen().hide_cursor(), "the cursor is hidden");
         assert!(
             !parser.screen().bracketed_paste(),
-            "paste is still bracketed"
+            "bracketed paste is still on"
         );
         (status, parser.screen().contents())
     }

@@ -1,5 +1,5 @@
-//! The write-ahead log of the embedded database. A clean stop leaves it empty. The next start notices a log that is
-//! missing, cut, damaged, or older than the acknowledged writes.
+//! The write-ahead log of the embedded database. A clean stop removes it. The next start detects a log that is missing,
+//! truncated, damaged, or older than the acknowledged writes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ use concertctl::clients::ops::Ops;
 use crate::support::process::{Ended, ServerProcess, run};
 use crate::support::{User, profile, seed};
 
-/// The files of a dataset, as a stopped or killed server left them.
+/// The files of a dataset after a server was stopped or killed.
 struct Left {
     dir: tempfile::TempDir,
     user: User,
 }
 
 impl Left {
-    /// By a server that gave 30 places and was killed.
+    /// The files of a server that gave 30 places and was killed.
     async fn by_kill() -> Left {
         let (left, server) = Left::begin().await;
         server.signal_kill();
@@ -53,7 +53,7 @@ impl Left {
         run(&args).await
     }
 
-    /// The start is refused, names the file and the way out, and changes neither database nor log.
+    /// Checks that a start is refused with the file and advice, and changes neither database nor log.
     async fn is_refused(&self, what: &str) {
         let read = |path: &Path| std::fs::read(path).ok().filter(|bytes| !bytes.is_empty());
         let before = (read(&self.dataset()), read(&self.log()));
@@ -74,7 +74,7 @@ impl Left {
         assert!(before == after, "{what}: the files were changed");
     }
 
-    /// The last place is there, and the next one is higher.
+    /// Checks that the last place is present and that the next one is higher.
     async fn is_whole(&self, what: &str) {
         let server = ServerProcess::start(self.dir.path(), &[]).await;
         let entry = server.user_with(&self.user).poll().await.json();
@@ -103,7 +103,7 @@ fn dataset_of(dir: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn after_a_clean_stop_the_database_file_alone_holds_the_sale() {
+async fn after_a_clean_stop_the_database_file_alone_contains_the_sale() {
     let (left, server) = Left::begin().await;
     server.terminate();
     assert_eq!(server.exited().await.code(), Some(0));
@@ -122,7 +122,7 @@ async fn after_a_clean_stop_the_database_file_alone_holds_the_sale() {
 }
 
 #[tokio::test]
-async fn a_log_that_lacks_acknowledged_commits_is_noticed_and_left_alone() {
+async fn a_log_that_lacks_acknowledged_commits_is_detected_and_not_changed() {
     let left = Left::by_kill().await;
     let whole = std::fs::read(left.log()).unwrap();
     std::fs::remove_file(left.log()).unwrap();
@@ -150,7 +150,7 @@ async fn a_log_that_lacks_acknowledged_commits_is_noticed_and_left_alone() {
 }
 
 #[tokio::test]
-async fn an_older_log_or_database_file_is_noticed() {
+async fn an_older_log_or_database_file_is_detected() {
     let (left, server) = Left::begin().await;
     server.signal_kill();
     let (old_log, old_file) = (
@@ -184,7 +184,7 @@ async fn an_older_log_or_database_file_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_missing_log_is_noticed_without_the_commit_record_too() {
+async fn a_missing_log_is_detected_even_without_the_commit_record() {
     let left = Left::by_kill().await;
     let record = left.dataset().with_extension("commit");
     std::fs::remove_file(&record).unwrap();
@@ -196,7 +196,7 @@ async fn a_missing_log_is_noticed_without_the_commit_record_too() {
 }
 
 #[tokio::test]
-async fn a_loss_is_accepted_once_when_that_is_asked_for() {
+async fn a_loss_is_accepted_once_on_request() {
     let left = Left::by_kill().await;
     std::fs::remove_file(left.log()).unwrap();
     left.is_refused("deleted").await;
@@ -210,7 +210,7 @@ async fn a_loss_is_accepted_once_when_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn files_are_for_their_owner_only() {
+async fn only_the_owner_can_access_the_files() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::tui::{Recording, Tape};
+use crate::tui::{Recording, RecordingFile};
 
 /// A recording to make or to show.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -17,14 +17,18 @@ pub(super) struct RecordingArgs {
 
 impl RecordingArgs {
     /// The recording to show, read and checked.
-    pub(super) fn replay(&self) -> Result<Option<Tape>, String> {
-        let read = self.replay.as_deref().map(Tape::read).transpose();
+    pub(super) fn replay(&self) -> Result<Option<Recording>, String> {
+        let read = self.replay.as_deref().map(Recording::read).transpose();
         read.map_err(|why| format!("--replay: {why}"))
     }
 
     /// The file to record to, created.
-    pub(super) fn record(&self) -> Result<Option<Recording>, String> {
-        let created = self.record.as_deref().map(Recording::create).transpose();
+    pub(super) fn record(&self) -> Result<Option<RecordingFile>, String> {
+        let created = self
+            .record
+            .as_deref()
+            .map(RecordingFile::create)
+            .transpose();
         created.map_err(|why| format!("--record: {why}"))
     }
 }

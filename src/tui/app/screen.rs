@@ -12,11 +12,11 @@ pub(crate) trait Screen {
     fn bell(&mut self) -> io::Result<()>;
     /// Clears the screen, so that the next frame draws all of it.
     fn clear(&mut self) -> io::Result<()>;
-    /// Gives the terminal back and stops the process; returns when it is continued.
+    /// Restores the terminal and stops the process; returns when the process is continued.
     async fn suspend(&mut self) -> io::Result<()>;
-    /// Resolves when the process was stopped from outside and is continued.
+    /// Resolves when another process stopped this one and it is continued.
     async fn continued(&mut self);
-    /// Takes the terminal over again after that.
+    /// Takes over the terminal again after that.
     fn take_back(&mut self) -> io::Result<()>;
 }
 

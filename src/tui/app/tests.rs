@@ -1,4 +1,4 @@
-//! The loop against sources that hang, a server that ends, a rehearsal that is left.
+//! The loop with sources that hang, a server that ends, and a rehearsal under way when the console quits.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -48,7 +48,7 @@ impl crate::tui::app::Screen for Frames {
 
 type Input = Pin<Box<dyn Stream<Item = io::Result<TermEvent>> + Send>>;
 
-/// Keys that a test sends when it likes.
+/// A keyboard that the test types on.
 fn keyboard() -> (mpsc::UnboundedSender<KeyCode>, Input) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let stream = futures_util::stream::unfold(receiver, |mut keys| async move {
@@ -95,7 +95,7 @@ fn app(url: &str, load: Arc<dyn LoadGenerator>) -> App {
     App::start(options, clients, load)
 }
 
-/// Takes every connection and never says a word.
+/// Accepts every connection and never answers.
 async fn silent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -136,10 +136,10 @@ async fn keys_are_answered_at_once_while_every_source_hangs() {
             panic!("the console ended")
         };
         let wait = tokio::time::timeout(Duration::from_secs(10), answered).await;
-        waits.push(wait.expect("a key that is never answered"));
+        waits.push(wait.expect("a frame that answers the key"));
     }
     waits.sort();
-    // The median: a machine under load may stall any single one.
+    // The median: a machine under load may delay any single key.
     assert!(waits[5] < Duration::from_millis(50), "{waits:?}");
     keys.send(KeyCode::Char('q')).unwrap();
     let (exit, app) = console.await.unwrap();
@@ -154,9 +154,9 @@ async fn keys_are_answered_at_once_while_every_source_hangs() {
 }
 
 #[tokio::test]
-async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() {
-    use crate::tui::recording::tape::Tape;
-    use crate::tui::recording::tape::tests::recorded;
+async fn a_replay_asks_no_source_and_shows_the_recorded_time() {
+    use crate::tui::recording::format::Recording;
+    use crate::tui::recording::format::tests::recorded;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let down = Event::Down {
@@ -165,7 +165,7 @@ async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() 
         retry_ms: 1,
     };
     let mut options = options(&format!("http://{}", listener.local_addr().unwrap()));
-    options.replay = Some(Tape::parse(&recorded(&[down])).unwrap());
+    options.replay = Some(Recording::parse(&recorded(&[down])).unwrap());
     let clients = options.clients().unwrap();
     let mut app = App::start(options, clients, Arc::new(NoLoad));
     let (frames, mut drawn) = mpsc::unbounded_channel();
@@ -184,15 +184,18 @@ async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() 
         panic!("the console ended")
     };
     let shown = tokio::time::timeout(Duration::from_secs(10), shown).await;
-    shown.expect("the end of the recording, at its time");
-    // Actions that would change something are off, and dialogs do not open.
+    shown.expect("a frame with the end of the recording and its time");
+    // Actions that change something are off, and dialogs do not open.
     for key in ['s', 'p', 'o', '3', '6', 'q'] {
         keys.send(KeyCode::Char(key)).unwrap();
     }
     let (exit, app) = console.await.unwrap();
     assert_eq!(exit, Ok(Exit::Asked));
     assert!(app.model.settings.read_only);
-    assert!(listener.accept().is_err(), "somebody was asked");
+    assert!(
+        listener.accept().is_err(),
+        "the replay connected to a source"
+    );
 }
 
 #[tokio::test]
@@ -216,9 +219,9 @@ async fn the_end_of_the_server_and_of_the_terminal_end_the_console() {
 }
 
 /// A load generator that runs until it is stopped.
-struct Puppet(CancellationToken);
+struct FakeGenerator(CancellationToken);
 
-impl LoadGenerator for Puppet {
+impl LoadGenerator for FakeGenerator {
     fn scenarios(&self) -> Vec<ScenarioInfo> {
         vec![ScenarioInfo {
             name: "puppet".into(),
@@ -238,7 +241,7 @@ impl LoadGenerator for Puppet {
     }
 
     fn start(&self, request: StartRequest) -> Result<Run, String> {
-        assert_eq!(request.scenario, "puppet");
+        assert_eq!(request.scenario, "fake");
         let (progress, seen) = watch::channel(crate::load::Progress::default());
         let (stop, stopped) = (self.0.clone(), self.0.clone());
         Ok(Run {
@@ -263,9 +266,9 @@ impl LoadGenerator for Puppet {
 }
 
 #[tokio::test]
-async fn a_rehearsal_is_followed_and_stopped_when_the_console_leaves() {
+async fn the_console_follows_a_rehearsal_and_stops_it_when_it_quits() {
     let stop = CancellationToken::new();
-    let mut app = app(&silent().await, Arc::new(Puppet(stop.clone())));
+    let mut app = app(&silent().await, Arc::new(FakeGenerator(stop.clone())));
     app.model.status = Some(crate::api::ops::Status {
         version: String::new(),
         api_addr: "127.0.0.1:1".into(),

@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::tui::dashboard::json::text;
 use crate::tui::dashboard::vars::{is_name, kept};
 
-/// Most filters of a dashboard.
+/// The most filters of a dashboard.
 const MAX_FILTERS: usize = 16;
-/// Longest query that filters are added to, in bytes: its tree is walked by recursion.
+/// The longest query that filters are added to, in bytes: a recursion walks its syntax tree.
 const MAX_QUERY: usize = 2 * 1024;
 
-/// A label matcher as the file has it.
+/// A label matcher of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
     label: String,
@@ -20,7 +20,7 @@ pub(crate) struct Filter {
     value: String,
 }
 
-/// The filters of an ad hoc variable, those that cannot be taken off included.
+/// The filters of an ad hoc variable, including those that Grafana's users cannot remove.
 pub(crate) fn filters(json: &Value) -> Vec<Filter> {
     let listed = |name: &str| {
         json.get(name)
@@ -44,7 +44,7 @@ pub(crate) fn filters(json: &Value) -> Vec<Filter> {
 }
 
 impl Filter {
-    /// For people.
+    /// The filter as the screen shows it.
     pub(crate) fn shown(&self) -> String {
         format!("{}{}{}", self.label, self.operator, self.value)
     }
@@ -61,8 +61,8 @@ impl Filter {
     }
 }
 
-/// `query` with the filters in each of its selectors. What is no PromQL stays as it is: the source
-/// says what is wrong with it.
+/// `query` with the filters in each of its selectors. A query that is not PromQL is unchanged: the source reports
+/// the mistake.
 pub(crate) fn filtered(query: String, filters: &[Filter]) -> String {
     if filters.is_empty() || query.len() > MAX_QUERY {
         return query;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_stand_in_every_selector() {
+    fn filters_are_added_to_every_selector() {
         let filters = filters(&json!({
             "filters": [
                 { "key": "job", "operator": "=", "value": "a\"b" },
@@ -121,7 +121,7 @@ mod tests {
             "topk(3, sum by (x) (rate(a{env=~\"p.*\",job=\"a\\\"b\"}[5m]))) / \
              -max_over_time((b{c=\"d\",env=~\"p.*\",job=\"a\\\"b\"})[1h:1m])"
         );
-        assert_eq!(filtered("up{".into(), &filters), "up{", "no PromQL");
+        assert_eq!(filtered("up{".into(), &filters), "up{", "not PromQL");
         assert_eq!(filtered("up".into(), &[]), "up");
     }
 }

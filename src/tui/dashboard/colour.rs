@@ -32,7 +32,7 @@ fn parts(colour: &str) -> Option<[f64; 3]> {
     }
 }
 
-/// `F00`, `FF0000`, either with an opacity behind it.
+/// `F00` or `FF0000`, optionally followed by an opacity.
 fn hex(digits: &str) -> Option<[f64; 3]> {
     let width = match digits.len() {
         3 | 4 => 1,
@@ -50,7 +50,7 @@ fn hex(digits: &str) -> Option<[f64; 3]> {
 fn by_hue([red, green, blue]: [f64; 3]) -> Severity {
     let strongest = red.max(green).max(blue);
     let spread = strongest - red.min(green).min(blue);
-    // Black, white and greys have no hue to speak of.
+    // Black, white and greys have no hue.
     if strongest < 40.0 || spread < strongest * 0.2 {
         return Severity::Plain;
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_of_every_notation_say_the_same() {
+    fn a_colour_means_the_same_in_every_notation() {
         let cases = [
             ("red", Severity::Bad),
             ("semi-dark-red", Severity::Bad),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_colour_says_nothing() {
+    fn a_text_that_is_not_a_colour_has_no_meaning() {
         let broken = [
             "",
             "#",

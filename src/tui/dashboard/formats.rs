@@ -1,4 +1,4 @@
-//! Values of variables as a query or a title needs them: Grafana's `${name:format}`.
+//! Grafana's formats of variables, `${name:format}`: how values are written into a query or a title.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ pub(crate) fn formatted(name: &str, values: &[Choice], format: &str, escape: boo
     }
 }
 
-/// The values as people call them.
+/// The values by their names for readers, for a title.
 pub(crate) fn words(values: &[Choice]) -> String {
     let texts: Vec<&str> = values.iter().map(|choice| choice.text.as_str()).collect();
     texts.join(" + ")
@@ -52,15 +52,15 @@ fn alternatives(values: &[Choice]) -> String {
     text
 }
 
-/// Whether the value has a special meaning in a regular expression. A dot and a dash are allowed: the value still
-/// matches itself, and `=` needs it unescaped.
+/// Whether the value contains characters that are special in a regular expression. A dot and a dash do not count:
+/// the value still matches itself, and `=` needs it unescaped.
 fn is_pattern(value: &str) -> bool {
     value.contains([
         '\\', '^', '$', '*', '+', '?', '(', ')', '|', '[', ']', '{', '}',
     ])
 }
 
-/// The value itself as a regular expression, its backslashes doubled for the string around it.
+/// A regular expression that matches the value, its backslashes doubled for the string around it.
 fn escaped(value: &str) -> String {
     let pattern = regex::escape(value);
     pattern.replace('\\', "\\\\").replace('"', "\\\"")
@@ -92,7 +92,7 @@ fn html(value: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Milliseconds of the Unix epoch as `${__from:date:…}` asks for them.
+/// Unix milliseconds in the format that `${__from:date:…}` names.
 pub(crate) fn instant(ms: i64, format: &str) -> String {
     let Ok(at) = jiff::Timestamp::from_millisecond(ms) else {
         return ms.to_string();
@@ -102,7 +102,7 @@ pub(crate) fn instant(ms: i64, format: &str) -> String {
         ("date", "seconds") => (ms / 1000).to_string(),
         ("date", "" | "iso") => at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
         ("date", pattern) => {
-            // The parts that dashboards use, longest first.
+            // The parts of a date format that dashboards use, longest first.
             let parts = [
                 ("YYYY", "%Y"),
                 ("MM", "%m"),

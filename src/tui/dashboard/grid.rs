@@ -3,7 +3,7 @@
 
 use crate::tui::dashboard::panel::{Kind, Panel};
 
-/// A panel's place on a shelf: which panel, and its columns.
+/// A panel on a shelf: its index and its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) panel: usize,
@@ -11,7 +11,7 @@ pub(crate) struct Cell {
     pub(crate) width: u16,
 }
 
-/// Panels side by side.
+/// A row of panels side by side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shelf {
     pub(crate) y: u32,
@@ -19,7 +19,7 @@ pub(crate) struct Shelf {
     pub(crate) cells: Vec<Cell>,
 }
 
-/// The columns that a panel needs to be read, frame included.
+/// The columns that a readable panel needs, frame included.
 const fn least_width(kind: Kind) -> u16 {
     match kind {
         Kind::Row => u16::MAX,
@@ -77,7 +77,8 @@ pub(crate) fn shelves(panels: &[Panel], shown: &[usize], width: u16) -> Vec<Shel
     shelves
 }
 
-/// Panels that Grafana has side by side, on as few shelves of equal number as they can be read on.
+/// Places panels that Grafana has side by side on the fewest shelves on which all are readable, with about equally
+/// many panels on each.
 fn split(panels: &[Panel], group: &[usize], width: u16, shelves: &mut Vec<Shelf>) {
     let needed: usize = group
         .iter()
@@ -91,7 +92,7 @@ fn split(panels: &[Panel], group: &[usize], width: u16, shelves: &mut Vec<Shelf>
             .map(|index| u32::from(panels[*index].place.w.max(1)))
             .collect();
         let sum: u32 = weights.iter().sum();
-        // The least for each, and what is left by the widths that Grafana has.
+        // Each panel gets its least width; Grafana's widths divide the rest.
         let least: Vec<u16> = part
             .iter()
             .map(|index| least_width(panels[*index].kind).min(width))

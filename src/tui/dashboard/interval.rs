@@ -10,7 +10,7 @@ const UNITS: [(&str, i64); 7] = [
     ("ms", 1),
 ];
 
-/// Intervals that a reader would choose, in milliseconds.
+/// Round intervals, in milliseconds.
 const ROUND: [i64; 22] = [
     1_000,
     2_000,
@@ -36,7 +36,7 @@ const ROUND: [i64; 22] = [
     2_592_000_000,
 ];
 
-/// Milliseconds of a duration.
+/// Parses a duration into milliseconds.
 pub(crate) fn milliseconds(duration: &str) -> Option<i64> {
     let mut rest = duration.trim();
     let mut sum: i64 = 0;
@@ -53,10 +53,10 @@ pub(crate) fn milliseconds(duration: &str) -> Option<i64> {
     (sum > 0).then_some(sum)
 }
 
-/// The duration in the largest unit that it is whole in.
+/// The duration in the largest unit in which it is a whole number.
 pub(crate) fn text(ms: i64) -> String {
     let ms = ms.max(1);
-    // Weeks and years are for people who write them, not for what is computed.
+    // A computed duration is shown in days at most: weeks and years are only read.
     let whole = UNITS[2..].iter().find(|(_, factor)| ms % factor == 0);
     whole.map_or_else(
         || format!("{ms}ms"),
@@ -64,7 +64,7 @@ pub(crate) fn text(ms: i64) -> String {
     )
 }
 
-/// `ms`, rounded to an interval that a reader would choose.
+/// `ms`, rounded to one of [`ROUND`].
 pub(crate) fn round(ms: i64) -> i64 {
     let between = |pair: &&[i64]| ms < (pair[0] + pair[1]) / 2;
     let found = ROUND.windows(2).find(between).map(|pair| pair[0]);

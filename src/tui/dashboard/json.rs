@@ -1,14 +1,14 @@
-//! Untrusted JSON: its fields as values, its errors with their place.
+//! Reads the fields of untrusted JSON. Errors name the place in the file.
 
 use serde_json::Value;
 
 use crate::cells;
 use crate::tui::format::one_line;
 
-/// Longest title, legend or text kept, in characters.
+/// The longest title, legend or text that is kept, in characters.
 pub(crate) const MAX_TEXT: usize = 120;
 
-/// Where in the file a panel stood that was brought into the classic form.
+/// The field that holds the original path of a panel after its conversion to the classic form.
 pub(crate) const PATH: &str = "__path";
 
 pub(crate) fn error(place: &str, what: impl Into<String>) -> DashboardError {
@@ -18,7 +18,7 @@ pub(crate) fn error(place: &str, what: impl Into<String>) -> DashboardError {
     }
 }
 
-/// A text on one line and not too long.
+/// The text in one line, cut to [`MAX_TEXT`].
 pub(crate) fn tidy(text: &str) -> String {
     cells::cut(one_line(text).trim(), MAX_TEXT)
 }
@@ -27,7 +27,7 @@ pub(crate) fn text<'a>(of: &'a Value, name: &str) -> &'a str {
     of.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A finite number; old files have some as texts.
+/// A finite number; old files write some numbers as strings.
 pub(crate) fn number(of: &Value, name: &str) -> Option<f64> {
     let value = of.get(name)?;
     let number = value
@@ -36,7 +36,7 @@ pub(crate) fn number(of: &Value, name: &str) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// An array, or nothing where there is none.
+/// The array in a field; empty if the field is absent.
 pub(crate) fn list<'a>(
     of: &'a Value,
     name: &str,
@@ -71,7 +71,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Why a file is not shown: where in it and what is wrong.
+/// A mistake in a file, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct DashboardError {

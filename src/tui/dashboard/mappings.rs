@@ -1,4 +1,4 @@
-//! Values that a panel shows as words.
+//! Value mappings: the words that a panel shows instead of values.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use crate::tui::dashboard::colour::severity;
 use crate::tui::dashboard::json::{text, tidy};
 use crate::tui::dashboard::panel::Mapping;
 
-/// Most mappings of a panel.
+/// The most mappings of a panel.
 const MAX_MAPPINGS: usize = 32;
 
-/// A panel's mappings: Grafana's present ones, those before Grafana 8, and those of old single numbers.
+/// A panel's mappings in any notation: the current one, the one before Grafana 8, and the one of the old singlestat.
 pub(crate) fn mappings(defaults: &Value, json: &Value) -> Vec<Mapping> {
     let listed = |of: &Value, name: &str| {
         let list = of.get(name).and_then(Value::as_array);
@@ -61,7 +61,7 @@ fn present(mapping: &Value, options: &Value, found: &mut Vec<Mapping>) {
                 found.push(shown(result, from, to));
             }
         }
-        // Special values (null, NaN) are none that a chart has; patterns are for texts.
+        // A chart never has the special values (null, NaN), and patterns match text only.
         _ => {}
     }
 }
@@ -75,7 +75,7 @@ fn old(mapping: &Value) -> Option<Mapping> {
     Some(shown(mapping, from, to))
 }
 
-/// A number, also one that is written as a text.
+/// A number, or a string that contains one.
 fn loose(of: &Value, name: &str) -> Option<f64> {
     let value = of.get(name)?;
     let number = value
@@ -84,7 +84,7 @@ fn loose(of: &Value, name: &str) -> Option<f64> {
     (!number.is_nan()).then_some(number)
 }
 
-/// The text for missing data: a mapping of `null`, or the panel's own text.
+/// The text for missing data: from a mapping of `null`, or from the panel's options.
 pub(crate) fn of_nothing(defaults: &Value, json: &Value) -> String {
     let own = text(defaults, "noValue");
     if !own.is_empty() {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_ranges_become_words_in_every_notation() {
+    fn values_and_ranges_are_mapped_in_every_notation() {
         let present = json!({ "mappings": [
             { "type": "value", "options": { "0": { "text": "down", "color": "red" }, "2": { "color": "green" } } },
             { "type": "range", "options": { "from": 10, "to": null, "result": { "text": "many" } } },

@@ -35,10 +35,10 @@ use crate::tui::dashboard::panel::Panel;
 #[cfg(test)]
 pub(crate) use grid::Cell;
 
-/// Most bytes of a dashboard file.
+/// The largest dashboard file, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// The on-sale dashboard: the very file that Grafana gets.
+/// The on-sale dashboard: the same file that Grafana loads.
 const SHIPPED: &str = include_str!("../../../otel/grafana/dashboards/on-sale.json");
 
 /// A dashboard.
@@ -46,7 +46,7 @@ const SHIPPED: &str = include_str!("../../../otel/grafana/dashboards/on-sale.jso
 pub struct Dashboard {
     pub(crate) title: String,
     pub(crate) variables: Vec<Variable>,
-    /// As they are shown: a row comes before its panels.
+    /// In the order on the screen: a row comes before its panels.
     pub(crate) panels: Vec<Panel>,
 }
 
@@ -54,12 +54,12 @@ impl Dashboard {
     /// Parses the text of a dashboard file.
     ///
     /// # Errors
-    /// [`DashboardError`] with the position and the mistake.
+    /// A mistake in the file, with its place.
     pub fn read(text: &str) -> Result<Dashboard, DashboardError> {
         read::dashboard(text)
     }
 
-    /// The on-sale dashboard that Grafana gets too.
+    /// The on-sale dashboard that is shipped with the program and with the Grafana of the telemetry stack.
     #[must_use]
     pub fn shipped() -> Dashboard {
         Dashboard::read(SHIPPED).expect("a test reads the shipped dashboard")

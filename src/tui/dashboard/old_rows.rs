@@ -1,19 +1,19 @@
-//! Dashboards of before Grafana 5: panels in rows, each panel so many of twelve columns wide.
+//! Dashboards from before Grafana 5: panels are in rows, and a panel's width is a number of twelve columns.
 
 use serde_json::{Map, Value, json};
 
 use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{PATH, list, number, object, text};
 
-/// Pixels of one line of the grid, its gap included.
+/// The height of a line of the grid in pixels, its gap included.
 const PIXELS: f64 = 38.0;
-/// The height of a row that does not say.
+/// The height of a row whose file gives none.
 const DEFAULT_PIXELS: f64 = 250.0;
 
-/// The same dashboard with its panels in a grid.
+/// Converts the dashboard: its panels are placed in a grid.
 pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError> {
     let rows = list(root, "rows", path)?;
-    // As Grafana does: rows are headings as soon as one of them is one.
+    // As in Grafana, all rows are headings if one of them is.
     let headed = |row: &Value| {
         let on = |name: &str| row.get(name) == Some(&Value::Bool(true));
         on("showTitle") || on("collapse") || !text(row, "repeat").is_empty()
@@ -71,7 +71,7 @@ fn height(of: &Value) -> Option<f64> {
     })
 }
 
-/// The panels of a row from left to right, in a new line when there is no room left.
+/// Places the panels of a row from left to right; a panel that does not fit begins a new line.
 fn placed(row: &Value, path: &str, y: &mut u32) -> Result<Vec<Value>, DashboardError> {
     let of_row = height(row);
     let (mut panels, mut x, mut tallest) = (Vec::new(), 0, 0);

@@ -1,4 +1,4 @@
-//! Further options of a panel: the value that counts, its unit and its scale.
+//! Further options of a panel: the calculation of its value, its unit and its scale.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::tui::dashboard::Unit;
 use crate::tui::dashboard::json::{number, text, tidy};
 use crate::tui::dashboard::panel::Calc;
 
-/// The value of a series that a panel of single numbers shows.
+/// The calculation by which a panel of single numbers reduces a series to one value.
 pub(crate) fn calc(json: &Value) -> Calc {
     let places = [
         "/options/reduceOptions/calcs/0",
@@ -29,7 +29,7 @@ pub(crate) fn calc(json: &Value) -> Calc {
     }
 }
 
-/// The unit and its decimals, of a present panel or of an old one.
+/// The unit and its decimals, in the current or an old notation.
 pub(crate) fn unit(defaults: &Value, json: &Value) -> Unit {
     let nothing = Value::Null;
     let old_axis = json.pointer("/yaxes/0").unwrap_or(&nothing);
@@ -77,7 +77,7 @@ pub(crate) fn scale(defaults: &Value, json: &Value) -> (Option<f64>, Option<f64>
     (first(low), first(high))
 }
 
-/// The options that the console does not apply. They are named, so that a number is not misread.
+/// Names the options that the console does not apply, so that readers do not misread a number.
 pub(crate) fn not_applied(json: &Value) -> Option<String> {
     let list = json.get("transformations").and_then(Value::as_array)?;
     let on = |of: &&Value| of.get("disabled") != Some(&Value::Bool(true));

@@ -7,13 +7,13 @@ use crate::tui::dashboard::unit::Unit;
 use crate::tui::dashboard::vars;
 use crate::tui::theme::Severity;
 
-/// Most panels of a dashboard.
+/// The most panels of a dashboard.
 pub(crate) const MAX_PANELS: usize = 300;
 
-/// The largest number of queries of a panel. A note gives the number of the others.
+/// The most queries of a panel. A note on the panel gives the number of the others.
 pub(crate) const MAX_TARGETS: usize = 12;
 
-/// A text that is asked of a source: PromQL or LogQL.
+/// A query to a source: PromQL or LogQL.
 pub(crate) type Query = Arc<str>;
 
 /// The kind of a panel.
@@ -34,15 +34,15 @@ pub(crate) enum Kind {
     Heatmap,
     /// A row of states over time for each series.
     StateTimeline,
-    /// The same, a sign for each sample.
+    /// The same with a sign for each sample.
     StatusHistory,
     /// The file's own text.
     Text,
-    /// Named with the reason why it is not drawn.
+    /// Shown by its title and the reason why it is not drawn.
     NotDrawn,
 }
 
-/// The value of a series that a stat shows.
+/// The calculation that reduces a series to one value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Calc {
     #[default]
@@ -53,9 +53,9 @@ pub(crate) enum Calc {
     Max,
     Sum,
     Count,
-    /// Most less least.
+    /// The maximum minus the minimum.
     Range,
-    /// Last less first.
+    /// The last value minus the first.
     Difference,
 }
 
@@ -63,11 +63,11 @@ pub(crate) enum Calc {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) expr: String,
-    /// A metric query for Loki.
+    /// Loki answers this query with numbers.
     pub(crate) counts_lines: bool,
-    /// Grafana's legend format; empty: from the labels.
+    /// Grafana's legend format. If it is empty, the labels give the legend.
     pub(crate) legend: String,
-    /// The least interval as the file has it, `2m` or `$interval`; empty: none.
+    /// The least interval, `2m` or `$interval`; empty if the file gives none.
     pub(crate) interval: String,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Repeat {
     pub(crate) variable: String,
-    /// Beneath one another, not side by side.
+    /// Copies are placed below each other, not side by side.
     pub(crate) down: bool,
     pub(crate) per_line: u16,
 }
@@ -87,13 +87,13 @@ pub(crate) struct Step {
     pub(crate) severity: Severity,
 }
 
-/// A value across a chart at which something else begins to hold.
+/// A threshold that is drawn as a line across a chart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Limit {
     pub(crate) at: f64,
     /// The severity beyond the limit.
     pub(crate) severity: Severity,
-    /// The worse side is the one below.
+    /// Values below the limit are the worse ones.
     pub(crate) below: bool,
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct Limit {
 pub(crate) struct Mapping {
     pub(crate) from: f64,
     pub(crate) to: f64,
-    /// Empty: the value itself, in that colour.
+    /// If it is empty, the value itself is shown in that colour.
     pub(crate) text: String,
     pub(crate) severity: Option<Severity>,
 }
@@ -123,7 +123,7 @@ pub(crate) struct Panel {
     pub(crate) kind: Kind,
     /// Grafana's name of its type.
     pub(crate) type_name: String,
-    /// The reason why it is not drawn, or the parts that are left out.
+    /// The reason why the panel is not drawn, or the options that are not applied.
     pub(crate) why_not: String,
     pub(crate) place: Place,
     pub(crate) targets: Vec<Target>,
@@ -141,18 +141,18 @@ pub(crate) struct Panel {
     /// The lines of a text panel.
     pub(crate) words: Vec<String>,
     pub(crate) repeat: Option<Repeat>,
-    /// Values of variables that hold in this panel: it is one of those that were repeated.
+    /// The variables that have a fixed value in this copy of a repeated panel.
     pub(crate) fixed: Vec<(String, String)>,
     /// The index of the panel in the file.
     pub(crate) origin: usize,
-    /// A row that is folded in the file.
+    /// The file has this row folded.
     pub(crate) folded: bool,
-    /// A panel that such a row holds.
+    /// The panel is inside such a row.
     pub(crate) nested: bool,
 }
 
 impl Panel {
-    /// A panel with nothing but that.
+    /// A panel with these values and defaults for all others.
     pub(crate) fn new(title: &str, kind: Kind, unit: &str) -> Panel {
         Panel {
             title: title.to_owned(),
@@ -181,7 +181,7 @@ impl Panel {
     /// The severity of `value`.
     pub(crate) fn judge(&self, value: f64) -> Severity {
         let mapped = self.mapped(value).and_then(|mapping| mapping.severity);
-        // A single step is a colour, not a threshold.
+        // One step alone colours all values: it is not a threshold.
         let step = || {
             let reached = |step: &&Step| step.from.is_none_or(|from| value >= from);
             let step = self.steps.iter().rev().find(reached);
@@ -197,7 +197,7 @@ impl Panel {
             .find(|mapping| value >= mapping.from && value <= mapping.to)
     }
 
-    /// Number and unit apart, so that the number can be drawn big; a mapped text has no unit.
+    /// The number and its unit, separately, so that the number can be drawn big. A mapped text has no unit.
     pub(crate) fn show(&self, value: f64) -> (String, String) {
         match self.mapped(value).filter(|found| !found.text.is_empty()) {
             Some(mapping) => (mapping.text.clone(), String::new()),
@@ -205,7 +205,7 @@ impl Panel {
         }
     }
 
-    /// Number and unit together.
+    /// The number with its unit.
     pub(crate) fn text(&self, value: f64) -> String {
         let (number, unit) = self.show(value);
         if unit.starts_with(['$', '€', '£', '¥']) {
@@ -219,7 +219,7 @@ impl Panel {
         }
     }
 
-    /// The values at which something else begins to hold, for lines across a chart.
+    /// The thresholds, for lines across a chart.
     pub(crate) fn limits(&self) -> impl Iterator<Item = Limit> {
         let before = |index: usize| {
             let step = index
@@ -238,7 +238,7 @@ impl Panel {
         })
     }
 
-    /// Asks Prometheus.
+    /// Whether the panel's queries go to Prometheus.
     pub(crate) const fn asks_metrics(&self) -> bool {
         !matches!(
             self.kind,
@@ -262,7 +262,7 @@ impl Panel {
     }
 }
 
-/// Precedes a metric query that is for Loki, so that it is not taken for PromQL.
+/// Precedes a metric query for Loki, so that it is not mistaken for PromQL.
 const LINE_COUNT: &str = "loki: ";
 
 /// The LogQL of a query that Loki answers with numbers.
@@ -270,7 +270,7 @@ pub(crate) fn line_count(query: &str) -> Option<&str> {
     query.strip_prefix(LINE_COUNT)
 }
 
-/// What of its labels a source is asked, by a query that is none of PromQL.
+/// A request for the labels of a source, written as a query that is not PromQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LabelQuery<'a> {
     Names,

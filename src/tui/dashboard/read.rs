@@ -1,6 +1,6 @@
-//! Reads a dashboard file that Grafana exported into a [`Dashboard`]. The form is classic JSON with panels in a grid,
-//! and older and newer schemas are converted to it first. The file is untrusted: a required field with a wrong type
-//! is an error with its path, and decorative fields are ignored.
+//! Reads a dashboard file that Grafana exported into a [`Dashboard`]. The classic form is JSON with panels in a grid;
+//! older and newer schemas are converted to it first. The file is untrusted: a required field of a wrong type is an
+//! error with its path, and decorative fields are ignored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     })
 }
 
-/// The dashboard itself: the API wraps it beside `meta`, a resource has it as its `spec`.
+/// The dashboard inside the file, with its path: the API wraps it beside `meta`, a resource has it as its `spec`.
 fn unwrapped(json: &Value) -> (&Value, String) {
     let (mut root, mut path) = (json, "$".to_owned());
     if let Some(inner) = root.get("dashboard") {
@@ -66,7 +66,7 @@ fn unwrapped(json: &Value) -> (&Value, String) {
     (root, path)
 }
 
-/// The dashboard with its panels in `panels`.
+/// The dashboard in the classic form, with its panels in `panels`.
 fn classic<'a>(root: &'a Value, path: &str) -> Result<Cow<'a, Value>, DashboardError> {
     if root.get("elements").is_some() {
         return schema_v2::classic(root, path).map(Cow::Owned);
@@ -89,7 +89,7 @@ fn classic<'a>(root: &'a Value, path: &str) -> Result<Cow<'a, Value>, DashboardE
     Err(error(&format!("{path}.panels"), what))
 }
 
-/// Panels from the top down; those that a row holds come right after it.
+/// The panels from top to bottom; the panels of a row follow it.
 fn in_order(mut panels: Vec<(u32, Panel)>) -> Vec<Panel> {
     panels.sort_by_key(|(at, panel)| {
         let inside = panel.kind != Kind::Row;
@@ -107,7 +107,7 @@ struct Reader<'a> {
     by_id: BTreeMap<u64, &'a Value>,
 }
 
-/// The panels of the file by their numbers, those of folded rows too.
+/// All panels of the file by their id, including those of folded rows.
 fn by_id(root: &Value) -> BTreeMap<u64, &Value> {
     fn panels(of: &Value) -> impl Iterator<Item = &Value> {
         of.get("panels")
@@ -120,7 +120,7 @@ fn by_id(root: &Value) -> BTreeMap<u64, &Value> {
     numbered.collect()
 }
 
-/// The number of the panel whose answers `json` shows, if its source is "-- Dashboard --".
+/// The id of the panel whose answers `json` shows, if its source is "-- Dashboard --".
 fn reused(json: &Value) -> Option<u64> {
     let uid = json
         .pointer("/datasource/uid")
@@ -132,7 +132,7 @@ fn reused(json: &Value) -> Option<u64> {
 }
 
 impl Reader<'_> {
-    /// The panels, each with where its row begins if that row holds it.
+    /// Collects the panels, each with the vertical position by which [`in_order`] sorts it.
     fn collect(&self, path: &str, panels: &mut Vec<(u32, Panel)>) -> Result<(), DashboardError> {
         for (index, json) in list(self.root, "panels", path)?.iter().enumerate() {
             let path = format!("{path}.panels[{index}]");
@@ -143,7 +143,7 @@ impl Reader<'_> {
             if !row {
                 continue;
             }
-            // A folded row holds its panels; their own places are from when it was open.
+            // The positions inside a folded row are from the time when it was open.
             for (inner, json) in list(json, "panels", &path)?.iter().enumerate() {
                 let path = format!("{path}.panels[{inner}]");
                 let panel = self.panel(json, &path, panels.len())?;
@@ -178,7 +178,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A panel that shows what panel `id` asks: it asks the same.
+    /// A panel that shows the answers of panel `id`: it gets the same queries.
     fn of_other(&self, id: u64, json: &Value, path: &str) -> Result<Panel, DashboardError> {
         let there = self.by_id.get(&id);
         let other = there.filter(|other| reused(other).is_none());
@@ -199,7 +199,7 @@ impl Reader<'_> {
         Ok(read)
     }
 
-    /// A library panel is drawn if the file brings it along (`__elements`).
+    /// A library panel; it is drawn if the file contains it (`__elements`).
     fn of_library(
         &self,
         library: &Value,
@@ -334,7 +334,7 @@ fn place(json: &Value, path: &str) -> Result<Place, DashboardError> {
     let number = |name: &str, most: u64, default: u64| match of.get(name) {
         None => Ok(default),
         Some(value) => match value.as_f64() {
-            // Grafana itself writes whole numbers, other makers sometimes 8.0.
+            // Grafana writes integers; other programs may write 8.0.
             Some(number) if number >= 0.0 => Ok(format::whole(number).min(most)),
             _ => Err(error(
                 &format!("{path}.gridPos.{name}"),

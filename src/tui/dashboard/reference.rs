@@ -5,11 +5,11 @@ use crate::tui::dashboard::vars::is_name;
 /// A variable that a text names.
 pub(crate) struct Reference<'a> {
     pub(crate) name: &'a str,
-    /// As in `${name.text}`.
+    /// `text` in `${name.text}`.
     pub(crate) field: &'a str,
-    /// As in `${name:csv}`.
+    /// `csv` in `${name:csv}`.
     pub(crate) format: &'a str,
-    /// Bytes of the reference.
+    /// The length of the reference, in bytes.
     pub(crate) length: usize,
 }
 

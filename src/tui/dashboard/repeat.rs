@@ -6,7 +6,7 @@ use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel};
 /// Columns of Grafana's grid.
 const COLUMNS: u16 = 24;
 
-/// The panels as they are shown at the moment; none if no panel is repeated.
+/// The panels for the current values of the variables; `None` if no panel is repeated.
 pub(crate) fn repeated(panels: &[Panel], scope: &Scope) -> Option<Vec<Panel>> {
     if panels.iter().all(|panel| panel.repeat.is_none()) {
         return None;
@@ -36,7 +36,7 @@ pub(crate) fn repeated(panels: &[Panel], scope: &Scope) -> Option<Vec<Panel>> {
     Some(shown)
 }
 
-/// Adds a panel while there is room; the last one says that there are more.
+/// Adds a panel, up to [`MAX_PANELS`]. The last one states that there are more.
 fn put(shown: &mut Vec<Panel>, panel: Panel) {
     if shown.len() < MAX_PANELS {
         shown.push(panel);
@@ -45,7 +45,7 @@ fn put(shown: &mut Vec<Panel>, panel: Panel) {
     }
 }
 
-/// One of `panel` for each value of its variable, where `fixed` holds already.
+/// A copy of `panel` for each value of its variable. `fixed` are the values of the row around it.
 fn copies(panel: &Panel, scope: &Scope, fixed: &[(String, String)]) -> Vec<Panel> {
     let one = |fixed: Vec<(String, String)>| Panel {
         fixed,
@@ -54,7 +54,7 @@ fn copies(panel: &Panel, scope: &Scope, fixed: &[(String, String)]) -> Vec<Panel
     let Some(repeat) = &panel.repeat else {
         return vec![one(fixed.to_vec())];
     };
-    // In a repeated row the row's value is the only one.
+    // If the same variable repeats the row, the row's value is the only one.
     let by_row = fixed.iter().any(|(name, _)| *name == repeat.variable);
     let values = if by_row {
         Vec::new()

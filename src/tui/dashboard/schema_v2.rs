@@ -7,12 +7,12 @@ use crate::tui::dashboard::json::{PATH, error, list, number, text};
 use crate::tui::dashboard::panel::MAX_PANELS;
 use crate::tui::format;
 
-/// Layouts within layouts: tabs of rows of grids, and one more.
+/// The deepest nesting of layouts: tabs of rows of grids, and one more.
 const MAX_DEPTH: usize = 4;
-/// Lines of a panel whose layout places it by itself.
+/// The height of a panel in an automatic layout, in lines.
 const AUTO_HEIGHT: u64 = 8;
 
-/// The same dashboard with its panels in a grid and its variables in a list.
+/// Converts the dashboard to the classic form: its panels in a grid, its variables in a list.
 pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError> {
     let mut layout = Layout {
         elements: root.get("elements").and_then(Value::as_object),
@@ -35,18 +35,18 @@ pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError>
     }))
 }
 
-/// Panels as they are placed, from the top down.
+/// The panels placed so far, from top to bottom.
 struct Layout<'a> {
     elements: Option<&'a Map<String, Value>>,
     path: &'a str,
     panels: Vec<Value>,
-    /// Panels placed so far, those inside folded rows too.
+    /// The number of panels placed so far, including those inside folded rows.
     placed: usize,
     y: u64,
 }
 
 impl Layout<'_> {
-    /// Places what `layout` holds beneath what is placed; `within` is the heading around it.
+    /// Places the panels of `layout` below those already placed; `within` is the heading around them.
     fn take(&mut self, layout: &Value, within: &str, depth: usize) -> Result<(), DashboardError> {
         if depth > MAX_DEPTH {
             let what = format!("layouts within layouts, more than {MAX_DEPTH} deep");
@@ -62,7 +62,7 @@ impl Layout<'_> {
         }
     }
 
-    /// Rows and tabs: a heading each, and what it holds.
+    /// Places rows and tabs: a heading for each, then its panels.
     fn sections(
         &mut self,
         spec: &Value,
@@ -80,7 +80,7 @@ impl Layout<'_> {
                 (within, title) => format!("{within} › {title}"),
             };
             let folded = (on("collapse") || on("collapsed")) && !on("hideHeader");
-            // A row without a heading has none here either, unless the tab around it has one.
+            // A row whose heading is hidden gets none here either, unless the tab around it has one.
             if !on("hideHeader") {
                 self.heading(&title, folded, spec);
             }
@@ -105,14 +105,14 @@ impl Layout<'_> {
         self.y = self.y.saturating_add(1);
     }
 
-    /// Panels at the places that the file gives them.
+    /// Places panels at the positions that the file gives.
     fn grid(&mut self, spec: &Value) -> Result<(), DashboardError> {
         let (top, mut bottom) = (self.y, self.y);
         for item in list(spec, "items", &format!("{}.layout.spec", self.path))? {
             let nothing = Value::Null;
             let item = item.get("spec").unwrap_or(&nothing);
             if item.get("elements").is_some() {
-                // A row inside a grid, as the first version of the schema had them.
+                // The first version of the schema had rows inside grids.
                 self.y = bottom;
                 self.heading(text(item, "title"), false, item);
                 self.grid(&json!({ "items": item.get("elements") }))?;
@@ -132,7 +132,7 @@ impl Layout<'_> {
         Ok(())
     }
 
-    /// Panels side by side, as many as the file wants on a line.
+    /// Places panels side by side, as many on a line as the file says.
     fn flow(&mut self, spec: &Value) -> Result<(), DashboardError> {
         let per_line = number(spec, "maxColumnCount")
             .map_or(3, format::whole)
@@ -151,12 +151,12 @@ impl Layout<'_> {
         Ok(())
     }
 
-    /// The element that an item names, at its place.
+    /// Converts the element that an item names, at its position.
     fn element(&mut self, item: &Value, place: Value) -> Result<(), DashboardError> {
         let name = item.pointer("/element/name").and_then(Value::as_str);
         let name = name.unwrap_or_default();
         let path = format!("{}.elements.{name}", self.path);
-        // Items may name the same element often: the bound holds before they are copied.
+        // Many items may name the same element, so the bound is checked before each copy.
         self.placed += 1;
         if self.placed > MAX_PANELS {
             return Err(error(&path, format!("more than {MAX_PANELS} panels")));
@@ -210,7 +210,7 @@ fn panel(element: &Value) -> Value {
     })
 }
 
-/// A query in the classic form: its own fields, and whom it asks.
+/// A query in the classic form: its fields and its data source.
 fn target(query: &Value) -> Value {
     let nothing = Value::Null;
     let spec = query.get("spec").unwrap_or(&nothing);
@@ -226,7 +226,7 @@ fn target(query: &Value) -> Value {
     target
 }
 
-/// Whom a query asks: beside the query, or, in the first version of the schema, beside that.
+/// The data source of a query: a field of the query, or, in the first version of the schema, of the object around it.
 fn source(spec: &Value, query: &Value) -> Value {
     let group = match (text(query, "group"), text(query, "kind")) {
         ("", "DataQuery") => "",

@@ -1,4 +1,4 @@
-//! The current values of a dashboard's variables, and texts filled with them.
+//! The current values of a dashboard's variables, and their substitution in queries and titles.
 
 use std::collections::BTreeMap;
 
@@ -10,32 +10,32 @@ use crate::tui::dashboard::panel::Query;
 use crate::tui::dashboard::reference::Reference;
 use crate::tui::dashboard::vars::{ALL, AUTO, Choice, MAX_VALUES, Variable, is_auto};
 
-/// No query grows beyond this, whatever its variables hold.
+/// The longest query after substitution, in bytes.
 const MAX_FILLED: usize = 64 * 1024;
-/// Values learned are all there are as long as they are fewer: answers are cut at so many series.
+/// Answers are cut at this number of series. Fewer learned values than this are therefore all values.
 const MAX_LEARNED: usize = 60;
 /// The scrape interval that Grafana assumes, in milliseconds.
 const SCRAPE_MS: i64 = 15_000;
-/// Queries that hold the time shown change with it no more often than this.
+/// A query that contains the time range changes with it at most once in this time, in milliseconds.
 const TIME_STEP_MS: i64 = 60_000;
 
-/// The time that charts show, in Unix milliseconds.
+/// The time range of the charts, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Times {
-    /// Between two points.
+    /// The time between two points.
     pub(crate) step_ms: i64,
     pub(crate) span_ms: i64,
     pub(crate) end_ms: i64,
 }
 
-/// A variable with its value of the moment.
+/// A variable with its current value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Filled {
     name: String,
     values: Vec<Choice>,
     /// All values are chosen.
     is_all: bool,
-    /// The text for all values, if they are not listed.
+    /// The text that stands for all values, if they are not listed.
     stand_in: Option<String>,
     choices: Vec<Choice>,
     several: bool,
@@ -52,20 +52,20 @@ pub(crate) struct Scope {
     filters: Vec<Filter>,
 }
 
-/// The values for a single text.
+/// The values that hold for one text only.
 #[derive(Clone, Copy)]
 struct Local<'a> {
-    /// Variables of a repeated panel.
+    /// The fixed variables of a repeated panel.
     fixed: &'a [(String, String)],
     /// The least interval, in milliseconds.
     least_ms: i64,
-    /// For people, not for a query.
+    /// The text is for readers, not a query.
     for_people: bool,
 }
 
 impl Scope {
-    /// The variables as picked, else as in the file; `learned` gives the values of a label that a
-    /// query's answer has, or, without a label, its series as texts.
+    /// The variables with the picked values, or else those of the file. `learned` gives the values of a label in the
+    /// answer to a query, or, without a label, the series as texts.
     pub(crate) fn new(
         variables: &[Variable],
         picks: &BTreeMap<String, String>,
@@ -93,13 +93,13 @@ impl Scope {
             let filled = filled(variable, pick.map(String::as_str), known, whole, times);
             scope.filled.push(filled);
         }
-        // People see them as the file has them.
+        // The screen shows the variables in the order of the file.
         let place = |one: &Filled| variables.iter().position(|of| of.name == one.name);
         scope.filled.sort_by_key(place);
         scope
     }
 
-    /// A scope in which only `name` is known.
+    /// A scope with the variable `name` alone.
     pub(crate) fn of_one(name: &str, value: &str) -> Scope {
         let variable = Variable {
             name: name.to_owned(),
@@ -113,12 +113,12 @@ impl Scope {
         }
     }
 
-    /// The queries for the variables' values.
+    /// The queries that learn the values of variables.
     pub(crate) fn queries(&self) -> &[Query] {
         &self.queries
     }
 
-    /// For people: names and values, and whether there is another value to pick.
+    /// For the screen: names and values, and whether there is another value to pick.
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&str, String, bool)> {
         let seen = self.filled.iter().filter(|one| !one.hidden);
         seen.map(|one| {
@@ -127,12 +127,12 @@ impl Scope {
         })
     }
 
-    /// The ad hoc filters, for people.
+    /// The ad hoc filters as the screen shows them.
     pub(crate) fn filters(&self) -> impl Iterator<Item = String> {
         self.filters.iter().map(Filter::shown)
     }
 
-    /// The value after the present one of the variable at `index` of those that are shown.
+    /// The name and the next value of the variable at `index` among the shown ones.
     pub(crate) fn next(&self, index: usize) -> Option<(String, String)> {
         let one = self.filled.iter().filter(|one| !one.hidden).nth(index)?;
         let now = match one.is_all {
@@ -145,7 +145,7 @@ impl Scope {
         Some((one.name.clone(), one.choices.get(next)?.value.clone()))
     }
 
-    /// The values that the variable has at the moment, each by itself.
+    /// The current values of the variable, separately.
     pub(crate) fn values(&self, name: &str) -> Vec<String> {
         let one = self.filled.iter().find(|one| one.name == name);
         let values = one.map(|one| one.values.as_slice()).unwrap_or_default();
@@ -159,13 +159,13 @@ impl Scope {
         self.filled[index].choices.len()
     }
 
-    /// `source` with every variable that is known in its place; others stay as they are.
+    /// `source` with the values of all known variables; references to others are unchanged.
     pub(crate) fn fill(&self, source: &str) -> String {
         self.fill_in(source, &[], "")
     }
 
-    /// The same for a query of a panel in which some variables are `fixed` and whose points are at
-    /// least `interval` apart; with the ad hoc filters.
+    /// The same for a query of a panel, with the ad hoc filters. `fixed` are the panel's own values of variables, and
+    /// its points are at least `interval` apart.
     pub(crate) fn fill_in(
         &self,
         source: &str,
@@ -184,7 +184,7 @@ impl Scope {
         filtered(self.filled_text(source, local, 0), &self.filters)
     }
 
-    /// A title or a legend with its variables as people call their values.
+    /// A title or a legend with the names of the variables' values.
     pub(crate) fn words(&self, source: &str, fixed: &[(String, String)]) -> String {
         if !source.contains(['$', '[']) {
             return source.to_owned();
@@ -206,7 +206,7 @@ impl Scope {
             match Reference::at(rest) {
                 Some(found) if filled.len() < MAX_FILLED => {
                     match self.value(&found, local) {
-                        // A value may name one of Grafana's own variables: `$__rate_interval`.
+                        // A value may refer to a built-in variable of Grafana, such as `$__rate_interval`.
                         Some(value) if depth == 0 && value.contains("$__") => {
                             filled.push_str(&self.filled_text(&value, local, 1));
                         }
@@ -243,7 +243,7 @@ impl Scope {
         matches!(field, "" | "text" | "value").then(|| one.text(format))
     }
 
-    /// The variables that Grafana itself has.
+    /// The built-in variables of Grafana.
     fn own(&self, of: &Reference<'_>, local: Local<'_>) -> Option<String> {
         let seconds = |ms: i64| (ms / 1000).max(1);
         let Times {
@@ -255,7 +255,7 @@ impl Scope {
         let end = end_ms.saturating_add(TIME_STEP_MS - 1);
         let end = end - end.rem_euclid(TIME_STEP_MS);
         let text = match of.name {
-            // A rate needs four scrapes to see two samples for certain.
+            // Grafana's definition: four scrapes certainly contain the two samples that a rate needs.
             "__rate_interval" => {
                 let scrape = local.least_ms.max(SCRAPE_MS);
                 interval::text(scrape.saturating_mul(4).max(step.saturating_add(scrape)))
@@ -285,7 +285,7 @@ impl Scope {
     }
 }
 
-/// The reference as the value of an interval variable would name it.
+/// The value of an automatic interval variable that this reference stands for; empty for any other reference.
 fn auto_name<'a>(of: &Reference<'a>) -> &'a str {
     match of.name {
         "__auto" => AUTO,
@@ -294,7 +294,7 @@ fn auto_name<'a>(of: &Reference<'a>) -> &'a str {
     }
 }
 
-/// Turns the received texts into values of the variable by its pattern and its order.
+/// Turns the received texts into values of the variable, by its pattern and in its order.
 fn kept(variable: &Variable, texts: &[String]) -> Vec<Choice> {
     let mut known: Vec<Choice> = Vec::new();
     for text in texts {
@@ -328,7 +328,7 @@ fn kept(variable: &Variable, texts: &[String]) -> Vec<Choice> {
     known
 }
 
-/// A variable's value: as picked, else as in the file, else, as Grafana does, the first there is.
+/// A variable's value: the picked one, else that of the file, else the first one, as in Grafana.
 fn filled(
     variable: &Variable,
     pick: Option<&str>,
@@ -412,7 +412,7 @@ impl Filled {
             ("text", _) => self.words(),
             (_, Some(stand_in)) => stand_in.clone(),
             (_, None) if self.values.is_empty() => String::new(),
-            // One of several that are all: still a list of one.
+            // The only value of a variable with several is still formatted as a list.
             (_, None) => formatted(&self.name, &self.values, format, self.several),
         }
     }

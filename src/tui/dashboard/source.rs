@@ -1,5 +1,5 @@
-//! The kind of program that a panel, a query or a variable asks. The file names its type, or a variable or an input
-//! that stands for it.
+//! The data source of a panel, a query or a variable. The file gives its type, or a variable or an input that stands
+//! for it.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use crate::tui::dashboard::json::{text, tidy};
 /// The kind of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Prometheus, or what answers as Prometheus does.
+    /// Prometheus, or a source with its API.
     Metrics,
     Logs,
-    /// By the name that a reader knows.
+    /// Any other, by its common name.
     Other(String),
-    /// Unknown: the file has only a name, or nothing.
+    /// The file gives only a name, or nothing.
     Unknown,
 }
 
-/// The sources behind the file's names.
+/// The types of the data sources that the file names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    /// The types by the name of the variable or input.
+    /// The type by the name of the variable or input.
     types: BTreeMap<String, String>,
 }
 
@@ -64,8 +64,8 @@ impl Sources {
         }
     }
 
-    /// The kind by a name or an identifier. A variable stands for a type, Grafana's own names are known, and any
-    /// other name belongs to the user and does not determine the kind.
+    /// The kind by a name or an identifier. A variable stands for a type, and Grafana's own names are known. Any other
+    /// name was chosen by a user and does not determine the kind.
     fn named(&self, name: &str) -> Source {
         let bare = name
             .strip_prefix("${")
@@ -88,7 +88,7 @@ impl Sources {
     }
 }
 
-/// By the type of a data source, which is the identifier of its plugin.
+/// The kind by the type of a data source, which is the identifier of its plugin.
 fn by_type(kind: &str) -> Source {
     let kind = kind.to_ascii_lowercase();
     match kind.as_str() {
@@ -96,13 +96,13 @@ fn by_type(kind: &str) -> Source {
         "victoriametrics-metrics-datasource" => Source::Metrics,
         "loki" => Source::Logs,
         prometheus if prometheus.ends_with("prometheus") => Source::Metrics,
-        // Amazon's and Azure's: grafana-amazonprometheus-datasource.
+        // Amazon's and Azure's plugins, such as grafana-amazonprometheus-datasource.
         managed if managed.contains("prometheus") => Source::Metrics,
         other => Source::Other(tidy(other)),
     }
 }
 
-/// By the very word that is a program's name, and no more: `tempo-metrics` may be a Prometheus.
+/// The kind by a name that equals the name of a program. A part is not enough: `tempo-metrics` may be a Prometheus.
 fn by_word(word: &str) -> Source {
     match word {
         "prometheus" | "thanos" | "mimir" | "victoriametrics" | "metrics" => Source::Metrics,

@@ -1,4 +1,4 @@
-//! A panel's queries, as far as the console asks the programs that they are for.
+//! Reads a panel's queries, and notes those whose data source the console does not ask.
 
 use serde_json::Value;
 
@@ -8,21 +8,21 @@ use crate::tui::dashboard::json::{error, list, object, text, tidy};
 use crate::tui::dashboard::panel::{Kind, MAX_TARGETS, Panel, Target};
 use crate::tui::dashboard::source::{Source, Sources};
 
-/// Longest query kept, in bytes.
+/// The longest query that is kept, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
 
 /// The queries that are not asked, and the reasons.
 #[derive(Default)]
 struct Left {
-    /// Programs that the console does not ask.
+    /// The data sources that the console does not ask.
     others: Vec<String>,
     hidden: usize,
     beyond: usize,
-    /// Steps that Grafana computes itself, from other queries' answers.
+    /// The number of expressions that Grafana itself computes from the answers to other queries.
     computed: usize,
 }
 
-/// Reads the queries of a panel into it; a panel without any that can be asked is not drawn.
+/// Reads the queries of a panel into it. A panel without a query that can be asked is not drawn.
 pub(crate) fn read(
     json: &Value,
     path: &str,
@@ -90,7 +90,7 @@ fn expr<'a>(target: &'a Value, path: &str) -> Result<&'a str, DashboardError> {
     }
 }
 
-/// The least interval between two points, of the query or else of the panel.
+/// The least interval between two points: of the query, or else of the panel.
 fn interval(target: &Value, panel: &Value) -> String {
     let own = text(target, "interval");
     let least = if own.is_empty() {
@@ -101,7 +101,7 @@ fn interval(target: &Value, panel: &Value) -> String {
     tidy(least.trim_start_matches('>'))
 }
 
-/// `source`, or where the file does not tell, the source whose language `expr` is in.
+/// `source`, or, if the file does not give one, the source whose language `expr` is in.
 fn with_language(source: Source, expr: &str) -> Source {
     let is_log_query = ["|=", "|~", "| json", "| logfmt", "|json", "|logfmt"]
         .iter()
@@ -112,7 +112,7 @@ fn with_language(source: Source, expr: &str) -> Source {
     }
 }
 
-/// The program that is to answer the query, if the console does not ask it for a panel of that kind.
+/// The data source of the query, if the console does not ask it for a panel of that kind.
 fn not_asked(kind: Kind, source: Source, expr: &str) -> Option<String> {
     match (kind, source) {
         (Kind::Logs, Source::Metrics) => Some("prometheus".into()),

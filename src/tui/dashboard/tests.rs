@@ -1,4 +1,4 @@
-//! The shipped dashboards are read whole, foreign ones as far as they go, and broken ones named.
+//! The shipped dashboards are read completely, other dashboards as far as possible; a broken file gets an error.
 
 pub(crate) mod bounds;
 pub(crate) mod forms;
@@ -19,7 +19,7 @@ const ALL_SHIPPED: [&str; 3] = [
     include_str!("../../../otel/grafana/dashboards/alerts.json"),
 ];
 
-/// The time that the charts of these tests show.
+/// The time range of the charts in these tests.
 pub(crate) const TIMES: Times = Times {
     step_ms: 2_000,
     span_ms: 300_000,
@@ -119,7 +119,7 @@ fn the_shipped_dashboards_are_read_whole() {
 }
 
 #[test]
-fn every_query_of_the_shipped_dashboards_is_promql_once_its_variables_are_in() {
+fn every_query_of_the_shipped_dashboards_is_promql_after_substitution() {
     for source in ALL_SHIPPED {
         let dashboard = Dashboard::read(source).unwrap();
         let none = |_: &str, _: &str| Vec::new();
@@ -139,7 +139,7 @@ fn every_query_of_the_shipped_dashboards_is_promql_once_its_variables_are_in() {
 }
 
 #[test]
-fn every_kind_of_panel_is_read_and_what_is_not_drawn_says_why() {
+fn every_kind_of_panel_is_read_and_one_that_is_not_drawn_has_a_reason() {
     let dashboard = read(&every_kind()).unwrap();
     let kinds: Vec<_> = dashboard.panels.iter().map(|panel| panel.kind).collect();
     use Kind::*;
@@ -169,7 +169,7 @@ fn every_kind_of_panel_is_read_and_what_is_not_drawn_says_why() {
 }
 
 #[test]
-fn variables_are_filled_in_in_every_notation() {
+fn variables_are_substituted_in_every_notation() {
     let dashboard = read(&every_kind()).unwrap();
     let none = |_: &str, _: &str| Vec::new();
     let scope = |picks: &[(&str, &str)]| {
@@ -206,7 +206,7 @@ fn variables_are_filled_in_in_every_notation() {
 }
 
 #[test]
-fn a_value_that_is_nowhere_any_more_gives_way_to_one_that_is() {
+fn a_value_that_no_longer_exists_is_replaced_by_one_that_does() {
     let dashboard = Dashboard::shipped();
     let learned = |query: &str, label: &str| {
         let job = query == "group by (job) (http_server_active_requests)" && label == "job";
@@ -224,7 +224,7 @@ fn a_value_that_is_nowhere_any_more_gives_way_to_one_that_is() {
 }
 
 #[test]
-fn a_broken_file_is_told_where_and_what() {
+fn an_error_in_a_file_names_place_and_cause() {
     let broken = |change: &dyn Fn(&mut Value)| {
         let mut json = every_kind();
         change(&mut json);
@@ -272,7 +272,7 @@ fn a_broken_file_is_told_where_and_what() {
 }
 
 #[test]
-fn colours_say_how_a_value_stands() {
+fn colours_of_thresholds_become_severities() {
     let mut json = every_kind();
     json["panels"][1]["fieldConfig"] = json!({ "defaults": { "thresholds": { "mode": "absolute",
         "steps": [{ "color": "dark-green", "value": null }, { "color": "#EAB839", "value": 1 },
@@ -304,7 +304,7 @@ proptest! {
 
     /// Any file is either read or refused.
     #[test]
-    fn no_file_breaks_the_reader(
+    fn no_text_makes_the_reader_panic(
         which in 0..3_usize,
         places in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<proptest::sample::Index>(),
@@ -321,7 +321,7 @@ proptest! {
 
     /// Any values in any place are read or refused, and a read dashboard can be laid out.
     #[test]
-    fn no_value_breaks_the_reader(
+    fn no_value_in_a_dashboard_makes_the_reader_panic(
         panel in 0..9_usize,
         name in prop::sample::select(vec!["type", "title", "gridPos", "targets", "fieldConfig",
             "thresholds", "yaxes", "datasource", "options", "collapsed", "panels"]),
@@ -343,7 +343,7 @@ proptest! {
     }
 }
 
-/// A query without the dashboard's additions: the choice of servers, another window, zero instead of no value.
+/// A query without the dashboard's additions: its selection of servers, its window, zero for a missing value.
 fn bare(query: &str) -> String {
     let mut bare = query
         .replace("job=~\"$job\",instance=~\"$instance\",", "")
@@ -359,7 +359,7 @@ fn bare(query: &str) -> String {
 
 /// The Overview and the dashboard for Grafana must show the same figures.
 #[test]
-fn the_overview_and_the_on_sale_dashboard_ask_and_judge_alike() {
+fn the_overview_and_the_on_sale_dashboard_have_the_same_queries_and_thresholds() {
     use crate::tui::sources::panels::{PanelId, panel};
     let dashboard = Dashboard::shipped();
     let cases = [

@@ -1,11 +1,11 @@
-//! The words of a text panel: Markdown or HTML as plain lines.
+//! Text panels: Markdown or HTML as plain lines.
 
 use serde_json::Value;
 
 use crate::tui::dashboard::json::{text, tidy};
 use crate::tui::format::one_line;
 
-/// Most bytes read of a text panel, and most lines kept.
+/// The most bytes that are read of a text panel, and the most lines that are kept.
 const MAX_BYTES: usize = 16 * 1024;
 const MAX_LINES: usize = 100;
 
@@ -26,7 +26,7 @@ pub(crate) fn lines(json: &Value) -> Vec<String> {
         end -= 1;
     }
     let content = content.get(..end).unwrap_or_default();
-    // Markdown may contain HTML too. A listing is shown unchanged.
+    // Markdown may contain HTML. The mode `code` is shown unchanged.
     let plain = match mode.as_str() {
         "code" => content.to_owned(),
         _ => without_tags(content),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_is_taken_off_and_lines_stay() {
+    fn markup_is_removed_and_line_breaks_stay() {
         let markdown = "# Title\n\n\n**bold** and `code`, see [the docs](https://example.org)\n![a picture](x.png)\n- one";
         assert_eq!(
             of("markdown", markdown),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_markup_stays_as_it_is_and_its_size_is_bounded() {
+    fn broken_markup_is_kept_and_the_size_is_bounded() {
         assert_eq!(
             of("html", "a < b and <never closed"),
             ["a < b and <never closed"]

@@ -1,4 +1,4 @@
-//! The thresholds of a panel's numbers, chosen like in Grafana.
+//! The thresholds of a panel, by Grafana's rules.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::tui::dashboard::json::{number, text};
 use crate::tui::dashboard::panel::{Kind, Step};
 use crate::tui::theme::Severity;
 
-/// Most thresholds of a panel.
+/// The most thresholds of a panel.
 const MAX_STEPS: usize = 32;
 
-/// The thresholds of a panel, lowest first; none where Grafana colours nothing by them.
+/// The thresholds of a panel, lowest first; none if Grafana colours nothing by them.
 pub(crate) fn steps(kind: Kind, defaults: &Value, json: &Value) -> Vec<Step> {
     if text(json, "type") == "singlestat" {
         return of_singlestat(json);
@@ -53,7 +53,7 @@ fn absolute(list: &[Value], defaults: &Value) -> Vec<Step> {
     let of_scale = |value: f64| match (percentage, scale) {
         (false, _) => Some(value),
         (true, (Some(low), Some(high))) => Some(low + (high - low) * value / 100.0),
-        // A scale that only the data would determine.
+        // A percentage of a scale that depends on the data has no fixed value.
         (true, _) => None,
     };
     let mut steps: Vec<Step> = list
@@ -76,7 +76,7 @@ fn sort(steps: &mut [Step]) {
     steps.sort_by(|a, b| from(a).total_cmp(&from(b)));
 }
 
-/// The thresholds of the old graph. Each line is its own limit, `gt` or `lt`.
+/// The thresholds of the old graph panel. Each is a limit of its own, `gt` or `lt`.
 fn of_graph(json: &Value) -> Vec<Step> {
     let listed = json.get("thresholds").and_then(Value::as_array);
     let limits: Vec<(f64, bool, Severity)> = listed
@@ -104,7 +104,7 @@ fn of_graph(json: &Value) -> Vec<Step> {
     let mut edges: Vec<f64> = limits.iter().map(|(at, ..)| *at).collect();
     edges.sort_by(f64::total_cmp);
     edges.dedup();
-    // Between two edges holds the worst of the limits that hold there.
+    // Between two edges, the worst limit that applies there counts.
     let holding = |from: Option<f64>| {
         let holds = |(at, below, _): &&(f64, bool, Severity)| match (from, below) {
             (Some(from), false) => from >= *at,
@@ -122,7 +122,7 @@ fn of_graph(json: &Value) -> Vec<Step> {
     .collect()
 }
 
-/// The thresholds of the old single number: `"50,80"` and three colours, if it has colours.
+/// The thresholds of the old singlestat panel: `"50,80"` and three colours, if it is coloured.
 fn of_singlestat(json: &Value) -> Vec<Step> {
     let on = |name: &str| json.get(name) == Some(&Value::Bool(true));
     let gauge = json.pointer("/gauge/show") == Some(&Value::Bool(true));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_that_grafana_does_not_use_judge_nothing() {
+    fn thresholds_that_grafana_does_not_apply_have_no_effect() {
         let none = json!({});
         let line = json!({ "custom": { "thresholdsStyle": { "mode": "line" } } });
         let off = json!({ "custom": { "thresholdsStyle": { "mode": "off" } } });
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_the_scale_becomes_a_value_of_it() {
+    fn a_percentage_threshold_becomes_a_value_on_the_scale() {
         let steps = json!([{ "color": "green", "value": null }, { "color": "red", "value": 50 }]);
         let thresholds = json!({ "mode": "percentage", "steps": steps });
         let known = json!({ "thresholds": thresholds, "min": 100, "max": 300 });
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_old_graphs_hold_above_or_below() {
+    fn limits_of_old_graphs_apply_above_or_below() {
         let limit = |value: f64, op: &str, colour: &str| json!({ "value": value, "op": op, "colorMode": colour });
         let both =
             json!({ "thresholds": [limit(10.0, "lt", "critical"), limit(90.0, "gt", "warning")] });
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_single_number_is_coloured_only_where_it_says_so() {
+    fn an_old_singlestat_is_coloured_only_if_its_file_says_so() {
         let old = |on: bool| {
             json!({ "type": "singlestat", "thresholds": "50, 80", "colorBackground": on,
                 "colors": ["#299c46", "rgba(237, 129, 40, 0.89)", "#d44a3a"] })

@@ -9,12 +9,12 @@ pub(crate) struct Unit {
     decimals: Option<usize>,
 }
 
-/// Steps between prefixes: of a thousand or of 1024.
+/// Prefixes of units, a factor of 1000 or 1024 apart.
 const PLAIN: &[&str] = &["", "k", "M", "G", "T", "P"];
 const BINARY: &[&str] = &["", "Ki", "Mi", "Gi", "Ti", "Pi"];
 
 impl Unit {
-    /// Grafana's id of a unit; at most ten decimals.
+    /// The unit with Grafana's id; at most ten decimals.
     pub(crate) fn new(id: &str, decimals: Option<u64>) -> Unit {
         let decimals = decimals.map(|count| usize::try_from(count.min(10)).unwrap_or(0));
         Unit {
@@ -23,7 +23,7 @@ impl Unit {
         }
     }
 
-    /// The number and its unit, apart.
+    /// The number and its unit, separately.
     pub(crate) fn show(&self, value: f64) -> (String, String) {
         if !value.is_finite() {
             return ("–".into(), String::new());
@@ -89,7 +89,7 @@ impl Unit {
         }
     }
 
-    /// A unit of the user's own: `suffix:seats`, or any word, which Grafana puts behind the number.
+    /// A custom unit: `suffix:seats`, or any word, which Grafana writes after the number.
     fn own(&self, id: &str, value: f64) -> (String, String) {
         let (kind, rest) = id.split_once(':').unwrap_or(("suffix", id));
         match kind {
@@ -101,7 +101,7 @@ impl Unit {
         }
     }
 
-    /// The number and its unit in a column of a scale.
+    /// The number with its unit, short enough for the scale of a chart.
     pub(crate) fn tick(&self, value: f64) -> String {
         let (number, unit) = self.show(value);
         let number = number.strip_suffix(".0").unwrap_or(&number).to_owned();
@@ -149,7 +149,7 @@ impl Unit {
         (number, format!("{}{suffix}", steps[at]))
     }
 
-    /// From microseconds to days, in the unit that a reader would choose.
+    /// Seconds in a readable unit, from microseconds to days.
     fn time(&self, seconds: f64) -> (String, String) {
         let size = seconds.abs();
         let (factor, unit) = match size {
@@ -174,13 +174,13 @@ impl Unit {
     }
 }
 
-/// A switch in words.
+/// A two-state value as a word.
 fn either(value: f64, [off, on]: [&str; 2]) -> (String, String) {
     let word = if value == 0.0 { off } else { on };
     (word.to_owned(), String::new())
 }
 
-/// Milliseconds of the Unix epoch as a date and a time, UTC.
+/// Unix milliseconds as a date and a time, UTC.
 fn instant(ms: f64) -> String {
     let ms = i64::try_from(format::whole(ms.max(0.0))).unwrap_or(i64::MAX);
     match jiff::Timestamp::from_millisecond(ms) {
@@ -200,7 +200,7 @@ fn grouped(number: &str) -> String {
     grouped
 }
 
-/// Two digits that count: `0.0042`.
+/// Two significant digits: `0.0042`.
 fn significant(value: f64) -> String {
     let size = value.abs();
     if size < 1e-6 {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_shown_as_a_reader_would_choose_them() {
+    fn values_are_shown_in_a_readable_unit() {
         let cases = [
             ("percentunit", 0.0312, "3.1 %"),
             ("percent", 97.0, "97.0 %"),

@@ -1,5 +1,5 @@
-//! A dashboard's variables as its file has them: which values there may be, which of them holds,
-//! and where more are learned.
+//! A dashboard's variables as its file defines them: the possible values, the current one, and the query that learns
+//! more.
 
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -11,19 +11,19 @@ use crate::tui::dashboard::json::{list, object, text};
 use crate::tui::dashboard::reference::Reference;
 use crate::tui::dashboard::source::{Source, Sources};
 
-/// Most variables of a dashboard, and most values of one.
+/// The most variables of a dashboard, and the most values of one.
 pub(crate) const MAX_VARIABLES: usize = 64;
 pub(crate) const MAX_VALUES: usize = 100;
-/// Longest value kept, in bytes.
+/// The longest value that is kept, in bytes.
 const MAX_VALUE: usize = 1_024;
-/// Most bytes of a compiled pattern.
+/// The largest compiled pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 /// Grafana's word for all values at once.
 pub(crate) const ALL: &str = "$__all";
-/// What an interval variable holds that fits itself to the time shown: this, or with `_NAME`.
+/// The value of an automatic interval variable: this, optionally followed by `_NAME`.
 pub(crate) const AUTO: &str = "$__auto";
 
-/// A value, and what people call it.
+/// A value, and its name for readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) text: String,
@@ -39,23 +39,23 @@ impl Choice {
     }
 }
 
-/// Where values are learned: a query, and the label that holds them. Without a label the series
-/// themselves are the values, as texts.
+/// The query that learns values, and the label that holds them. Without a label the series themselves, as texts, are
+/// the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ask {
     pub(crate) query: String,
     pub(crate) label: String,
 }
 
-/// An interval that fits itself to the time shown.
+/// An interval that follows the time range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Auto {
     pub(crate) least_ms: i64,
-    /// So many intervals are to fit into the time shown.
+    /// The time range is divided into this number of intervals.
     pub(crate) count: i64,
 }
 
-/// What of a value counts, as a regular expression.
+/// A regular expression that selects values or a part of each.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern(Regex);
 
@@ -65,30 +65,30 @@ impl PartialEq for Pattern {
     }
 }
 
-/// A variable as the file has it.
+/// A variable of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Variable {
     pub(crate) name: String,
-    /// Values that the file names.
+    /// The values that the file lists.
     pub(crate) choices: Vec<Choice>,
-    /// Chosen in the file.
+    /// The values that are selected in the file.
     pub(crate) current: Vec<Choice>,
     pub(crate) asks: Option<Ask>,
     pub(crate) pattern: Option<Pattern>,
-    /// Its regular expression is none that the console understands.
+    /// The console does not support its regular expression.
     pub(crate) unfiltered: bool,
-    /// Grafana's number of an order.
+    /// Grafana's number for the sort order.
     pub(crate) sort: u64,
     pub(crate) has_all: bool,
-    /// Several values may be chosen: queries expect a pattern.
+    /// Several values may be selected, so queries expect a pattern.
     pub(crate) several: bool,
-    /// What stands for all values.
+    /// The text that stands for all values.
     pub(crate) all_value: Option<String>,
     pub(crate) auto: Option<Auto>,
-    /// Ad hoc filters, which all queries get.
+    /// Ad hoc filters, which are added to all queries.
     pub(crate) filters: Vec<Filter>,
     pub(crate) hidden: bool,
-    /// When it is filled in: after those that its question names.
+    /// Its position in the order of resolution: after the variables that its query refers to.
     pub(crate) rank: usize,
 }
 
@@ -112,8 +112,8 @@ pub(crate) fn read(root: &Value, path: &str) -> Result<Vec<Variable>, DashboardE
     Ok(variables)
 }
 
-/// Ranks the variables so that each comes after those that its question names, whatever their order
-/// in the file. Of those that ask for one another in a circle the first in the file comes first.
+/// Ranks the variables so that each comes after those that its query refers to, in any order of the file. In a cycle
+/// of references, the first in the file comes first.
 fn rank(variables: &mut [Variable]) {
     let position = |name: &str| variables.iter().position(|one| one.name == name);
     let needs: Vec<Vec<usize>> = variables
@@ -137,7 +137,7 @@ fn rank(variables: &mut [Variable]) {
     }
 }
 
-/// Constants that an exported file wants filled in when it is imported.
+/// The constants that an exported file asks for when it is imported.
 fn inputs(root: &Value) -> Vec<Variable> {
     let listed = root.get("__inputs").and_then(Value::as_array);
     let constant = |input: &Value| {
@@ -204,12 +204,12 @@ fn variable(json: &Value, name: &str, sources: &Sources) -> Variable {
     read
 }
 
-/// Whether a value is an interval that fits itself to the time shown.
+/// Whether a value is an automatic interval.
 pub(crate) fn is_auto(value: &str) -> bool {
     value == AUTO || value == "auto" || value.starts_with("$__auto_interval")
 }
 
-/// `one, two : 2`: a value, or a name for people and a value.
+/// Parses `one, two : 2`: values, or a name and its value.
 fn listed(query: &str) -> Vec<Choice> {
     let parts = query.split(',').take(MAX_VALUES);
     let choice = |one: &str| {
@@ -223,7 +223,7 @@ fn listed(query: &str) -> Vec<Choice> {
     parts.filter_map(choice).collect()
 }
 
-/// The values that the file lists, without the word for all.
+/// The values that the file lists, without the one for all.
 fn options(json: &Value) -> Vec<Choice> {
     let options = json.get("options").and_then(Value::as_array);
     let choice = |option: &Value| {
@@ -237,7 +237,7 @@ fn options(json: &Value) -> Vec<Choice> {
     found.take(MAX_VALUES).collect()
 }
 
-/// What is chosen in the file.
+/// The values that are selected in the file.
 fn current(json: &Value) -> Vec<Choice> {
     let nothing = Value::Null;
     let at = |place: &str| json.pointer(place).unwrap_or(&nothing);
@@ -278,7 +278,7 @@ fn asks_metrics(json: &Value, sources: &Sources) -> bool {
     matches!(sources.of(json), Source::Metrics | Source::Unknown)
 }
 
-/// What a query variable asks, as PromQL. Of labels alone, the source is asked for its labels.
+/// The query of a query variable, as PromQL, or as a request for labels alone.
 fn ask(json: &Value) -> Option<Ask> {
     let query = match json.get("query")? {
         Value::String(query) => query.trim(),
@@ -328,7 +328,7 @@ fn ask(json: &Value) -> Option<Ask> {
     })
 }
 
-/// `/pattern/flags` or a bare pattern; whether there is one that is not understood.
+/// Compiles `/pattern/flags` or a bare pattern. Returns also whether the pattern is not supported.
 fn pattern(source: &str) -> (Option<Pattern>, bool) {
     let source = source.trim();
     if source.is_empty() {
@@ -338,7 +338,7 @@ fn pattern(source: &str) -> (Option<Pattern>, bool) {
         .strip_prefix('/')
         .and_then(|rest| rest.rsplit_once('/'));
     let (pattern, flags) = delimited.unwrap_or((source, ""));
-    // A slash needs no backslash here.
+    // A slash needs a backslash only between the delimiters.
     let built = RegexBuilder::new(&pattern.replace("\\/", "/"))
         .case_insensitive(flags.contains('i'))
         .size_limit(MAX_PATTERN)
@@ -350,8 +350,8 @@ fn pattern(source: &str) -> (Option<Pattern>, bool) {
 }
 
 impl Pattern {
-    /// What counts of `value`: the groups `text` and `value`, else the first group, else all of it;
-    /// nothing where it does not match.
+    /// The selected part of `value`: the groups `text` and `value`, else the first group, else all of it. `None` if the
+    /// pattern does not match.
     pub(crate) fn of(&self, value: &str) -> Option<Choice> {
         let found = self.0.captures(value)?;
         let named = |name: &str| found.name(name).map(|part| part.as_str());
@@ -374,7 +374,7 @@ impl Pattern {
     }
 }
 
-/// Grafana's order, by its number or by the name that schema v2 has for it.
+/// Grafana's sort order, by its number or by its name in schema v2.
 fn order(sort: &Value) -> u64 {
     let names = [
         "disabled",

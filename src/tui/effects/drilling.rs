@@ -1,4 +1,4 @@
-//! Starts drills, follows them, and reads which there are.
+//! Lists drills, starts one and follows it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::tui::event::Event;
 use crate::tui::load_generator::LoadGenerator;
 use crate::tui::sources::clients::now_ms;
 
-/// Where a drill happens, for the audit log: it starts a server of its own.
+/// The target of a drill in the audit log: a drill starts its own server.
 const TARGET: &str = "a server of its own";
 
 impl Effects {
@@ -34,7 +34,7 @@ impl Effects {
                 let load = Arc::clone(&self.load);
                 self.run.spawn(async move {
                     follow(progress, ended, (what, audit), &events).await;
-                    // Its report is the last result now.
+                    // The list shows the last report of each drill, and there is a new one.
                     list(load, events).await;
                 });
             }
@@ -47,14 +47,14 @@ impl Effects {
     }
 }
 
-/// Reads the drills on a thread that may block.
+/// Reads the drills on a blocking thread.
 pub(super) async fn list(load: Arc<dyn LoadGenerator>, events: mpsc::Sender<Event>) {
     if let Ok(drills) = tokio::task::spawn_blocking(move || load.drills()).await {
         let _ = events.send(Event::Drills(drills)).await;
     }
 }
 
-/// Sends the progress of a drill at most every [`EVERY_PROGRESS`], then its end, which is written down.
+/// Sends the progress of a drill at most every [`EVERY_PROGRESS`], then its end, which also goes into the audit log.
 async fn follow(
     mut progress: tokio::sync::watch::Receiver<crate::drill::progress::Progress>,
     mut ended: DrillEnded,
@@ -69,7 +69,7 @@ async fn follow(
             changed = progress.changed(), if open => {
                 open = changed.is_ok();
                 let now = progress.borrow_and_update().clone();
-                // The console may have quit; the end of the drill is still written down.
+                // The console may have quit; the end of the drill still goes into the audit log.
                 let _ = events.send(Event::DrillProgress(Box::new(now))).await;
                 tokio::time::sleep(EVERY_PROGRESS).await;
             }

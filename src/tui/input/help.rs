@@ -1,4 +1,4 @@
-//! Help, made from the key map itself.
+//! The help dialog, generated from the key map.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! The audit log: the last actions, newest first.
+//! The dialog of the audit log: the last actions, newest first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -17,7 +17,7 @@ pub(crate) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) 
     let inside_width = usize::from(width).saturating_sub(4);
     let mut lines: Vec<Line<'static>> = Vec::new();
     for entry in model.audit.iter().rev() {
-        lines.extend(told(&model.settings.zone, entry, inside_width));
+        lines.extend(described(&model.settings.zone, entry, inside_width));
     }
     if lines.is_empty() {
         lines.push(Line::styled("Nothing was done yet.", theme::quiet()));
@@ -40,8 +40,8 @@ pub(crate) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) 
     }
 }
 
-/// The lines of an action; a failure's reason has a line of its own.
-fn told(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
+/// The lines of an action. The reason of a failure has its own line.
+fn described(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
     let time = zone.day_and_clock(entry.at);
     let (sign, style) = match entry.outcome {
         AuditOutcome::Done => ("✔", theme::good()),
@@ -56,7 +56,7 @@ fn told(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
         AuditOutcome::Done => (format!("{action}: {detail}"), ""),
         AuditOutcome::Failed => (action, detail.as_str()),
     };
-    // The detail comes last and must not be cut off, so the text is wrapped.
+    // Wrap the text, because the detail comes last and must not be cut off.
     let mut parts = cells::wrap(&what, room).into_iter();
     let first = parts.next().unwrap_or_default();
     let target = one_line(&entry.target);

@@ -1,5 +1,5 @@
-//! The key map: the handler, the help, the palette, the hints and the table in docs/console.md read it. A
-//! screen's own keys are in its folder.
+//! The key map. The key handler, the help, the palette, the hints and the table in docs/console.md use it. The keys
+//! of a screen are in its folder.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -8,7 +8,7 @@ use crate::tui::model::Screen;
 use crate::tui::model::screen::screens;
 use crate::tui::screens::table::view;
 
-/// A letter means the same on every screen unless the screen's own table says otherwise.
+/// The keys of every screen. A screen's own table has precedence.
 const ACTIONS: &[Binding] = bindings! { Scope::Everywhere;
     writes ['s']            => Seed                    "seed a dataset, by name or from a profile file", "seed";
     writes ['l']            => Launch                  "launch a rehearsal, one phase, or a scenario file", "launch";
@@ -20,7 +20,7 @@ const ACTIONS: &[Binding] = bindings! { Scope::Everywhere;
 
 macro_rules! numbers {
     ($($screen:ident $folder:ident $title:literal $answers:literal;)+) => {
-        /// The number of each screen.
+        /// The number keys, one for each screen.
         const NUMBERS: &[Binding] = &[$(Binding {
             keys: &[Key::Plain(KeyCode::Char((b'0' + Screen::$screen.number()) as char))],
             scope: Scope::Everywhere,
@@ -65,7 +65,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Binding> {
     everywhere.chain(of_screens)
 }
 
-/// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.
+/// The binding of `event` on `screen`. A screen's own binding has precedence over one for every screen.
 pub(crate) fn lookup(screen: Screen, event: KeyEvent) -> Option<&'static Binding> {
     let find = |scope| {
         all().find(|binding| {

@@ -1,5 +1,5 @@
-//! A binding of the key map: keys, where they hold, what they do. The tables are in [`super::keymap`] and in
-//! the folders of the screens.
+//! A binding of the key map: the keys, their scope and their action. The tables of bindings are in [`super::keymap`]
+//! and in the folders of the screens.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::tui::model::Screen;
 
-/// What a key asks for.
+/// The action of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Quit,
@@ -65,7 +65,7 @@ pub(crate) enum Action {
     NextVariable,
     StartDrill,
     Faults,
-    /// The next chart, or the one before.
+    /// Choose the next chart (`true`) or the previous one.
     Chart(bool),
 }
 
@@ -105,12 +105,12 @@ impl fmt::Display for Key {
     }
 }
 
-/// Where a binding holds.
+/// The scope of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// On every screen.
+    /// Every screen.
     Everywhere,
-    /// On that screen.
+    /// This screen only.
     On(Screen),
 }
 
@@ -120,15 +120,15 @@ pub(crate) struct Binding {
     pub(crate) keys: &'static [Key],
     pub(crate) scope: Scope,
     pub(crate) action: Action,
-    /// What it does, for the help.
+    /// The help text.
     pub(crate) text: &'static str,
-    /// In a word, for the bottom line; empty: not shown there.
+    /// The hint in the bottom line, one word. If it is empty, the binding is not shown there.
     pub(crate) hint: &'static str,
-    /// Changes something: off with `--read-only`.
+    /// The action changes something: it is off with `--read-only`.
     pub(crate) writes: bool,
 }
 
-/// Suspends from everywhere, from dialogs too.
+/// Suspends the console, also from dialogs.
 pub(crate) const SUSPEND: Key = Key::Ctrl('z');
 
 /// Makes a table of bindings, one line a key:

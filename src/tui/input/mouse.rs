@@ -1,5 +1,5 @@
-//! The mouse: tabs, rows and charts can be clicked, the wheel moves like the arrow keys.
-//! No I/O: the layout is computed again from the model to find what a click hits.
+//! The mouse: clicks on tabs, rows and charts; the wheel acts like the arrow keys. Pure: computes the layout again
+//! from the model to find the element under a click.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
@@ -13,11 +13,11 @@ use crate::tui::screens::table::view;
 use crate::tui::screens::view::Hit;
 use crate::tui::timeline;
 
-/// Rows that a notch of the wheel moves.
+/// The rows that one step of the wheel moves.
 const WHEEL: usize = 3;
 
 pub(crate) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
-    // A dialog asks by keys: a stray click must not answer it.
+    // Dialogs are answered by keys only, so that an accidental click cannot answer one.
     if model.dialog.is_some() || model.logs.editing.is_some() {
         return Vec::new();
     }

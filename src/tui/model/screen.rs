@@ -1,7 +1,8 @@
-//! The screens that there are, in one table.
+//! The table of all screens.
 
-/// Hands the table to the macro `$then`: each screen with its folder in `screens`, its title, and what it
-/// answers. Its place is its number, and its number is its key. The enum, the views and the keys are made of it.
+/// Passes the table to the macro `$then`: each screen with its folder in `screens`, its title, and the question that
+/// it answers. The position of a screen is its number and its key. The enum, the views and the keys are generated
+/// from the table.
 macro_rules! screens {
     ($then:ident) => {
         $then! {
@@ -55,7 +56,7 @@ impl Screen {
         self as u8 + 1
     }
 
-    /// The screen of that number or name, in any case.
+    /// The screen with this number or name; case does not matter.
     #[must_use]
     pub fn named(text: &str) -> Option<Screen> {
         let of = |screen: &&Screen| {

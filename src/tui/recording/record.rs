@@ -1,5 +1,5 @@
-//! Writes the events of the sources line by line to a compressed file. It runs on its own thread, so that a slow disk
-//! delays nothing else.
+//! Writes the events of the sources line by line to a compressed file. A thread of its own does this, so that a slow
+//! disk delays nothing else.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,32 +13,33 @@ use tokio::task::JoinHandle;
 
 use crate::files::{self, Access};
 use crate::tui::event::Event;
-use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::format::{Entry, Head, MAX_BYTES, MAX_TEXT};
+use crate::tui::recording::view::RecordingState;
 
-/// The most lines that wait for the file; a disk that is further behind has failed.
+/// The most lines that wait to be written. A disk that is further behind counts as failed.
 const WAITING: usize = 256;
 /// The longest wait for the last lines when the console quits.
 const LEAVE: Duration = Duration::from_secs(3);
-/// Random ids in log lines limit every level; this one is cheap at their rate.
+/// The compression level. Random ids in log lines limit the ratio of every level; this one is cheap at the rate of
+/// lines.
 const LEVEL: i32 = 9;
-/// Compression searches the last 4 MiB (2^22 bytes). The windows of log requests overlap, so most lines are recorded
-/// twice.
+/// Compression searches the last 4 MiB (2^22 bytes), because most lines are recorded twice: the windows of log
+/// requests overlap.
 const WINDOW_LOG: u32 = 22;
 
 /// A file to record to.
 #[derive(Debug)]
-pub struct Recording {
+pub struct RecordingFile {
     path: PathBuf,
     file: File,
 }
 
-impl Recording {
-    /// Creates the file, for its owner alone: logs may hold personal data. An existing file is an error.
-    pub fn create(path: &Path) -> Result<Recording, String> {
+impl RecordingFile {
+    /// Creates the file, readable by its owner only, because logs may hold personal data. An existing file is an error.
+    pub fn create(path: &Path) -> Result<RecordingFile, String> {
         let created = files::create_new(path, Access::Owner);
         let file = created.map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Recording {
+        Ok(RecordingFile {
             path: path.to_owned(),
             file,
         })
@@ -50,22 +51,22 @@ pub(crate) struct Recorder {
     path: PathBuf,
     lines: Option<mpsc::Sender<Vec<u8>>>,
     writer: JoinHandle<()>,
-    /// Bytes of text so far.
+    /// The bytes of text so far, before compression.
     text: u64,
-    /// Bytes in the file so far.
+    /// The bytes in the file so far.
     written: Arc<AtomicU64>,
     most: u64,
 }
 
 impl Recorder {
-    /// Writes the head. An event reports a file that fails later.
+    /// Starts the thread and writes the head. An event reports a later failure of the file.
     pub(crate) fn start(
-        recording: Recording,
+        recording: RecordingFile,
         target: &str,
         events: mpsc::Sender<Event>,
     ) -> Recorder {
         let (lines, receiver) = mpsc::channel(WAITING);
-        let Recording { path, file } = recording;
+        let RecordingFile { path, file } = recording;
         let shown = path.display().to_string();
         let written = Arc::default();
         let counted = Counted {
@@ -76,7 +77,7 @@ impl Recorder {
             if let Err(error) = write(counted, receiver) {
                 let why = format!("{shown}: {error}");
                 // The console may have quit meanwhile.
-                let _ = events.blocking_send(Event::Tape(TapeView::Stopped(why)));
+                let _ = events.blocking_send(Event::Recording(RecordingState::Stopped(why)));
             }
         });
         let mut recorder = Recorder {
@@ -92,15 +93,20 @@ impl Recorder {
         recorder
     }
 
-    /// Records `event` if a source caused it (no other event serializes); returns the new state to show.
-    pub(crate) fn note(&mut self, now: i64, event: &Event) -> Option<TapeView> {
+    /// Records `event` if a source caused it (no other event is serializable); returns the new state to show.
+    pub(crate) fn note(&mut self, now: i64, event: &Event) -> Option<RecordingState> {
         self.lines.as_ref()?;
         let line = serde_json::to_vec(&Entry { t: now, event }).ok()?;
         if let Err(why) = self.send(line).and_then(|()| self.room()) {
             self.lines = None;
-            return Some(TapeView::Stopped(format!("{}: {why}", self.path.display())));
+            return Some(RecordingState::Stopped(format!(
+                "{}: {why}",
+                self.path.display()
+            )));
         }
-        Some(TapeView::Recording(self.written.load(Ordering::Relaxed)))
+        Some(RecordingState::Recording(
+            self.written.load(Ordering::Relaxed),
+        ))
     }
 
     fn room(&self) -> Result<(), String> {
@@ -131,14 +137,14 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes the lines that wait, at most for [`LEAVE`].
+    /// Waits until all lines are written, at most [`LEAVE`].
     pub(crate) async fn leave(mut self) {
         self.lines = None;
         let _ = tokio::time::timeout(LEAVE, self.writer).await;
     }
 }
 
-/// Counts what goes into the file.
+/// Counts the bytes that are written to the file.
 struct Counted {
     file: File,
     written: Arc<AtomicU64>,
@@ -156,8 +162,8 @@ impl Write for Counted {
     }
 }
 
-/// Flushes each line at once, as a block that can be read without the next: the recording survives a console
-/// that is killed.
+/// Writes lines and flushes each as a block that can be decompressed without the next, so that the recording survives
+/// a killed console.
 fn write(file: Counted, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(file, LEVEL)?;
     encoder.window_log(WINDOW_LOG)?;
@@ -175,7 +181,7 @@ fn write(file: Counted, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::recording::tape::Tape;
+    use crate::tui::recording::format::Recording;
 
     fn down(second: i64) -> Event {
         Event::Down {
@@ -186,11 +192,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_recorded_is_read_again_up_to_the_bound() {
+    async fn events_are_recorded_and_read_back_up_to_the_bound() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sale.jsonl");
-        let recording = Recording::create(&path).unwrap();
-        assert!(Recording::create(&path).unwrap_err().contains("remove it"));
+        let recording = RecordingFile::create(&path).unwrap();
+        assert!(
+            RecordingFile::create(&path)
+                .unwrap_err()
+                .contains("remove it")
+        );
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
         assert_eq!(
@@ -199,66 +209,66 @@ mod tests {
             "a tick is not recorded"
         );
         let shown = recorder.note(1_000, &down(1));
-        assert!(matches!(shown, Some(TapeView::Recording(_))));
+        assert!(matches!(shown, Some(RecordingState::Recording(_))));
         recorder.text = MAX_TEXT;
         let shown = recorder.note(2_000, &down(2));
         assert!(
-            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("bound")),
+            matches!(&shown, Some(RecordingState::Stopped(why)) if why.contains("bound")),
             "{shown:?}"
         );
         assert_eq!(recorder.note(3_000, &down(3)), None, "it has ended");
         recorder.leave().await;
-        let tape = Tape::read(&path).unwrap();
-        assert_eq!(tape.head.target, "here:1");
-        assert_eq!(tape.span(), (1_000, 2_000));
+        let recording = Recording::read(&path).unwrap();
+        assert_eq!(recording.head.target, "here:1");
+        assert_eq!(recording.span(), (1_000, 2_000));
     }
 
     #[tokio::test]
-    async fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
+    async fn a_full_disk_ends_the_recording_only() {
         let full = Path::new("/dev/full");
         let file = File::options().write(true).open(full).unwrap();
         let path = full.to_owned();
-        let (events, mut told) = mpsc::channel(8);
-        let recorder = Recorder::start(Recording { path, file }, "here:1", events);
-        let said = tokio::time::timeout(Duration::from_secs(10), told.recv()).await;
+        let (events, mut received) = mpsc::channel(8);
+        let recorder = Recorder::start(RecordingFile { path, file }, "here:1", events);
+        let event = tokio::time::timeout(Duration::from_secs(10), received.recv()).await;
         assert!(
-            matches!(said.unwrap(), Some(Event::Tape(TapeView::Stopped(why))) if why.contains("/dev/full"))
+            matches!(event.unwrap(), Some(Event::Recording(RecordingState::Stopped(why))) if why.contains("/dev/full"))
         );
         recorder.leave().await;
     }
 
     #[tokio::test]
-    async fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_console() {
+    async fn a_disk_that_does_not_keep_up_ends_the_recording_only() {
         let (reader, mut stuck) = std::io::pipe().unwrap();
-        // This fills the pipe, which has no reader.
+        // Fills the pipe, because nothing reads it.
         stuck.write_all(&[0; 64 * 1024]).unwrap();
-        let recording = Recording {
+        let recording = RecordingFile {
             path: "stuck".into(),
             file: std::os::fd::OwnedFd::from(stuck).into(),
         };
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
-        // Random text does not become shorter by compression.
+        // Compression does not shorten random text.
         let random = || Event::LogsRefused {
             reason: (0..200).map(|_| rand::random::<char>()).collect(),
         };
         let shown = (0..10_000).map(|second| recorder.note(second, &random()));
         let stopped = shown.into_iter().find_map(|shown| match shown {
-            Some(TapeView::Stopped(why)) => Some(why),
+            Some(RecordingState::Stopped(why)) => Some(why),
             _ => None,
         });
         assert_eq!(stopped.as_deref(), Some("stuck: the disk does not keep up"));
-        // And it is not waited for.
+        // Quitting does not wait for a stuck thread.
         recorder.leave().await;
         drop(reader);
     }
 
     #[tokio::test]
-    async fn a_recording_has_a_bound_and_is_its_owner_s() {
+    async fn a_recording_is_bounded_and_only_its_owner_can_read_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sale.jsonl");
-        let recording = Recording::create(&path).unwrap();
+        let recording = RecordingFile::create(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let (events, _told) = mpsc::channel(8);
@@ -266,7 +276,7 @@ mod tests {
         recorder.written.store(MAX_BYTES, Ordering::Relaxed);
         let shown = recorder.note(1, &down(1));
         assert!(
-            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("64 MiB")),
+            matches!(&shown, Some(RecordingState::Stopped(why)) if why.contains("64 MiB")),
             "{shown:?}"
         );
         recorder.leave().await;

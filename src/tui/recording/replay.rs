@@ -1,4 +1,4 @@
-//! Plays a recording: the schedule of its lines, and the recorded time. No network, no writes.
+//! Plays a recording: the schedule of its lines, and the recorded time. Pure apart from the wait for the next line.
 
 use std::time::Duration;
 
@@ -7,40 +7,40 @@ use tokio::time::Instant;
 use crate::clients::loki::LogLine;
 use crate::tui::event::Event;
 use crate::tui::model::Model;
-use crate::tui::recording::tape::{Entry, Tape};
-use crate::tui::recording::view::{Playing, TapeView};
+use crate::tui::recording::format::{Entry, Recording};
+use crate::tui::recording::view::{Playing, RecordingState};
 use crate::tui::screens::logs::{Level, Logs, Record};
 
-/// A recording that was shown to its end.
-pub(crate) fn at_end(tape: &Tape) -> Playing {
+/// The state at the end of a recording.
+pub(crate) fn at_end(recording: &Recording) -> Playing {
     Playing {
         speed: 1,
         ended: true,
-        span: tape.span(),
+        span: recording.span(),
     }
 }
 
 /// The state of a replay.
 #[derive(Debug)]
 pub(crate) struct Player {
-    tape: Tape,
+    recording: Recording,
     next: usize,
     speed: u32,
     /// The recorded time at `since`.
     at: i64,
     since: Instant,
-    /// The log filter that the lines so far were filtered by.
+    /// The log filter by which the lines so far were filtered.
     filter: String,
     /// The trace that was opened last.
     trace: Option<String>,
 }
 
 impl Player {
-    /// Plays from the first line on.
-    pub(crate) fn new(tape: Tape) -> Player {
+    /// A player at the first line.
+    pub(crate) fn new(recording: Recording) -> Player {
         Player {
-            at: tape.span().0,
-            tape,
+            at: recording.span().0,
+            recording,
             next: 0,
             speed: 1,
             since: Instant::now(),
@@ -49,12 +49,12 @@ impl Player {
         }
     }
 
-    /// For the screen.
-    pub(crate) fn view(&self) -> TapeView {
-        TapeView::Playing(Playing {
+    /// The state for the screen.
+    pub(crate) fn view(&self) -> RecordingState {
+        RecordingState::Playing(Playing {
             speed: self.speed,
-            ended: self.next >= self.tape.entries.len(),
-            span: self.tape.span(),
+            ended: self.next >= self.recording.entries.len(),
+            span: self.recording.span(),
         })
     }
 
@@ -62,7 +62,7 @@ impl Player {
     pub(crate) fn now(&self) -> i64 {
         let passed = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
         let passed = passed.saturating_mul(i64::from(self.speed));
-        self.at.saturating_add(passed).min(self.tape.span().1)
+        self.at.saturating_add(passed).min(self.recording.span().1)
     }
 
     pub(crate) fn set_speed(&mut self, speed: u32) {
@@ -74,7 +74,7 @@ impl Player {
     /// Resolves when the next line is due; never while the replay is paused or at its end.
     pub(crate) async fn due(player: Option<&Player>) {
         let due = player.and_then(|player| {
-            let left = player.tape.entries.get(player.next)?.t - player.at;
+            let left = player.recording.entries.get(player.next)?.t - player.at;
             let pause = u64::try_from(left)
                 .unwrap_or(0)
                 .checked_div(player.speed.into())?;
@@ -88,13 +88,13 @@ impl Player {
 
     /// The event of the next line, adapted to the model.
     pub(crate) fn next(&mut self, model: &Model) -> Option<Event> {
-        let entry = self.tape.entries.get(self.next)?;
+        let entry = self.recording.entries.get(self.next)?;
         self.next += 1;
         self.filter = model.logs.asked();
         Some(fitted_event(entry, model))
     }
 
-    /// Answers requests that go to a live source: the log up to now after a change of the filter, and an opened
+    /// Answers the requests that a live source would get: the log up to now after a change of the filter, and an opened
     /// trace.
     pub(crate) fn again(&mut self, model: &Model) -> Vec<Event> {
         let wanted = model.plan().trace;
@@ -108,14 +108,14 @@ impl Player {
             return Vec::new();
         }
         self.filter = model.logs.asked();
-        let shown = self.tape.entries.iter().take(self.next);
+        let shown = self.recording.entries.iter().take(self.next);
         let logs = shown.filter(|entry| matches!(entry.event, Event::Logs { .. }));
         logs.map(|entry| fitted_event(entry, model)).collect()
     }
 
-    /// The newest recorded answer for that trace. It is "missing" if the trace was never opened during the recording.
+    /// The newest recorded answer for a trace; "missing" if the trace was never opened during the recording.
     fn recorded_trace(&self, wanted: String) -> Event {
-        let mut newest = self.tape.entries.iter().rev();
+        let mut newest = self.recording.entries.iter().rev();
         let recorded =
             newest.find(|entry| matches!(&entry.event, Event::Trace { id, .. } if *id == wanted));
         recorded.map_or(
@@ -128,8 +128,8 @@ impl Player {
     }
 }
 
-/// The event of a line, adapted to the screen's request. The log was recorded with its filter and is filtered again
-/// here. A list of traces fits every order.
+/// The event of a line, adapted to the request of the screen. The log was recorded with a filter of its own and is
+/// filtered again here. A list of traces fits every order.
 pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     let mut event = entry.event.clone();
     match &mut event {
@@ -143,7 +143,7 @@ pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     event
 }
 
-/// Whether the filter of the log shows that line.
+/// Whether the filter of the log shows the line.
 fn passes(line: &LogLine, logs: &Logs) -> bool {
     let at = line.at_ns / 1_000_000;
     let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);

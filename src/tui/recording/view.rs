@@ -1,35 +1,35 @@
-//! The state of a recording on the screens while it is made or played.
+//! The state of a recording that is made or played, for the screens.
 
 /// The playing speeds. 0 means paused.
 pub(crate) const SPEEDS: &[u32] = &[0, 1, 2, 5, 10, 30, 60];
 
-/// The state of a recording on the screen.
+/// The state of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum TapeView {
-    /// There is none.
+pub(crate) enum RecordingState {
+    /// Nothing is recorded or played.
     #[default]
     None,
-    /// So many bytes are recorded.
+    /// A recording is made; the bytes so far.
     Recording(u64),
-    /// The recording has stopped, for this reason.
+    /// The recording stopped, for this reason.
     Stopped(String),
-    /// One is played.
+    /// A recording is played.
     Playing(Playing),
 }
 
-/// A recording that is played.
+/// The state of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Playing {
-    /// One of the speeds; 0: held.
+    /// One of [`SPEEDS`].
     pub(crate) speed: u32,
-    /// The last line was shown.
+    /// Whether the last line was played.
     pub(crate) ended: bool,
-    /// The beginning and the end, in Unix milliseconds.
+    /// The first and the last recorded time, in Unix milliseconds.
     pub(crate) span: (i64, i64),
 }
 
 impl Playing {
-    /// The next speed up or down; held is the slowest.
+    /// The next faster or slower speed; paused is the slowest.
     pub(crate) fn other_speed(&self, faster: bool) -> u32 {
         let at = SPEEDS.iter().position(|one| *one == self.speed);
         let at = at.unwrap_or(1);

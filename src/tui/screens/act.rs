@@ -8,14 +8,14 @@ use crate::tui::input::forms::keys as forms;
 use crate::tui::input::keys::{Action, Binding};
 use crate::tui::input::palette::Palette;
 use crate::tui::model::{Model, NoticeKind, Screen};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::table::view;
 use crate::tui::time_view::TimeView;
 use crate::tui::update::actions;
 use crate::tui::zoom::Zoom;
 use crate::tui::{navigation, timeline, window};
 
-/// Runs the action of a line of the key map, unless it is off.
+/// Runs the action of a binding, unless the action is off.
 pub(crate) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
     if binding.writes && model.settings.read_only {
         model.tell(
@@ -62,7 +62,7 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Zoom, cursor and panning; whether `action` was one of them.
+/// Runs zoom, cursor and panning; returns whether `action` was one of them.
 fn time(model: &mut Model, action: Action) -> bool {
     match action {
         Action::ZoomIn => model.zoom = Zoom::closer(window::shown(model).span),
@@ -81,7 +81,7 @@ fn time(model: &mut Model, action: Action) -> bool {
     true
 }
 
-/// Actions that change the server, from any screen. Another screen's own actions do nothing here.
+/// Runs actions that change the server, from any screen. The own actions of other screens do nothing here.
 fn operate(model: &mut Model, action: Action) {
     match action {
         Action::Seed => actions::seed(model),
@@ -96,7 +96,7 @@ fn operate(model: &mut Model, action: Action) {
     }
 }
 
-/// A fresh start: what led to the screen before is forgotten.
+/// Shows a screen that the user chose directly; this clears the navigation stack.
 fn show(model: &mut Model, screen: Screen) {
     navigation::clear(model);
     model.screen = screen;
@@ -111,7 +111,7 @@ fn neighbour(screen: Screen, by: usize) -> Screen {
 }
 
 fn speed(model: &mut Model, faster: bool) -> Vec<Effect> {
-    let TapeView::Playing(playing) = &mut model.tape else {
+    let RecordingState::Playing(playing) = &mut model.recording else {
         let text = "only a recording (--replay FILE) is played faster or slower";
         model.tell(NoticeKind::Info, text);
         return Vec::new();
@@ -120,7 +120,7 @@ fn speed(model: &mut Model, faster: bool) -> Vec<Effect> {
     vec![Effect::Play(playing.speed)]
 }
 
-/// Closes the open part of the screen, or else goes back through the navigation stack, or else to the present.
+/// Closes the open part of the screen; else goes back through the navigation stack; else unfreezes the charts.
 fn back(model: &mut Model) {
     model.notice = None;
     if view(model.screen).back(model) || navigation::back(model) {

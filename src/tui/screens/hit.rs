@@ -8,7 +8,7 @@ use crate::tui::screens::layout::{MIN, body};
 use crate::tui::screens::table::view;
 use crate::tui::screens::view::Hit;
 
-/// What is at `at` on a frame of `area`.
+/// The element at position `at` of a frame with this area.
 pub(crate) fn hit(model: &Model, area: Rect, at: Position) -> Option<Hit> {
     if area.width < MIN.0 || area.height < MIN.1 || !area.contains(at) {
         return None;

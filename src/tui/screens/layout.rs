@@ -1,4 +1,4 @@
-//! The frame that all screens share: header, body, footer; and how fresh what they show is.
+//! The layout that all screens share, header, body and footer, and the freshness of data.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -8,7 +8,7 @@ use crate::tui::model::Model;
 use crate::tui::theme;
 use crate::tui::widgets::Freshness;
 
-/// The least that the screens need.
+/// The smallest terminal that the screens fit on.
 pub(crate) const MIN: (u16, u16) = (80, 24);
 
 /// Header, body and footer.
@@ -21,7 +21,7 @@ pub(crate) fn body(area: Rect) -> [Rect; 3] {
     .areas(area)
 }
 
-/// The row at a place of a framed `list` of `count` rows, scrolled so that row `chosen` is in sight.
+/// The row at a position of a framed `list` of `count` rows, scrolled so that row `chosen` is visible.
 pub(crate) fn row_of_list(list: Rect, chosen: usize, count: usize, at: Position) -> Option<usize> {
     let rows = Rect {
         y: list.y + 1,
@@ -32,12 +32,12 @@ pub(crate) fn row_of_list(list: Rect, chosen: usize, count: usize, at: Position)
     (rows.contains(at) && row < count).then_some(row)
 }
 
-/// The first of `height` rows, so that row `chosen` is in sight.
+/// The first of `height` visible rows, so that row `chosen` is visible.
 pub(crate) fn first_row(chosen: usize, height: u16) -> usize {
     (chosen + 1).saturating_sub(usize::from(height))
 }
 
-/// How fresh a source's data are.
+/// The freshness of a source's data.
 pub(crate) fn freshness(model: &Model, source: Source) -> Freshness {
     let state = model.source(source);
     if let Some((age, reason)) = state.stale(model.now) {

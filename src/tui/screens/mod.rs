@@ -1,4 +1,4 @@
-//! `draw`: the model as a frame. Pure: reads the model, writes cells. One folder a screen.
+//! `draw` draws the model as a frame. Pure: reads the model, writes cells. Each screen has a folder.
 
 pub(crate) mod act;
 pub(crate) mod alerts;
@@ -27,7 +27,7 @@ use crate::tui::screens::layout::{MIN, body};
 use crate::tui::theme;
 use crate::tui::widgets::centred;
 
-/// Draws all of the console.
+/// Draws the console.
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer) {
     let area = buffer.area;
     if area.width < MIN.0 || area.height < MIN.1 {
@@ -54,8 +54,8 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer) {
     }
 }
 
-/// Blanks wide characters over whose second cell something else was drawn, such as the border of a
-/// dialog: the terminal would show the character and lose the border.
+/// Replaces a wide character by a blank if its second cell was overwritten, for example by the border of a dialog: the
+/// terminal would show the character instead of the border.
 fn blank_halves(buffer: &mut Buffer) {
     let columns = usize::from(buffer.area.width).max(1);
     for row in buffer.content.chunks_mut(columns) {
@@ -67,8 +67,8 @@ fn blank_halves(buffer: &mut Buffer) {
     }
 }
 
-/// The frame as lines of text, without blanks at their ends. What a wide character covers is left
-/// out, as a terminal does.
+/// The frame as lines of text, without blanks at their ends. The second cell of a wide character is left out, as in a
+/// terminal.
 pub(crate) fn as_lines(buffer: &Buffer) -> Vec<String> {
     let columns = usize::from(buffer.area.width).max(1);
     let line = |row: &[Cell]| {

@@ -1,11 +1,11 @@
-//! The data that the screens need: the plan that the tasks of `sources` follow.
+//! Computes the plan: the data that the screens need and that the tasks of `sources` fetch.
 
 use std::collections::BTreeSet;
 
 use crate::tui::dashboard::Times;
 use crate::tui::dashboard::panel::Query;
 use crate::tui::model::{Model, Screen};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::table::view;
 use crate::tui::screens::view::View;
 use crate::tui::sources::evidence::{Evidence, Wanted};
@@ -13,7 +13,7 @@ use crate::tui::sources::panels::{PanelId, panel};
 use crate::tui::sources::plan::Plan;
 
 impl Model {
-    /// The part of the terminal between header and footer.
+    /// The size of the area between header and footer.
     pub(crate) fn body(&self) -> (u16, u16) {
         let (width, height) = self.size;
         (width.max(80), height.max(24) - 4)
@@ -31,7 +31,7 @@ impl Model {
             .collect()
     }
 
-    /// The time that charts show, as queries know it.
+    /// The time range of the charts, for queries.
     pub(crate) fn times(&self) -> Times {
         Times {
             step_ms: self.zoom.step_ms(),
@@ -40,9 +40,9 @@ impl Model {
         }
     }
 
-    /// The screens that are fetched for: the one that is shown; a recording is for every screen.
+    /// The screens whose data are fetched: the visible one, or all of them while the console records.
     fn seen(&self) -> impl Iterator<Item = &'static dyn View> {
-        let recording = matches!(self.tape, TapeView::Recording(_));
+        let recording = matches!(self.recording, RecordingState::Recording(_));
         let shown = self.screen;
         let seen = Screen::ALL
             .iter()
@@ -66,7 +66,7 @@ impl Model {
     /// The data to fetch now.
     pub(crate) fn plan(&self) -> Plan {
         let mut plan = Plan {
-            // The header of every screen shows whether requests are answered.
+            // Every screen needs it: the header shows whether the metrics source answers.
             queries: BTreeSet::from([panel(PanelId::Tps).query.into()]),
             zoom: self.zoom,
             end: self.time.end,
@@ -93,7 +93,7 @@ mod tests {
     use crate::tui::screens::traces::Asked;
 
     #[test]
-    fn the_log_is_followed_only_while_it_is_looked_at() {
+    fn the_log_is_followed_only_while_it_is_visible() {
         let mut model = Model::default();
         assert_eq!(model.plan().logs, None);
         model.screen = Screen::Logs;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_are_asked_for_only_while_they_are_looked_at() {
+    fn traces_are_fetched_only_while_they_are_visible() {
         let mut model = Model::default();
         assert_eq!((model.plan().traces, model.plan().trace), (None, None));
         model.screen = Screen::Traces;
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_screen_asks_for_the_tps_so_that_the_header_knows_the_link() {
+    fn every_screen_fetches_the_tps_so_that_the_header_knows_whether_metrics_answer() {
         for screen in Screen::ALL {
             let model = Model {
                 screen: *screen,

@@ -1,4 +1,4 @@
-//! The view of each screen. A view has its screen's name, and stands in its folder.
+//! Finds the [`View`] of a screen. A view has its screen's name and is in its folder.
 
 use crate::tui::model::Screen;
 use crate::tui::model::screen::screens;

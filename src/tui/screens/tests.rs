@@ -1,4 +1,4 @@
-//! Each screen × {80×24, 120×40} × {ok, stale, empty, error}, and without colour and Unicode.
+//! Snapshots of each screen × {80×24, 120×40} × {ok, stale, empty, error}, also without colour and Unicode.
 
 pub(crate) mod acting;
 pub(crate) mod alert;
@@ -21,7 +21,7 @@ use crate::tui::input::dialog::{AlertForm, Dialog, LaunchDialog, PathField, Seed
 use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::tests::fixtures::*;
 
-/// A console in some state, on that screen.
+/// Makes a console in some state that shows this screen.
 type State = fn(Screen) -> Model;
 
 fn buffer(model: &Model, (width, height): (u16, u16)) -> Buffer {
@@ -40,7 +40,7 @@ fn shot(name: &str, model: &Model, size: (u16, u16)) {
 }
 
 #[test]
-fn every_screen_in_every_state_and_size_looks_as_it_did() {
+fn every_screen_in_every_state_and_size_matches_its_snapshot() {
     let states: [(&str, State); 4] = [
         ("ok", ok),
         ("stale", stale),
@@ -61,7 +61,7 @@ fn every_screen_in_every_state_and_size_looks_as_it_did() {
 }
 
 #[test]
-fn a_verdict_looks_as_it_did() {
+fn verdicts_match_their_snapshots() {
     let mut model = ok(Screen::Load);
     for (name, verdict) in [("missed", Verdict::Failed), ("passed", Verdict::Passed)] {
         model.load.run = Some(run(RunState::Ended(outcome(verdict))));
@@ -76,7 +76,7 @@ fn a_verdict_looks_as_it_did() {
 }
 
 #[test]
-fn dialogs_look_as_they_did() {
+fn dialogs_match_their_snapshots() {
     let small = SIZES[0];
     let with = |dialog: Dialog| {
         let mut model = ok(Screen::Overview);
@@ -178,7 +178,7 @@ fn dialogs_look_as_they_did() {
 }
 
 #[test]
-fn status_lines_look_as_they_did() {
+fn status_lines_match_their_snapshots() {
     let mut model = empty(Screen::Overview);
     model.seed = SeedProgress {
         phase: SeedPhase::Running,
@@ -221,9 +221,9 @@ fn without_colour_the_text_is_the_same_and_no_cell_is_coloured() {
             );
             assert!(
                 coloured.content.iter().any(|cell| cell.fg != Color::Reset),
-                "the test sees colours"
+                "the frame had colours before"
             );
-            // The chosen tab must still be distinguishable.
+            // Without colour, the chosen tab must still be distinguishable.
             assert!(
                 plain
                     .content
@@ -235,7 +235,7 @@ fn without_colour_the_text_is_the_same_and_no_cell_is_coloured() {
 }
 
 #[test]
-fn in_ascii_no_cell_is_anything_else_and_signs_stay() {
+fn in_ascii_every_cell_is_ascii_and_signs_stay_distinct() {
     for model in [ok, stale, empty, error] {
         for screen in Screen::ALL {
             let mut model = model(*screen);
@@ -272,7 +272,7 @@ fn old_data_are_dimmed_and_new_ones_are_not() {
 }
 
 #[test]
-fn a_terminal_that_is_too_small_is_told_how_large_it_must_be() {
+fn a_terminal_that_is_too_small_shows_the_required_size() {
     let model = ok(Screen::Overview);
     for size in [(79, 24), (80, 23), (20, 3)] {
         let text = text(&buffer(&model, size));
@@ -287,7 +287,7 @@ fn a_terminal_that_is_too_small_is_told_how_large_it_must_be() {
 }
 
 #[test]
-fn every_size_from_the_least_on_is_drawn_without_breaking() {
+fn no_size_makes_the_drawing_panic() {
     for screen in Screen::ALL {
         for model in [ok(*screen), stale(*screen), empty(*screen), error(*screen)] {
             for size in [
@@ -305,7 +305,7 @@ fn every_size_from_the_least_on_is_drawn_without_breaking() {
     }
 }
 
-/// A verdict like that of the shortest shipped rehearsal, with a summary in a deep directory.
+/// A verdict like that of the shortest shipped rehearsal, with a summary whose path is long.
 fn full_verdict() -> Model {
     let mut model = ok(Screen::Load);
     let mut outcome = outcome(Verdict::Passed);
@@ -345,7 +345,7 @@ fn the_verdict_is_whole_on_the_smallest_screen_with_every_threshold_and_the_path
 }
 
 #[test]
-fn the_header_keeps_dataset_and_sale_whatever_else_is_to_be_said() {
+fn the_header_always_shows_dataset_and_sale() {
     for mut model in [ok(Screen::Logs), stale(Screen::Logs)] {
         model.settings.read_only = true;
         model.settings.embedded = true;
@@ -364,7 +364,7 @@ fn the_header_keeps_dataset_and_sale_whatever_else_is_to_be_said() {
 }
 
 #[test]
-fn wide_characters_leave_every_border_where_it_is() {
+fn wide_characters_do_not_move_borders() {
     const WIDE: &str = "서울 올림픽공원 아이유 👨‍👩‍👧 cafe\u{301} ";
     for size in SIZES {
         let mut model = ok(Screen::Alerts);
@@ -389,7 +389,7 @@ fn wide_characters_leave_every_border_where_it_is() {
 
 /// If the border of a dialog covers the second half of a wide character, the character is removed.
 #[test]
-fn half_a_wide_character_is_a_blank() {
+fn half_a_wide_character_becomes_a_blank() {
     let mut buffer = Buffer::with_lines(["가나다"]);
     buffer[(3, 0)].set_symbol("│");
     blank_halves(&mut buffer);
@@ -397,7 +397,7 @@ fn half_a_wide_character_is_a_blank() {
 }
 
 #[test]
-fn what_is_below_the_verdict_is_scrolled_to() {
+fn the_table_below_the_verdict_is_reached_by_scrolling() {
     let mut model = full_verdict();
     let shown = |model: &Model| text(&buffer(model, SIZES[0]));
     assert!(!shown(&model).contains("charge"));
@@ -434,7 +434,7 @@ fn without_traffic_the_overview_says_so_instead_of_old_figures() {
 }
 
 #[test]
-fn the_documented_pictures_are_what_the_console_draws() {
+fn the_documented_pictures_match_the_console() {
     let page = include_str!("../../../docs/console.md");
     let mut passed = ok(Screen::Load);
     passed.load.run = Some(run(RunState::Ended(outcome(Verdict::Passed))));

@@ -1,5 +1,5 @@
-//! The interface of every screen. A screen is a folder with its state, keys, drawing and its [`View`]. `table` lists
-//! the screens.
+//! The interface of a screen. A screen is a folder with its state, keys, drawing and its [`View`]. `table` finds the
+//! view of a screen.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::tui::sources::plan::Plan;
 pub(crate) enum Hit {
     /// The tab of a screen.
     Tab(Screen),
-    /// That row of the screen's list.
+    /// A row of the screen's list.
     Row(usize),
     /// An instant on a chart, in Unix milliseconds.
     Instant(i64),
@@ -42,15 +42,15 @@ pub(crate) trait View: Sync {
         BTreeSet::new()
     }
 
-    /// Moves the choice by so many rows; `isize::MIN` and `MAX` are the ends.
+    /// Moves the choice by this number of rows; `isize::MIN` and `MAX` go to the ends.
     fn move_by(&self, model: &mut Model, by: isize);
 
-    /// A page up or down.
+    /// Moves by a page up or down.
     fn page(&self, model: &mut Model, down: bool) {
         self.move_by(model, if down { PAGE } else { -PAGE });
     }
 
-    /// Runs one of the screen's own actions. `None` when the action belongs elsewhere.
+    /// Runs one of the screen's own actions; `None` if the action is not one of them.
     fn act(&self, _model: &mut Model, _action: Action) -> Option<Vec<Effect>> {
         None
     }
@@ -62,21 +62,21 @@ pub(crate) trait View: Sync {
 
     fn draw(&self, model: &Model, buffer: &mut Buffer, area: Rect);
 
-    /// The part of the screen at `at`, by the layout that drew it in `area`.
+    /// The element at position `at`, by the layout that draws the screen in `area`.
     fn hit(&self, _model: &Model, _area: Rect, _at: Position) -> Option<Hit> {
         None
     }
 
-    /// A row was clicked.
+    /// Chooses a row that was clicked.
     fn choose(&self, _model: &mut Model, _row: usize) {}
 }
 
 /// Rows that a page key moves.
 const PAGE: isize = 15;
-/// More than any verdict, table and alert have.
+/// The greatest scroll position: more lines than any verdict, table or alert has.
 pub(crate) const MAX_SCROLL: usize = 200;
 
-/// A scroll position so many lines further.
+/// The scroll position after moving by this number of lines.
 pub(crate) fn scrolled(at: usize, by: isize) -> usize {
     at.saturating_add_signed(by).min(MAX_SCROLL)
 }

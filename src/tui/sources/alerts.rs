@@ -1,4 +1,4 @@
-//! Alerts: those of Alertmanager with their silences, and those of Prometheus's rules.
+//! Polls the alerts and silences of Alertmanager, and the alerts of Prometheus's rules.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ impl Poll for Alerts {
         Some(())
     }
 
-    /// Silences come first, and only where an alert is suppressed. If they are refused, the alert is shown
-    /// without the name of who silenced it.
+    /// Fetches the silences first, and only if an alert is suppressed. If Alertmanager refuses them, the alert is shown
+    /// without the name of the user who silenced it.
     async fn ask(&mut self, (): &()) -> Answer {
         let alerts = self.0.alerts().await?;
         let is_suppressed = |alert: &Alert| alert.status.state == AlertState::Suppressed;
@@ -35,7 +35,7 @@ impl Poll for Alerts {
     }
 }
 
-/// The alerts of the rules, while a screen shows them. The metrics report whether the source answers.
+/// Polls the alerts of the rules while a screen shows them. The poll of metrics reports whether the source answers.
 pub(crate) struct RuleAlerts(pub(crate) Prometheus);
 
 impl Poll for RuleAlerts {

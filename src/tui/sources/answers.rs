@@ -1,5 +1,5 @@
-//! The answers to the queries of dashboards and of the Resources screen: per query several series with their
-//! labels, over time and now. Bounded; pure.
+//! The answers to the queries of dashboards and of the Resources screen: for each query its series with their labels,
+//! current and past values. Bounded and pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,19 +8,19 @@ use crate::clients::prometheus::{Labels, Series};
 use crate::tui::dashboard::panel::Query;
 use crate::tui::sources::series::{QueryAnswer, Track};
 
-/// The most series kept of one query; the rest is counted.
+/// The most series that are kept of a query; the others are counted.
 pub(crate) const MAX_SERIES: usize = 60;
-/// Most points kept of one series.
+/// The most points that are kept of a series.
 const MAX_POINTS: usize = 1_000;
-/// Most log lines kept of one query.
+/// The most log lines that are kept of a query.
 pub(crate) const MAX_LINES: usize = 100;
 
-/// One series.
+/// A series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct OneSeries {
     pub(crate) labels: Labels,
     pub(crate) track: Track,
-    /// Absent: the newest answer does not have it.
+    /// The current value; `None` if the newest answer does not have the series.
     pub(crate) now: Option<f64>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct OneSeries {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) series: Vec<OneSeries>,
-    /// Series beyond [`MAX_SERIES`].
+    /// The number of series beyond [`MAX_SERIES`].
     pub(crate) left_out: usize,
     /// The reason why the source refused the query.
     pub(crate) refused: Option<String>,
@@ -37,7 +37,7 @@ pub(crate) struct Answer {
 /// The answer to a log query: its newest lines, oldest first.
 pub(crate) type LogAnswer = Result<Vec<LogLine>, String>;
 
-/// All answers by query; a query that is missing has no answer yet.
+/// All answers by query; a missing query has no answer yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
     metrics: BTreeMap<Query, Answer>,
@@ -53,7 +53,7 @@ impl Answers {
         self.logs.get(query)
     }
 
-    /// Stores log lines; answers to queries that are no longer `wanted` are dropped.
+    /// Stores log lines, and drops answers to queries that are no longer `wanted`.
     pub(crate) fn apply_logs(
         &mut self,
         wanted: &BTreeSet<Query>,
@@ -67,13 +67,13 @@ impl Answers {
         }
     }
 
-    /// Drops answers to queries that are no longer `wanted`. Called only while the source answers: the old
-    /// answers of a silent source are all there is.
+    /// Drops answers to queries that are no longer `wanted`. Called only while the source answers, so that the last
+    /// answers of a silent source stay.
     pub(crate) fn keep(&mut self, wanted: &BTreeSet<Query>) {
         self.metrics.retain(|query, _| wanted.contains(query));
     }
 
-    /// Replaces the past of the `wanted` among the answers.
+    /// Replaces the past of the answers to `wanted` queries.
     pub(crate) fn apply_past(
         &mut self,
         wanted: &BTreeSet<Query>,
@@ -92,8 +92,8 @@ impl Answers {
         }
     }
 
-    /// Stores the values at `at` (Unix milliseconds) of the `wanted` queries; points are kept `step`
-    /// milliseconds apart, from `since` on.
+    /// Stores the values at `at` (Unix milliseconds) of the `wanted` queries. Keeps points `step` milliseconds apart,
+    /// from `since` on.
     pub(crate) fn apply_now(
         &mut self,
         wanted: &BTreeSet<Query>,
@@ -154,10 +154,10 @@ impl Answer {
     }
 }
 
-/// The last point moves on until it is a step away from the one before it.
+/// Adds a point, or replaces the last one if that is less than a step after the one before it.
 fn push(track: &mut Track, at: i64, value: f64, step: i64) {
     if track.back().is_some_and(|(last, _)| *last >= at) {
-        return; // The clock was set back: time on a chart only goes forward.
+        return; // The clock was set back: points must be in the order of time.
     }
     let before_last = track
         .len()
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn series_are_told_apart_and_one_that_is_gone_leaves_a_gap() {
+    fn series_are_separate_and_one_that_ends_leaves_a_gap() {
         let wanted = BTreeSet::from(["q".into()]);
         let mut answers = Answers::default();
         let past = vec![
@@ -218,12 +218,12 @@ mod tests {
         answers.apply_now(&wanted, &answered(Ok(vec![])), 70_000, (1_000, 10_000));
         assert!(
             answers.get("q").unwrap().series.is_empty(),
-            "what is over is forgotten"
+            "old points are dropped"
         );
     }
 
     #[test]
-    fn what_is_beyond_the_bounds_is_counted_and_what_nobody_wants_is_dropped() {
+    fn series_beyond_the_bound_are_counted_and_unwanted_answers_are_dropped() {
         let wanted = BTreeSet::from(["q".into()]);
         let mut answers = Answers::default();
         let many: Vec<_> = (0..100)
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn points_are_kept_a_step_apart_and_the_newest_is_the_value_now() {
+    fn points_are_a_step_apart_and_the_newest_is_the_current_value() {
         let mut track = Track::new();
         for second in 0..100 {
             push(&mut track, second * 1_000, second as f64, 24_000);

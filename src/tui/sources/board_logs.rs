@@ -1,4 +1,4 @@
-//! The log panels of a board: the newest lines of their queries, while the panels are shown.
+//! Polls the log panels of the Board: the newest lines of their queries, while the panels are visible.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use crate::tui::sources::clients::{EVERY, now_ms};
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 
-/// How far back the lines go.
+/// How far back lines are fetched.
 const SPAN_NS: i64 = 3_600_000_000_000;
-/// Most log queries of one round.
+/// The most log queries of a round.
 const MAX_QUERIES: usize = 8;
 
 pub(crate) struct BoardLogs(pub(crate) Loki);
@@ -30,7 +30,7 @@ impl Poll for BoardLogs {
     }
 }
 
-/// Asks each query; one that is refused has been answered.
+/// Sends each query. A refusal counts as an answer.
 async fn asked(source: &Loki, queries: &BTreeSet<Query>) -> Result<Event, ClientError> {
     let end = now_ms().saturating_mul(1_000_000);
     let mut answers = Vec::new();
@@ -57,11 +57,12 @@ mod tests {
     use crate::tui::tests::fake;
 
     #[tokio::test]
-    async fn a_board_of_many_log_panels_asks_for_some_and_for_so_many_lines() {
+    async fn a_board_with_many_log_panels_sends_a_bounded_number_of_queries_and_asks_for_bounded_lines()
+     {
         let (source, limits) = fake::no_lines().await;
         let many: BTreeSet<Query> = (0..50).map(|n| format!("{{n=\"{n}\"}}").into()).collect();
         let Ok(Event::BoardLogs(answers)) = asked(&source, &many).await else {
-            panic!("it answers");
+            panic!("the poll must answer");
         };
         assert_eq!(answers.len(), MAX_QUERIES);
         assert_eq!(*limits.lock(), [MAX_LINES; MAX_QUERIES]);

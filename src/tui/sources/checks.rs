@@ -1,10 +1,10 @@
-//! The state of the comparison between sources.
+//! The state of the comparison of sources.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::api::ops::QueueState;
 
-/// Figures that can be compared.
+/// The figures that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Check {
     Waiting,
@@ -17,15 +17,15 @@ impl Check {
     pub(crate) const ALL: [Check; 4] = [Check::Waiting, Check::Mark, Check::Sold, Check::Tps];
 }
 
-/// The state of the checks.
+/// The state of all checks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checks {
-    /// The server's answers of the last scrape interval.
-    pub(crate) told: VecDeque<(i64, QueueState)>,
-    /// The number of seats that the rehearsal had sold, over the same time.
+    /// The queue figures that the server reported in the last scrape interval, with their times.
+    pub(crate) reported: VecDeque<(i64, QueueState)>,
+    /// The number of seats that the rehearsal had sold, with their times, in the same interval.
     pub(crate) sold: VecDeque<(i64, u64)>,
-    /// The time from which two figures disagree.
+    /// The time since which two figures disagree.
     pub(crate) since: BTreeMap<Check, i64>,
-    /// By how many seconds each source's clock is ahead.
+    /// How far each source's clock is ahead, in seconds.
     pub(crate) ahead: BTreeMap<&'static str, i64>,
 }

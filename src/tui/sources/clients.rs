@@ -1,4 +1,4 @@
-//! A client for each source, the interval of asking and the time of asking.
+//! A client for each source, the interval of polls, and the current time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
 
-/// The interval of metrics, log lines and the server's status.
+/// The interval of polls for metrics, log lines and the server's status.
 pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
 /// A client for each source.
@@ -21,7 +21,7 @@ pub(crate) struct Clients {
     pub(crate) ops: Ops,
 }
 
-/// Unix milliseconds.
+/// The current time in Unix milliseconds.
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -10,19 +10,19 @@ use crate::tui::model::Model;
 use crate::tui::sources::checks::Check;
 use crate::tui::sources::panels::{PanelId, SOLD, Unit};
 
-/// A figure of Prometheus may be as old as this: a scrape, and the time it took.
+/// The greatest age of a figure of Prometheus: a scrape interval and the duration of a scrape.
 const SCRAPE_MS: i64 = 20_000;
-/// A disagreement that is shorter may be a coincidence.
+/// A disagreement must last this long to be reported: a shorter one may be chance.
 const LASTS_MS: i64 = 5_000;
-/// The most answers of the server that are kept: four a second while it is seeding.
+/// The most reports of the server that are kept: four a second arrive while it is seeding.
 const MAX_ANSWERS: usize = 100;
-/// Two rates over the same time that are measured at two ends differ by this much at most.
+/// The greatest normal difference, as a share, of two rates that client and server measure over the same time.
 const RATE_SHARE: f64 = 0.25;
-/// Rates that differ by less, per second, count as equal.
+/// Rates that differ by less than this, per second, count as equal.
 const RATE_LEAST: f64 = 20.0;
-/// The rates are over ten seconds: before that the younger one is still growing.
+/// The age of a rehearsal from which its rate is compared: rates are over ten seconds, so a younger one still grows.
 const RATE_AFTER_MS: i64 = 15_000;
-/// Clocks that differ by less than this, in seconds, do no harm.
+/// The smallest difference of clocks that is reported, in seconds.
 const CLOCK_S: i64 = 5;
 
 /// A disagreement that lasts.
@@ -30,35 +30,35 @@ const CLOCK_S: i64 = 5;
 pub(crate) struct Disagreement {
     /// The compared figures. `None` for the clocks.
     pub(crate) check: Option<Check>,
-    /// For people, whole.
+    /// The complete text.
     pub(crate) text: String,
-    /// The figure of the other source, in a word or two: `server 500`.
+    /// The figure of the other source in short: `server 500`.
     pub(crate) short: String,
 }
 
-/// Two figures of the same thing that are fresh.
+/// Two fresh figures of the same quantity.
 pub(crate) struct Pair {
-    /// Whether no scrape interval explains the difference.
+    /// Whether the difference is greater than a scrape interval explains.
     differ: bool,
     text: String,
     short: String,
 }
 
-/// Notes a clock that is ahead by `seconds`, or behind.
+/// Stores how far the clock of a source is ahead, in seconds; negative if it is behind.
 pub(crate) fn clock(model: &mut Model, source: Source, seconds: i64) {
     model.checks.ahead.insert(source.name(), seconds);
 }
 
-/// Stores the server's queue figures.
-pub(crate) fn told(model: &mut Model) {
+/// Stores the queue figures that the server reported.
+pub(crate) fn note_queue(model: &mut Model) {
     let now = model.now;
     let Some(queue) = model.status.as_ref().map(|status| status.queue) else {
         return;
     };
-    note(&mut model.checks.told, now, queue);
+    note(&mut model.checks.reported, now, queue);
 }
 
-/// One from before the window stays: it held when the window began.
+/// Adds a value and drops old ones. One value from before the window stays, because it applied when the window began.
 fn note<T>(list: &mut VecDeque<(i64, T)>, now: i64, what: T) {
     list.push_back((now, what));
     while list.len() > MAX_ANSWERS || list.get(1).is_some_and(|(at, _)| *at <= now - SCRAPE_MS) {
@@ -66,7 +66,7 @@ fn note<T>(list: &mut VecDeque<(i64, T)>, now: i64, what: T) {
     }
 }
 
-/// Compares all figures. To be called after new ones came.
+/// Compares all figures. Call it after each update of a figure.
 pub(crate) fn compare(model: &mut Model) {
     let now = model.now;
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
@@ -84,7 +84,7 @@ pub(crate) fn compare(model: &mut Model) {
     }
 }
 
-/// The disagreements, the clocks last.
+/// All disagreements, those of clocks last.
 pub(crate) fn disagreements(model: &Model) -> Vec<Disagreement> {
     let lasting = |check: &Check| {
         let since = *model.checks.since.get(check)?;
@@ -114,7 +114,7 @@ pub(crate) fn disagreements(model: &Model) -> Vec<Disagreement> {
     figures.chain(clocks).collect()
 }
 
-/// The disagreement about that, if there is one.
+/// The disagreement about this figure, if there is one.
 pub(crate) fn about(model: &Model, check: Check) -> Option<Disagreement> {
     let all = disagreements(model);
     all.into_iter().find(|one| one.check == Some(check))
@@ -138,17 +138,23 @@ fn pair(model: &Model, check: Check) -> Option<Pair> {
     }
 }
 
-/// Prometheus's figure must equal one that the server reported within a scrape interval, or lie between two of them.
+/// Prometheus's figure must lie between the least and the greatest that the server reported within a scrape interval.
 fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> Option<Pair> {
     if !is_up(model, Source::Ops) {
         return None;
     }
     let metrics = model.metrics.get(id).current()?.value()?;
     // After the start a scrape may still show figures from before it.
-    let first = model.checks.told.front()?.0;
-    let told = || model.checks.told.iter().map(|(_, queue)| number(of(queue)));
-    let (least, most) = (told().reduce(f64::min)?, told().reduce(f64::max)?);
-    let newest = told().next_back()?;
+    let first = model.checks.reported.front()?.0;
+    let reported = || {
+        model
+            .checks
+            .reported
+            .iter()
+            .map(|(_, queue)| number(of(queue)))
+    };
+    let (least, most) = (reported().reduce(f64::min)?, reported().reduce(f64::max)?);
+    let newest = reported().next_back()?;
     let slack = 1.0 + most * 0.01;
     let (seen, own) = (Unit::Count.text(metrics), Unit::Count.text(newest));
     let known = first <= model.now - SCRAPE_MS;
@@ -159,12 +165,12 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
     })
 }
 
-/// The seats that this rehearsal sold must be among the sold seats.
+/// The server must have sold at least as many seats as this rehearsal bought.
 pub(crate) fn sold(model: &Model) -> Option<Pair> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
     let metrics = *model.metrics.get(PanelId::Seats).current()?.now.get(SOLD)?;
     let own = number(run.progress.seats_paid);
-    // Sales within the last scrape interval may not be counted yet.
+    // The metrics may not contain the sales of the last scrape interval yet.
     let (at, counted) = *model.checks.sold.front()?;
     let known = at <= model.now - SCRAPE_MS;
     let (seen, own) = (Unit::Count.text(metrics), Unit::Count.text(own));

@@ -1,5 +1,5 @@
-//! The follow loop: asks on a schedule, on demand and when the plan changes; backs off while the source
-//! fails, and reports the state of the link.
+//! The polling loop: asks on a schedule, on demand and when the plan changes; backs off while the source fails, and
+//! reports the state of the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::tui::event::Event;
 use crate::tui::sources::plan::Plan;
 use crate::tui::sources::reason::reason;
 
-/// The events of an answer, and the interval until the next question.
+/// The events of an answer, and the interval until the next request.
 pub(crate) type Answer = Result<(Vec<Event>, Duration), ClientError>;
 
-/// One question to a source.
+/// A request to a source that is repeated.
 pub(crate) trait Poll: Send + Sync {
     /// The part of the plan that determines the request.
     type Wanted: PartialEq + Send + Sync;
 
-    /// Whether a changed plan ends a back-off. Only for a source that is asked at the user's pace.
+    /// Whether a changed plan ends a back-off. Only for sources whose plan changes no faster than a user acts.
     const RETRIES_ON_CHANGE: bool = false;
 
-    /// Absent: there is nothing to ask until the plan changes.
+    /// The request; `None` if there is nothing to ask until the plan changes.
     fn wanted(&self, plan: &Plan) -> Option<Self::Wanted>;
 
     fn ask(&mut self, wanted: &Self::Wanted) -> impl Future<Output = Answer> + Send;
@@ -39,7 +39,7 @@ pub(crate) trait Poll: Send + Sync {
     }
 }
 
-/// A question that is asked again and again.
+/// A running poll.
 pub(crate) struct Follow<P> {
     source: Source,
     http: HttpSource,
@@ -57,7 +57,7 @@ impl<P: Poll> Follow<P> {
         }
     }
 
-    /// Runs until the receiver of events or the publisher of plans is gone.
+    /// Polls until the receiver of events or the publisher of plans is gone.
     pub(crate) async fn run(
         mut self,
         mut plan: watch::Receiver<Plan>,
@@ -103,7 +103,7 @@ impl<P: Poll> Follow<P> {
         }
     }
 
-    /// Asks once.
+    /// Polls once.
     pub(crate) async fn once(mut self, plan: &Plan) -> Vec<Event> {
         let Some(wanted) = self.poll.wanted(plan) else {
             return Vec::new();
@@ -114,8 +114,8 @@ impl<P: Poll> Follow<P> {
         }
     }
 
-    /// The event that reports the failure, and the pause until the next try: at least as long as the source
-    /// asked for.
+    /// The event that reports the failure, and the pause until the next attempt, which is at least as long as the
+    /// source asked for.
     fn failure(&mut self, error: &ClientError, retry_after: Option<Duration>) -> (Event, Duration) {
         let asked = retry_after.unwrap_or_default().min(Backoff::LONGEST);
         let pause = self.backoff.next().max(asked);
@@ -124,8 +124,8 @@ impl<P: Poll> Follow<P> {
     }
 }
 
-/// Growing pauses between tries: doubled from one second to a ceiling, scattered by a fifth so
-/// that several consoles do not ask at the same instant.
+/// The pauses between attempts: doubled from one second to a maximum, with a jitter of a fifth, so that several
+/// consoles do not ask at the same instant.
 #[derive(Debug, Default)]
 struct Backoff {
     failures: u32,
@@ -151,7 +151,7 @@ mod tests {
     use crate::tui::sources::metadata::Metadata;
 
     #[test]
-    fn pauses_grow_to_a_ceiling_and_scatter() {
+    fn pauses_grow_to_a_maximum_with_jitter() {
         let mut backoff = Backoff::default();
         let pauses: Vec<f64> = (0..12).map(|_| backoff.next().as_secs_f64()).collect();
         assert!((0.8..=1.2).contains(&pauses[0]), "{pauses:?}");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_asks_for_a_pause_gets_it_but_not_for_ever() {
+    fn a_pause_that_a_source_asks_for_is_kept_up_to_a_bound() {
         let busy = ClientError::Refused {
             status: 503,
             message: String::new(),

@@ -1,4 +1,4 @@
-//! The tail of the log: each question begins a little before the last line that was read.
+//! Polls the tail of the log: each request begins shortly before the last line that was read.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::tui::sources::clients::{EVERY, now_ms};
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 
-/// The interval at which a log source that no screen shows is probed.
+/// The interval of probes while no screen shows the log.
 const EVERY_PROBE: Duration = Duration::from_secs(10);
-/// Log lines that one answer holds at most.
+/// The most log lines of an answer.
 const LINES: usize = 1_000;
-/// How far back the log begins.
+/// How far back the first request goes.
 const SPAN_NS: i64 = 3_600_000_000_000;
-/// Records arrive out of order by at most about this much.
+/// How late records may arrive: requests overlap by this time.
 const OVERLAP_NS: i64 = 2_000_000_000;
-/// The source's clock may be this much ahead.
+/// How far the source's clock may be ahead.
 const CLOCK_SKEW_NS: i64 = 5_000_000_000;
 
 pub(crate) struct LogTail {
@@ -34,7 +34,7 @@ impl LogTail {
     }
 }
 
-/// A query, and the time that it is limited to.
+/// A query, and its time range.
 type Wanted = (Option<String>, Option<(i64, i64)>);
 
 impl Poll for LogTail {
@@ -52,7 +52,7 @@ impl Poll for LogTail {
         };
         match answer {
             Ok(event) => Ok((vec![event], every(wanted))),
-            // The source answers: the filter is wrong.
+            // The source answers, so only the filter is wrong.
             Err(error @ ClientError::Refused { status: 400, .. }) => {
                 let reason = error.to_string();
                 Ok((vec![Event::LogsRefused { reason }], EVERY_PROBE))
@@ -62,7 +62,8 @@ impl Poll for LogTail {
     }
 }
 
-/// A time that is over gets late records only.
+/// The interval of polls: longer for a past time range, where only late records are new, and while no screen shows the
+/// log.
 fn every(wanted: &Wanted) -> Duration {
     let is_over = |(_, to): &(i64, i64)| to.saturating_add(CLOCK_SKEW_NS / 1_000_000) < now_ms();
     match wanted {
@@ -71,7 +72,7 @@ fn every(wanted: &Wanted) -> Duration {
     }
 }
 
-/// The newest lines of a time, given in Unix milliseconds.
+/// The newest lines of a time range, which is in Unix milliseconds.
 async fn of_window(
     source: &Loki,
     query: &str,
@@ -87,7 +88,7 @@ async fn of_window(
     })
 }
 
-/// Asks for one line: does the source answer?
+/// Checks that the source answers by asking for one line.
 async fn probe(source: &Loki) -> Result<Event, ClientError> {
     let end = now_ms().saturating_mul(1_000_000);
     let query = crate::tui::screens::logs::query("", crate::tui::screens::logs::Level::All);
@@ -99,7 +100,7 @@ async fn probe(source: &Loki) -> Result<Event, ClientError> {
     })
 }
 
-/// The position in the lines of a query.
+/// How far the lines of a query were read.
 #[derive(Debug, Default)]
 struct Tail {
     query: String,
@@ -127,7 +128,7 @@ impl Tail {
         })
     }
 
-    /// Notes the lines; returns whether lines between the last answer and this one are missing.
+    /// Notes the lines. Returns whether lines between the previous answer and this one may be missing.
     fn read(&mut self, lines: &[LogLine]) -> bool {
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
             return false;
@@ -148,7 +149,7 @@ mod tests {
     use crate::clients::prometheus::Labels;
 
     #[test]
-    fn lines_that_one_answer_could_not_hold_are_told() {
+    fn lines_that_do_not_fit_in_an_answer_are_reported_as_skipped() {
         let line = |at_ns| LogLine {
             at_ns,
             labels: Labels::new(),
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_is_asked_for_so_many_lines() {
+    async fn a_request_asks_for_a_bounded_number_of_lines() {
         let (source, limits) = crate::tui::tests::fake::no_lines().await;
         of_window(&source, "{a=\"b\"}", (0, 1)).await.unwrap();
         Tail::default().next(&source, "{a=\"b\"}").await.unwrap();

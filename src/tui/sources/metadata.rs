@@ -1,4 +1,4 @@
-//! The metadata of responses: the source's clock, and its warnings. Asks nothing by itself.
+//! Reports the metadata of responses: the source's clock and its warnings. Sends no requests itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::tui::sources::plan::Plan;
 
 const EVERY: Duration = Duration::from_secs(2);
 
-/// The last report about each source. Each change is reported once.
+/// The last reported metadata of each source, so that each change is reported once.
 #[derive(Default)]
 pub(crate) struct Metadata(Vec<Reported>);
 

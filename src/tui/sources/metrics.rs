@@ -1,4 +1,4 @@
-//! Metrics: the current values each second, and the past of queries that are new.
+//! Polls metrics: current values each second, and the past of new queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::QueryAnswer;
 use crate::tui::zoom::Zoom;
 
-/// Labels are sought in the last hour, the span of the longest chart.
+/// Labels are searched in the last hour, the span of the longest chart.
 const LABELS_SPAN_MS: i64 = 3_600_000;
-/// The most names or values of labels taken from an answer.
+/// The most names or values of labels that are taken from an answer.
 const MAX_LABELS: usize = 1_000;
-/// Queries under way at once.
+/// The most concurrent queries.
 const AT_ONCE: usize = 4;
 
 pub(crate) struct Metrics {
     prometheus: Prometheus,
-    /// Answers the metric queries of boards that are LogQL.
+    /// Answers those metric queries of boards that are LogQL.
     loki: Loki,
     plan: watch::Receiver<Plan>,
-    /// The plan that the past was fetched for; absent after a failure, which may have left a gap.
+    /// The plan for which the past was fetched; `None` after a failure, which may have left a gap.
     past_of: Option<Wanted>,
 }
 
@@ -55,13 +55,13 @@ impl Poll for Metrics {
     async fn ask(&mut self, wanted: &Wanted) -> Answer {
         let past_of = self.past_of.take();
         let event = self.round(wanted, past_of.as_ref()).await?;
-        // The model drops answers that the plan no longer wants: their past will be missing.
+        // The model dropped the answers that the plan no longer wants, so their past must be fetched again.
         self.past_of = Some(wanted.still(&self.plan.borrow().queries));
         Ok((vec![event], every(wanted.0.len())))
     }
 }
 
-/// A screen with many queries asks less often, but often enough that its charts have no gaps.
+/// The interval of polls: longer for many queries, but short enough that charts have no gaps.
 fn every(queries: usize) -> Duration {
     let rounds = u32::try_from(1 + queries / 16).unwrap_or(u32::MAX);
     EVERY * rounds.min(4)
@@ -72,13 +72,13 @@ fn every(queries: usize) -> Duration {
 pub(crate) struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
 
 impl Wanted {
-    /// Removes what is not among `queries` any more.
+    /// The same without queries that are no longer among `queries`.
     fn still(&self, queries: &BTreeSet<Query>) -> Wanted {
         let queries = self.0.intersection(queries).cloned().collect();
         Wanted(queries, self.1, self.2)
     }
 
-    /// The queries without fetched history, if the history was fetched for `before`.
+    /// The queries whose past is missing, if the past was fetched for `before`.
     fn without_past(&self, before: Option<&Wanted>) -> Vec<Query> {
         let known = before.filter(|before| (before.1, before.2) == (self.1, self.2));
         let missing = |query: &&Query| known.is_none_or(|known| !known.0.contains(*query));
@@ -87,14 +87,14 @@ impl Wanted {
 }
 
 impl Metrics {
-    /// The current values of all wanted queries, and the past where it is missing.
+    /// Fetches the current values of all wanted queries, and the past that is missing.
     async fn round(&self, wanted: &Wanted, past_of: Option<&Wanted>) -> Result<Event, ClientError> {
         let Wanted(queries, zoom, still) = wanted;
         let at = now_ms();
         let new = wanted.without_past(past_of);
         let past = if !new.is_empty() {
             let step = zoom.step_ms();
-            // Whole steps: the points of two fetches fall on the same times.
+            // Whole steps, so that the points of all requests have the same times.
             let end = still.map_or(at, |end| end.min(at).saturating_add(step));
             let end = end - end.rem_euclid(step);
             let times = (end - zoom.span_ms(), end, step);
@@ -123,7 +123,7 @@ impl Metrics {
         (start, end, step): (i64, i64, i64),
     ) -> Result<QueryAnswer, ClientError> {
         if LabelQuery::of(query).is_some() {
-            return Ok(Ok(Vec::new())); // The names of labels have no past.
+            return Ok(Ok(Vec::new())); // Names of labels have no past.
         }
         match line_count(query) {
             Some(logql) => of_loki(self.loki.range(logql, (start, end, step)).await),
@@ -142,12 +142,13 @@ impl Metrics {
     }
 }
 
-/// Whatever Loki says concerns its panels alone: it must not fail the round of Prometheus.
+/// Turns a failure of Loki into a refused query: it concerns Loki's panels only and must not fail the round of
+/// Prometheus.
 fn of_loki(answer: Result<Vec<Series>, ClientError>) -> Result<QueryAnswer, ClientError> {
     Ok(answer.map_err(|error| format!("Loki: {error}")))
 }
 
-/// Names or values of labels, as series that have them.
+/// Fetches names or values of labels, as series with these labels.
 async fn labels(
     source: &Prometheus,
     asked: LabelQuery<'_>,
@@ -165,8 +166,8 @@ async fn labels(
     Ok(series.collect())
 }
 
-/// Runs [`AT_ONCE`] queries at a time. A source that cannot be reached fails the round. A refused query is an
-/// answer, unless the source refuses all of them.
+/// Runs [`AT_ONCE`] queries at a time. A source that cannot be reached fails the round. A refused query counts as an
+/// answer, unless the source refuses all queries.
 async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<Query, QueryAnswer>, ClientError>
 where
     F: Future<Output = (Query, Result<QueryAnswer, ClientError>)>,
@@ -177,7 +178,7 @@ where
     while let Some((query, answer)) = stream.next().await {
         let answer = match answer {
             Ok(answer) => answer,
-            // The query is wrong; the other refusals concern credentials or rates.
+            // These statuses mean a wrong query; other refusals concern credentials or rates.
             Err(
                 error @ (ClientError::Refused {
                     status: 400 | 404..=428 | 430..=499,
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_past_is_fetched_of_what_is_new_and_of_all_for_another_time() {
+    fn the_past_is_fetched_for_new_queries_and_for_all_after_a_change_of_time() {
         let wanted = |queries: &[&str], end| {
             let queries = queries.iter().map(|query| Query::from(*query)).collect();
             Wanted(queries, Zoom::default(), end)
@@ -218,12 +219,12 @@ mod tests {
         assert_eq!(missing(&now, None), ["b", "c"]);
         assert_eq!(missing(&now, Some(&before)), ["c"]);
         assert_eq!(missing(&wanted(&["a"], Some(7)), Some(&before)), ["a"]);
-        // It was dropped while the answer was on its way.
+        // The model dropped its answer during the request.
         assert_eq!(missing(&before, Some(&before.still(&now.0))), ["a"]);
     }
 
     #[tokio::test]
-    async fn no_more_queries_are_under_way_than_a_source_is_to_bear() {
+    async fn the_number_of_concurrent_queries_is_bounded() {
         use std::sync::atomic::{AtomicUsize, Ordering};
         let (under_way, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let one = |n: usize| {

@@ -1,7 +1,7 @@
 //! The console's polls of its sources, each in a task of its own.
 //!
-//! [`follow`] is the polling loop. A [`follow::Poll`] decides from the plan what to request, and turns the
-//! answer into events. A source that hangs delays only its own polls.
+//! [`follow`] is the polling loop. A [`follow::Poll`] derives its request from the plan and turns the answer into
+//! events. A source that hangs delays only its own polls.
 
 pub(crate) mod alerts;
 pub(crate) mod answers;
@@ -102,12 +102,12 @@ pub(crate) fn spawn(
     start.poll(Source::Loki, LogTail::new(&c.loki), &no_refresh);
     start.poll(Source::Loki, BoardLogs(c.loki), &no_refresh);
     start.poll(Source::Tempo, Traces::new(c.tempo), &no_refresh);
-    // It sends no request: it reads what the clients noted of earlier answers.
+    // It sends no request: it reads what the clients stored from earlier answers.
     start.poll(Source::Ops, Metadata::new(clients), &no_refresh);
     start.tasks
 }
 
-/// What each task gets, and the tasks started so far.
+/// The arguments of each task, and the tasks started so far.
 struct Start<'a> {
     clients: &'a Clients,
     plan: &'a watch::Receiver<Plan>,
@@ -143,7 +143,7 @@ pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
             .once(plan),
         clients.poll(Source::Loki, BoardLogs(c.loki)).once(plan),
     );
-    // Last: it reads what the requests above left.
+    // Last, because it reads the metadata of the requests above.
     let metadata = clients.poll(Source::Ops, Metadata::new(clients));
     let metadata = metadata.once(plan).await;
     [
@@ -152,8 +152,8 @@ pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
     .concat()
 }
 
-/// Polls metrics and board logs again, for queries that the first answers brought up. A metrics source that
-/// is down was reported by the first round.
+/// Polls metrics and board logs again, for queries that depend on the first answers. The first round has reported a
+/// metrics source that is down.
 pub(crate) async fn again(clients: &Clients, plan: &Plan) -> Vec<Event> {
     let (_sender, receiver) = watch::channel(plan.clone());
     let metrics = clients.poll(Source::Prometheus, Metrics::new(clients, &receiver));

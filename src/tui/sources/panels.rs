@@ -1,5 +1,4 @@
-//! The panels as data: name, PromQL, unit, thresholds. This table defines the questions and the judgement. `screens`
-//! defines the positions.
+//! The table of panels: name, PromQL, unit, thresholds. `screens` defines their positions.
 
 use crate::tui::format;
 use crate::tui::theme::Severity;
@@ -23,18 +22,18 @@ pub(crate) enum PanelId {
 /// The unit of a panel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Things a second.
+    /// Events per second.
     PerSecond,
-    /// Of a hundred.
+    /// A percentage.
     Percent,
     /// A latency in seconds.
     Seconds,
-    /// Things.
+    /// A number.
     Count,
 }
 
 impl Unit {
-    /// The number and its unit, apart, so that the number can be drawn big.
+    /// The number and its unit, separately, so that the number can be drawn big.
     pub(crate) fn show(self, value: f64) -> (String, &'static str) {
         match self {
             Unit::PerSecond => (format::short(value), "/s"),
@@ -44,7 +43,7 @@ impl Unit {
         }
     }
 
-    /// The two together: `412 ms`.
+    /// The number with its unit: `412 ms`.
     pub(crate) fn text(self, value: f64) -> String {
         let (number, unit) = self.show(value);
         if unit.is_empty() {
@@ -55,27 +54,27 @@ impl Unit {
     }
 }
 
-/// From which value on a number is worth a look, and from which it is past the objective.
+/// The lowest value that is a warning, and the lowest that is bad.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Thresholds {
     pub(crate) warn: f64,
     pub(crate) bad: f64,
 }
 
-/// One panel.
+/// A panel.
 #[derive(Debug)]
 pub(crate) struct Panel {
     pub(crate) id: PanelId,
     pub(crate) title: &'static str,
-    /// Over which time its rate is taken, for the reader; empty for a plain value.
+    /// The window of its rate, for the title; empty for a value that is not a rate.
     pub(crate) window: &'static str,
     pub(crate) query: &'static str,
     pub(crate) unit: Unit,
     pub(crate) thresholds: Option<Thresholds>,
     /// The label that distinguishes its series. Without a label there is one series.
     pub(crate) label: Option<&'static str>,
-    /// No series here while that panel has traffic means zero, truly: a status code that never
-    /// occurred has no series, and the other panel proves that the server is being watched.
+    /// A missing series means zero while the panel with this id has traffic: a status code that never occurred has no
+    /// series, and the other panel proves that the server is scraped.
     pub(crate) zero_while: Option<PanelId>,
 }
 
@@ -104,7 +103,7 @@ impl Panel {
     }
 }
 
-/// The panel of that id.
+/// The panel with this id.
 pub(crate) fn panel(id: PanelId) -> &'static Panel {
     PANELS
         .iter()
@@ -119,7 +118,7 @@ macro_rules! traffic {
     };
 }
 
-/// Those that the overview draws as charts, in their order.
+/// The panels that the Overview draws as charts, in order.
 pub(crate) const CHARTS: &[PanelId] = &[
     PanelId::Tps,
     PanelId::P95,
@@ -127,8 +126,7 @@ pub(crate) const CHARTS: &[PanelId] = &[
     PanelId::Errors,
 ];
 
-/// All panels. Values that every server reports for the whole sale (the queue, the seats) are not summed over
-/// servers.
+/// All panels. A value that every server reports for the whole sale (queue, seats) is not summed over servers.
 pub(crate) const PANELS: &[Panel] = &[
     Panel {
         window: "10s",
@@ -213,11 +211,11 @@ pub(crate) const PANELS: &[Panel] = &[
     },
 ];
 
-/// Status of a seat that is sold, as `concert_seats` labels it.
+/// The status of a sold seat, as in the label of `concert_seats`.
 pub(crate) const SOLD: &str = "UNAVAILABLE";
-/// Status of a seat that is held.
+/// The status of a held seat.
 pub(crate) const HELD: &str = "PENDING";
-/// Status of a free seat.
+/// The status of a free seat.
 pub(crate) const FREE: &str = "AVAILABLE";
 
 #[cfg(test)]
@@ -253,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_and_scrapes_are_no_traffic() {
+    fn probes_and_scrapes_do_not_count_as_traffic() {
         for id in [PanelId::Tps, PanelId::Errors] {
             let query = panel(id).query;
             let counts = query.matches("duration_seconds_count{").count();
@@ -264,12 +262,12 @@ mod tests {
         }
         assert!(
             !panel(PanelId::P95).query.contains("health"),
-            "by the routes of buying alone"
+            "only the routes of buying count"
         );
     }
 
     #[test]
-    fn the_stated_window_is_the_one_that_is_asked() {
+    fn the_window_in_the_title_is_that_of_the_query() {
         for panel in PANELS {
             let asked = panel.query.contains(&format!("[{}]", panel.window));
             assert!(panel.window.is_empty() || asked, "{}", panel.title);
@@ -277,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_judge_at_their_edge() {
+    fn a_value_at_a_threshold_counts_as_beyond_it() {
         let p95 = panel(PanelId::P95);
         assert_eq!(
             [0.299, 0.3, 0.499, 0.5].map(|v| p95.judge(v)),

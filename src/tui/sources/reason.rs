@@ -1,4 +1,4 @@
-//! The reasons why a source does not answer, with advice. Pure.
+//! Texts for failures of a source: the reason and what to do. Pure.
 
 use crate::clients::{Api, ClientError};
 use crate::tui::connection::Source;
@@ -6,7 +6,7 @@ use crate::tui::connection::Source;
 /// The reason for a failed call to `source`.
 pub(crate) fn reason(source: Source, error: &ClientError) -> String {
     match error {
-        // These are the server's own stores, and their answers contain user ids.
+        // The server's own stores need its token, because their answers contain user ids.
         ClientError::Refused {
             status: 401,
             message,
@@ -27,7 +27,7 @@ pub(crate) fn reason(source: Source, error: &ClientError) -> String {
     }
 }
 
-/// The product that should answer there.
+/// The product that the source should be.
 fn product(source: Source) -> &'static str {
     match source {
         Source::Ops => "the server's operations listener",
@@ -55,7 +55,7 @@ impl Why for ClientError {
     }
 }
 
-/// The reason for a write that the server refused.
+/// The reason for a failed write to the server.
 fn of_a_write(error: &ClientError) -> String {
     match error {
         ClientError::Refused {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_that_wants_credentials_says_which_flag_gives_them() {
+    fn a_refusal_of_credentials_names_the_flag_that_gives_them() {
         let error = ClientError::Refused {
             status: 401,
             message: "nope".into(),

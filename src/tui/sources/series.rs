@@ -1,4 +1,4 @@
-//! The figures of the panels: each series over time and now. Pure.
+//! The figures of the panels: current and past values of each series. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,22 +8,22 @@ use crate::clients::prometheus::Series;
 use crate::tui::dashboard::panel::Query;
 use crate::tui::sources::panels::{PANELS, Panel, PanelId};
 
-/// The most points kept of one series: an hour at one a second, with room.
+/// The most points that are kept of a series: an hour at one a second, with a reserve.
 const MAX_POINTS: usize = 4_000;
-/// Most series kept of one panel.
+/// The most series that are kept of a panel.
 const MAX_SERIES: usize = 32;
 
-/// Points of one series, oldest first: Unix milliseconds and a finite value.
+/// The points of a series, oldest first: Unix milliseconds and a finite value.
 pub(crate) type Track = VecDeque<(i64, f64)>;
 
 /// The figures of one panel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PanelData {
-    /// By the value of the panel's label; one entry under "" without a label.
+    /// The points by the value of the panel's label; without a label, one entry under "".
     pub(crate) tracks: BTreeMap<String, Track>,
-    /// The newest answer; empty: the source answered, and there was nothing.
+    /// The newest values; empty if the newest answer had no series.
     pub(crate) now: BTreeMap<String, f64>,
-    /// Whether the newest answers have this panel's query: screens ask only for what they show.
+    /// Whether the newest answers contain this panel: screens query only the panels that they show.
     is_current: bool,
     /// Whether the source ever answered this panel's query.
     pub(crate) asked: bool,
@@ -32,12 +32,12 @@ pub(crate) struct PanelData {
 }
 
 impl PanelData {
-    /// The value now of the only series.
+    /// The current value of the only series.
     pub(crate) fn value(&self) -> Option<f64> {
         self.now.get("").copied()
     }
 
-    /// The panel, unless its figures are of a screen that was left.
+    /// The figures; `None` if only a screen that was left queried them.
     pub(crate) fn current(&self) -> Option<&PanelData> {
         self.is_current.then_some(self)
     }
@@ -122,7 +122,7 @@ impl Metrics {
         self.0.get(&id).unwrap_or(&NOTHING)
     }
 
-    /// Stores the current values, of `at` (Unix milliseconds), by query.
+    /// Stores the current values at `at` (Unix milliseconds), by query.
     pub(crate) fn apply_now(&mut self, at: i64, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS {
             let data = self.0.entry(panel.id).or_default();
@@ -157,7 +157,7 @@ impl Metrics {
         }
     }
 
-    /// Replaces the past by a range's answers, by query.
+    /// Replaces the past by the answers of a range query, by query.
     pub(crate) fn apply_past(&mut self, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS {
             let Some(answer) = answers.get(panel.query) else {
@@ -248,7 +248,7 @@ fn name(panel: &Panel, series: &Series) -> String {
 
 fn push(track: &mut Track, at: i64, value: f64) {
     if track.back().is_some_and(|(last, _)| *last >= at) {
-        return; // The clock was set back: time on a chart only goes forward.
+        return; // The clock was set back: points must be in the order of time.
     }
     if track.len() >= MAX_POINTS {
         track.pop_front();
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_answered_is_no_value_and_leaves_a_gap() {
+    fn an_empty_answer_is_no_value_and_leaves_a_gap() {
         let mut metrics = Metrics::default();
         metrics.apply_now(1000, &answers([(PanelId::P95, one(&[(1000, 0.2)]))]));
         metrics.apply_now(2000, &answers([(PanelId::P95, one(&[(2000, f64::NAN)]))]));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_series_is_zero_errors_only_while_there_is_traffic() {
+    fn a_missing_error_series_means_zero_only_while_there_is_traffic() {
         let mut metrics = Metrics::default();
         let mut at = 0;
         let mut errors_with = |tps: QueryAnswer, errors: QueryAnswer| {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn points_and_series_are_bounded_and_never_go_back_in_time() {
+    fn points_and_series_are_bounded_and_points_are_in_the_order_of_time() {
         let mut metrics = Metrics::default();
         for at in 0..MAX_POINTS as i64 + 10 {
             metrics.apply_now(at, &answers([(PanelId::Tps, one(&[(at, 1.0)]))]));

@@ -1,4 +1,4 @@
-//! The server's state: status, seeding and faults.
+//! Polls the server's state: status, seeding and faults.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Poll for ServerState {
     async fn ask(&mut self, seeding: &bool) -> Answer {
         let state = (self.0.status().await?, self.0.seed_progress().await?);
         let mut events = vec![Event::Ops(Box::new(state))];
-        // An older server has none to tell of.
+        // An older server does not have this endpoint.
         if let Ok(list) = self.0.faults().await {
             events.push(Event::Faults(list.faults));
         }

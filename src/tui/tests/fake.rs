@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::clients::HttpSource;
 use crate::clients::loki::Loki;
 
-/// A source that answers by `routes`.
+/// A source that answers with `routes`.
 pub(crate) async fn source(routes: Router) -> HttpSource {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -20,12 +20,14 @@ pub(crate) async fn source(routes: Router) -> HttpSource {
     HttpSource::new(&url).unwrap()
 }
 
-/// A log store without lines, and how many it is asked for each time.
+/// A log store without lines, and the limit of each request that it got.
 pub(crate) async fn no_lines() -> (Loki, Arc<Mutex<Vec<usize>>>) {
     let limits: Arc<Mutex<Vec<usize>>> = Arc::default();
-    let heard = Arc::clone(&limits);
+    let limits_of_requests = Arc::clone(&limits);
     let answer = move |Query(asked): Query<HashMap<String, String>>| {
-        heard.lock().push(asked["limit"].parse().unwrap());
+        limits_of_requests
+            .lock()
+            .push(asked["limit"].parse().unwrap());
         async { Json(json!({"data": {"resultType": "streams", "result": []}})) }
     };
     let routes = Router::new().route("/loki/api/v1/query_range", get(answer));

@@ -1,4 +1,4 @@
-//! Starts the actions of keys. An action that destroys data, loads a system or affects customers first asks for
+//! The actions of keys. An action that destroys data, puts load on a system or affects customers first asks for
 //! confirmation.
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,7 @@ use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::alerts::Stage as Come;
 use crate::tui::sources::panels::{PanelId, panel};
 
-/// An alert raised by hand stays this long unless it is resolved.
+/// How long an alert raised by hand lasts unless it is resolved.
 const RAISED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(crate) fn quit(model: &mut Model) -> Vec<Effect> {
@@ -37,7 +37,7 @@ pub(crate) fn quit(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The parts that end with this console, for users who may not expect it.
+/// The warnings about everything that ends with this console.
 fn leaves_behind(model: &Model) -> Vec<String> {
     let mut lines = Vec::new();
     if model.load.is_under_way() {
@@ -128,7 +128,7 @@ pub(crate) fn server_is_known(model: &mut Model) -> bool {
     false
 }
 
-/// Enter on the Load screen: the chosen scenario, phase by phase.
+/// Enter on the Load screen: launches the chosen scenario, after the choice of its phases.
 pub(crate) fn launch_chosen(model: &mut Model) {
     let chosen = model.load.chosen;
     if can_launch(model) {
@@ -151,7 +151,7 @@ pub(crate) fn pause(model: &mut Model) {
         paused: Some(!paused),
         ..AdmissionChange::default()
     };
-    let (title, line, yes, said) = if paused {
+    let (title, line, yes, action) = if paused {
         (
             "Resume admission?",
             format!("{waiting} people wait. The next batch is let in when it is due."),
@@ -170,7 +170,7 @@ pub(crate) fn pause(model: &mut Model) {
         title,
         lines: vec![line],
         yes,
-        effects: vec![Effect::Admission(change, said.into())],
+        effects: vec![Effect::Admission(change, action.into())],
     }));
 }
 
@@ -186,7 +186,7 @@ pub(crate) fn open_sale(model: &mut Model) {
         .status
         .as_ref()
         .map_or(0, |status| status.queue.waiting);
-    let (title, line, yes, opening, said) = if open {
+    let (title, line, yes, opening, action) = if open {
         let line = format!(
             "{} people wait. Nobody more is let in until it is opened again.",
             count(waiting)
@@ -215,7 +215,7 @@ pub(crate) fn open_sale(model: &mut Model) {
         opening: Some(opening),
         ..AdmissionChange::default()
     };
-    let effects = vec![Effect::Admission(change, said.into())];
+    let effects = vec![Effect::Admission(change, action.into())];
     model.dialog = Some(Dialog::Ask(Question {
         title,
         lines: vec![line],
@@ -274,7 +274,7 @@ pub(crate) fn stop(model: &mut Model) {
     }));
 }
 
-/// The effect of launching `scenario` on the existing data.
+/// The effect of a launch of `scenario` on the data.
 pub(crate) fn reseed(model: &Model, scenario: &ScenarioInfo) -> Reseed {
     match model
         .status
@@ -295,7 +295,7 @@ pub(crate) fn reseed(model: &Model, scenario: &ScenarioInfo) -> Reseed {
     }
 }
 
-/// The state of the system for a later reader of the alert: `TPS 1,284 /s, p95 buy 612 ms, queue 12.3k`.
+/// The state of the system, for an annotation of the alert: `TPS 1,284 /s, p95 buy 612 ms, queue 12.3k`.
 fn seen(model: &Model) -> Option<String> {
     let shown = [
         PanelId::Tps,
@@ -303,17 +303,17 @@ fn seen(model: &Model) -> Option<String> {
         PanelId::P95,
         PanelId::Waiting,
     ];
-    let told = shown.into_iter().filter_map(|id| {
+    let figures = shown.into_iter().filter_map(|id| {
         let value = model.metrics.get(id).value()?;
         let panel = panel(id);
         Some(format!("{} {}", panel.title, panel.unit.text(value)))
     });
-    let told = told.collect::<Vec<_>>().join(", ");
+    let figures = figures.collect::<Vec<_>>().join(", ");
     let fresh = model.source(Source::Prometheus).link == Link::Up;
-    (fresh && !told.is_empty()).then_some(told)
+    (fresh && !figures.is_empty()).then_some(figures)
 }
 
-/// The alert of the form, or the mistake in it.
+/// The alert of the form, or the mistake in the form.
 pub(crate) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static str> {
     let (name, summary) = (form.name.text().trim(), form.summary.text().trim());
     if name.is_empty() {
@@ -348,16 +348,16 @@ pub(crate) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static 
     Ok(Effect::PostAlert(alert, format!("alert {name} raised")))
 }
 
-/// Resolves the chosen alert; asks when that will not last.
+/// Resolves the chosen alert. Asks first if its rule will raise it again.
 pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
-    let said = match model.alerts.chosen().map(|row| row.stage) {
+    let refusal = match model.alerts.chosen().map(|row| row.stage) {
         None => "there is no alert to resolve",
         Some(Come::Pending) => "it does not fire yet: there is nothing to resolve",
         Some(Come::Resolved) => "it is over already",
         Some(_) => "",
     };
-    let Some(row) = model.alerts.chosen().filter(|_| said.is_empty()) else {
-        model.tell(NoticeKind::Info, said);
+    let Some(row) = model.alerts.chosen().filter(|_| refusal.is_empty()) else {
+        model.tell(NoticeKind::Info, refusal);
         return Vec::new();
     };
     let alert = &row.alert;
@@ -369,7 +369,7 @@ pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
         .get("source")
         .is_some_and(|source| source == "operator");
     let name = crate::tui::screens::alerts::name(alert);
-    let said = if by_hand {
+    let action = if by_hand {
         format!("alert {name} resolved")
     } else {
         format!("alert {name} resolved; its rule raises it again while it holds")
@@ -380,7 +380,7 @@ pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
         starts_at: Some(alert.starts_at.clone()).filter(|at| !at.is_empty()),
         ends_at: ended,
     };
-    let effects = vec![Effect::PostAlert(post, said)];
+    let effects = vec![Effect::PostAlert(post, action)];
     if !model.alerts.is_held_by_a_rule(&alert.labels) {
         return effects;
     }

@@ -1,4 +1,4 @@
-//! Takes the answers of the server, of Alertmanager and of the rehearsal into the model.
+//! Applies answers of the server and of Alertmanager, and the progress of the rehearsal, to the model.
 
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState};
@@ -14,11 +14,11 @@ use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::Track;
 use crate::tui::{audit, format, timeline};
 
-/// An action within this time counts as recent, in milliseconds.
+/// How long an action of the user counts as recent, in milliseconds.
 const JUST_MS: i64 = 3_000;
-/// The window of the server's TPS (a test holds the two together), in milliseconds.
+/// The window of the rehearsal's TPS, in milliseconds. A test checks that the server's TPS has the same.
 pub(crate) const TPS_WINDOW_MS: i64 = 10_000;
-/// Points kept of the rehearsal's own figures: half an hour at four a second.
+/// The most points that are kept of the rehearsal's own figures: half an hour at four a second.
 const MAX_LOAD_POINTS: usize = 7_200;
 
 pub(crate) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
@@ -51,13 +51,13 @@ pub(crate) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
     let begins = was != SeedPhase::Running && seed.phase == SeedPhase::Running;
     let is_done = |notice: &mut Notice| notice.kind == NoticeKind::Done;
     if begins {
-        // That it began is seen from its progress, in the same line.
+        // The progress takes the place of the notice that the seeding began.
         model.notice.take_if(is_done);
     }
     model.seed = seed;
     timeline::rate_decided(model, &status.admission);
     model.status = Some(status);
-    crosscheck::told(model);
+    crosscheck::note_queue(model);
     crosscheck::compare(model);
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
     if first || new.is_empty() {
         return Vec::new();
     }
-    // The outcome of the user's own recent action is more useful than the events that it caused.
+    // The outcome of a recent action of the user is more useful than the events that the action caused.
     let just_done = model
         .notice
         .as_ref()
@@ -107,7 +107,7 @@ pub(crate) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<St
 }
 
 pub(crate) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
-    // The actions of this session come after the entries of the log.
+    // Actions of this session come after the entries of the file.
     for entry in entries.into_iter().rev() {
         if model.audit.len() < audit::KEPT && !model.audit.contains(&entry) {
             model.audit.push_front(entry);
@@ -129,7 +129,7 @@ pub(crate) fn on_progress(model: &mut Model, progress: Progress) {
         return;
     };
     run.requests.push_back((now, progress.requests));
-    // One point from before the window stays: it is where the window's count begins.
+    // One point from before the window stays: the count of the window begins there.
     while run
         .requests
         .get(1)

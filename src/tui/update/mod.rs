@@ -1,4 +1,4 @@
-//! `update` changes the model by an event and returns the effects. It is pure.
+//! `update` applies an event to the model and returns the effects. It is pure.
 
 pub(crate) mod actions;
 pub(crate) mod feeds;
@@ -19,7 +19,7 @@ use crate::tui::input::keys::SUSPEND;
 use crate::tui::input::launch::pick_file;
 use crate::tui::input::{keymap, mouse};
 use crate::tui::model::{Model, NoticeKind};
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::act;
 use crate::tui::screens::board::update as boards;
 use crate::tui::screens::drills::update as drills;
@@ -27,10 +27,10 @@ use crate::tui::screens::traces::update as traces;
 use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::QueryAnswer;
 
-/// A notice is shown for this long, in milliseconds; a failure twice as long.
+/// How long a notice is shown, in milliseconds; a failure is shown twice as long.
 const NOTICE_MS: i64 = 8_000;
 
-/// Takes `event`, which happened at `now` (Unix milliseconds), into the model.
+/// Applies `event`, which happened at `now` (Unix milliseconds), to the model.
 pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
     model.now = now;
     let Some(event) = traces::on_event(model, event) else {
@@ -52,7 +52,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             model.answered(Source::Loki);
             model.tell(NoticeKind::Failed, format!("the log filter was {reason}"));
         }
-        // Taken in above.
+        // Handled above.
         Event::Traces { .. } | Event::Trace { .. } | Event::TracesThere => {}
         Event::BoardLogs(answers) => {
             model.answered(Source::Loki);
@@ -60,7 +60,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             model.answers.apply_logs(&wanted, answers);
         }
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
-        // The evidence is useless if another alert has been chosen since.
+        // Drop evidence for an alert that is no longer the chosen one.
         Event::Evidence(found) => model.alerts.evidence = Some(*found),
         Event::Silences(silences) => {
             model.alerts.silences = silences;
@@ -84,7 +84,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         }
         Event::Warned { source, warning } => model.source_mut(source).warning = warning,
         Event::Clock { source, ahead_s } => crosscheck::clock(model, source, ahead_s),
-        Event::Tape(view) => on_tape(model, view),
+        Event::Recording(view) => on_recording(model, view),
         Event::Done { what, result } => match result {
             Ok(()) => model.tell(NoticeKind::Done, what),
             Err(reason) => model.tell(NoticeKind::Failed, format!("{what}: {}", one_line(&reason))),
@@ -120,7 +120,7 @@ fn on_metrics(
 
 fn on_logs(model: &mut Model, query: &str, lines: Vec<LogLine>, skipped: bool) {
     model.answered(Source::Loki);
-    // The answer to an earlier filter is out of date.
+    // Ignore answers to an earlier filter.
     if query == model.logs.asked() && !model.logs.frozen {
         model.logs.skipped |= skipped;
         let zone = model.settings.zone.clone();
@@ -143,7 +143,7 @@ fn tick(model: &mut Model) {
     model.alerts.arrange(model.now);
 }
 
-/// Pasted text goes into fields only: it must never press the keys of actions.
+/// Pastes text into the open field. Without one it is dropped: pasted text must never run actions.
 fn paste(model: &mut Model, text: &str) {
     let filter = model.traces.editing.as_mut();
     let filter = filter.or(model.logs.editing.as_mut());
@@ -157,7 +157,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if ctrl_c {
         return actions::quit(model);
     }
-    // From anywhere, as a shell's own: a half-typed form is there again afterwards.
+    // Suspends from everywhere, as in a shell. A half-typed form stays open.
     if SUSPEND.matches(key) {
         return vec![Effect::Suspend];
     }
@@ -174,13 +174,13 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     act::run(model, binding)
 }
 
-/// Reports a recording that ends unasked, and keeps the report at the top.
-fn on_tape(model: &mut Model, view: TapeView) {
-    if let TapeView::Stopped(why) = &view {
+/// Stores the state of the recording, and reports one that stopped by itself.
+fn on_recording(model: &mut Model, view: RecordingState) {
+    if let RecordingState::Stopped(why) = &view {
         let text = format!("nothing more is recorded: {}", one_line(why));
         model.tell(NoticeKind::Failed, text);
     }
-    model.tape = view;
+    model.recording = view;
 }
 
 fn is_filtering(model: &Model) -> bool {

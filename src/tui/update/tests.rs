@@ -1,4 +1,4 @@
-//! Keys and events, and their effects in the console. Actions are tested here, other parts in their own files.
+//! Keys and events, and their effects. Actions are tested here, other parts in files of their own.
 
 pub(crate) mod acting;
 pub(crate) mod alerts;
@@ -89,7 +89,7 @@ fn console(profile: Option<&str>, registered: u64) -> Model {
     model
 }
 
-/// A rehearsal that has just begun.
+/// A rehearsal that has just started.
 fn running() -> RunView {
     RunView {
         scenario: "onsale-short".into(),
@@ -111,7 +111,7 @@ fn press(model: &mut Model, code: KeyCode) -> Vec<Effect> {
     )
 }
 
-/// Presses the keys of `text`, one after the other; the effects of the last.
+/// Presses the keys of `text`; returns the effects of the last one.
 fn keys(model: &mut Model, text: &str) -> Vec<Effect> {
     let mut effects = Vec::new();
     for c in text.chars() {
@@ -155,18 +155,18 @@ fn alert(name: &str, severity: &str, state: AlertState) -> Alert {
 }
 
 #[test]
-fn an_empty_server_is_seeded_with_two_keys_and_a_full_one_asks_first() {
+fn two_keys_seed_an_empty_server_and_a_full_one_asks_first() {
     assert_eq!(keys(&mut console(None, 0), "s\n"), seed("demo", false));
     let mut full = console(Some("demo"), 100);
     assert_eq!(keys(&mut full, "s\n"), []);
     assert!(matches!(&full.dialog, Some(Dialog::Seed(dialog)) if dialog.stage == Stage::Confirm));
-    assert_eq!(keys(&mut full, "\n"), [], "Enter is not a yes");
+    assert_eq!(keys(&mut full, "\n"), [], "Enter does not confirm");
     assert_eq!(keys(&mut full, "y"), seed("demo", true));
     assert!(full.dialog.is_none());
 }
 
 #[test]
-fn a_no_or_escape_leaves_the_data_alone() {
+fn n_and_escape_leave_the_data_unchanged() {
     for no in [KeyCode::Char('n'), KeyCode::Esc, KeyCode::Char('q')] {
         let mut model = console(Some("demo"), 100);
         keys(&mut model, "s\n");
@@ -176,16 +176,16 @@ fn a_no_or_escape_leaves_the_data_alone() {
 }
 
 #[test]
-fn the_large_dataset_wants_its_name_typed() {
+fn the_large_dataset_is_confirmed_by_typing_its_name() {
     let mut model = console(None, 0);
     assert_eq!(keys(&mut model, "sj\nonsal\n"), []);
-    assert_eq!(keys(&mut model, "y"), [], "a y is a letter here");
+    assert_eq!(keys(&mut model, "y"), [], "y is only a letter here");
     press(&mut model, KeyCode::Backspace);
     assert_eq!(keys(&mut model, "e\n"), seed("onsale", false));
 }
 
 #[test]
-fn a_launch_asks_and_says_what_becomes_of_the_data() {
+fn a_launch_asks_and_states_its_effect_on_the_data() {
     let start = |scenario: &str, phase: Option<&str>, reseed| {
         vec![Effect::StartLoad {
             scenario: scenario.into(),
@@ -208,7 +208,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
         keys(&mut console(Some("demo"), 0), "l\n\ny"),
         start("onsale-short", None, false)
     );
-    // An earlier run in it: seeded anew.
+    // A dataset that holds an earlier run is seeded again.
     assert_eq!(
         keys(&mut console(Some("demo"), 9), "l\n\ny"),
         start("onsale-short", None, true)
@@ -217,7 +217,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
         keys(&mut console(Some("demo"), 9), "l\njj\ny"),
         start("onsale-short", Some("open"), true)
     );
-    // The large one is not seeded by a single y.
+    // A single y does not seed the large dataset.
     let mut model = console(Some("demo"), 0);
     assert_eq!(keys(&mut model, "lj\n\ny"), []);
     assert_eq!(keys(&mut model, "onsale\n"), start("onsale", None, true));
@@ -225,7 +225,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
 }
 
 #[test]
-fn while_a_rehearsal_runs_nothing_else_is_begun_and_leaving_asks() {
+fn while_a_rehearsal_runs_nothing_else_starts_and_quitting_asks() {
     let mut model = console(Some("demo"), 0);
     keys(&mut model, "l\n\ny");
     for key in ["s", "l"] {
@@ -239,11 +239,15 @@ fn while_a_rehearsal_runs_nothing_else_is_begun_and_leaving_asks() {
     assert_eq!(keys(&mut model, "xy"), [Effect::StopLoad]);
     assert_eq!(model.load.run.as_ref().unwrap().state, RunState::Stopping);
     let ctrl_c = || Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
-    assert_eq!(update(&mut model, NOW, ctrl_c()), [], "the first asks");
+    assert_eq!(
+        update(&mut model, NOW, ctrl_c()),
+        [],
+        "the first Ctrl-C asks"
+    );
     assert_eq!(
         update(&mut model, NOW, ctrl_c()),
         [Effect::Quit],
-        "the second means it"
+        "the second Ctrl-C quits"
     );
 }
 
@@ -257,7 +261,7 @@ fn quitting_an_idle_console_does_not_ask_and_works_in_dialogs() {
 }
 
 #[test]
-fn quitting_tells_of_other_consoles_that_lose_their_server() {
+fn quitting_warns_about_other_consoles_that_lose_their_server() {
     let mut model = console(Some("demo"), 0);
     let attached = |model: &mut Model, consoles| {
         let mut now = status(Some("demo"), 0);
@@ -272,25 +276,29 @@ fn quitting_tells_of_other_consoles_that_lose_their_server() {
     assert_eq!(keys(&mut model, "q"), [Effect::Quit], "the server stays");
     model.settings.embedded = true;
     assert_eq!(keys(&mut model, "q"), []);
-    let said = match &model.dialog {
+    let text = match &model.dialog {
         Some(Dialog::Ask(question)) => question.lines.join(" "),
         other => panic!("{other:?}"),
     };
-    assert!(said.contains("2 other consoles are attached"), "{said}");
+    assert!(text.contains("2 other consoles are attached"), "{text}");
     assert_eq!(keys(&mut model, "nqy"), [Effect::Quit]);
     attached(&mut model, 1);
-    assert_eq!(keys(&mut model, "q"), [Effect::Quit], "this one only");
+    assert_eq!(
+        keys(&mut model, "q"),
+        [Effect::Quit],
+        "no other console is attached"
+    );
 }
 
 #[test]
-fn files_are_read_by_their_path_and_a_wrong_one_is_told_in_the_dialog() {
+fn files_are_read_by_their_path_and_the_dialog_shows_mistakes_in_them() {
     let mut model = console(None, 0);
     let last = "j".repeat(model.load.scenarios.len());
     keys(&mut model, &format!("l{last}\n"));
     assert_eq!(keys(&mut model, "\n"), [], "no path, nothing to read");
     let asked = keys(&mut model, "my.yaml\n");
     assert_eq!(asked, [Effect::ReadScenario("my.yaml".into())]);
-    assert_eq!(keys(&mut model, "\n"), [], "one at a time");
+    assert_eq!(keys(&mut model, "\n"), [], "one file is read at a time");
     let read = |model: &mut Model, read| update(model, NOW, Event::ScenarioRead(read));
     read(&mut model, Err("my.yaml:3: wrong".into()));
     let wrong = match &model.dialog {
@@ -325,8 +333,8 @@ fn files_are_read_by_their_path_and_a_wrong_one_is_told_in_the_dialog() {
     };
     let seeded = update(&mut model, NOW, Event::ProfileRead(Ok(file)));
     assert!(
-        matches!(&seeded[..], [Effect::Seed(request, said)]
-            if request.profile_yaml.is_some() && said == "seeding seats.yaml"),
+        matches!(&seeded[..], [Effect::Seed(request, action)]
+            if request.profile_yaml.is_some() && action == "seeding seats.yaml"),
         "{seeded:?}"
     );
 }
@@ -338,11 +346,11 @@ fn ctrl_z_suspends_from_dialogs_too() {
     assert_eq!(update(&mut model, NOW, ctrl_z()), [Effect::Suspend]);
     keys(&mut model, "a");
     assert_eq!(update(&mut model, NOW, ctrl_z()), [Effect::Suspend]);
-    assert!(model.dialog.is_some(), "the form is there again afterwards");
+    assert!(model.dialog.is_some(), "the form stays open");
 }
 
 #[test]
-fn pausing_and_resuming_ask_as_customers_feel_it() {
+fn pausing_and_resuming_ask_first() {
     let mut model = console(Some("demo"), 0);
     let paused = |effects: Vec<Effect>| match effects.as_slice() {
         [
@@ -360,7 +368,7 @@ fn pausing_and_resuming_ask_as_customers_feel_it() {
         other => panic!("{other:?}"),
     };
     assert_eq!(keys(&mut model, "p"), []);
-    assert_eq!(keys(&mut model, "pn"), [], "a p or an n is not a yes");
+    assert_eq!(keys(&mut model, "pn"), [], "p and n do not confirm");
     assert!(model.dialog.is_none());
     assert_eq!(paused(keys(&mut model, "py")), Some(true));
     let mut now = status(Some("demo"), 0);
@@ -374,7 +382,7 @@ fn pausing_and_resuming_ask_as_customers_feel_it() {
 }
 
 #[test]
-fn opening_and_closing_the_sale_asks() {
+fn opening_and_closing_the_sale_ask_first() {
     let mut model = console(Some("demo"), 0);
     let opening = |effects: Vec<Effect>| match effects.as_slice() {
         [Effect::Admission(change, _)] => change.opening,
@@ -393,7 +401,7 @@ fn opening_and_closing_the_sale_asks() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_not_operated_and_the_reason_is_said() {
+fn a_server_that_does_not_answer_is_not_operated_and_the_reason_is_shown() {
     let mut model = console(Some("demo"), 0);
     let down = Event::Down {
         source: Source::Ops,
@@ -412,7 +420,7 @@ fn a_server_that_is_gone_is_not_operated_and_the_reason_is_said() {
 }
 
 #[test]
-fn read_only_turns_every_writing_key_off_and_no_other() {
+fn read_only_disables_exactly_the_keys_that_write() {
     for binding in keymap::all() {
         let mut model = console(Some("demo"), 0);
         model.settings = Settings {
@@ -439,7 +447,7 @@ fn read_only_turns_every_writing_key_off_and_no_other() {
 }
 
 #[test]
-fn no_key_in_any_state_breaks_the_console() {
+fn no_key_in_any_state_makes_the_console_panic() {
     let codes: Vec<KeyCode> = (' '..='~')
         .map(KeyCode::Char)
         .chain([

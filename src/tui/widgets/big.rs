@@ -6,8 +6,8 @@ use ratatui::style::Style;
 
 use crate::cells;
 
-/// Draws `text` (digits, separators, `k`, `M`, `G`, `<`, `-`) and behind it, on the last row, the
-/// `unit`. What does not fit is drawn small instead, never cut.
+/// Draws `text` (digits, separators, `k`, `M`, `G`, `<`, `-`), and after it, on the last row, the `unit`. A text that
+/// does not fit is drawn small instead, never cut.
 pub(crate) fn big(
     buffer: &mut Buffer,
     area: Rect,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_stand_side_by_side_with_the_unit_behind() {
+    fn digits_are_side_by_side_with_the_unit_after_them() {
         assert_eq!(
             drawn("10.5", 20),
             ["╺┓ ┏━┓ ┏━╸", " ┃ ┃ ┃ ┗━┓", "╺┻╸┗━┛▪╺━┛ /s"]
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_small_and_whole() {
+    fn a_number_that_does_not_fit_is_drawn_small_and_whole() {
         assert_eq!(drawn("123456", 12), ["", "123456 /s", ""]);
     }
 }

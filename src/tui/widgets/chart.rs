@@ -1,5 +1,5 @@
-//! A line chart in braille dots: two columns and four rows of dots a character. A gap in the data
-//! is a gap in the line.
+//! A line chart of braille dots: two columns and four rows of dots per character. A gap in the data is a gap in the
+//! line.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,10 +12,10 @@ use crate::tui::sources::series::Track;
 use crate::tui::theme;
 use crate::tui::time_view::{Mark, MarkKind};
 
-/// Width of the scale on the left.
+/// The width of the scale on the left, in columns.
 const SCALE: u16 = 7;
 
-/// One line of a chart.
+/// A line of a chart.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) track: &'a Track,
@@ -25,7 +25,7 @@ pub(crate) struct Line<'a> {
 /// The elements that all charts share.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Overlay<'a> {
-    /// The instant that is looked at.
+    /// The time cursor, in Unix milliseconds.
     pub(crate) cursor: Option<i64>,
     pub(crate) marks: &'a [Mark],
 }
@@ -41,7 +41,7 @@ impl Overlay<'_> {
         Some(plot.x + u16::try_from(x).ok()?)
     }
 
-    /// The cursor and the marks: upright lines where nothing else is drawn, signs on the axis.
+    /// Draws the cursor and the marks: vertical lines where nothing else is drawn, signs on the axis.
     pub(crate) fn draw(&self, buffer: &mut Buffer, plot: Rect, time: (i64, i64), axis: bool) {
         let upright = |buffer: &mut Buffer, x: u16, sign: char, style: Style| {
             for y in plot.y..plot.bottom() {
@@ -75,16 +75,16 @@ impl Overlay<'_> {
 /// A chart from `end - span` to `end` (Unix milliseconds) and from 0 up.
 #[derive(Debug)]
 pub(crate) struct Chart<'a> {
-    /// Later ones are drawn over earlier ones.
+    /// The lines; later ones are drawn over earlier ones.
     pub(crate) lines: Vec<Line<'a>>,
     pub(crate) end: i64,
     pub(crate) span: i64,
-    /// The label of the end: `now`.
+    /// The label of the right end, such as `now`.
     pub(crate) end_name: &'a str,
-    /// Points further apart than this are not joined.
+    /// Points that are further apart than this, in milliseconds, are not joined.
     pub(crate) gap: i64,
     pub(crate) unit: Unit,
-    /// A dotted line across, once the data come near it.
+    /// A value that is drawn as a dotted line once the data come near it.
     pub(crate) limit: Option<f64>,
     pub(crate) overlay: Overlay<'a>,
 }
@@ -140,7 +140,7 @@ impl Chart<'_> {
         };
         label(plot.y, top);
         if plot.height >= 5 {
-            // The row that holds the dots of half the height.
+            // The row with the dots at half the height.
             label(plot.y + (plot.height * 4 - 1) / 8, top / 2.0);
         }
         buffer.set_stringn(area.x, plot.bottom() - 1, "     0", width, theme::quiet());
@@ -209,8 +209,8 @@ impl Dots {
         }
     }
 
-    /// The points of `track` within `span` (from, to), joined where they are at most `gap` apart; `below`
-    /// says how far beneath the top a value is, from 0 to 1.
+    /// Draws the points of `track` within `span` (from, to), joined where they are at most `gap` apart. `below` gives
+    /// the distance of a value from the top, from 0 to 1.
     pub(crate) fn track(
         &mut self,
         track: &Track,
@@ -238,7 +238,7 @@ impl Dots {
         }
     }
 
-    /// A line without holes: each dot column is filled from the last height to the next.
+    /// Draws a line without holes: fills each column of dots from the previous height to the next.
     pub(crate) fn join(&mut self, from: (f64, f64), to: (f64, f64)) {
         let steps = (to.0 - from.0)
             .abs()
@@ -269,7 +269,7 @@ impl Dots {
                 continue;
             };
             let cell = &mut buffer[(area.x + x, area.y + y)];
-            // Two lines in one character share its dots; the later one lends the colour.
+            // Two lines in one character share its dots; the later one determines the colour.
             let under = cell
                 .symbol()
                 .chars()
@@ -299,7 +299,7 @@ fn dotted(buffer: &mut Buffer, plot: Rect, share: f64) {
     }
 }
 
-/// The next of a few round numbers × 10ⁿ: a scale that can be read and wastes little room.
+/// The next larger of a few round numbers × 10ⁿ: a readable scale that wastes little space.
 pub(crate) fn nice(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scale_is_round_and_the_ends_are_named() {
+    fn the_scale_is_round_and_its_ends_are_labelled() {
         let lines = chart(&[(0, 0.0), (40_000, 40.0)], 60_000);
         assert!(lines[0].starts_with("    40"), "{lines:?}");
         assert!(lines[4].starts_with("     0"), "{lines:?}");
@@ -377,11 +377,11 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_stands_where_a_click_put_it_and_marks_stand_at_their_time() {
+    fn the_cursor_is_where_the_click_was_and_marks_are_at_their_times() {
         let track: Track = [(0, 1.0), (40_000, 1.0)].into();
         let area = Rect::new(0, 0, 40, 8);
         let inside = Rect::new(1, 1, 38, 6);
-        // Between the names of the axis's ends.
+        // Between the labels of the ends of the axis.
         for x in 14..35 {
             let at = instant_on(area, 40_000, 40_000, x).unwrap();
             let mut buffer = Buffer::empty(area);
@@ -417,13 +417,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_the_span_is_nothing_drawn() {
+    fn without_points_in_the_span_nothing_is_drawn() {
         let lines = chart(&[(-5_000, 3.0)], 60_000);
         assert!(lines.iter().all(String::is_empty), "{lines:?}");
     }
 
     #[test]
-    fn scales_are_round_and_a_third_of_the_room_is_the_most_that_is_wasted() {
+    fn scales_are_round_and_waste_at_most_a_third_of_the_space() {
         assert_eq!(
             [0.0, 0.7, 1.0, 1.1, 30.0, 51.0, 2295.0].map(nice),
             [1.0, 0.8, 1.0, 1.5, 30.0, 60.0, 3000.0]

@@ -1,4 +1,4 @@
-//! Names and values beneath each other, long values over several lines.
+//! A list of names and values; long values take several lines.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -7,11 +7,11 @@ use crate::cells;
 use crate::tui::format::one_line;
 use crate::tui::theme;
 
-/// Columns that names take at most.
+/// The most columns for names.
 const MAX_NAME: usize = 32;
 
-/// The fields in lines of `width`; a value is styled by its name and itself. A long value goes on
-/// beneath itself; its own line breaks are kept.
+/// The fields in lines of `width`. The style of a value depends on its name and its text. A long value continues below
+/// itself; its own line breaks are kept.
 pub(crate) fn fields(
     fields: &[(String, String)],
     width: usize,
@@ -35,7 +35,7 @@ pub(crate) fn fields(
     lines
 }
 
-/// At least one, of at most `width` cells each; blanks within a line are kept, as code has them.
+/// Splits a value into lines of at most `width` cells, at least one. Blanks are kept, because values may be code.
 fn chunks(value: &str, width: usize) -> Vec<String> {
     let mut chunks = Vec::new();
     for line in value.lines() {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_values_go_on_beneath_themselves_and_breaks_are_kept() {
+    fn long_values_continue_below_themselves_and_line_breaks_are_kept() {
         assert_eq!(chunks("abcdef", 4), ["abcd", "ef"]);
         assert_eq!(chunks("a\n\nb\x1b", 4), ["a", "", "b"]);
         assert_eq!(chunks("", 4), [""]);

@@ -1,4 +1,4 @@
-//! Frames around panels, and areas in front of a screen.
+//! Frames around panels, and popups.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,22 +10,22 @@ use crate::cells;
 use crate::tui::theme::Severity;
 use crate::tui::{format, theme};
 
-/// The age of a panel's data.
+/// The freshness of a panel's data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Freshness {
-    /// As new as it gets.
+    /// The source answers.
     #[default]
     Fresh,
-    /// The source is silent: its last good data, how old (milliseconds), and why.
+    /// The source is silent: the age of its last data in milliseconds, and the reason.
     Stale(i64, String),
-    /// The source never answered, and why.
+    /// The source never answered, for this reason.
     Never(String),
-    /// The source has not been heard of yet.
+    /// The source has not answered yet.
     Waiting,
 }
 
 impl Freshness {
-    /// The one of two sources that explains more.
+    /// The freshness of data from two sources: the one that explains more.
     pub(crate) fn or(self, other: Freshness) -> Freshness {
         if self == Freshness::Fresh {
             other
@@ -44,7 +44,7 @@ impl Freshness {
     }
 }
 
-/// Draws a frame with a title, the note on the right and its data's age; gives the area inside.
+/// Draws a frame with a title, a note on the right and the age of the data; returns the area inside.
 pub(crate) fn frame(
     buffer: &mut Buffer,
     area: Rect,
@@ -89,7 +89,7 @@ pub(crate) fn frame(
     inside
 }
 
-/// Writes `text` on the lower edge of a framed panel, if it fits.
+/// Draws `text` on the lower edge of a framed panel, if it fits.
 pub(crate) fn foot(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     let text = format!(" {text} ");
     let width = u16::try_from(cells::width(&text)).unwrap_or(u16::MAX);
@@ -99,7 +99,7 @@ pub(crate) fn foot(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     }
 }
 
-/// Says on the lower edge that text goes on above or below, and by which key.
+/// Draws a hint on the lower edge that there is more text above or below, with the key that scrolls there.
 pub(crate) fn more(buffer: &mut Buffer, area: Rect, above: usize, below: usize) {
     let keys = match (above, below) {
         (0, 0) => return,
@@ -110,7 +110,7 @@ pub(crate) fn more(buffer: &mut Buffer, area: Rect, above: usize, below: usize) 
     foot(buffer, area, keys, theme::key());
 }
 
-/// Clears the middle of `area` and draws a frame there; gives the area inside.
+/// Clears the middle of `area` and draws a frame there; returns the area inside.
 pub(crate) fn popup(
     buffer: &mut Buffer,
     area: Rect,
@@ -154,7 +154,7 @@ pub(crate) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>]) {
     }
 }
 
-/// Text over a few lines, broken at spaces.
+/// Draws a text over several lines, broken at spaces.
 pub(crate) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     let lines = cells::wrap(text, usize::from(area.width));
     let rows = usize::from(area.height);
@@ -174,7 +174,7 @@ pub(crate) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style)
     }
 }
 
-/// Writes a line at the right edge.
+/// Draws a line at the right edge.
 pub(crate) fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
     let width = u16::try_from(line.width())
         .unwrap_or(area.width)

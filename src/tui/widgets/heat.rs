@@ -1,4 +1,4 @@
-//! How much of each row there was over time, as shades.
+//! A heatmap: the values of each row over time, as shades.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,7 +9,7 @@ use crate::tui::format;
 use crate::tui::sources::series::Track;
 use crate::tui::theme;
 
-/// From nearly nothing to the most.
+/// The shades from the least to the greatest value.
 const SHADES: [char; 4] = ['░', '▒', '▓', '█'];
 
 /// Draws rows, the first at the bottom, from `end - span` to `end` (Unix milliseconds). Returns whether there was
@@ -29,7 +29,7 @@ pub(crate) fn heat(
     }
     let axis = u16::from(area.height >= 4);
     let (width, height) = (area.width - scale, area.height - axis);
-    // Neighbouring rows share a line when there are more rows than lines.
+    // If there are more rows than lines, neighbouring rows share a line.
     let per_line = rows.len().div_ceil(usize::from(height)).max(1);
     let lines: Vec<(&str, Vec<f64>)> = rows
         .chunks(per_line)
@@ -76,7 +76,7 @@ pub(crate) fn heat(
     true
 }
 
-/// The mean of each column of time.
+/// The mean value of each column.
 fn columns(rows: &[(String, Track)], width: u16, end: i64, span: i64) -> Vec<f64> {
     let mut sums = vec![(0.0, 0_u32); usize::from(width)];
     for (at, value) in rows.iter().flat_map(|(_, track)| track) {
@@ -96,7 +96,7 @@ fn columns(rows: &[(String, Track)], width: u16, end: i64, span: i64) -> Vec<f64
         if count > 0 {
             before = (sum / f64::from(count), index);
         }
-        // Between two points of the same row there is no gap until it is a wide one.
+        // A short gap between two points of a row is filled with the earlier value.
         let held = before.1 != usize::MAX && index - before.1 <= hold;
         means.push(if held { before.0 } else { 0.0 });
     }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_is_darker_and_a_gap_is_empty() {
+    fn greater_values_are_darker_and_gaps_are_empty() {
         let track = |value: f64| -> Track {
             let points = (0..20).filter(|n| !(8..14).contains(n));
             points.map(|n| (n * 1_000, value)).collect()

@@ -7,10 +7,10 @@ use ratatui::text::Line;
 use crate::tui::widgets::popup;
 
 const WIDTH: u16 = 70;
-/// Columns for text within its frame.
+/// The columns for text within the frame of a popup.
 pub(crate) const ROOM: usize = WIDTH as usize - 4;
 
-/// A popup as high as its text.
+/// Draws a popup that is as high as its text.
 pub(crate) fn message(
     buffer: &mut Buffer,
     area: Rect,

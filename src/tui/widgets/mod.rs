@@ -1,5 +1,5 @@
-//! The elements of screens: frames, big numbers, charts, bars, tables. Each draws into an area of a buffer and does
-//! not depend on the model.
+//! The elements of screens: frames, big numbers, charts, bars, tables. Each draws into an area of a buffer and is
+//! independent of the model.
 
 pub(crate) mod big;
 pub(crate) mod chart;

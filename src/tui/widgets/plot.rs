@@ -1,5 +1,5 @@
-//! A chart with its own unit and scale, thresholds as lines, and negative values. Dashboards need these beyond
-//! [`super::Chart`]. It draws the same dots.
+//! A chart for dashboards, which need more than [`super::Chart`]: a unit, a scale, thresholds as lines, and negative
+//! values. It draws the same dots.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,20 +12,20 @@ use crate::tui::widgets::chart::{Dots, Line, Overlay, dot, nice, seconds};
 
 /// A chart from `end - span` to `end`, in Unix milliseconds.
 pub(crate) struct Plot<'a> {
-    /// Later ones are drawn over earlier ones.
+    /// The lines; later ones are drawn over earlier ones.
     pub(crate) lines: Vec<Line<'a>>,
     pub(crate) end: i64,
     pub(crate) span: i64,
-    /// The label of the end: `now`.
+    /// The label of the right end, such as `now`.
     pub(crate) end_name: &'a str,
     pub(crate) overlay: Overlay<'a>,
-    /// Points further apart than this are not joined.
+    /// Points that are further apart than this, in milliseconds, are not joined.
     pub(crate) gap: i64,
-    /// A value on the scale.
+    /// Formats a value for the scale.
     pub(crate) tick: &'a dyn Fn(f64) -> String,
-    /// Lines across, once the data come near them.
+    /// Values that are drawn as lines once the data come near them.
     pub(crate) limits: &'a [(f64, Style)],
-    /// The ends of the scale, if they are given.
+    /// The ends of the scale, if they are fixed.
     pub(crate) low: Option<f64>,
     pub(crate) high: Option<f64>,
 }
@@ -109,7 +109,7 @@ impl Plot<'_> {
         true
     }
 
-    /// The scale: round, with zero in it, and with the limits that the data come near.
+    /// The range of the scale: round, with zero, and with the limits that the data come near.
     fn range(&self) -> Option<(f64, f64)> {
         let start = self.end - self.span;
         let tracks = self.lines.iter().flat_map(|line| line.track);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn values_below_zero_have_their_half_and_zero_its_line() {
+    fn negative_values_are_drawn_below_a_line_at_zero() {
         let lines = plot(&[(0, 40.0), (40_000, -20.0)], &[]);
         assert!(lines[0].starts_with("   40"), "{lines:?}");
         assert!(lines[7].starts_with("  -20"), "{lines:?}");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_without_end_are_not_drawn() {
+    fn infinite_values_are_not_drawn() {
         for value in [1e308, -1e308] {
             plot(&[(0, value), (40_000, -value)], &[]);
         }

@@ -1,4 +1,4 @@
-//! Bars: parts of a whole, each with its own fill, and a gauge.
+//! A bar of the parts of a whole, each with its own fill, and a gauge.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,17 +7,17 @@ use ratatui::style::Style;
 use crate::tui::format;
 use crate::tui::theme;
 
-/// One part of a whole.
+/// A part of a whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
     pub(crate) value: f64,
-    /// Tells it from its neighbours without colour.
+    /// Distinguishes the part from its neighbours without colour.
     pub(crate) fill: char,
     pub(crate) style: Style,
 }
 
-/// Draws the parts side by side over all of `area`. A part that is not nothing gets at least one
-/// column, so that the first sold seat can be seen.
+/// Draws the parts side by side over all of `area`. A part above zero gets at least one column, so that the first sold
+/// seat is visible.
 pub(crate) fn shares(buffer: &mut Buffer, area: Rect, parts: &[Share]) {
     let widths = widths(parts, area.width);
     let mut x = area.x;
@@ -46,7 +46,7 @@ fn widths(parts: &[Share], width: u16) -> Vec<u16> {
             if part.value > 0.0 { rounded.max(1) } else { 0 }
         })
         .collect();
-    // Rounding may miss the width by a few columns: the widest part takes the difference.
+    // Rounding may miss the width by a few columns: the widest part absorbs the difference.
     let sum: u16 = widths.iter().sum();
     if let Some(widest) = widths.iter_mut().max() {
         *widest = (*widest + width).saturating_sub(sum);
@@ -54,7 +54,7 @@ fn widths(parts: &[Share], width: u16) -> Vec<u16> {
     widths
 }
 
-/// Draws how much is done, 0 to 1, as a bar over the first row of `area`.
+/// Draws `done`, from 0 to 1, as a bar over the first row of `area`.
 pub(crate) fn gauge(buffer: &mut Buffer, area: Rect, done: f64, style: Style) {
     let done = if done.is_finite() {
         done.clamp(0.0, 1.0)
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_fill_the_width_exactly_and_the_smallest_is_seen() {
+    fn parts_fill_the_width_exactly_and_the_smallest_is_visible() {
         assert_eq!(of(&[1.0, 1.0], 10), [5, 5]);
         assert_eq!(of(&[1.0, 0.0, 99_999.0], 10), [1, 0, 9]);
         assert_eq!(of(&[1.0, 1.0, 1.0], 10).iter().sum::<u16>(), 10);

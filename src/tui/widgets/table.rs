@@ -6,7 +6,7 @@ use ratatui::widgets::{StatefulWidget, Table, TableState};
 
 use crate::tui::theme;
 
-/// Draws `table`, scrolled as little as brings row `chosen` into sight. `marked`: that row stands out.
+/// Draws `table`, scrolled so that row `chosen` is visible. `marked`: the chosen row is highlighted.
 pub(crate) fn table(
     table: Table<'_>,
     chosen: usize,

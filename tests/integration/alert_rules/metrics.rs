@@ -1,4 +1,4 @@
-//! Checks the rules with a running server, which must have all metrics that they name.
+//! Compares the rules with a running server, which must export every metric that they name.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{alerts, rules, text};
 use crate::support::{TestServer, User, eventually};
 
-/// Names in rules that no server exports, with the reason.
-const NOT_TOLD: [(&str, &str); 1] = [("up", "made by whoever scrapes")];
+/// Metrics of rules that no server exports, with the reason.
+const NOT_EXPORTED: [(&str, &str); 1] = [("up", "the scraper makes it")];
 
 /// The selectors of an expression.
 #[derive(Default)]
@@ -45,7 +45,7 @@ fn selectors() -> Vec<VectorSelector> {
     selectors_of(rules().into_iter().map(expr))
 }
 
-/// The queries of that language that the runbooks give to paste, one a line.
+/// The queries in this language that the runbooks contain, one a line.
 fn to_paste(language: &str) -> Vec<String> {
     let (fence, mut queries) = (format!("```{language}"), Vec::new());
     for (name, _) in alerts() {
@@ -66,7 +66,7 @@ fn recorded() -> BTreeSet<String> {
 }
 
 /// The names of the samples that a server exposes.
-async fn told(server: &TestServer) -> BTreeSet<String> {
+async fn exported(server: &TestServer) -> BTreeSet<String> {
     let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     let names = samples.filter_map(|line| line.split(['{', ' ']).next());
@@ -81,14 +81,14 @@ async fn buy(server: &TestServer) {
     assert_eq!(user.pay(reservation).await.status, 200);
 }
 
-/// Under the names of the node exporter a host tells the most on Linux.
+/// On Linux only, where a server exports the most metrics with names of the node exporter.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn every_metric_that_a_rule_or_a_runbook_names_is_told_by_a_server() {
+async fn a_server_exports_every_metric_that_a_rule_or_a_runbook_names() {
     let server = TestServer::seeded(1, 20, 5).await;
     buy(&server).await;
     let ruled: BTreeSet<String> = selectors().into_iter().filter_map(|s| s.name).collect();
-    for (name, why) in NOT_TOLD {
+    for (name, why) in NOT_EXPORTED {
         assert!(ruled.contains(name), "no rule names {name} ({why})");
     }
     let pasted = selectors_of(to_paste("promql").into_iter());
@@ -98,20 +98,20 @@ async fn every_metric_that_a_rule_or_a_runbook_names_is_told_by_a_server() {
     let recorded = recorded();
     let expected: BTreeSet<String> = named
         .filter(|name| !recorded.contains(name))
-        .filter(|name| NOT_TOLD.iter().all(|(not, _)| not != name))
+        .filter(|name| NOT_EXPORTED.iter().all(|(not, _)| not != name))
         .collect();
     assert!(expected.len() > 30, "{expected:?}");
     // Some gauges are set once a second.
-    eventually(&format!("all of these are told: {expected:?}"), || async {
-        let told = told(&server).await;
-        expected.is_subset(&told).then_some(())
+    eventually(&format!("the server exports {expected:?}"), || async {
+        let exported = exported(&server).await;
+        expected.is_subset(&exported).then_some(())
     })
     .await;
     server.stop().await;
 }
 
 #[test]
-fn the_log_queries_of_the_runbooks_are_ones_that_the_log_store_answers() {
+fn the_log_store_answers_the_log_queries_of_the_runbooks() {
     let queries = to_paste("logql");
     assert!(queries.len() > 10, "{queries:?}");
     for query in queries {
@@ -152,14 +152,14 @@ async fn the_buying_steps_of_the_rules_are_those_of_the_api() {
 }
 
 #[tokio::test]
-async fn a_server_tells_a_sale_that_is_open_from_one_that_is_not() {
+async fn the_metrics_of_a_server_show_whether_the_sale_is_open() {
     let server = TestServer::seeded(1, 20, 5).await;
     let open = |value: &'static str| {
         let (server, line) = (&server, format!("concert_admission_open {value}"));
         async move {
             eventually(&line, || async {
                 let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
-                text.lines().any(|told| told == line).then_some(())
+                text.lines().any(|exported| exported == line).then_some(())
             })
             .await;
         }

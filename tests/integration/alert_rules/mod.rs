@@ -1,4 +1,4 @@
-//! The alert rules, their tests, and the runbooks for the person who is woken up.
+//! The alert rules, their tests, and the runbooks.
 
 mod metrics;
 mod structure;
@@ -43,7 +43,7 @@ fn alerts() -> Vec<(String, Value)> {
     rules().into_iter().filter_map(named).collect()
 }
 
-/// The names of the files in a folder that end so, without the end.
+/// The names of the files in a folder with this extension, without it.
 fn names_in(folder: &str, end: &str) -> BTreeSet<String> {
     let files = std::fs::read_dir(path(folder)).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -51,28 +51,27 @@ fn names_in(folder: &str, end: &str) -> BTreeSet<String> {
     stems.collect()
 }
 
-/// Runs a tool over a file of the repository; true where it is content. How long it may take is bounded
-/// by the runner of the tests.
-fn is_content(program: &'static str, args: &[&str], file: &str) -> bool {
+/// Runs a tool over a file of the repository; returns whether it accepts the file. The test runner bounds the time.
+fn accepts(program: &'static str, args: &[&str], file: &str) -> bool {
     if on_path(program).is_none() {
         return skipped(program);
     }
     let ended = Command::new(program).args(args).arg(path(file)).output();
     let ended = ended.unwrap();
-    let said = [ended.stdout, ended.stderr].concat();
-    println!("{program} {file}: {}", String::from_utf8_lossy(&said));
+    let output = [ended.stdout, ended.stderr].concat();
+    println!("{program} {file}: {}", String::from_utf8_lossy(&output));
     ended.status.success()
 }
 
 #[test]
-fn the_rules_are_prometheus_rules() {
-    assert!(is_content("promtool", &["check", "rules"], RULES));
+fn promtool_accepts_the_rules() {
+    assert!(accepts("promtool", &["check", "rules"], RULES));
 }
 
 #[test]
-fn the_configuration_is_one_of_alertmanager() {
+fn amtool_accepts_the_configuration_of_alertmanager() {
     let file = "otel/alertmanager/alertmanager.yml";
-    assert!(is_content("amtool", &["check-config"], file));
+    assert!(accepts("amtool", &["check-config"], file));
 }
 
 /// One test for each file of rule tests, so that they run in parallel.
@@ -81,7 +80,7 @@ macro_rules! rule_tests {
         $(#[test]
         fn $file() {
             let file = format!("{TESTS}/{}.yml", stringify!($file));
-            assert!(is_content("promtool", &["test", "rules"], &file));
+            assert!(accepts("promtool", &["test", "rules"], &file));
         })*
 
         #[test]

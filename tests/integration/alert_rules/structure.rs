@@ -1,4 +1,4 @@
-//! The parts that every alert must have, read from the files.
+//! The parts that every alert and every runbook must have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ fn field<'a>(rule: &'a Value, kind: &str, name: &str) -> &'a str {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on() {
+fn every_alert_has_a_severity_a_summary_and_a_runbook() {
     let mut seen = BTreeSet::new();
     for (name, rule) in alerts() {
         assert!(seen.insert(name.clone()), "{name} twice");
@@ -49,7 +49,7 @@ fn every_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on() {
 }
 
 #[test]
-fn templates_are_what_both_evaluators_fill_in() {
+fn templates_use_only_functions_that_both_evaluators_have() {
     for (name, rule) in alerts() {
         for part in ["summary", "description"] {
             let template = field(&rule, "annotations", part);
@@ -80,8 +80,8 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
         let found: Vec<&str> = book.lines().filter_map(|l| l.strip_prefix("## ")).collect();
         assert_eq!(found, HEADINGS, "{name}");
         for part in book.split("\n## ").skip(1) {
-            let said = part.split_once('\n').map_or("", |(_, said)| said.trim());
-            assert!(!said.is_empty(), "{name}: nothing under {part:?}");
+            let text = part.split_once('\n').map_or("", |(_, text)| text.trim());
+            assert!(!text.is_empty(), "{name}: nothing under {part:?}");
         }
         let link = format!("runbooks/{name}.md");
         assert!(table.contains(&link), "{name} is not in docs/telemetry.md");
@@ -89,8 +89,8 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 }
 
 #[test]
-fn every_alert_is_tested_to_fire_not_to_fire_and_to_end() {
-    // For each alert, of every timeline: the checks in order of time, true where it fires.
+fn every_alert_has_tests_in_which_it_fires_stays_quiet_and_ends() {
+    // For each alert and each timeline: the checks in order of time; true where the alert fires.
     let mut checks: BTreeMap<String, Vec<Vec<bool>>> = BTreeMap::new();
     for file in names_in(TESTS, ".yml") {
         let file = yaml(&format!("{TESTS}/{file}.yml"));
@@ -113,19 +113,19 @@ fn every_alert_is_tested_to_fire_not_to_fire_and_to_end() {
         let whole = |fires: &Vec<bool>| {
             let last = fires.iter().rposition(|fires| *fires);
             let first = fires.iter().position(|fires| *fires);
-            // Quiet before, firing, quiet after.
+            // The alert is quiet before, fires, and is quiet after.
             first.is_some_and(|at| at > 0) && last.is_some_and(|at| at + 1 < fires.len())
         };
         assert!(
             timelines.iter().any(whole),
-            "{name} is not seen to begin and end"
+            "no timeline tests that {name} begins and ends"
         );
         let never = |fires: &Vec<bool>| fires.iter().all(|fires| !fires);
         assert!(timelines.iter().any(never), "{name} always fires");
     }
 }
 
-/// Seconds of a duration as the rule file writes it.
+/// Parses a duration of the rule file into seconds.
 fn seconds(duration: &str) -> u64 {
     let (number, unit) = duration.split_at(duration.len() - 1);
     let unit = match unit {
@@ -136,14 +136,14 @@ fn seconds(duration: &str) -> u64 {
     number.parse::<u64>().unwrap() * unit
 }
 
-/// The longest from the moment a condition holds until the alert is there: it is scraped, it is
-/// evaluated, and `for` is over at an evaluation.
+/// The longest time in seconds from the beginning of a condition to the alert: a scrape, an evaluation, and `for`,
+/// which ends at an evaluation.
 fn worst_case(held: u64, every: u64) -> u64 {
     every + every + held.div_ceil(every) * every
 }
 
 #[test]
-fn the_index_tells_severity_and_worst_case_of_every_alert() {
+fn the_index_lists_severity_and_worst_case_of_every_alert() {
     let alertmanager = yaml("otel/alertmanager/alertmanager.yml");
     let group_wait = seconds(alertmanager["route"]["group_wait"].as_str().unwrap());
     let index = text(&format!("{RUNBOOKS}/README.md"));
@@ -162,7 +162,7 @@ fn the_index_tells_severity_and_worst_case_of_every_alert() {
 }
 
 #[test]
-fn alertmanager_is_told_when_an_alert_is_over_and_keeps_quiet_about_what_is_known() {
+fn alertmanager_sends_resolved_alerts_and_inhibits_known_ones() {
     let file = yaml("otel/alertmanager/alertmanager.yml");
     let hooks: Vec<&Value> = items(&file["receivers"])
         .flat_map(|receiver| items(&receiver["webhook_configs"]))

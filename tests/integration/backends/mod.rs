@@ -1,5 +1,4 @@
-//! The tests of the service, compiled again for every other backend: what holds for the embedded one
-//! holds for all.
+//! The tests of the service, compiled again for every other backend.
 
 mod postgres_embedded;
 mod postgres_redis;

@@ -1,4 +1,4 @@
-//! PostgreSQL, coordination within the process.
+//! PostgreSQL, with coordination inside the process.
 
 type TestServer = crate::support::Server<crate::support::PostgresEmbedded>;
 

@@ -1,4 +1,4 @@
-//! The embedded database, coordination by Redis.
+//! The embedded database, with coordination by Redis.
 
 type TestServer = crate::support::Server<crate::support::SqliteRedis>;
 

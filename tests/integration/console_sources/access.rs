@@ -1,4 +1,4 @@
-//! Credentials, headers and certificates: each goes where it was given for and nowhere else.
+//! Credentials, headers and certificates are sent to the source that they were given for, and to no other.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::alerting::tls::{CERTIFICATE, acceptor};
 use crate::fake_sources::Fake;
 
-/// The heads of all requests.
+/// The heads of all requests that a source got.
 pub(super) type Heads = Arc<Mutex<Vec<String>>>;
 
 /// Answers every request on a connection with `answer`.
@@ -39,7 +39,7 @@ pub(super) fn ok(body: &str) -> String {
 
 const EMPTY: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
 
-/// A source by http, or by https as `localhost`.
+/// A source over http, or over https as `localhost`.
 pub(super) async fn source(answer: String, tls: bool) -> (u16, Heads) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -75,7 +75,7 @@ pub(super) fn texts(list: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_by_https_gets_its_credentials_and_headers_and_no_other_does() {
+async fn only_the_named_source_gets_credentials_and_headers_over_https() {
     let fake = Fake::start().await;
     let (port, heads) = source(ok(EMPTY), true).await;
     let (loki, loki_heads) = source(
@@ -134,7 +134,7 @@ async fn a_source_by_https_gets_its_credentials_and_headers_and_no_other_does() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_nobody_vouches_for_is_refused_with_what_to_do() {
+async fn an_untrusted_certificate_is_refused_with_advice() {
     let fake = Fake::start().await;
     let (port, heads) = source(ok(EMPTY), true).await;
     let args = [
@@ -143,7 +143,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_with_what_to_do() {
         "--prometheus-url",
         &format!("https://me:hunter2@localhost:{port}"),
     ];
-    // A system that trusts other certificates than this one.
+    // The system trusts another certificate than that of the source.
     let other = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/integration/console_sources/other.pem"
@@ -164,8 +164,8 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_said_before_the_terminal_is_taken() {
-    for (args, said) in [
+async fn mistakes_in_arguments_are_reported_before_the_terminal_is_taken_over() {
+    for (args, mistake) in [
         (
             ["--source-header", "lokki:a: b"],
             "there is no source \"lokki\"",
@@ -184,7 +184,7 @@ async fn what_is_wrong_is_said_before_the_terminal_is_taken() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}");
         assert!(
-            stderr.contains(said) && !stderr.contains("hunter2"),
+            stderr.contains(mistake) && !stderr.contains("hunter2"),
             "{stderr}"
         );
         assert!(output.stdout.is_empty(), "{args:?}");
@@ -199,20 +199,20 @@ fn with_token(port: u16) -> Prometheus {
 }
 
 #[tokio::test]
-async fn a_source_that_sends_on_is_not_followed_with_credentials() {
+async fn a_redirect_of_a_source_is_not_followed() {
     let (other, others) = source(ok(EMPTY), false).await;
     let moved = format!(
         "HTTP/1.1 302 Found\r\nlocation: http://me:hunter3@127.0.0.1:{other}/x\r\ncontent-length: 0\r\n\r\n"
     );
     let (port, heads) = source(moved, false).await;
     let error = with_token(port).instant("up", 0).await.unwrap_err();
-    let said = error.to_string();
-    assert!(said.contains("it sends on to"), "{said}");
+    let text = error.to_string();
+    assert!(text.contains("it sends on to"), "{text}");
     assert!(
-        said.contains(&format!("@127.0.0.1:{other}/x; give that address")),
-        "{said}"
+        text.contains(&format!("@127.0.0.1:{other}/x; give that address")),
+        "{text}"
     );
-    assert!(!said.contains("hunter"), "{said}");
+    assert!(!text.contains("hunter"), "{text}");
     assert_eq!(heads.lock().len(), 1);
     assert!(others.lock().is_empty(), "the other host was asked");
 }

@@ -1,4 +1,4 @@
-//! Answers of servers that are like Prometheus, of proxies before them, and none at all.
+//! Answers of servers with Prometheus's API, answers of proxies before them, and missing answers.
 
 use super::access::{ok, once, source, texts};
 use crate::fake_sources::Fake;
@@ -20,11 +20,11 @@ async fn answering(answer: String) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_web_page_in_the_place_of_prometheus_is_called_one() {
+async fn a_web_page_instead_of_prometheus_is_reported_as_a_web_page() {
     let page = "<!doctype html><html><head><title>Sign in</title></head></html>";
     let text = answering(ok(page)).await;
-    let said = "metrics: the address answers with a web page (Sign in): is this Prometheus?";
-    assert!(text.contains(said), "{text}");
+    let reason = "metrics: the address answers with a web page (Sign in): is this Prometheus?";
+    assert!(text.contains(reason), "{text}");
     let refused = format!(
         "HTTP/1.1 502 Bad Gateway\r\ncontent-length: {}\r\n\r\n{page}",
         page.len()
@@ -37,7 +37,7 @@ async fn a_web_page_in_the_place_of_prometheus_is_called_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn null_for_no_series_is_no_failure_and_a_partial_answer_says_so() {
+async fn null_means_no_series_and_a_partial_answer_is_marked() {
     let body = |more: &str| {
         let answer = r#"{"status":"success","data":{"resultType":"vector","result":null}"#;
         ok(&format!("{answer}{more}}}"))
@@ -57,15 +57,15 @@ async fn null_for_no_series_is_no_failure_and_a_partial_answer_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_long_a_source_may_take_is_set() {
-    // It takes connections and says nothing.
+async fn the_time_out_of_sources_can_be_set() {
+    // The source accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let text = printed(&url, &["--source-timeout", "300ms"]).await;
     assert!(text.contains("no answer within 0.3 s"), "{text}");
     let vars = vec![("CONCERTCTL_SOURCE_TIMEOUT", "1h".to_owned())];
     let output = once(Vec::new(), vars).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("must be from 200ms to 30s"), "{said}");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("must be from 200ms to 30s"), "{errors}");
     assert_eq!(output.status.code(), Some(2));
 }

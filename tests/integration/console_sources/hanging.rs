@@ -1,5 +1,5 @@
-//! A source that takes connections and says nothing: the keys answer, the panel says so and how old
-//! it is, and all is well again when the source answers.
+//! A source that accepts connections and never answers: keys still work, the panels show the problem and the age of
+//! their data, and recover when the source answers.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use crate::fake_sources::{Fake, demo};
 use crate::support::proxy::Proxy;
 use crate::terminal::Console;
 
-/// A source is waited for twice as long: no key may ever wait for one.
+/// Half the time-out of a source: a key that takes longer waited for a source.
 const NEVER: Duration = Duration::from_secs(1);
-/// Longer than one try, the pause after it and the next try.
+/// Longer than an attempt, the pause after it and the next attempt.
 const LONG: Duration = Duration::from_secs(6);
 const KEYS: usize = 20;
 
-/// A screen where the source is seen.
+/// A screen that shows the source.
 struct Case {
     source: &'static str,
     flag: &'static str,
@@ -57,7 +57,7 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// From the key to the screen that it changes.
+/// The time from a key to the frame that it changes.
 fn answer(console: &mut Console, key: &str, help: bool) -> Duration {
     let pressed = Instant::now();
     console.press(key);
@@ -93,7 +93,7 @@ fn press_keys(console: &mut Console) -> Vec<Duration> {
     waits
 }
 
-/// How many cells are dimmed.
+/// The number of dimmed cells.
 fn dimmed(console: &Console) -> usize {
     let parser = console.screen.lock();
     let screen = parser.screen();
@@ -160,26 +160,26 @@ async fn while_silent(case: &'static Case) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_answer_while_prometheus_hangs_and_its_panels_say_so_until_it_is_back() {
+async fn keys_work_while_prometheus_hangs_and_its_panels_show_that_until_it_answers() {
     while_silent(&CASES[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_answer_while_loki_hangs_and_the_log_says_so_until_it_is_back() {
+async fn keys_work_while_loki_hangs_and_the_log_shows_that_until_it_answers() {
     while_silent(&CASES[1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_answer_while_alertmanager_hangs_and_the_list_says_so_until_it_is_back() {
+async fn keys_work_while_alertmanager_hangs_and_the_list_shows_that_until_it_answers() {
     while_silent(&CASES[2]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_answer_while_the_server_hangs_and_its_panels_say_so_until_it_is_back() {
+async fn keys_work_while_the_server_hangs_and_its_panels_show_that_until_it_answers() {
     while_silent(&CASES[3]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_answer_while_tempo_hangs_and_the_list_says_so_until_it_is_back() {
+async fn keys_work_while_tempo_hangs_and_the_list_shows_that_until_it_answers() {
     while_silent(&CASES[4]).await;
 }

@@ -1,5 +1,5 @@
-//! Sources over https behave like those over http: one connection for many requests, time-outs, the size limit of an
-//! answer, no redirects. No proxy is used, whatever the environment names.
+//! Sources over https behave like those over http: one connection for many requests, time-outs, the size limit of
+//! answers, no redirects. Proxies of the environment are not used.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn prometheus(port: u16, timeout: Duration) -> Prometheus {
 const PATIENT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn requests_that_follow_each_other_share_a_connection() {
+async fn consecutive_requests_share_a_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let connections = Arc::new(AtomicUsize::new(0));
@@ -55,7 +55,7 @@ async fn requests_that_follow_each_other_share_a_connection() {
 }
 
 #[tokio::test]
-async fn a_source_that_never_speaks_tls_is_given_up_after_the_time_out() {
+async fn a_handshake_that_never_ends_is_given_up_at_the_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -70,14 +70,14 @@ async fn a_source_that_never_speaks_tls_is_given_up_after_the_time_out() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
+async fn an_endless_answer_is_cut_off() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         let (tcp, _) = listener.accept().await.unwrap();
         let mut stream = acceptor().accept(tcp).await.unwrap();
         let read = stream.read(&mut [0; 4096]).await.unwrap();
-        assert!(read > 0, "a request comes");
+        assert!(read > 0, "the request is empty");
         let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
         stream.write_all(head).await.unwrap();
         while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
@@ -119,7 +119,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_of_the_environment_is_not_asked() {
+async fn a_proxy_of_the_environment_is_not_used() {
     let fake = Fake::start().await;
     let (port, heads) = source(ok(EMPTY), true).await;
     let (proxy, asked) = source(ok(EMPTY), false).await;

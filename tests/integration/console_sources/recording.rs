@@ -1,4 +1,4 @@
-//! Records a session, and plays it later without any source.
+//! A session is recorded, and played later without any source.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -43,7 +43,7 @@ fn recorded(fake: Fake) {
     console.press("q");
     console.ended_with_the_terminal_restored();
     let target = fake.addr.to_string();
-    // No source is asked, because none is there.
+    // The replay has no sources, because they have ended.
     drop(fake);
 
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
@@ -56,7 +56,10 @@ fn recorded(fake: Fake) {
         "{overview}"
     );
     let logs = printed(&file, "logs");
-    assert!(logs.contains("first words"), "of every screen: {logs}");
+    assert!(
+        logs.contains("first words"),
+        "a recording has the data of every screen: {logs}"
+    );
 
     let mut console = Console::run(&["--replay", path], &[], (80, 24));
     console.see("REPLAY 1x");
@@ -73,7 +76,11 @@ fn recorded(fake: Fake) {
     let again = Command::new(env!("CARGO_BIN_EXE_concertctl"))
         .args(["tui", "--once", "--replay", path, "--record", path])
         .output();
-    assert_eq!(again.unwrap().status.code(), Some(2), "one or the other");
+    assert_eq!(
+        again.unwrap().status.code(),
+        Some(2),
+        "--record and --replay exclude each other"
+    );
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[..bytes.len() - 7]).unwrap();
     let cut = printed(&file, "overview");
@@ -82,12 +89,12 @@ fn recorded(fake: Fake) {
         "{cut}"
     );
     std::fs::write(&file, "hello\n").unwrap();
-    let said = refused(&file);
-    assert!(said.contains("line 1: this is not a recording"), "{said}");
+    let error = refused(&file);
+    assert!(error.contains("line 1: this is not a recording"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recorded_session_is_shown_again_without_a_server_and_a_broken_file_is_told() {
+async fn a_recording_is_played_without_a_server_and_a_broken_file_is_reported() {
     let fake = Fake::start().await;
     fake.facts.lock().dataset = Some(demo());
     let at = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
@@ -98,7 +105,7 @@ async fn a_recorded_session_is_shown_again_without_a_server_and_a_broken_file_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_there_is_not_recorded_over() {
+async fn an_existing_file_is_not_overwritten_by_a_recording() {
     let fake = Fake::start().await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("sale.jsonl");
@@ -108,8 +115,8 @@ async fn a_file_that_is_there_is_not_recorded_over() {
         let console = Console::start(&fake.url(), &["--record", &path]);
         console.ended_with_the_terminal_restored()
     };
-    let (status, said) = tokio::task::spawn_blocking(run).await.unwrap();
+    let (status, error) = tokio::task::spawn_blocking(run).await.unwrap();
     assert_eq!(status.exit_code(), 1);
-    assert!(said.contains("exists already"), "{said}");
+    assert!(error.contains("exists already"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 }

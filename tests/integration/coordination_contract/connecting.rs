@@ -1,4 +1,4 @@
-//! An unusable Redis is reported in one line with advice and without its password.
+//! An unusable Redis is reported in one line, with advice and without its password.
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ async fn connect(urls: &str) -> Result<RedisCoordination, RedisConnectError> {
     .await
 }
 
-/// The line with the reason. It contains all of `named` and no password.
+/// Returns the error, whose line must contain all of `named` and no password.
 async fn refused(urls: &str, named: &[&str]) -> RedisConnectError {
     let Err(error) = connect(urls).await else {
-        panic!("{urls} is used");
+        panic!("{urls} was accepted");
     };
     let text = error.to_string();
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -50,8 +50,8 @@ async fn refused(urls: &str, named: &[&str]) -> RedisConnectError {
 
 #[tokio::test]
 async fn an_absent_a_silent_and_a_foreign_server_have_different_errors() {
-    let nobody = Port::claim();
-    let at = nobody.addr().to_string();
+    let closed = Port::claim();
+    let at = closed.addr().to_string();
     let error = refused(&format!("redis://:hush@{at}"), &[&at, "cannot be reached"]).await;
     assert!(matches!(error, RedisConnectError::Unreachable { .. }));
 
@@ -105,7 +105,7 @@ async fn a_user_without_script_rights_and_a_missing_database_are_reported() {
 }
 
 #[tokio::test]
-async fn a_replica_and_servers_that_are_no_cluster_are_reported() {
+async fn a_replica_and_servers_that_are_not_a_cluster_are_reported() {
     let (Some(master), Some(other)) = (Redis::start().await, Redis::start().await) else {
         return;
     };
@@ -125,12 +125,12 @@ async fn one_reachable_node_of_a_cluster_is_enough() {
     let Some(cluster) = RedisCluster::start().await else {
         return;
     };
-    let (nobody, mut silent) = (Port::claim(), Proxy::to(([127, 0, 0, 1], 1).into()).await);
+    let (closed, mut silent) = (Port::claim(), Proxy::to(([127, 0, 0, 1], 1).into()).await);
     silent.cut().await;
     let known = cluster.urls()[0].clone();
     let urls = format!(
         "redis://{},redis://{},{known}",
-        nobody.addr(),
+        closed.addr(),
         silent.addr()
     );
     let queue = connect(&urls).await.unwrap();

@@ -1,5 +1,5 @@
-//! Redis is killed, emptied, set back, or stalled. No place is given twice or lost, the watermark never goes back,
-//! and no caller waits for a Redis that does not answer.
+//! Redis is killed, emptied, restored to an old state, or stalled. No place is given twice or lost, the watermark never
+//! decreases, and no caller waits for a Redis that does not answer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ use futures_util::future::join_all;
 use super::setup::{Ledger, NEVER_AGAIN, Server, admit, open, options};
 use crate::support::{Proxy, Redis, RedisCluster, eventually};
 
-/// Two servers with a queue of the users 1 to 6. The first two are admitted, and the first one is done.
+/// Two servers with a queue of the users 1 to 6. The first two are admitted; the first one's place has ended.
 struct Loss {
     redis: Redis,
     ledger: Arc<Ledger>,
@@ -71,7 +71,7 @@ impl Loss {
         .await;
     }
 
-    /// A place for `user` by either server.
+    /// A place for `user` from either server.
     async fn place(&self, user: i64) -> Place {
         let server = &self.servers[usize::try_from(user).unwrap() % 2];
         server.place(&self.ledger, UserId(user)).await
@@ -88,7 +88,7 @@ impl Loss {
         }
     }
 
-    /// All users have their earlier standing on both servers, and new users are behind them.
+    /// Checks on both servers that all users have their places and states, and that new users come after them.
     async fn nothing_is_lost(&self, last: u64) {
         for server in &self.servers {
             let queue = &server.queue;
@@ -107,13 +107,17 @@ impl Loss {
             assert_eq!(
                 queue.state().watermark(),
                 Place(2),
-                "the watermark never goes back"
+                "the watermark never decreases"
             );
         }
         let newcomers = [self.place(101).await, self.place(102).await];
         assert_eq!(newcomers.map(|it| it.0), [last + 1, last + 2]);
         let again = self.place_again(1).await;
-        assert_eq!(again, Place(last + 3), "who is through may come again");
+        assert_eq!(
+            again,
+            Place(last + 3),
+            "a user whose place has ended may register again"
+        );
     }
 
     async fn place_again(&self, user: i64) -> Place {
@@ -123,20 +127,20 @@ impl Loss {
 }
 
 #[tokio::test]
-async fn an_emptied_queue_comes_back_from_what_is_durable() {
+async fn an_emptied_queue_is_rebuilt_from_the_durable_state() {
     let Some(loss) = Loss::begin().await else {
         return;
     };
     let before = loss.restorations();
     assert_eq!(loss.redis.cli(&["FLUSHALL"]), "OK");
-    // The first call detects the loss. After that, no call is answered from an empty queue.
+    // The first call detects the loss. After that, the empty queue answers no call.
     loss.restored_more_often_than(before).await;
     loss.until_available(true).await;
     loss.nothing_is_lost(6).await;
 }
 
 #[tokio::test]
-async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_another() {
+async fn a_queue_that_was_lost_and_restored_between_two_replications_is_detected() {
     let Some(redis) = Redis::start().await else {
         return;
     };
@@ -157,12 +161,12 @@ async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_anot
     assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
     let other = Server::start(&url, epoch, &ledger, options).await;
     other.place(&ledger, UserId(1)).await;
-    // Changes since its last recovery may be missing here.
+    // Redis may lack changes since the last recovery.
     assert_eq!(looks_rarely.replicate().await, Replication::NeedsRecovery);
 }
 
 #[tokio::test]
-async fn places_that_the_database_gave_meanwhile_are_known_when_the_queue_is_back() {
+async fn places_that_the_database_gave_meanwhile_are_in_the_queue_after_recovery() {
     for empty in [false, true] {
         let Some(mut loss) = Loss::begin().await else {
             return;
@@ -196,7 +200,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn a_queue_that_comes_back_as_it_was_long_ago_is_raised() {
+async fn a_queue_that_returns_with_an_old_state_is_raised_to_the_durable_one() {
     let Some(mut loss) = Loss::begin().await else {
         return;
     };
@@ -218,7 +222,7 @@ async fn a_queue_that_comes_back_as_it_was_long_ago_is_raised() {
 }
 
 #[tokio::test]
-async fn a_queue_that_hangs_delays_calls_briefly_and_not_at_all_once_it_is_given_up() {
+async fn a_hanging_queue_delays_calls_briefly_and_not_at_all_once_the_breaker_is_open() {
     let mut options = options();
     options.breaker.longest_pause = Duration::from_millis(200);
     let Some(mut loss) = Loss::with(options).await else {
@@ -230,7 +234,7 @@ async fn a_queue_that_hangs_delays_calls_briefly_and_not_at_all_once_it_is_given
     assert_eq!(answer, Err(RegisterError::Unavailable(Unavailable)));
     let locked = loss.servers[0].queue.try_lock(SeatId(1), None).await;
     assert!(matches!(locked, SeatLock::Unavailable));
-    // 500 ms and 100 ms, and as much again for a busy machine.
+    // The time-outs are 500 ms and 100 ms; the rest is for a busy machine.
     let bound = Duration::from_secs(3);
     assert!(asked.elapsed() < bound, "{:?}", asked.elapsed());
     eventually("it is given up", || async {
@@ -245,7 +249,7 @@ async fn a_queue_that_hangs_delays_calls_briefly_and_not_at_all_once_it_is_given
         let answer = loss.servers[0].queue.register(UserId(201), now()).await;
         assert_eq!(answer, Err(RegisterError::Unavailable(Unavailable)));
     }
-    // 1,000 time-outs would be ten minutes.
+    // If each call waited for its time-out, 1,000 calls would take ten minutes.
     assert!(asked.elapsed() < bound, "{:?}", asked.elapsed());
     loss.redis.resume();
     loss.until_available(true).await;
@@ -253,7 +257,7 @@ async fn a_queue_that_hangs_delays_calls_briefly_and_not_at_all_once_it_is_given
 }
 
 #[tokio::test]
-async fn a_place_that_was_given_up_is_not_handed_out_when_redis_goes_on() {
+async fn a_place_of_a_call_that_was_given_up_is_not_handed_out_when_redis_continues() {
     let Some(mut loss) = Loss::begin().await else {
         return;
     };
@@ -265,7 +269,7 @@ async fn a_place_that_was_given_up_is_not_handed_out_when_redis_goes_on() {
         assert_eq!(place, Err(RegisterError::Unavailable(Unavailable)));
     }
     queue.set_admission(open(999, 100), now()).await;
-    // Both were given places from the database by another server, the other way round.
+    // Another server gave both users places from the database, in the opposite order.
     let (other, before) = (&loss.servers[1].queue, loss.restorations());
     for (user, place) in [(202, 7), (201, 8)] {
         let above = other.state().registered();
@@ -288,7 +292,7 @@ async fn a_place_that_was_given_up_is_not_handed_out_when_redis_goes_on() {
 }
 
 #[tokio::test]
-async fn settings_that_were_given_up_do_not_undo_later_ones() {
+async fn settings_of_a_call_that_was_given_up_do_not_overwrite_later_ones() {
     let Some(redis) = Redis::start().await else {
         return;
     };
@@ -297,11 +301,11 @@ async fn settings_that_were_given_up_do_not_undo_later_ones() {
     let through = redis.url_at(proxy.addr());
     let slow = Server::start(&through, epoch, &ledger, options()).await;
     let quick = Server::start(&redis.url(), epoch, &ledger, options()).await;
-    // Redis knows the script now, so one message is enough.
+    // Redis has cached the script now, so one message is enough.
     slow.queue.set_admission(open(2, NEVER_AGAIN), now()).await;
     proxy.blackhole().await;
     slow.queue.set_admission(open(999, 100), now()).await;
-    // Another caller requested these later through the other server.
+    // Another caller sets these later through the other server.
     let last = open(5, NEVER_AGAIN);
     ledger.set(last);
     quick.queue.set_admission(last, now()).await;
@@ -319,15 +323,15 @@ async fn settings_that_were_given_up_do_not_undo_later_ones() {
 }
 
 #[tokio::test]
-async fn a_lock_that_was_given_up_is_not_taken_when_redis_goes_on() {
+async fn a_lock_of_a_call_that_was_given_up_is_not_taken_when_redis_continues() {
     const SEATS: i64 = 12;
     let Some(mut loss) = Loss::begin().await else {
         return;
     };
-    // Redis knows the script now, so one message is enough.
+    // Redis has cached the script now, so one message is enough.
     drop(loss.servers[0].queue.try_lock(SeatId(99), None).await);
     loss.redis.stall();
-    // These calls are enough to open the breaker, so no call releases the locks that were taken.
+    // These calls open the circuit breaker, so that no call releases the locks that were taken.
     let queue = &loss.servers[0].queue;
     let tries = (1..=SEATS).map(|seat| queue.try_lock(SeatId(seat), None));
     for lock in join_all(tries).await {
@@ -345,13 +349,13 @@ async fn a_lock_that_was_given_up_is_not_taken_when_redis_goes_on() {
         .await;
         assert!(
             matches!(lock, SeatLock::Held(_)),
-            "{seat} is locked for nobody"
+            "{seat} is still locked by a call that was given up"
         );
     }
 }
 
 #[tokio::test]
-async fn a_cluster_whose_node_was_killed_goes_on_when_it_is_back() {
+async fn a_cluster_continues_when_a_killed_node_returns() {
     let Some(mut cluster) = RedisCluster::start().await else {
         return;
     };
@@ -362,12 +366,12 @@ async fn a_cluster_whose_node_was_killed_goes_on_when_it_is_back() {
     for user in 1..=5 {
         places.insert(server.place(&ledger, UserId(user)).await);
     }
-    // The node in charge is the one that has keys.
+    // The node that owns the queue is the one with keys.
     let owner = cluster
         .nodes()
         .iter()
         .position(|node| node.cli(&["DBSIZE"]) != "0");
-    let owner = owner.expect("the queue is somewhere");
+    let owner = owner.expect("a node with the queue");
     cluster.nodes()[owner].kill();
     server.until_available(false).await;
     for user in 6..=10 {
@@ -379,7 +383,7 @@ async fn a_cluster_whose_node_was_killed_goes_on_when_it_is_back() {
         places.insert(server.place(&ledger, UserId(user)).await);
     }
     let expected: BTreeSet<Place> = (1..=15).map(Place).collect();
-    assert_eq!(places, expected, "no place twice, none left out");
+    assert_eq!(places, expected, "every place is given once");
     let there = server.queue.register(UserId(8), now()).await;
     assert_eq!(there, Err(RegisterError::Already(Place(8))));
 }

@@ -1,4 +1,4 @@
-//! The contract of both kinds of coordination, and the further contract of the shared one.
+//! The contract of both kinds of coordination, and the further promises of the shared one.
 
 mod connecting;
 mod losses;
@@ -15,7 +15,7 @@ fn now() -> Timestamp {
     Clock::default().now()
 }
 
-/// One suite, run against each kind.
+/// Runs each promise against each kind.
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
         mod embedded {
@@ -33,9 +33,9 @@ macro_rules! contract {
             })*
         }
 
-        /// A cluster takes seconds to form, so one serves for all.
+        /// A cluster takes seconds to form, so all promises share one.
         #[tokio::test]
-        async fn a_cluster_keeps_every_promise() {
+        async fn every_promise_holds_on_a_cluster() {
             let Some(backend) = Backend::cluster().await else { return };
             $(suite::$promise(&backend).await;)*
         }

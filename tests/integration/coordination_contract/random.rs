@@ -1,6 +1,6 @@
-//! Random walks: two servers, and users who arrive, are admitted, finish and return, while Redis is killed, emptied
-//! and stalled. In any order, no place is given twice, no user loses a place, no user is admitted out of turn, and
-//! the watermark never goes back.
+//! Random sequences: two servers, and users who register, are admitted, finish and return, while Redis is killed,
+//! emptied and stalled. In any order, no place is given twice, no user loses a place, no user is admitted out of turn,
+//! and the watermark never decreases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Walk {
         self.register_at(server, user).await;
     }
 
-    /// Like `booking`: a place from the queue is made durable, or the database gives one.
+    /// Registers as `booking` does: makes a place of the queue durable, or else gets one from the database.
     async fn register_at(&mut self, server: usize, user: i64) {
         let queue = &self.servers[server].queue;
         let place = match queue.register(UserId(user), now()).await {
@@ -106,7 +106,7 @@ impl Walk {
                 }
             },
             Err(RegisterError::Already(place)) => return self.stands_at(user, place),
-            // The database knows the user's place.
+            // The user has a place in the database already.
             Err(RegisterError::Unavailable(Unavailable)) => {
                 let standing = self.standing.get(&user);
                 if standing.is_some_and(|(_, through)| !through) {
@@ -138,7 +138,7 @@ impl Walk {
         assert!(claim.watermark.0 - claim.from.0 <= 3, "{claim:?}");
         self.ledger.admit(claim);
         self.watermark = self.watermark.max(claim.watermark);
-        // If this fails, the next recovery sends it.
+        // If this fails, the next recovery publishes it.
         let _ = queue.publish(claim).await;
     }
 
@@ -170,7 +170,7 @@ impl Walk {
         }
     }
 
-    /// When all is well again everybody stands where they were told.
+    /// Checks after recovery that all users have the places that they were given.
     async fn settle(&mut self) {
         if self.stalled {
             self.redis.resume();
@@ -207,7 +207,7 @@ async fn walk(seed: u64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_happens_to_redis_places_and_turns_are_kept() {
+async fn places_and_their_order_survive_any_sequence_of_redis_failures() {
     for _ in 0..3 {
         if !walk(rand::random()).await {
             return;

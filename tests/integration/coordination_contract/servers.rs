@@ -1,5 +1,5 @@
-//! Several servers on one queue: each place given once, each batch let in once, and what one of them
-//! does is known to all.
+//! Several servers on one queue: each place is given once, each batch is admitted once, and all servers learn what one
+//! of them does.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::setup::{Ledger, NEVER_AGAIN, Server, admit, claimed, open, options};
 use crate::support::{Redis, eventually};
 
-/// So many servers on one Redis and one ledger.
+/// Several servers on one Redis and one ledger.
 struct Group {
     servers: Vec<Server>,
     ledger: Arc<Ledger>,
@@ -46,7 +46,7 @@ impl Group {
 }
 
 #[tokio::test]
-async fn places_given_by_three_servers_at_once_are_in_one_row() {
+async fn places_given_by_three_servers_at_once_are_consecutive() {
     let Some(group) = Group::start(3, open(1, NEVER_AGAIN)).await else {
         return;
     };
@@ -58,7 +58,7 @@ async fn places_given_by_three_servers_at_once_are_in_one_row() {
     assert_eq!(places, (1..=300).collect());
     for server in &group.servers {
         let again = server.queue.register(UserId(7), now()).await;
-        assert!(again.is_err(), "who stands there is known everywhere");
+        assert!(again.is_err(), "every server knows who has a place");
         let state = server.queue.state();
         eventually("every server knows of the last", || async {
             (state.registered() == Place(300)).then_some(())
@@ -68,7 +68,7 @@ async fn places_given_by_three_servers_at_once_are_in_one_row() {
 }
 
 #[tokio::test]
-async fn of_three_servers_that_ask_all_the_time_one_gets_each_batch() {
+async fn exactly_one_of_three_servers_gets_each_batch() {
     const BATCH: u64 = 5;
     const EVERY: u64 = 60;
     let Some(group) = Group::start(3, open(BATCH, EVERY)).await else {
@@ -85,7 +85,7 @@ async fn of_three_servers_that_ask_all_the_time_one_gets_each_batch() {
             let (queue, got) = (Arc::clone(&server.queue), Arc::clone(&got));
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
-                    // On a busy machine the batch may come late, so it is claimed again.
+                    // On a busy machine the batch may come late, so claim it again.
                     if let Ok(Some(claim)) = queue.claim(now()).await {
                         got.lock().push(claim);
                         let published = queue.publish(claim).await;
@@ -118,12 +118,12 @@ async fn of_three_servers_that_ask_all_the_time_one_gets_each_batch() {
 }
 
 #[tokio::test]
-async fn what_one_server_does_is_known_to_the_others() {
+async fn the_other_servers_learn_what_one_server_does() {
     let Some(group) = Group::start(2, open(2, NEVER_AGAIN)).await else {
         return;
     };
     let [one, other] = &group.servers[..] else {
-        panic!("two servers");
+        panic!("the group must have two servers");
     };
     for user in 1..=3 {
         one.place(&group.ledger, UserId(user)).await;
@@ -162,33 +162,33 @@ async fn every_server_admits_a_batch_at_the_same_instant() {
         return;
     };
     let [one, other] = &group.servers[..] else {
-        panic!("two servers");
+        panic!("the group must have two servers");
     };
     one.place(&group.ledger, UserId(1)).await;
     let claim = admit(&one.queue).await;
-    // Both have heard of it, and neither lets in before.
-    eventually("the other has heard of it", || async {
+    // Both servers know of the batch, and neither admits it before its time.
+    eventually("the other server knows of the batch", || async {
         (other.queue.state().watermark() == Place(1)).then_some(())
     })
     .await;
     for server in [one, other] {
         let state = server.queue.state();
         let status = |at: i64| state.status(Place(1), Timestamp(at));
-        // The check asks for the status at an instant, so it need not wait for the instant.
+        // The status is computed for a given instant, so the test need not wait.
         assert_eq!(status(claim.at.0 - 1), QueueStatus::Wait);
         assert_eq!(status(claim.at.0), QueueStatus::Active);
     }
 }
 
 #[tokio::test]
-async fn the_batch_of_a_server_that_died_is_anothers_and_its_late_word_is_refused() {
+async fn another_server_takes_over_the_batch_of_a_dead_one_whose_late_publication_is_refused() {
     let mut options = options();
     options.claim_lease = Duration::from_millis(300);
     let Some(group) = Group::with(2, open(1, NEVER_AGAIN), options).await else {
         return;
     };
     let [dies, lives] = &group.servers[..] else {
-        panic!("two servers");
+        panic!("the group must have two servers");
     };
     dies.place(&group.ledger, UserId(1)).await;
     dies.place(&group.ledger, UserId(2)).await;
@@ -202,7 +202,7 @@ async fn the_batch_of_a_server_that_died_is_anothers_and_its_late_word_is_refuse
     assert_eq!(
         dies.queue.claim(now()).await.unwrap(),
         None,
-        "nor can it be put back"
+        "a lost claim cannot be put back"
     );
     assert!(lives.queue.publish(taken).await.unwrap());
     assert_eq!(lives.queue.state().watermark(), Place(1));
@@ -214,10 +214,10 @@ async fn a_seat_locked_by_one_server_is_busy_for_the_others_until_it_is_released
         return;
     };
     let [one, other] = &group.servers[..] else {
-        panic!("two servers");
+        panic!("the group must have two servers");
     };
     let SeatLock::Held(held) = one.queue.try_lock(SeatId(5), None).await else {
-        panic!("nobody has it");
+        panic!("the seat must be free");
     };
     for _ in 0..3 {
         assert!(matches!(

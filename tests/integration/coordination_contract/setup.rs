@@ -1,4 +1,4 @@
-//! Where queues of either kind come from, and servers that share one.
+//! Queues of either kind, and servers that share one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use crate::support::{Redis, RedisCluster, eventually};
 pub const ACTIVE: Duration = Duration::from_secs(600);
 pub const LOCK_TTL: Duration = Duration::from_secs(10);
 
-/// The parts that queues of one kind need while they are used.
+/// A kind of coordination, with the servers that it needs.
 pub enum Backend {
     Embedded,
     Redis(Box<Redis>),
@@ -73,7 +73,7 @@ impl Backend {
 
 pub fn options() -> RedisOptions {
     RedisOptions {
-        // Tests look at a published batch at once.
+        // Tests check a published batch at once.
         lead: Duration::ZERO,
         ..RedisOptions::new(ACTIVE, LOCK_TTL)
     }
@@ -86,7 +86,7 @@ pub fn with(admission: Admission) -> QueueSnapshot {
     }
 }
 
-/// A sale that is open, with batches of this size at this interval.
+/// An open sale with batches of this size at this interval.
 pub fn open(batch: u64, every_ms: u64) -> Admission {
     Admission {
         batch,
@@ -97,14 +97,14 @@ pub fn open(batch: u64, every_ms: u64) -> Admission {
     }
 }
 
-/// Long enough that no second batch comes due in a test.
+/// An interval that is so long that no second batch becomes due in a test, in milliseconds.
 pub const NEVER_AGAIN: u64 = 3_600_000;
 
 pub async fn register(queue: &Coordination, user: i64) -> Registration {
     queue.register(UserId(user), now()).await.unwrap()
 }
 
-/// The next batch, awaited.
+/// Waits for the next batch and claims it.
 pub async fn claimed(queue: &Coordination) -> Claim {
     eventually("a batch is due", || async {
         queue.claim(now()).await.unwrap()
@@ -112,14 +112,14 @@ pub async fn claimed(queue: &Coordination) -> Claim {
     .await
 }
 
-/// Lets the next batch in, awaited.
+/// Waits for the next batch and admits it.
 pub async fn admit(queue: &Coordination) -> Claim {
     let claim = claimed(queue).await;
     assert!(queue.publish(claim).await.unwrap());
     claim
 }
 
-/// No batch comes due for as long as this.
+/// Checks that no batch becomes due during `time`.
 pub async fn none_due_for(queue: &Coordination, time: Duration) {
     let until = tokio::time::Instant::now() + time;
     while tokio::time::Instant::now() < until {
@@ -128,7 +128,7 @@ pub async fn none_due_for(queue: &Coordination, time: Duration) {
     }
 }
 
-/// The durable state of a queue, as in the database that several servers share.
+/// The durable state of a queue. It stands for the database that several servers share.
 #[derive(Default)]
 pub struct Ledger(Mutex<QueueSnapshot>);
 
@@ -157,7 +157,7 @@ impl Ledger {
         RegisterOutcome::Kept
     }
 
-    /// The next place, as the database gives it while the queue is away.
+    /// The next place, as the database gives it while the queue is unavailable.
     pub fn next(&self, user: UserId, above: Place) -> Place {
         let mut snapshot = self.0.lock();
         let place = Place(snapshot.last().max(above).0 + 1);
@@ -184,7 +184,7 @@ impl Ledger {
     }
 }
 
-/// A server without its other parts. It replicates, and recovers on request.
+/// The coordination of a server, without its other parts. It replicates, and recovers on request.
 pub struct Server {
     pub queue: Arc<Coordination>,
     pub restorations: Arc<AtomicU64>,
@@ -221,13 +221,13 @@ impl Server {
         }
     }
 
-    /// A place for `user`, from the queue or, while that is away, from the database.
+    /// A place for `user`, from the queue, or from the database while the queue is unavailable.
     pub async fn place(&self, ledger: &Ledger, user: UserId) -> Place {
         let state = self.queue.state();
         for _ in 0..3 {
             let registration = match self.queue.register(user, now()).await {
                 Ok(registration) => registration,
-                Err(RegisterError::Already(place)) => panic!("{user:?} stands at {place:?}"),
+                Err(RegisterError::Already(place)) => panic!("{user:?} has {place:?} already"),
                 Err(RegisterError::Unavailable(Unavailable)) => break,
             };
             match ledger.keep(registration.place, user) {
@@ -237,7 +237,7 @@ impl Server {
                     self.queue.raise(last).await;
                 }
                 RegisterOutcome::Replayed(_) | RegisterOutcome::Mismatch => unreachable!("no key"),
-                RegisterOutcome::Standing(place) => panic!("{user:?} stands at {place:?}"),
+                RegisterOutcome::Standing(place) => panic!("{user:?} has {place:?} already"),
             }
         }
         let place = ledger.next(user, state.registered());
@@ -245,7 +245,7 @@ impl Server {
         place
     }
 
-    /// Waits until the shared queue is used, or not.
+    /// Waits until the shared queue is available (`wanted`) or not.
     pub async fn until_available(&self, wanted: bool) {
         eventually("the queue is there or away", || async {
             (self.queue.is_available() == wanted).then_some(())

@@ -1,5 +1,5 @@
-//! The promises of either kind of coordination. Time is the real one, so that Redis may have its own
-//! clock: intervals are short, and what must come is awaited.
+//! The promises of both kinds of coordination. The tests use real time, because Redis has its own clock: intervals are
+//! short, and events are awaited.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ pub async fn after_its_end_a_place_is_left_behind_and_its_user_stands_last(backe
     assert_eq!(register(&queue, 1).await, expected);
     let again = queue.register(UserId(1), now()).await;
     assert_eq!(again, Err(RegisterError::Already(Place(4))));
-    // A waiting user still waits after the place has ended.
+    // A user who waits still waits after an attempt to end the place.
     queue.end(Place(3)).await;
     let waiting = queue.register(UserId(3), now()).await;
     assert_eq!(waiting, Err(RegisterError::Already(Place(3))));
@@ -90,7 +90,7 @@ pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(backen
     queue.abandon(UserId(1), lost).await;
     let there = queue.register(UserId(1), now()).await;
     assert_eq!(there, Err(RegisterError::Already(Place(2))));
-    // The earlier place is back, and as ended as it was.
+    // The earlier place is back, and has ended as before.
     register(&queue, 2).await;
     assert_eq!(admit(&queue).await.watermark, Place(1));
     let reopened = Admission {
@@ -133,7 +133,11 @@ pub async fn a_batch_is_claimed_once_and_lets_in_when_it_is_published(backend: &
     let first = claimed(&queue).await;
     assert_eq!((first.from, first.watermark), (Place(0), Place(2)));
     assert!(now().since(first.at) < Duration::from_secs(10), "{first:?}");
-    assert_eq!(queue.state().watermark(), Place(0), "claimed is not let in");
+    assert_eq!(
+        queue.state().watermark(),
+        Place(0),
+        "a claimed batch is not admitted yet"
+    );
     assert_eq!(queue.claim(now()).await.unwrap(), None, "claimed already");
     assert!(queue.publish(first).await.unwrap());
     assert_eq!(queue.state().watermark(), Place(2));
@@ -147,7 +151,7 @@ pub async fn a_batch_is_claimed_once_and_lets_in_when_it_is_published(backend: &
 
 pub async fn a_batch_reaches_no_further_than_the_last_place(backend: &Backend) {
     let queue = backend.open(open(100, 200)).await;
-    // The queue is empty, so the due time passes unused.
+    // The queue is empty, so the batch that is due is not claimed.
     assert_eq!(queue.claim(now()).await.unwrap(), None);
     register(&queue, 1).await;
     register(&queue, 2).await;
@@ -228,7 +232,7 @@ pub async fn a_shorter_interval_and_a_new_opening_take_effect_at_once(backend: &
     let waited = second.at.since(changed);
     assert!(waited >= Duration::from_millis(290), "{waited:?}");
     queue.set_admission(open(1, NEVER_AGAIN), now()).await;
-    // Was due in 300 ms, and a longer interval does not put that off.
+    // The batch was due in 300 ms; a longer interval does not delay it.
     admit(&queue).await;
     none_due_for(&queue, Duration::from_millis(150)).await;
     let opened = Admission {
@@ -244,7 +248,7 @@ async fn held(queue: &Coordination, seat: i64) -> Held<'_> {
         match queue.try_lock(SeatId(seat), None).await {
             SeatLock::Held(held) => Some(held),
             SeatLock::Busy | SeatLock::Copy => None,
-            SeatLock::Unavailable => panic!("no locks"),
+            SeatLock::Unavailable => panic!("locks are unavailable"),
         }
     })
     .await
@@ -275,7 +279,7 @@ pub async fn a_lock_runs_out_and_its_late_holder_does_not_release_its_successors
     let snapshot = super::setup::with(open(1, NEVER_AGAIN));
     let queue = backend.restored(&snapshot, options).await;
     let late = held(&queue, 1).await;
-    // The successors hold it long enough to see whether it is taken from them.
+    // The successors hold the lock long enough to notice whether it is taken from them.
     let successor = held(&queue, 1).await;
     let since = Instant::now();
     assert!(successor.fence() > late.fence());

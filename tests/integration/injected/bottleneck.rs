@@ -1,5 +1,4 @@
-//! The bottleneck found as the person on call would find it: the alert, the log line, the trace with
-//! the wait in it. The way is written in `docs/find-the-bottleneck.md`.
+//! Finds a bottleneck by the steps of `docs/find-the-bottleneck.md`: the alert, the log line, the trace with the wait.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
 use crate::support::server::Server;
 use crate::support::{User, eventually, guarded_source};
 
-/// The alert of that name, once it is there.
+/// The firing alert with this name.
 async fn alert<B: Backend>(server: &Server<B>, name: &str) -> Option<Value> {
     let answer = User::new(&server.ops_url, 0).get("/api/v1/alerts").await;
     let alerts = answer.json()["data"]["alerts"].as_array()?.clone();
@@ -39,7 +38,7 @@ fn longest(trace: &Trace) -> &Span {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_statement_is_found_by_alert_log_line_and_trace() {
+async fn alert_log_line_and_trace_lead_to_a_slow_statement() {
     let server = Server::<Embedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     let slow = Fault::SlowStatement {
@@ -66,7 +65,7 @@ async fn a_slow_statement_is_found_by_alert_log_line_and_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exhausted_pool_is_found_by_alert_log_line_and_trace() {
+async fn alert_log_line_and_trace_lead_to_an_exhausted_pool() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
@@ -94,7 +93,7 @@ async fn an_exhausted_pool_is_found_by_alert_log_line_and_trace() {
     server.stop().await;
 }
 
-/// Its condition looks back over 20 s, so it takes nearly as long as other things may.
+/// Waits for an alert whose condition looks back over 20 s, longer than other waits of the tests.
 async fn alert_within_a_minute<B: Backend>(server: &Server<B>, name: &str) -> Value {
     for _ in 0..600 {
         if let Some(alert) = alert(server, name).await {

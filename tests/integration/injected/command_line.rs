@@ -1,4 +1,4 @@
-//! `concertctl fault`.
+//! `concertctl fault` injects, lists and ends faults.
 
 use crate::support::process::run;
 use crate::support::{TestServer, User};
@@ -46,7 +46,7 @@ async fn faults_are_injected_listed_and_cleared_from_the_command_line() {
 }
 
 #[tokio::test]
-async fn a_command_line_that_cannot_be_carried_out_says_why() {
+async fn an_invalid_command_is_refused_with_the_reason() {
     let server = TestServer::empty().await;
     let dir = server.dir.path().to_str().unwrap();
     let here = ["--data-dir", dir];

@@ -1,4 +1,4 @@
-//! The pool exhausted.
+//! An exhausted connection pool.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
 use crate::support::server::Server;
 use crate::support::{eventually, profile, seed};
 
-/// Requests end within this, whatever is broken: the database's time-out, and slack for a busy machine.
+/// The longest duration of a request with any fault: the database's time-out, and a reserve for a busy machine.
 const BOUND: Duration = Duration::from_secs(9);
 
 async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<u32>) {
@@ -39,7 +39,7 @@ async fn an_exhausted_pool_is_reported_and_recovers<B: Backend>() {
     assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
     assert_eq!(user.poll().await.status, 200, "a poll needs no database");
     let up = server.metric("concert_database_up").await;
-    assert_eq!(up, Some(1.0), "busy is not away");
+    assert_eq!(up, Some(1.0), "a busy database counts as up");
 
     server.ops.end_faults(None).await.unwrap();
     server.assert_no_faults().await;
@@ -71,7 +71,7 @@ async fn an_exhausted_pool_of_postgres_is_reported_and_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wait_that_got_no_connection_is_in_the_histogram_of_waits() {
+async fn a_wait_without_a_connection_counts_in_the_histogram_of_waits() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
@@ -89,7 +89,7 @@ async fn a_wait_that_got_no_connection_is_in_the_histogram_of_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_some_of_the_connections_taken_the_rest_serves() {
+async fn with_some_connections_taken_the_others_serve() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
@@ -107,7 +107,7 @@ async fn the_next_dataset_is_exhausted_too<B: Backend>() {
     seed(&server.ops, &profile(1, 20, 1_000)).await;
     let took = begun.elapsed();
     assert_eq!(server.status().await.dataset.unwrap().seats, 40);
-    // Another user each time: whoever got a place before they were taken keeps it without the database.
+    // Another user each time, because a user who got a place before the fault keeps it without the database.
     let users = AtomicI64::new(1);
     eventually("the new connections are taken", || async {
         let user = users.fetch_add(1, Ordering::Relaxed);
@@ -126,12 +126,12 @@ async fn the_next_dataset_is_exhausted_too<B: Backend>() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connections_of_the_next_embedded_dataset_are_taken_too_and_a_stop_frees_them() {
+async fn the_fault_also_takes_the_connections_of_the_next_embedded_dataset_and_a_stop_frees_them() {
     the_next_dataset_is_exhausted_too::<Embedded>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connections_to_the_next_dataset_in_postgres_are_taken_too_and_a_stop_frees_them() {
+async fn the_fault_also_takes_the_connections_of_the_next_postgres_dataset_and_a_stop_frees_them() {
     needs!(Server<PostgresEmbedded>);
     the_next_dataset_is_exhausted_too::<PostgresEmbedded>().await;
 }

@@ -1,5 +1,5 @@
-//! Faults injected into a running server over its operations API: each bites, each ends, and nothing
-//! of it is left.
+//! Faults that are injected into a running server over its operations API: each has its effect, and ends without
+//! traces.
 
 mod bottleneck;
 mod command_line;
@@ -17,17 +17,17 @@ use crate::support::backend::Backend;
 use crate::support::server::Server;
 use crate::support::{User, eventually};
 
-/// Longer than any test.
+/// A duration longer than any test.
 const LONG: Duration = Duration::from_secs(120);
 
-/// What tests ask of a server about its faults.
+/// Access to the faults of a server and to their effects.
 impl<B: Backend> Server<B> {
     async fn inject(&self, length: Duration, fault: Fault) {
         let injected = self.ops.inject_fault(&fault, length, Some("a test"));
         injected.await.unwrap();
     }
 
-    /// The value of the first sample whose name and labels begin like that.
+    /// The value of the first sample whose name and labels begin with `begins`.
     async fn metric(&self, begins: &str) -> Option<f64> {
         let text = User::new(&self.ops_url, 0).get("/metrics").await.text;
         let mut lines = text.lines().filter(|line| line.starts_with(begins));
@@ -38,11 +38,11 @@ impl<B: Backend> Server<B> {
         let name = format!("concert_fault_active{{fault=\"{}\"}}", kind.as_str());
         self.metric(&name)
             .await
-            .expect("it is there from the start")
+            .expect("the metric exists from the start")
             == 1.0
     }
 
-    /// No fault is on, says everybody who knows of any.
+    /// Checks that neither the API nor the metrics report an active fault.
     async fn assert_no_faults(&self) {
         assert!(self.ops.faults().await.unwrap().faults.is_empty());
         for kind in FaultKind::injectable() {
@@ -50,7 +50,7 @@ impl<B: Backend> Server<B> {
         }
     }
 
-    /// Awaits log lines in which all of `words` stand, and gives the last one's own fields.
+    /// Waits for log lines that contain all of `words`; returns the fields of the last one.
     async fn logged(&self, words: &[&str]) -> Value {
         let mut query = r#"{service_name="concertctl-api"}"#.to_owned();
         for word in words {

@@ -1,4 +1,4 @@
-//! Errors and latency.
+//! The faults `errors` and `latency`.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn latency(delay_ms: u64, route: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_are_ended() {
+async fn errors_answer_the_steps_of_buying_without_effect_until_they_end() {
     let server = TestServer::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     server.assert_no_faults().await;
@@ -33,7 +33,11 @@ async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_ar
     assert!(server.is_active(FaultKind::Errors).await);
     assert_refused!(user.reserve(1).await, 500, "service.internal");
     assert_refused!(user.get("/concerts").await, 500, "service.internal");
-    assert_eq!(user.poll().await.status, 200, "the queue is no step of it");
+    assert_eq!(
+        user.poll().await.status,
+        200,
+        "a poll is not a step of buying"
+    );
     assert_eq!(user.get("/health/ready").await.status, 200);
     assert_eq!(server.audit().await.reservations, 0);
     let began = server.logged(&["a fault is injected: errors"]).await;
@@ -57,7 +61,7 @@ async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_ar
 }
 
 #[tokio::test]
-async fn errors_of_another_status_replace_the_ones_before_on_the_routes_named() {
+async fn errors_of_another_status_replace_the_earlier_ones_on_the_named_routes() {
     let server = TestServer::seeded(1, 10, 10).await;
     server.inject(LONG, errors(1.0)).await;
     let overloaded = Fault::Errors {
@@ -70,7 +74,11 @@ async fn errors_of_another_status_replace_the_ones_before_on_the_routes_named() 
     let refused = user.register().await;
     assert_refused!(&refused, 503, "service.overloaded");
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_eq!(user.get("/concerts").await.status, 200, "it was replaced");
+    assert_eq!(
+        user.get("/concerts").await.status,
+        200,
+        "the earlier fault was replaced"
+    );
     let on = server.ops.faults().await.unwrap().faults;
     assert_eq!(on.len(), 1, "{on:?}");
     assert_eq!(on[0].fault.settings()["status"], 503);
@@ -82,7 +90,7 @@ async fn errors_of_another_status_replace_the_ones_before_on_the_routes_named() 
 }
 
 #[tokio::test]
-async fn a_share_of_the_requests_fails_and_the_rest_is_served() {
+async fn a_share_of_the_requests_fails_and_the_others_are_served() {
     let server = TestServer::seeded(1, 10, 10).await;
     server.inject(LONG, errors(0.5)).await;
     let user = server.stranger(1);
@@ -90,7 +98,7 @@ async fn a_share_of_the_requests_fails_and_the_rest_is_served() {
     for _ in 0..200 {
         failed += u32::from(user.get("/concerts").await.status == 500);
     }
-    // Five standard deviations.
+    // The bounds are five standard deviations from the mean.
     assert!((65..=135).contains(&failed), "{failed} of 200");
     server.stop().await;
 }
@@ -117,7 +125,7 @@ async fn a_fault_ends_by_itself_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn latency_delays_the_routes_named_and_no_others() {
+async fn latency_delays_the_named_routes_only() {
     let server = TestServer::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     let slow = latency(400, "GET /concerts");

@@ -1,4 +1,4 @@
-//! What is refused, and how it is said.
+//! Refused settings of faults, and the errors.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::assert_refused;
 use crate::support::{Answer, TestServer, User};
 
-/// A call of the operations API, past the client that would not make a bad one.
+/// Calls the operations API without the typed client, which cannot send invalid requests.
 async fn call(server: &TestServer, method: Method, path: &str, body: Option<Value>) -> Answer {
     let url = format!("{}/ops/v1/faults{path}", server.ops_url);
     let mut call = crate::support::client()
@@ -19,7 +19,7 @@ async fn call(server: &TestServer, method: Method, path: &str, body: Option<Valu
 }
 
 #[tokio::test]
-async fn settings_that_make_no_sense_are_refused_by_name_and_nothing_is_injected() {
+async fn invalid_settings_are_refused_by_name_and_nothing_is_injected() {
     let server = TestServer::empty().await;
     let bad = [
         ("errors", json!({"forMs": 1000, "share": 2}), "share is 2"),
@@ -131,7 +131,7 @@ async fn an_unknown_kind_and_a_missing_link_are_reported() {
 }
 
 #[tokio::test]
-async fn without_a_token_faults_are_listed_and_not_changed() {
+async fn without_a_token_faults_can_be_listed_but_not_changed() {
     let server = TestServer::empty().await;
     let url = format!("{}/ops/v1/faults", server.ops_url);
     let client = crate::support::client();

@@ -1,4 +1,4 @@
-//! Slow statements.
+//! The fault `slow_statements`.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn took(statement: &str) -> String {
     format!("db_client_operation_duration_seconds_sum{{db_operation_name=\"{statement}\"}}")
 }
 
-/// `reads` and `writes` are slow in turn.
+/// Makes the statements `reads` and `writes` slow in turn.
 async fn a_slow_statement_is_found<B: Backend>(reads: &str, writes: &str) {
     let server = Server::<B>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
@@ -91,9 +91,9 @@ async fn a_slow_statement_holds_its_connection_to_postgres_and_its_time_out_ends
     server.stop().await;
 }
 
-/// A charge without a key is never made twice: here it was not begun.
+/// A charge without a key is never repeated after it has begun. Here it has not begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_charge_whose_connection_is_lost_while_it_is_held_up_is_made_all_the_same() {
+async fn a_charge_whose_connection_is_lost_during_the_delay_is_still_made() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
@@ -127,7 +127,11 @@ async fn all_statements_are_slow_when_none_is_named_and_the_embedded_database_is
     let up = "concert_database_up{backend=\"sqlite\"}";
     let until = Instant::now() + Duration::from_secs(4);
     while Instant::now() < until {
-        assert_eq!(server.metric(up).await, Some(1.0), "slow is not away");
+        assert_eq!(
+            server.metric(up).await,
+            Some(1.0),
+            "a slow database counts as up"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let ending = Instant::now();

@@ -1,5 +1,5 @@
-//! A small server that behaves like the real one as far as the load generator sees it, and badly
-//! where a test wants it to. On a runtime of its own, so that it can be killed like a process.
+//! A small server that behaves like the real one towards the load generator, and fails where a test wants it to. It has
+//! a runtime of its own, so that it can be killed like a process.
 
 mod operations;
 mod ticketing;
@@ -27,22 +27,22 @@ pub(crate) const TOKEN: &str = "the operations token";
 const SEATS_PER_DATE: i64 = 50;
 pub(crate) const SEATS: i64 = 200;
 
-/// How the server behaves.
+/// The behaviour of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Manner {
     #[default]
     Good,
-    /// 500 to every ticketing call.
+    /// Answers 500 to every ticketing call.
     Fails,
     /// Reads ticketing calls and never answers.
     Hangs,
     /// Reads ticketing calls and closes the connection.
     Closes,
-    /// Answers everything at once but one poll, which takes a second.
+    /// Answers everything at once, except for one poll, which takes a second.
     StallsOnce,
     /// Acknowledges reservations that it does not keep.
     Forgets,
-    /// Lets everyone in but the first, who waits a while longer.
+    /// Admits all users before the first one.
     Unfair,
     /// Keeps the first reservation but answers it too late.
     AnswersLate,
@@ -83,7 +83,7 @@ struct Shared {
 
 type App = State<Arc<Shared>>;
 
-/// The running server; dropped, it is gone.
+/// The running server. It ends when this is dropped.
 pub(crate) struct Mimic {
     runtime: Option<tokio::runtime::Runtime>,
     shared: Arc<Shared>,
@@ -140,10 +140,10 @@ impl Mimic {
         }
     }
 
-    /// Ends it as `kill -9` would.
+    /// Ends the server like `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waited for on another thread: a test's own runtime must not block.
+            // Wait on another thread, because the runtime of the test must not block.
             let ending =
                 std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
             ending.join().unwrap();
@@ -170,7 +170,7 @@ impl Mimic {
         self.shared.world.lock().paid.len()
     }
 
-    /// How much earlier than told anybody polled.
+    /// The most that a poll came before the time that the server asked for.
     pub(crate) fn most_polled_early(&self) -> Duration {
         self.shared.world.lock().most_polled_early
     }

@@ -1,4 +1,4 @@
-//! The operations calls: dataset, admission, audit from what the server has.
+//! The operations calls: dataset, admission and audit, from the state of the server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -156,7 +156,7 @@ async fn lookup(
         checked: checked as u64,
         missing: missing as u64,
         examples: Vec::new(),
-        // As a server that knows no keys.
+        // As a server that does not look up keys.
         done: None,
     };
     Ok(Json(answer).into_response())

@@ -1,4 +1,4 @@
-//! The ticketing calls, and the two ways of not answering them.
+//! The ticketing calls, and the two ways to leave them unanswered.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ async fn misbehave(
     }
 }
 
-/// The token is `place.user`: nobody here tries to forge one.
+/// Parses the token `place.user`. It is not signed, because no test forges one.
 fn holder(headers: &HeaderMap) -> Option<(u64, i64)> {
     let (place, user) = headers.get("wait-token")?.to_str().ok()?.split_once('.')?;
     Some((place.parse().ok()?, user.parse().ok()?))

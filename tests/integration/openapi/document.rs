@@ -1,4 +1,4 @@
-//! The served OpenAPI document as the fuzzer reads it, and answers held against it.
+//! The served OpenAPI document as the fuzzer reads it, and the check of answers against it.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ pub(super) struct Document {
     root: Value,
 }
 
-/// One call that the document describes.
+/// An operation of the document.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub(super) id: String,
     pub(super) method: reqwest::Method,
     pub(super) path: String,
-    /// Name, place (`path`, `query`, `header`), schema.
+    /// Each parameter: name, location (`path`, `query`, `header`), schema.
     pub(super) parameters: Vec<(String, String, Value)>,
-    /// The schema of the body, if it takes one.
+    /// The schema of the request body, if there is one.
     pub(super) body: Option<Value>,
-    /// By status.
+    /// The responses by status.
     pub(super) responses: BTreeMap<u16, Value>,
 }
 
@@ -43,15 +43,17 @@ impl Document {
     pub(super) fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
         match schema["$ref"].as_str() {
             Some(to) => {
-                let at = to.strip_prefix('#').expect("a reference within");
+                let at = to
+                    .strip_prefix('#')
+                    .expect("a reference inside the document");
                 let found = self.root.pointer(at);
-                found.unwrap_or_else(|| panic!("{to} leads nowhere"))
+                found.unwrap_or_else(|| panic!("the reference {to} has no target"))
             }
             None => schema,
         }
     }
 
-    /// What is wrong with `answer` as an answer to `operation`, if anything.
+    /// The mistake in `answer` as an answer to `operation`, if there is one.
     pub(super) fn objection(&self, operation: &Operation, answer: &Answer) -> Option<String> {
         let declared = match operation.responses.get(&answer.status) {
             Some(declared) => declared,
@@ -88,7 +90,7 @@ impl Document {
             .flatten()
     }
 
-    /// Holds `value` against `schema`. A keyword that is not known here is an error of the test.
+    /// Checks `value` against `schema`. Panics at a keyword that this check does not support.
     pub(super) fn check(&self, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
         let schema = self.resolve(schema);
         let wrong = |why: String| Err(format!("{at}: {why}: {value}"));
@@ -135,7 +137,7 @@ impl Document {
                         self.check(rule, item, &format!("{at}.{name}"))?;
                     }
                 }
-                other => panic!("the keyword {other} of a schema is not checked"),
+                other => panic!("the test does not support the schema keyword {other}"),
             }
         }
         let Some(properties) = schema["properties"].as_object() else {
@@ -184,7 +186,7 @@ fn is_of(name: &str, value: &Value) -> bool {
     }
 }
 
-/// A problem's code is one that the call declares for that status, and nothing inner shows.
+/// The mistake in a problem document: its code must be declared for the status, and it must not show internals.
 fn problem_objection(declared: &Value, answer: &Answer, body: &Value) -> Option<String> {
     let code = body["code"].as_str().unwrap_or_default();
     let codes = declared["description"].as_str().unwrap_or_default();

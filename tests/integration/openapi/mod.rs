@@ -1,4 +1,4 @@
-//! The OpenAPI document: what it says is pinned, and the server is held to it by a fuzzer.
+//! The OpenAPI document: a snapshot pins it, and a fuzzer checks the server against it.
 
 mod document;
 mod requests;
@@ -12,7 +12,7 @@ use crate::support::{Answer, TestServer, User, eventually};
 use document::{Document, Operation};
 use requests::{Holder, Maker, Request};
 
-/// Requests made up for each operation.
+/// The number of generated requests for each operation.
 const REQUESTS: usize = 400;
 
 async fn described(server: &TestServer) -> Value {
@@ -73,7 +73,7 @@ fn all_references_lead_somewhere(document: &Document, value: &Value) {
     }
 }
 
-/// Tokens of every standing: admitted, waiting, used up, and of a dataset that is gone.
+/// Tokens in every state: admitted, waiting, used up, and of a replaced dataset.
 async fn holders(server: &TestServer) -> Vec<Holder> {
     let old = server.registered(1).await;
     crate::support::seed(&server.ops, &crate::support::profile(3, 20, 60)).await;
@@ -93,7 +93,7 @@ async fn holders(server: &TestServer) -> Vec<Holder> {
         }
         if id <= 4 {
             assert_eq!(user.pay(reservation).await.status, 200);
-            // Back in, with a reservation that is paid.
+            // Admitted again, with a paid reservation.
             assert_eq!(user.register().await.status, 201);
             user.until_active().await;
             all.push(holder(&user, reservation));
@@ -135,7 +135,7 @@ async fn no_request_gets_an_answer_that_the_document_does_not_declare() {
     let client = crate::support::client();
     let mut seen: BTreeMap<&str, BTreeSet<u16>> = BTreeMap::new();
     for round in 0..REQUESTS * operations.len() {
-        // In turn, so that what one leaves behind is there for the others.
+        // Alternate operations, so that each finds the results of the others.
         let operation = &operations[round % operations.len()];
         let request = maker.request(operation);
         let answer = send(&client, &server.api, &request).await;
@@ -151,7 +151,7 @@ async fn no_request_gets_an_answer_that_the_document_does_not_declare() {
         );
         seen.entry(&operation.id).or_default().insert(answer.status);
     }
-    nothing_is_declared_in_vain(&operations, &seen, seed);
+    every_declared_answer_was_given(&operations, &seen, seed);
     assert_eq!(server.audit().await.violations(), 0, "seed {seed}");
     eventually("no request is left under way", || async {
         (server.active_requests().await == 0).then_some(())
@@ -160,12 +160,12 @@ async fn no_request_gets_an_answer_that_the_document_does_not_declare() {
     server.stop().await;
 }
 
-/// Declared for every call, and brought about by the tests of strictness and of the rate limit: slow,
-/// large and announced bodies, and a token that asks too often.
+/// Statuses that are declared for every operation. The tests of strictness and of the rate limit provoke them with slow
+/// and large bodies, `Expect` headers, and too many requests of a token.
 const OF_EVERY_CALL: &[u16] = &[408, 413, 417, 429];
 
-/// Declared for what the fuzzer does not bring about: a malformed Host, which its client does not send,
-/// and an account that is missing although its user holds a token, which would take an edited database.
+/// Declared answers that the fuzzer cannot provoke: to a malformed Host, which its client does not send, and to a
+/// missing account of a user with a token, which only an edited database can have.
 const NOT_PROVOKED: &[(&str, u16)] = &[
     ("charge", 404),
     ("getBalance", 404),
@@ -174,9 +174,9 @@ const NOT_PROVOKED: &[(&str, u16)] = &[
     ("getDescription", 400),
 ];
 
-/// The other way round: each declared answer was given, so the document promises nothing idle, and
-/// the fuzzer reaches everything.
-fn nothing_is_declared_in_vain(
+/// Checks that each declared answer was given, so that the document declares no unused answer and the fuzzer reaches
+/// everything.
+fn every_declared_answer_was_given(
     operations: &[Operation],
     seen: &BTreeMap<&str, BTreeSet<u16>>,
     seed: u64,

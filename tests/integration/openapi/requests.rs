@@ -1,4 +1,4 @@
-//! Requests made up from an operation's description: some right, most wrong in one way or several.
+//! Generates requests from an operation's description: some are valid, most have one or several mistakes.
 
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 use super::document::{Document, Operation};
 
-/// A request, whole, to be sent and to be shown when its answer is wrong.
+/// A complete request, which is shown if its answer is wrong.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
-    /// Path and query, encoded.
+    /// The encoded path and query.
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Vec<u8>>,
 }
 
-/// A token of some standing, its user, and a reservation of theirs.
+/// A token in some state, its user, and a reservation of the user.
 #[derive(Clone)]
 pub(super) struct Holder {
     pub(super) user: i64,
@@ -27,7 +27,7 @@ pub(super) struct Holder {
     pub(super) reservation: i64,
 }
 
-/// Makes requests, the same ones for the same seed.
+/// Generates requests; the same seed gives the same requests.
 pub(super) struct Maker<'a> {
     random: SmallRng,
     document: &'a Document,
@@ -145,7 +145,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// A token of some standing, or nonsense, or none; and whose it is.
+    /// A token in some state, an invalid one, or none, with its holder.
     fn token(&mut self) -> (Holder, Option<HeaderValue>) {
         let text = |text: &str| HeaderValue::from_str(text).ok();
         let holder = self.pick(self.holders);
@@ -213,7 +213,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// The text of a path or query parameter.
+    /// The value of a path or query parameter.
     fn parameter(&mut self, name: &str, schema: &Value, holder: &Holder) -> String {
         if self.chance(15) {
             return self.pick(WORDS).to_owned();
@@ -224,7 +224,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Mostly a number that means something: a small id, or the user's own.
+    /// Usually a number that exists: a small id, or one of the user.
     fn integer(&mut self, name: &str, schema: &Value, holder: &Holder) -> Value {
         match name {
             "userId" if self.chance(70) => return json!(holder.user),
@@ -276,7 +276,7 @@ impl<'a> Maker<'a> {
         self.spoilt(right)
     }
 
-    /// An object as the schema wants it, now and then without what may be left out.
+    /// A valid object of the schema, sometimes without its optional fields.
     fn object(&mut self, schema: &Value, holder: &Holder) -> Value {
         let schema = self.document.resolve(schema).clone();
         let required = schema["required"].as_array().cloned().unwrap_or_default();
@@ -290,7 +290,7 @@ impl<'a> Maker<'a> {
         Value::Object(object)
     }
 
-    /// The same, broken in one of many ways.
+    /// The same with one of many mistakes.
     fn spoilt(&mut self, mut right: Value) -> Vec<u8> {
         let object = right.as_object_mut().expect("bodies are objects");
         let names: Vec<String> = object.keys().cloned().collect();
@@ -331,7 +331,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Percent-encoded as one segment. What would climb or vanish in a path is kept as text.
+/// Percent-encodes one segment of a path. An empty text and `..` become others, because clients would remove them.
 fn encoded(text: &str) -> String {
     match text {
         "" => "%20".to_owned(),

@@ -1,23 +1,23 @@
-//! Whether two answers say the same.
+//! Compares two answers.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What differs, for people.
+/// A description of the difference.
 pub(super) type Difference = String;
 
-/// Values may differ by this part of their size: sums are added up in another order.
+/// The relative difference of values that is allowed, because sums are computed in another order.
 const TOLERANCE: f64 = 1e-9;
 
-/// What of the order of rows is part of an answer.
+/// The order of rows that an answer must have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Nothing: instant vectors, and what a subquery makes.
+    /// None: instant vectors and results of subqueries.
     Free,
     /// Series are sorted by their labels.
     Labels,
-    /// Rows are sorted by value; those with equal ones may change places.
+    /// Rows are sorted by value; rows with equal values may be in any order.
     Values,
 }
 
@@ -28,14 +28,14 @@ impl Order {
         let sorts = ["sort(", "sort_desc(", "topk", "bottomk"];
         match path {
             "query_range" => Self::Labels,
-            // A binary operation after it mixes the rows.
+            // A binary operation after the sort changes the order.
             _ if sorts.iter().any(|s| query.starts_with(s)) && query.ends_with(')') => Self::Values,
             _ => Self::Free,
         }
     }
 }
 
-/// Compares status, shape and content; of errors the type, not the wording.
+/// Compares status, shape and content. Errors must have the same type, not the same text.
 pub(super) fn difference(
     real: &(u16, Value),
     embedded: &(u16, Value),
@@ -98,7 +98,7 @@ fn order(real: &Value, embedded: &Value) -> Option<Difference> {
     (a != b).then(|| format!("series {a:?} became {b:?}"))
 }
 
-/// The values of a sorted vector come in the same order.
+/// The values of a sorted vector must come in the same order.
 fn ranks(real: &Value, embedded: &Value) -> Option<Difference> {
     let (a, b) = (real.as_array().unwrap(), embedded.as_array().unwrap());
     a.iter()

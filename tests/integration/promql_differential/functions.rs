@@ -1,7 +1,7 @@
-//! Functions of values, labels and trends.
+//! Queries with functions of values, labels and trends.
 
 pub(super) const QUERIES: &[&str] = &[
-    // Of values
+    // Values
     "abs(temperature)",
     "ceil(temperature)",
     "floor(temperature)",

@@ -1,12 +1,12 @@
-//! An hour of samples with everything that makes queries hard: restarts of counters, gaps, series
-//! that end or begin late, NaN and infinities, histograms whole and broken, odd label values.
+//! An hour of samples with everything that makes queries hard: counter resets, gaps, series that end or begin late, NaN
+//! and infinities, valid and broken histograms, odd label values.
 
 use std::fmt::Write;
 
 use concertctl::embedded::prometheus::labels::Labels;
 use concertctl::embedded::prometheus::tsdb::STALE_NAN_BITS;
 
-/// When the history begins, milliseconds since 1970: not at a round minute.
+/// The beginning of the history in Unix milliseconds, which is not a whole minute.
 pub(super) const START_MS: i64 = 1_700_000_003_000;
 
 const STEP_MS: i64 = 10_000;
@@ -18,7 +18,7 @@ pub(crate) type Series = (Labels, Vec<(i64, f64)>);
 /// Series with their samples.
 pub(super) struct History(Vec<Series>);
 
-/// A small generator of noise, the same in each run.
+/// A small pseudo-random generator with the same sequence in each run.
 pub(super) struct Noise(pub(super) u64);
 
 impl Noise {
@@ -46,7 +46,7 @@ impl History {
             .flat_map(|(labels, samples)| samples.iter().map(move |(t, v)| (labels, *t, *v)))
     }
 
-    /// Ten minutes more, with staleness markers, which no text format can express.
+    /// Ten further minutes with staleness markers, which no text format has.
     pub(super) fn with_ends() -> Vec<Series> {
         let series = |n: &str, ends: &[i64], f: fn(i64) -> f64| {
             let labels = Labels::from_pairs([("__name__", "ended"), ("n", n)]);
@@ -104,7 +104,7 @@ impl History {
     /// A series with the value of `f` at each step that has one.
     fn add(&mut self, name: &str, labels: &[(&str, &str)], mut f: impl FnMut(i64) -> Option<f64>) {
         let labels = Labels::from_pairs(labels.iter().copied().chain([("__name__", name)]));
-        // Scrapes are a few milliseconds late, each series by another amount.
+        // Scrapes are a few milliseconds late, by a different amount for each series.
         let mut late = Noise(self.0.len() as u64 * 7919 + 1);
         let samples = (0..STEPS)
             .filter_map(|i| Some((START_MS + i * STEP_MS + (late.next() * 40.0) as i64, f(i)?)))
@@ -124,7 +124,7 @@ impl History {
                     ];
                     let mut noise = Noise((n * 100 + m * 10 + c + 1) as u64);
                     let mut total = 0.0;
-                    // Each instance restarts at a time of its own.
+                    // Each instance restarts at a different time.
                     let restart = [130, 251][n];
                     self.add("http_requests_total", &labels, |i| {
                         if i == restart {
@@ -216,7 +216,7 @@ impl History {
                             total = 0.0;
                         }
                         let requests = (noise.next() * 40.0).floor();
-                        // "/slow" never ends within any bound.
+                        // No request of "/slow" is within any bucket but the last.
                         let share = ((b + 1) as f64 / 8.0).powi(n as i32 + 1);
                         total += if n == 2 && b < 7 {
                             0.0
@@ -278,7 +278,7 @@ impl History {
             (i > 90).then_some(3.0)
         });
         self.add("right", &[("k", "3"), ("other", "r")], |_| Some(4.0));
-        // What runs where: replaced at once, or after a while that no sample is seen for.
+        // Versions on instances: replaced at once, or after a time without samples.
         for (instance, version, steps) in [
             ("web-1", "1", 0..150),
             ("web-1", "2", 185..STEPS),
@@ -289,7 +289,7 @@ impl History {
             let labels = [("instance", instance), ("version", version)];
             self.add("build_info", &labels, |i| steps.contains(&i).then_some(1.0));
         }
-        // Times from long ago to far ahead, and some that are none.
+        // Times from the distant past to the distant future, and values that are not times.
         self.add("moments", &[("n", "1")], |i| Some((i * 12_345_678) as f64));
         self.add("moments", &[("n", "2")], |i| {
             Some((i * -98_765_432) as f64 - 0.5)
@@ -308,7 +308,7 @@ impl History {
             ];
             Some(odd[(i / 60) as usize % odd.len()])
         });
-        // Two series that would be one without a label, and never at the same time.
+        // Two series that differ in one label only, and never exist at the same time.
         self.add("shift", &[("half", "1")], |i| (i < 100).then_some(1.0));
         self.add("shift", &[("half", "2")], |i| (i > 160).then_some(2.0));
         self.add("twin_a", &[("k", "1")], |i| (i < 100).then_some(1.0));

@@ -1,8 +1,8 @@
-//! The embedded Prometheus against the real one: over the same samples, each query has the same
-//! answer, and each text that is no query the same refusal.
+//! Compares the embedded Prometheus with a real one: over the same samples, each query must have the same answer, and
+//! each invalid query the same refusal.
 //!
-//! Needs Debian's `prometheus` package (2.42, with `promtool`). Without it the test says so and
-//! passes, except where `CI` is set.
+//! Needs Debian's `prometheus` package (2.42, with `promtool`). Without it the tests print that they are skipped and
+//! pass, unless `CI` is set.
 
 mod compare;
 mod functions;
@@ -24,7 +24,7 @@ pub(crate) use history::Series;
 use history::{History, START_MS};
 pub(crate) use remote_write::send as remote_write;
 
-/// Two servers that should not be told apart.
+/// Two servers with the same samples.
 struct Pair {
     client: reqwest::Client,
     real: real::Prometheus,
@@ -32,7 +32,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// `None` where Prometheus is not installed.
+    /// Both servers over a history; `None` if Prometheus is not installed.
     async fn over(history: &History) -> Option<Self> {
         let real = real::Prometheus::start(history).await?;
         let tsdb = Arc::new(Tsdb::new(TsdbConfig::default()));
@@ -90,7 +90,7 @@ impl Pair {
         self.difference("query_range", &params).await
     }
 
-    /// What differs between the two answers, `None` if nothing does.
+    /// The difference between the two answers, if there is one.
     async fn difference(&self, path: &str, params: &[(&str, &str)]) -> Option<Difference> {
         let real = self.ask(&self.real.url, path, params).await;
         let embedded = self.ask(&self.embedded, path, params).await;
@@ -103,10 +103,10 @@ fn seconds(after_start: f64) -> String {
     format!("{:.3}", START_MS as f64 / 1000.0 + after_start)
 }
 
-/// Times of instant queries, seconds after the history's start; some between samples.
+/// The times of instant queries, in seconds after the start of the history. Some are between samples.
 const INSTANTS: [f64; 5] = [330.0, 1201.5, 2400.0, 3599.0, 4222.0];
 
-/// Start, end and step of range queries.
+/// The start, end and step of range queries.
 const RANGES: [(f64, f64, &str); 5] = [
     (0.0, 3600.0, "60"),
     (600.0, 1800.0, "15s"),
@@ -116,7 +116,7 @@ const RANGES: [(f64, f64, &str); 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_query_has_the_answer_that_prometheus_gives() {
+async fn every_query_has_the_same_answer_as_in_prometheus() {
     let history = History::new();
     let Some(pair) = Pair::over(&history).await else {
         return real::skipped();
@@ -141,7 +141,7 @@ async fn every_query_has_the_answer_that_prometheus_gives() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_queries_are_answered_or_refused_alike() {
+async fn random_queries_have_the_same_answers_or_refusals() {
     let history = History::new();
     let Some(pair) = Pair::over(&history).await else {
         return real::skipped();
@@ -153,13 +153,13 @@ async fn random_queries_are_answered_or_refused_alike() {
         differences.extend(pair.instant(&query, 2400.0).await);
         differences.extend(pair.range(&query, RANGES[1]).await);
     }
-    // What is outside of the evaluated part may be refused.
+    // Queries outside of the supported part may be refused.
     differences.retain(|d| !d.contains("not supported by the embedded Prometheus"));
     report(&differences);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_prometheus_refuses_is_refused_alike() {
+async fn queries_that_prometheus_refuses_are_refused() {
     let history = History::new();
     let Some(pair) = Pair::over(&history).await else {
         return real::skipped();
@@ -200,7 +200,7 @@ async fn what_prometheus_refuses_is_refused_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn series_and_labels_are_listed_alike() {
+async fn series_and_labels_have_the_same_lists() {
     let history = History::new();
     let Some(pair) = Pair::over(&history).await else {
         return real::skipped();

@@ -1,4 +1,4 @@
-//! Set operators, matching of many to one, and aggregations with a parameter.
+//! Queries with set operators, many-to-one matching, and aggregations with a parameter.
 
 pub(super) const QUERIES: &[&str] = &[
     // Set operators
@@ -34,10 +34,10 @@ pub(super) const QUERIES: &[&str] = &[
     "twin_a or on() twin_b",
     "-twin_a or -twin_b",
     "-twin_a or on(nothing_at_all) -twin_b",
-    // Refused at run time where both sides have something
+    // Refused at run time if both sides have series
     "up * 2 or on(nothing_at_all) up * 3",
     "-twin_a or ignoring(k) (1 * twin_b)",
-    // Many to one
+    // Many-to-one matching
     "http_requests_total / on(instance) group_left up",
     "http_requests_total * on(instance) group_left() up",
     "up * on(instance) group_right http_requests_total",
@@ -67,7 +67,7 @@ pub(super) const QUERIES: &[&str] = &[
     "node_load1 ^ on(instance) group_right http_requests_total{code=\"500\"}",
     "nothing_of_that_name * on(instance) group_left up",
     "up * on(instance) group_left nothing_of_that_name",
-    // Refused at run time: several on the one side, or results that cannot be told apart
+    // Refused at run time: several series on the "one" side, or results with equal labels
     "up * on(instance) group_left http_requests_total",
     "http_requests_total * on(instance) group_right up",
     "up * on(instance) group_left(version) build_info",

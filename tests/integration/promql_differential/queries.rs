@@ -1,6 +1,6 @@
-//! What is asked.
+//! Queries of the supported language, and refused ones.
 
-/// Queries of the evaluated part of the language.
+/// Queries of the supported part of the language.
 pub(super) const VALID: &[&str] = &[
     // Selectors
     "up",
@@ -213,11 +213,11 @@ pub(super) const VALID: &[&str] = &[
     "sum # a comment\n  (\n up\t)",
     "up # a comment at the end",
     "rate(http_requests_total{code=\"200\",}[1m])",
-    // Answered with a table of samples by an instant query, refused over a range
+    // Range vectors: answered by an instant query, refused by a range query
     "temperature[1m]",
     "vanishing[10m] offset 5m",
     "(up[30s])",
-    // Refused at run time, where they find something
+    // Refused at run time if they find series
     "left + on() right",
     "{__name__=~\"left|right\"} + 1",
     "rate({__name__=~\"twin_.\"}[20m])",
@@ -228,7 +228,7 @@ pub(super) const VALID: &[&str] = &[
     "{__name__=~\"http_requests_total|up\"} + on(instance) up",
 ];
 
-/// Texts that are no queries, and queries that ask for too much.
+/// Invalid queries, and queries beyond the limits.
 pub(super) const REFUSED: &[&str] = &[
     "",
     " ",

@@ -1,8 +1,8 @@
-//! Random queries of the evaluated language, a part of them damaged so that they are none.
+//! Random queries of the supported language, some of them damaged so that they are invalid.
 
 use super::history::Noise;
 
-/// An endless sequence, the same for the same seed.
+/// An endless sequence of queries; the same seed gives the same sequence.
 pub(super) struct Queries(Noise);
 
 const SELECTORS: &[&str] = &[
@@ -39,7 +39,7 @@ const RANGE_FUNCTIONS: &[&str] = &[
     "stdvar_over_time",
     "absent_over_time",
 ];
-/// Functions that tell equal values from nearly equal ones: only of samples, which are exact.
+/// Functions that distinguish equal from nearly equal values. They get only samples, which are exact.
 const EXACT_RANGE_FUNCTIONS: &[&str] = &["changes", "resets", "idelta", "deriv"];
 const AGGREGATIONS: &[&str] = &[
     "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar",
@@ -271,7 +271,7 @@ impl Queries {
         }
     }
 
-    /// What is within leaves no rounding to chance, or differences of it would be all noise.
+    /// A subquery whose inner expression has no rounding, because differences of rounded values would be noise.
     fn subquery(&mut self) -> String {
         let selector = self.pick(SELECTORS);
         let inner = match self.below(7) {
@@ -298,7 +298,7 @@ impl Queries {
         }
     }
 
-    /// Ranks among equal values are up to chance, their sum is not.
+    /// Aggregates a ranking, because the order of equal values is undefined but their sum is not.
     fn ranked(&mut self, depth: usize) -> String {
         let (k, by) = (self.below(4), self.pick(LABELS));
         let op = if self.one_in(2) { "topk" } else { "bottomk" };
@@ -363,7 +363,7 @@ impl Queries {
         format!("({a}) {op} {bool}{matching}({b})")
     }
 
-    /// Takes out, puts in or doubles a piece somewhere.
+    /// Removes, inserts or doubles a part of the query.
     fn damage(&mut self, query: &str) -> String {
         let mut chars: Vec<char> = query.chars().collect();
         let at = self.below(chars.len());

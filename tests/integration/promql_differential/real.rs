@@ -1,4 +1,4 @@
-//! A real Prometheus over a history, on loopback, gone when dropped.
+//! A real Prometheus over a history, on loopback. It ends when it is dropped.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// Says that the real one is missing, which is a failure where everything should be there.
+/// Prints that Prometheus is not installed. With `CI` set this is a failure.
 pub(super) fn skipped() {
     assert!(
         std::env::var_os("CI").is_none(),
@@ -30,14 +30,14 @@ pub(super) fn skipped() {
     eprintln!("skipped: no prometheus");
 }
 
-/// Whether the program is there in the version whose answers are the measure.
+/// Whether the program is installed in the version that the tests compare with.
 fn installed(program: &str) -> bool {
     let output = Command::new(program).arg("--version").output();
     output.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("version 2.42."))
 }
 
 impl Prometheus {
-    /// `None` where it is not installed.
+    /// Starts Prometheus; `None` if it is not installed.
     pub(super) async fn start(history: &History) -> Option<Self> {
         if !installed("prometheus") || !installed("promtool") {
             return None;
@@ -45,7 +45,7 @@ impl Prometheus {
         let data = tempfile::tempdir().unwrap();
         create_blocks(history, data.path());
         let mut problem = String::new();
-        // Between the choice of a free port and its use another process may take it.
+        // Another process may take the port between its choice and its use, so try again.
         for _ in 0..5 {
             match launch(data.path()).await {
                 Ok((url, process)) => {

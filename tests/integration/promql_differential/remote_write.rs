@@ -1,11 +1,11 @@
-//! Samples sent by Prometheus's remote write, the one way in for staleness markers.
+//! Sends samples by Prometheus's remote write, the only way to send staleness markers.
 //!
-//! <https://prometheus.io/docs/specs/prw/remote_write_spec/>: a protobuf message in a snappy block.
-//! Both are written by hand: four small messages, and a block of literals.
+//! <https://prometheus.io/docs/specs/prw/remote_write_spec/>: a protobuf message in a snappy block. This code writes
+//! both itself: four small messages, and a block of literals.
 
 use super::history::Series;
 
-/// Sends series to a Prometheus that takes remote writes.
+/// Sends series to a Prometheus that accepts remote writes.
 pub(crate) async fn send(url: &str, series: &[Series]) {
     let mut request = vec![];
     for (labels, samples) in series {
@@ -39,7 +39,7 @@ pub(crate) async fn send(url: &str, series: &[Series]) {
     assert!(status.is_success(), "remote write: {status} {said}");
 }
 
-/// A field with a length: tag, length, bytes.
+/// Writes a length-delimited field: tag, length, bytes.
 fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     out.push(number << 3 | 2);
     varint(out, bytes.len() as u64);
@@ -54,7 +54,7 @@ fn varint(out: &mut Vec<u8>, mut v: u64) {
     out.push(v as u8);
 }
 
-/// A block without compression: its length, then literals of up to 2^16 bytes.
+/// An uncompressed block: its length, then literals of up to 2^16 bytes.
 fn snappy(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![];
     varint(&mut out, bytes.len() as u64);

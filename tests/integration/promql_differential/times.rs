@@ -1,4 +1,4 @@
-//! Times: of samples, in the calendar, fixed by `@`, and of subqueries.
+//! Queries with timestamps, calendar functions, the modifier `@`, and subqueries.
 
 pub(super) const QUERIES: &[&str] = &[
     "time()",

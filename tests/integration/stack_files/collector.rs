@@ -1,5 +1,5 @@
-//! The collector's file: nothing is named that is not there, nothing is there that is not used, nothing
-//! grows without bound, and no line is told twice.
+//! The configuration of the collector: every name is defined, every definition is used, all queues are bounded, and no
+//! log line is forwarded twice.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn pipelines(config: &Value) -> Vec<(&str, &Value)> {
 }
 
 #[test]
-fn what_the_pipelines_name_is_defined_and_what_is_defined_is_used() {
+fn every_name_in_a_pipeline_is_defined_and_every_definition_is_used() {
     let config = config();
     for kind in ["receivers", "processors", "exporters"] {
         let used: BTreeSet<&str> = pipelines(&config)
@@ -40,7 +40,7 @@ fn what_the_pipelines_name_is_defined_and_what_is_defined_is_used() {
 }
 
 #[test]
-fn memory_is_guarded_first_and_batches_are_made_last() {
+fn the_memory_limiter_comes_first_and_the_batch_processor_last() {
     let config = config();
     let signals: BTreeSet<&str> = pipelines(&config)
         .iter()
@@ -50,7 +50,7 @@ fn memory_is_guarded_first_and_batches_are_made_last() {
     for (name, pipeline) in pipelines(&config) {
         let processors = texts(&pipeline["processors"]);
         assert_eq!(processors.first(), Some(&"memory_limiter"), "{name}");
-        // A batch has no sender: whoever asks for one stands before it.
+        // A batch has no sender, so processors that need one come before it.
         assert_eq!(processors.last(), Some(&"batch"), "{name}");
         for kind in ["receivers", "exporters"] {
             assert!(!texts(&pipeline[kind]).is_empty(), "{name} has no {kind}");
@@ -74,23 +74,23 @@ fn memory_is_guarded_first_and_batches_are_made_last() {
 }
 
 #[test]
-fn what_is_pushed_is_tried_again_and_waits_in_a_bounded_queue() {
+fn exporters_retry_and_have_bounded_queues() {
     let config = config();
     for (name, exporter) in config["exporters"].as_object().unwrap() {
         if name == "prometheus" {
-            // Is asked, pushes nothing; what is no longer told goes.
+            // This exporter is scraped and sends nothing. Metrics that are no longer exported expire.
             assert!(exporter["metric_expiration"].is_string(), "{exporter}");
             continue;
         }
         let (retry, queue) = (&exporter["retry_on_failure"], &exporter["sending_queue"]);
         assert_eq!(retry["enabled"], true, "{name}");
-        // 0 would be for ever.
+        // 0 means no limit.
         assert_ne!(retry["max_elapsed_time"].as_str().unwrap(), "0", "{name}");
         assert_eq!(queue["enabled"], true, "{name}");
         assert_eq!(queue["sizer"], "bytes", "{name}");
         let size = queue["queue_size"].as_u64().unwrap();
         assert!(0 < size && size <= 128 << 20, "{name}: {size}");
-        // A full queue holds nobody up.
+        // A full queue must not block senders.
         assert_eq!(queue["block_on_overflow"], false, "{name}");
         let endpoint = exporter["endpoint"].as_str().unwrap();
         let host = endpoint
@@ -103,7 +103,7 @@ fn what_is_pushed_is_tried_again_and_waits_in_a_bounded_queue() {
 }
 
 #[test]
-fn the_logs_of_other_containers_are_read_and_the_service_is_not_told_twice() {
+fn the_logs_of_other_containers_are_read_and_those_of_the_service_not_twice() {
     let config = config();
     let reader = &config["receivers"]["file_log"];
     let operators: Vec<_> = list(&reader["operators"]).collect();
@@ -124,14 +124,17 @@ fn the_logs_of_other_containers_are_read_and_the_service_is_not_told_twice() {
     assert!(drops(&[&project]), "other projects");
     assert!(
         drops(&["== \"app\"", "== \"stdout\""]),
-        "what came over OTLP"
+        "lines that arrive over OTLP"
     );
-    assert!(drops(&["== \"collector\""]), "its own");
+    assert!(
+        drops(&["== \"collector\""]),
+        "lines of the collector itself"
+    );
     for (name, service) in compose["services"].as_object().unwrap() {
         if service["profiles"][0] == "tools" {
             continue;
         }
-        // What the operators ask for is what Docker writes.
+        // Docker writes the labels that the operators read.
         let labels = service["logging"]["options"]["labels"]
             .as_str()
             .unwrap_or_default();
@@ -160,7 +163,7 @@ fn the_logs_of_other_containers_are_read_and_the_service_is_not_told_twice() {
 }
 
 #[test]
-fn the_collector_listens_where_the_others_look_for_it() {
+fn the_collector_listens_on_the_ports_that_the_others_use() {
     let (config, service) = (config(), service("collector"));
     let port = |address: &Value| {
         address

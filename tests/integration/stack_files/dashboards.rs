@@ -1,4 +1,4 @@
-//! The dashboards as data: what the checks of their layout and of their queries ask for.
+//! The dashboards as data, for the checks of their layout and their queries.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ pub(super) struct Dashboard {
     pub(super) json: Value,
 }
 
-/// All of them.
+/// All dashboard files.
 pub(super) fn all() -> Vec<Dashboard> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/otel/grafana/dashboards");
     let mut names: Vec<String> = std::fs::read_dir(folder)
@@ -28,7 +28,7 @@ pub(super) fn all() -> Vec<Dashboard> {
         .collect()
 }
 
-/// Something that is asked, and of whom.
+/// A query, and its data source.
 pub(super) struct Question {
     pub(super) place: String,
     pub(super) source: String,
@@ -48,7 +48,7 @@ impl Dashboard {
         list(&self.json["annotations"]["list"])
     }
 
-    /// A query with its variables in place, as if "All" were chosen.
+    /// A query with its variables replaced, as if "All" were chosen.
     pub(super) fn filled_in(&self, query: &str) -> String {
         let mut names: Vec<&str> = self
             .variables()
@@ -67,7 +67,7 @@ impl Dashboard {
         query
     }
 
-    /// Everything that panels and annotations ask.
+    /// The queries of all panels and annotations.
     pub(super) fn questions(&self) -> Vec<Question> {
         let mut questions = Vec::new();
         let mut ask = |place: &Value, target: &Value| {

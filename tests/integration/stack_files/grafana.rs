@@ -1,5 +1,5 @@
-//! Grafana's files: sources that are linked to one another, dashboards whose panels do not lie on top
-//! of each other and ask sources that are there.
+//! Grafana's files: data sources that link to each other, and dashboards whose panels do not overlap and use existing
+//! data sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::dashboards::{Dashboard, all};
 use super::{list, service, texts, yaml};
 
-/// The sources' types by their ids.
+/// The types of the data sources by their id.
 fn sources() -> BTreeMap<String, String> {
     let file = yaml("otel/grafana/provisioning/datasources/datasources.yml");
     let sources: Vec<_> = list(&file["datasources"])
@@ -21,11 +21,11 @@ fn sources() -> BTreeMap<String, String> {
         .collect();
     let count = sources.len();
     let sources = BTreeMap::from_iter(sources);
-    assert_eq!(sources.len(), count, "an id twice");
+    assert_eq!(sources.len(), count, "an id occurs twice");
     sources
 }
 
-/// Every value under a key of that name, however deep.
+/// All values of keys with this name, at any depth.
 fn under<'a>(name: &str, value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::Object(map) => {
@@ -42,7 +42,7 @@ fn under<'a>(name: &str, value: &'a Value, found: &mut Vec<&'a str>) {
 }
 
 #[test]
-fn metrics_lead_to_traces_traces_to_logs_and_logs_back() {
+fn metrics_link_to_traces_traces_to_logs_and_logs_to_traces() {
     let sources = sources();
     let file = yaml("otel/grafana/provisioning/datasources/datasources.yml");
     let mut links = Vec::new();
@@ -76,7 +76,7 @@ fn metrics_lead_to_traces_traces_to_logs_and_logs_back() {
 }
 
 #[test]
-fn dashboards_have_ids_of_their_own_and_lead_to_each_other() {
+fn dashboards_have_unique_ids_and_link_to_each_other() {
     let dashboards = all();
     let uids: BTreeSet<&str> = dashboards
         .iter()
@@ -101,14 +101,14 @@ fn dashboards_have_ids_of_their_own_and_lead_to_each_other() {
     assert!(texts(&volumes).contains(&mounted.as_str()), "{volumes}");
 }
 
-/// Left, right, top, bottom.
+/// The edges of a panel: left, right, top, bottom.
 fn edges(panel: &Value) -> [u64; 4] {
     let at = |name: &str| panel["gridPos"][name].as_u64().unwrap();
     [at("x"), at("x") + at("w"), at("y"), at("y") + at("h")]
 }
 
 #[test]
-fn panels_lie_side_by_side_each_with_an_id_a_title_and_a_word_of_what_it_means() {
+fn panels_do_not_overlap_and_have_an_id_a_title_and_a_description() {
     for dashboard in all() {
         let panels: Vec<&Value> = dashboard.panels().collect();
         let ids: BTreeSet<u64> = panels.iter().map(|it| it["id"].as_u64().unwrap()).collect();
@@ -127,20 +127,20 @@ fn panels_lie_side_by_side_each_with_an_id_a_title_and_a_word_of_what_it_means()
             for other in &panels[..at] {
                 let [l, r, t, b] = edges(other);
                 let apart = right <= l || r <= left || bottom <= t || b <= top;
-                assert!(apart, "{place} lies on {}", other["title"]);
+                assert!(apart, "{place} overlaps {}", other["title"]);
             }
         }
     }
 }
 
 #[test]
-fn panels_are_of_known_kinds_and_ask_provisioned_sources_in_their_language() {
+fn panels_are_of_known_kinds_and_query_provisioned_sources_in_their_language() {
     let sources = sources();
     for dashboard in all() {
         for panel in dashboard.panels().filter(|it| it["type"] != "row") {
             let (place, kind) = (&panel["title"], panel["type"].as_str().unwrap());
             let plain = ["timeseries", "stat", "gauge", "bargauge", "table", "logs"];
-            // The sale's is drawn by the console too, which has no more than these.
+            // The console draws the dashboard of the sale too, and supports only these kinds.
             let richer = dashboard.name == "alerts.json" && kind == "state-timeline";
             assert!(plain.contains(&kind) || richer, "{place}: {kind}");
             assert!(list(&panel["targets"]).count() > 0, "{place} asks nothing");

@@ -1,17 +1,17 @@
-//! The files of the telemetry stack: no engine runs the stack here, so each is checked by the real tool
-//! where there is one to be had, by its structure where there is none.
+//! The files of the telemetry stack. No container engine runs here, so the real tool checks each file if it is
+//! installed; other tests check the structure.
 
 mod collector;
 mod dashboards;
 mod grafana;
 mod prometheus;
-// Under the names of the node exporter a host tells the most on Linux.
+// On Linux only, where a server exports the most metrics with names of the node exporter.
 #[cfg(target_os = "linux")]
 mod queries;
 
 use serde_json::Value;
 
-/// A file of the project.
+/// The text of a file of the project.
 fn file(name: &str) -> String {
     let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -28,17 +28,17 @@ fn service(name: &str) -> Value {
     service
 }
 
-/// The elements of a list, none where there is none.
+/// The elements of a list; empty if there is no list.
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// The texts of a list.
+/// The strings of a list.
 fn texts(value: &Value) -> Vec<&str> {
     list(value).map(|it| it.as_str().unwrap()).collect()
 }
 
-/// The keys of a map, none where there is none.
+/// The keys of a map; empty if there is no map.
 fn keys(value: &Value) -> Vec<&str> {
     let map = value.as_object();
     map.into_iter()

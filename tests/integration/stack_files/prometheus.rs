@@ -1,4 +1,4 @@
-//! Prometheus's file, by its own tool; and that nothing is scraped that is not there, or twice.
+//! The configuration of Prometheus: promtool accepts it, every target exists, and nothing is scraped twice.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::support::process::finish;
 use crate::support::{on_path, skipped};
 
 #[tokio::test]
-async fn promtool_takes_the_file_and_its_rules() {
+async fn promtool_accepts_the_file_and_its_rules() {
     if on_path("promtool").is_none() {
         assert!(skipped("promtool"));
         return;
@@ -18,9 +18,9 @@ async fn promtool_takes_the_file_and_its_rules() {
     let mut command = Command::new("promtool");
     command.args(["check", "config", "otel/prometheus/prometheus.yml"]);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    let told = finish(command).await;
-    assert!(told.code == Some(0), "{told:?}");
-    assert!(told.stdout.contains("1 rule files found"), "{told:?}");
+    let ended = finish(command).await;
+    assert!(ended.code == Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("1 rule files found"), "{ended:?}");
 }
 
 #[test]
@@ -30,10 +30,10 @@ fn every_target_is_a_service_of_the_compose_file() {
         assert_eq!(config["global"][name], "5s", "{name}");
     }
     let scraped = list(&config["scrape_configs"]).flat_map(|job| list(&job["static_configs"]));
-    let told =
+    let built_in =
         list(&config["alerting"]["alertmanagers"]).flat_map(|it| list(&it["static_configs"]));
     let targets: Vec<&str> = scraped
-        .chain(told)
+        .chain(built_in)
         .flat_map(|it| texts(&it["targets"]))
         .collect();
     for target in &targets {
@@ -66,7 +66,7 @@ fn every_target_is_a_service_of_the_compose_file() {
 }
 
 #[test]
-fn what_is_pushed_keeps_its_labels_and_what_is_scraped_beside_it_is_not_pushed() {
+fn exported_metrics_keep_their_labels_and_scraped_ones_are_stored_once() {
     let config = yaml("otel/prometheus/prometheus.yml");
     let job = |name: &str| {
         let mut jobs = list(&config["scrape_configs"]);
@@ -74,7 +74,7 @@ fn what_is_pushed_keeps_its_labels_and_what_is_scraped_beside_it_is_not_pushed()
     };
     let pushed = job("otlp");
     assert_eq!(pushed["honor_labels"], true);
-    // The service's job is called as the embedded store calls it.
+    // The job of the service has the same name as in the embedded store.
     let renamed = &pushed["metric_relabel_configs"][0];
     assert_eq!(
         (&renamed["regex"], &renamed["replacement"]),
@@ -82,7 +82,7 @@ fn what_is_pushed_keeps_its_labels_and_what_is_scraped_beside_it_is_not_pushed()
     );
     let own = job("concertctl");
     assert_eq!(own["dns_sd_configs"][0]["names"][0], "app");
-    // Pushed and scraped beside it: told once.
+    // These are both exported and scraped, and must be stored once.
     let server = ["process_open_fds", "concert_seats", "loadgen_users"];
     for name in server {
         assert!(!drops(&pushed, name) && drops(&own, name), "{name}");
@@ -91,7 +91,7 @@ fn what_is_pushed_keeps_its_labels_and_what_is_scraped_beside_it_is_not_pushed()
     assert!(!drops(&job("node"), "node_load1"));
 }
 
-/// Whether a job leaves out a metric by its name.
+/// Whether a job drops the metric with this name.
 fn drops(job: &Value, metric: &str) -> bool {
     list(&job["metric_relabel_configs"])
         .filter(|it| it["action"] == "drop" && it["source_labels"][0] == "__name__")
@@ -102,7 +102,7 @@ fn drops(job: &Value, metric: &str) -> bool {
 }
 
 #[test]
-fn exemplars_find_a_place_all_the_way() {
+fn exemplars_are_kept_from_the_service_to_prometheus() {
     let collector = yaml("otel/collector/config.yml");
     assert_eq!(
         collector["exporters"]["prometheus"]["enable_open_metrics"],

@@ -1,4 +1,4 @@
-//! Every query, of dashboards, links and the console, asks for something that is there.
+//! Every query of dashboards, links and the console uses existing metrics and labels.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use super::{list, yaml};
 use crate::support::metric_names::Catalogue;
 use crate::support::{Server, SqliteRedis};
 
-/// What the stack's other programs show and the dashboards ask for, with the labels that they ask by.
+/// The metrics of the other programs of the stack that the dashboards use, with their labels.
 const OF_OTHERS: &[(&str, &[&str])] = &[
-    // Prometheus, of its rules and targets.
+    // Prometheus, about its rules and targets.
     ("ALERTS", &["alertname", "alertstate", "severity", "area"]),
     ("up", &[]),
     (
@@ -30,7 +30,7 @@ const OF_OTHERS: &[(&str, &[&str])] = &[
     ("alertmanager_silences", &["state"]),
     ("alertmanager_notifications_total", &["integration"]),
     ("alertmanager_notifications_failed_total", &["integration"]),
-    // cAdvisor; service and project are made of Compose's labels by Prometheus's file.
+    // cAdvisor; the configuration of Prometheus makes service and project from Compose's labels.
     (
         "container_cpu_usage_seconds_total",
         &["name", "service", "project"],
@@ -82,15 +82,15 @@ const OF_OTHERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What the service shows only when something has happened: a database was asked, an exporter had too
-/// much, a fault was injected.
+/// Metrics that the service exports only after an event: a query to a database, a full queue of an exporter, an
+/// injected fault.
 const SOMETIMES: &[(&str, &[&str])] = &[
     ("concert_database_up", &["backend"]),
     ("concert_telemetry_dropped_total", &["signal"]),
     ("concert_fault_active", &["fault"]),
 ];
 
-/// What the service shows, with all that its parts may add, and what the load generator pushes.
+/// The metrics of the service with all its parts, and of the load generator.
 async fn of_ours(server: &Server<SqliteRedis>) -> Catalogue {
     let mut known = Catalogue::of_server(server).await;
     let metrics = LoadgenMetrics::new(None, &Deliveries::default()).unwrap();
@@ -106,7 +106,7 @@ async fn of_ours(server: &Server<SqliteRedis>) -> Catalogue {
     known
 }
 
-/// What a variable's choices are taken from: `label_values(SELECTOR, LABEL)`, as a query.
+/// The queries for the values of variables, from `label_values(SELECTOR, LABEL)`.
 fn choices(dashboard: &Dashboard) -> Vec<String> {
     let definitions = dashboard.variables().map(|it| {
         assert_eq!(it["definition"], it["query"]["query"], "{}", it["name"]);
@@ -122,7 +122,7 @@ fn choices(dashboard: &Dashboard) -> Vec<String> {
     inner.collect()
 }
 
-/// The queries behind a trace's links.
+/// The queries of the links from a trace.
 fn of_links() -> Vec<String> {
     let file = yaml("otel/grafana/provisioning/datasources/datasources.yml");
     let links = list(&file["datasources"]).map(|it| &it["jsonData"]["tracesToMetrics"]);
@@ -140,7 +140,7 @@ fn of_links() -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_query_asks_for_metrics_and_labels_that_are_there() {
+async fn every_query_uses_existing_metrics_and_labels() {
     crate::needs!(Server<SqliteRedis>);
     let server = Server::<SqliteRedis>::empty().await;
     let mut known = of_ours(&server).await;
@@ -151,7 +151,7 @@ async fn every_query_asks_for_metrics_and_labels_that_are_there() {
         sometimes.add(name, labels.iter().copied());
     }
     known.merge(sometimes);
-    // The console is pointed at one server, which knows of no others.
+    // The console reads one server, which has no metrics of other programs.
     for query in concertctl::tui::queries() {
         wrong.extend(
             known
@@ -165,7 +165,7 @@ async fn every_query_asks_for_metrics_and_labels_that_are_there() {
         let ours = known.names().any(|known| known == *name);
         assert!(
             !ours,
-            "{name} is our own: its labels are to be seen, not listed"
+            "{name} is a metric of this project: do not list its labels, a server must export them"
         );
         others.add(name, labels.iter().copied());
     }
@@ -201,12 +201,12 @@ async fn every_query_asks_for_metrics_and_labels_that_are_there() {
         .collect();
     assert!(
         unused.is_empty(),
-        "listed, and asked for by nobody: {unused:?}"
+        "listed, but no query uses it: {unused:?}"
     );
 }
 
 #[test]
-fn every_query_for_log_lines_is_one_that_the_log_store_answers_too() {
+fn the_embedded_log_store_accepts_every_query_for_log_lines() {
     let questions = all().into_iter().flat_map(|it| it.questions());
     let questions: Vec<_> = questions.filter(|it| it.source == "loki").collect();
     assert_eq!(questions.len(), 2);
@@ -217,7 +217,7 @@ fn every_query_for_log_lines_is_one_that_the_log_store_answers_too() {
 }
 
 #[test]
-fn every_query_for_metrics_is_one_that_the_metrics_store_answers_too() {
+fn the_embedded_metrics_store_accepts_every_query_for_metrics() {
     let limits = QueryLimits::default();
     let questions = all().into_iter().flat_map(|it| it.questions());
     let mut queries: Vec<_> = questions

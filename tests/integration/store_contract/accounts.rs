@@ -1,4 +1,4 @@
-//! Charging and paying.
+//! Charges and payments.
 
 use concertctl::domain::{Money, ReservationId, SeatStatus, Timestamp, UserId};
 use concertctl::store::{
@@ -24,7 +24,7 @@ contract![
     of_many_payments_of_one_reservation_one_is_made,
     a_balance_is_never_overdrawn_however_payments_race,
     payment_and_expiry_exclude_each_other,
-    a_write_that_fails_half_way_leaves_nothing_behind,
+    a_write_that_fails_halfway_changes_nothing,
 ];
 
 async fn charge(
@@ -102,7 +102,7 @@ async fn a_charge_beyond_what_an_account_holds_is_refused(db: &Opened) {
         charge(db, 1, 5, None).await,
         Keyed::Fresh(ChargeOutcome::Charged { balance, .. }) if balance == Money::MAX_BALANCE
     ));
-    // What no account may be charged is no charge, whoever lets it through.
+    // The store refuses an invalid amount even if the caller has not checked it.
     for amount in [0, -1, i64::MIN, Money::MAX_CHARGE.0 + 1, i64::MAX] {
         assert_eq!(charge(db, 2, amount, None).await, overflow, "{amount}");
     }
@@ -112,7 +112,7 @@ async fn a_charge_beyond_what_an_account_holds_is_refused(db: &Opened) {
 
 async fn a_charge_with_a_key_is_made_once(db: &Opened) {
     let Keyed::Fresh(first) = charge(db, 1, 300, Some(key("a"))).await else {
-        panic!("it is the first")
+        panic!("the first charge must be fresh")
     };
     assert_eq!(
         charge(db, 1, 300, Some(key("a"))).await,
@@ -129,7 +129,7 @@ async fn a_charge_with_a_key_is_made_once(db: &Opened) {
         .filter(|answer| matches!(answer, Keyed::Fresh(_)));
     assert_eq!(fresh.count(), 1, "{racing:?}");
     assert_eq!(db.balance(1).await, 400);
-    // The same key of somebody else is another key.
+    // The same key of another user is another key.
     assert!(matches!(
         charge(db, 2, 300, Some(key("a"))).await,
         Keyed::Fresh(_)
@@ -166,7 +166,7 @@ async fn a_payment_sells_the_seat_and_the_last_one_ends_the_place(db: &Opened) {
         Keyed::Fresh(PayOutcome::AlreadyPaid)
     );
     assert_eq!(db.cancel(id, 1, 21).await, CancelOutcome::AlreadyPaid);
-    assert!(!has_ended(db).await, "a hold is left to pay");
+    assert!(!has_ended(db).await, "a hold is left");
     let paid = db.store.pay(paying(1, other, 20), None).await.unwrap();
     assert_eq!(paid.outcome, Keyed::Fresh(PayOutcome::Paid));
     assert_eq!(paid.ended, [place(1)]);
@@ -182,7 +182,7 @@ async fn has_ended(db: &Opened) -> bool {
     db.store.has_ended(place(1)).await.unwrap()
 }
 
-/// Whatever ends the last hold after a payment ends the place; without a payment nothing does.
+/// The end of the last hold after a payment ends the place. Without a payment the place does not end.
 async fn a_place_that_has_paid_ends_with_its_last_hold(db: &Opened) {
     for (user, ending) in [(1, "cancel"), (2, "expire"), (3, "reserve")] {
         let at = db
@@ -237,7 +237,7 @@ async fn a_place_that_has_paid_ends_with_its_last_hold(db: &Opened) {
     db.assert_sound().await;
 }
 
-/// Each sees the others' holds; the last to commit ends the place all the same.
+/// Each payment sees the holds of the others; the last commit still ends the place.
 async fn payments_of_all_holds_at_once_end_the_place(db: &Opened) {
     for round in 0..5_i64 {
         let (user, first) = (round + 1, round * 3 + 1);
@@ -274,7 +274,7 @@ async fn a_place_that_has_ended_pays_nothing(db: &Opened) {
     db.assert_sound().await;
 }
 
-/// Whichever token it carries.
+/// A replayed payment does not end a newer place, whichever token it has.
 async fn a_replayed_payment_touches_no_newer_place(db: &Opened) {
     db.standing(1).await;
     db.charged(1, 5_000).await;
@@ -402,7 +402,7 @@ async fn payment_and_expiry_exclude_each_other(db: &Opened) {
         db.charged(user, PRICE).await;
         held.push((user, db.reserved(user, user).await));
     }
-    // The payer's clock says that the hold lasts, the sweeper's that it ran out.
+    // By the payer's clock the hold is still valid; by the sweeper's clock it has expired.
     let paying = join_all(held.iter().map(|(user, id)| pay(db, *user, *id, None)));
     let sweeping = join_all((0..4).map(|_| db.expire(100, 3)));
     let (paid, swept) = tokio::join!(paying, sweeping);
@@ -418,9 +418,9 @@ async fn payment_and_expiry_exclude_each_other(db: &Opened) {
     db.assert_sound().await;
 }
 
-async fn a_write_that_fails_half_way_leaves_nothing_behind(db: &Opened) {
+async fn a_write_that_fails_halfway_changes_nothing(db: &Opened) {
     db.standing(1).await;
-    // The balance is written first; the ledger entry then finds no table.
+    // The balance is written first. Then the ledger entry fails, because its table is missing.
     db.tamper("ALTER TABLE ledger RENAME TO away").await;
     let failed = db
         .store
@@ -430,7 +430,7 @@ async fn a_write_that_fails_half_way_leaves_nothing_behind(db: &Opened) {
     assert_eq!(db.balance(1).await, 0);
     assert!(
         matches!(charge(db, 1, 5, Some(key("a"))).await, Keyed::Fresh(_)),
-        "and work goes on"
+        "the store continues"
     );
     assert!(matches!(
         db.reserve(wish(1, 1), None).await,

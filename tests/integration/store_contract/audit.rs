@@ -1,4 +1,4 @@
-//! What the audit finds, and what it does not miss.
+//! The audit: it finds each kind of damage, and reports none in a sound dataset.
 
 use concertctl::domain::{Money, Place, ReservationId, SeatId, Timestamp, UserId};
 use concertctl::store::{Audit, Fact, Keyed, Pay, PayOutcome};
@@ -7,13 +7,13 @@ use super::opened::{key, place};
 use super::{Opened, contract};
 
 contract![
-    the_audit_finds_what_is_wrong_in_the_database_itself,
+    the_audit_finds_each_kind_of_damage,
     what_accounts_held_in_the_beginning_is_part_of_their_balance,
     facts_that_are_not_there_are_missing,
     only_a_key_whose_write_was_done_counts_as_done,
 ];
 
-/// What is done to the database, how it is undone, and the count that must find it.
+/// A change of the database, its reversal, and the count of the audit that must find it.
 type Wrong = (&'static str, &'static str, fn(&Audit) -> u64);
 
 const WRONGS: [Wrong; 7] = [
@@ -58,7 +58,7 @@ const WRONGS: [Wrong; 7] = [
     ),
 ];
 
-/// User 1 paid seat 1 and holds seat 3; user 2 charged only.
+/// User 1 paid for seat 1 and holds seat 3; user 2 only charged.
 async fn some_trade(db: &Opened) -> (ReservationId, ReservationId) {
     db.standing(2).await;
     db.charged(1, 5_000).await;
@@ -75,7 +75,7 @@ async fn some_trade(db: &Opened) -> (ReservationId, ReservationId) {
     (paid, held)
 }
 
-async fn the_audit_finds_what_is_wrong_in_the_database_itself(db: &Opened) {
+async fn the_audit_finds_each_kind_of_damage(db: &Opened) {
     some_trade(db).await;
     let counts = db.store.audit().await.unwrap();
     assert_eq!(counts.violations(), 0, "{counts:?}");
@@ -102,7 +102,7 @@ async fn the_audit_finds_what_is_wrong_in_the_database_itself(db: &Opened) {
 
 async fn what_accounts_held_in_the_beginning_is_part_of_their_balance(db: &Opened) {
     some_trade(db).await;
-    // As a profile with a balance leaves it; datasets of older versions say nothing of one.
+    // As after seeding a profile with a balance. Datasets of older versions do not record one.
     db.tamper("UPDATE users SET balance = balance + 500").await;
     let counts = db.store.audit().await.unwrap();
     assert!(counts.wrong_balances > 2, "{counts:?}");
@@ -152,7 +152,7 @@ async fn facts_that_are_not_there_are_missing(db: &Opened) {
         .flat_map(|(at, fact)| [there[at % there.len()], *fact])
         .collect();
     let missing = db.store.missing(mixed).await.unwrap();
-    assert_eq!(missing, not_there, "in the order in which they were asked");
+    assert_eq!(missing, not_there, "in the order of the request");
 }
 
 async fn only_a_key_whose_write_was_done_counts_as_done(db: &Opened) {

@@ -1,4 +1,4 @@
-//! Holds that run out, are given back and listed; refusals that are not kept.
+//! Holds that expire, are cancelled and listed; refusals that are not stored.
 
 use concertctl::domain::{ReservationId, SeatStatus, Timestamp, UserId};
 use concertctl::store::{CancelOutcome, Keyed, Reserve, ReserveOutcome};
@@ -14,7 +14,7 @@ contract![
     a_hold_given_back_with_a_key_is_given_back_once,
 ];
 
-/// What is on account of another request, or of the token, is decided afresh.
+/// A refusal that another request or the token caused is decided again.
 async fn a_transient_refusal_is_not_kept_under_its_key(db: &Opened) {
     db.standing(1).await;
     let elsewhere = Reserve {
@@ -23,7 +23,7 @@ async fn a_transient_refusal_is_not_kept_under_its_key(db: &Opened) {
     };
     let ended = db.reserve(elsewhere, Some(key("a"))).await;
     assert_eq!(ended, Keyed::Fresh(ReserveOutcome::PlaceEnded));
-    // Answers of this kind that an older version stored do not count.
+    // Such answers that an older version stored are ignored.
     for (at, old) in ["Locked", "Conflict", "PlaceEnded"].iter().enumerate() {
         let seat = i64::try_from(at).unwrap() + 1;
         db.tamper(&format!(
@@ -44,7 +44,7 @@ async fn a_transient_refusal_is_not_kept_under_its_key(db: &Opened) {
     db.assert_sound().await;
 }
 
-/// At the moment it runs out, not when it is swept.
+/// An expired hold frees its seat at once, not only when it is swept.
 async fn a_hold_that_has_run_out_does_not_block_its_seat(db: &Opened) {
     db.standing(2).await;
     for seat in 1..=3 {

@@ -1,4 +1,4 @@
-//! A small dataset, opened in one of the stores, and a way to its rows that goes past the store.
+//! A small dataset in one of the stores, with direct access to its rows.
 
 use concertctl::domain::{
     ConcertId, Epoch, Money, Place, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
@@ -18,9 +18,9 @@ use crate::support::postgres::ask;
 use crate::support::{Postgres, Proxy};
 
 pub const EPOCH: Epoch = Epoch(0xfeed);
-/// What every seat costs.
+/// The price of every seat.
 pub const PRICE: i64 = 1_000;
-/// Seats on each of the two dates.
+/// The number of seats on each of the two dates.
 pub const SEATS: u64 = 20;
 pub const USERS: u64 = 50;
 
@@ -40,7 +40,7 @@ pub fn info() -> DatasetInfo {
     }
 }
 
-/// An open store, and where it is kept.
+/// An open store, and its location.
 pub struct Opened {
     pub store: Store,
     place: Where,
@@ -70,7 +70,7 @@ impl Opened {
         }
     }
 
-    /// `None` where PostgreSQL is not installed.
+    /// A store in PostgreSQL; `None` if it is not installed.
     pub async fn postgres() -> Option<Opened> {
         Opened::postgres_with(PgOptions::default()).await
     }
@@ -81,7 +81,7 @@ impl Opened {
         Some(Opened::at(postgres, &url, options).await)
     }
 
-    /// The same, reached through a proxy.
+    /// The same through a proxy.
     pub async fn through_proxy(options: PgOptions) -> Option<(Opened, Proxy)> {
         let postgres = Postgres::start().await?;
         let proxy = Proxy::to(postgres.addr()).await;
@@ -89,7 +89,7 @@ impl Opened {
         Some((Opened::at(postgres, &url, options).await, proxy))
     }
 
-    /// The same, started with other settings.
+    /// The same with other settings of the server.
     pub async fn set_up(settings: &[(&str, &str)]) -> Option<Opened> {
         let postgres = Postgres::start_with(settings).await?;
         let url = postgres.url();
@@ -110,13 +110,13 @@ impl Opened {
         }
     }
 
-    /// Runs statements on the dataset's tables, past the store.
+    /// Runs statements on the tables of the dataset directly.
     pub async fn tamper(&self, statements: &str) {
         let done = self.try_tamper(statements).await;
         done.unwrap_or_else(|error| panic!("{statements}: {error}"));
     }
 
-    /// The same; what the database says where it refuses.
+    /// The same. An error is the database's message.
     pub async fn try_tamper(&self, statements: &str) -> Result<(), String> {
         match &self.place {
             Where::File(dir) => rusqlite::Connection::open(dir.path().join("dataset.db"))
@@ -157,7 +157,7 @@ impl Opened {
         self.seat(seat).await.status
     }
 
-    /// Has users 1 to `count` stand at the places of their numbers.
+    /// Registers users 1 to `count` at the places with their numbers.
     pub async fn standing(&self, count: i64) {
         for id in 1..=count {
             let kept = self.store.register(new_place(place(id).0, id));
@@ -207,14 +207,14 @@ impl Opened {
         assert!(matches!(charge.await.unwrap(), Keyed::Fresh(_)));
     }
 
-    /// Fails where the audit finds anything.
+    /// Fails if the audit finds a violation.
     pub async fn assert_sound(&self) {
         let counts = self.store.audit().await.unwrap();
         assert_eq!(counts.violations(), 0, "{counts:?}");
     }
 }
 
-/// Loads the dataset of the contract into a database and puts it in force.
+/// Loads the dataset of the contract into a database and activates it.
 pub async fn load(database: &Database, epoch: Epoch) {
     let mut bulk = database.begin_bulk(epoch).await.unwrap();
     let info = DatasetInfo { epoch, ..info() };
@@ -233,7 +233,7 @@ pub fn place(user: i64) -> Place {
     Place(user.unsigned_abs())
 }
 
-/// A reservation that lasts from moment 10 to 100, for a user at the place of their number.
+/// A reservation from time 10 to 100, for a user at the place with the user's number.
 pub fn wish(user: i64, seat: i64) -> Reserve {
     Reserve {
         seat: SeatId(seat),
@@ -246,7 +246,7 @@ pub fn wish(user: i64, seat: i64) -> Reserve {
     }
 }
 
-/// A place without a key, registered at moment 1.
+/// A place without a key, registered at time 1.
 pub fn new_place(at: u64, user: i64) -> NewPlace {
     NewPlace {
         place: Place(at),

@@ -1,4 +1,4 @@
-//! Places, admissions, and the queue as it is durable.
+//! Places, admissions, and the durable state of the queue.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ async fn a_number_that_is_given_is_not_given_again(db: &Opened) {
     register(db, 5, 2, None).await;
     let taken = RegisterOutcome::NumberTaken(Place(5));
     assert_eq!(register(db, 1, 3, None).await, taken);
-    // Neither to somebody who stands elsewhere: there they stay.
+    // A user with another place keeps that place too.
     assert_eq!(register(db, 1, 2, None).await, taken);
     assert_eq!(places(db).await, [(1, 1, false), (5, 2, false)]);
 }
@@ -70,7 +70,7 @@ async fn an_earlier_place_ends_when_it_is_replaced(db: &Opened) {
     register(db, 1, 1, None).await;
     assert_eq!(register(db, 2, 1, Some(1)).await, RegisterOutcome::Kept);
     assert_eq!(places(db).await, [(1, 1, true), (2, 1, false)]);
-    // One that ended long ago stays as it is.
+    // A place that ended long ago is unchanged.
     assert_eq!(register(db, 3, 1, Some(1)).await, RegisterOutcome::Kept);
     assert_eq!(
         places(db).await,
@@ -80,11 +80,11 @@ async fn an_earlier_place_ends_when_it_is_replaced(db: &Opened) {
 }
 
 async fn a_registration_without_an_answer_does_not_lock_its_user_out(db: &Opened) {
-    // The first was committed, but its answer came too late; the user registers again.
+    // The first registration was committed, but its answer came too late, so the user registers again.
     register(db, 1, 1, None).await;
     assert_eq!(register(db, 2, 1, None).await, RegisterOutcome::Kept);
     assert_eq!(places(db).await, [(1, 1, true), (2, 1, false)]);
-    // The same at once, and together with others.
+    // The same concurrently, together with other users.
     let racing = (3..=12_u64).map(|at| register(db, at, if at % 2 == 0 { 1 } else { 50 }, None));
     let outcomes = join_all(racing).await;
     assert!(
@@ -121,7 +121,7 @@ async fn a_key_gives_the_same_place_while_it_lives(db: &Opened) {
     assert_eq!(register_keyed(db, 1, 1, key("a")).await, Kept);
     let ticket = db.store.ticket(UserId(1), key("a")).await.unwrap();
     assert_eq!(ticket, Some(Keyed::Replayed(registered(1))));
-    // Also where the queue forgot the user and gave another number.
+    // The same if the queue has lost the user and gave another number.
     assert_eq!(
         register_keyed(db, 2, 1, key("a")).await,
         Replayed(registered(1))
@@ -146,7 +146,7 @@ async fn a_key_gives_the_same_place_while_it_lives(db: &Opened) {
         register_keyed(db, 4, 1, key("a")).await,
         Replayed(registered(3))
     );
-    // What another request used is no ticket.
+    // A key of another kind of request does not count.
     let charge = db
         .store
         .charge(UserId(5), Money(1), Timestamp(5), Some(key("c")));
@@ -166,7 +166,7 @@ async fn copies_of_a_registration_get_one_ticket(db: &Opened) {
             let new = NewPlace {
                 now: Timestamp(now),
                 key: Some(key("a")),
-                // Some go another way to the database.
+                // Some of them take another path to the database.
                 replaces: (now % 2 == 0).then_some(Place(1_000)),
                 ..new_place(round, i64::try_from(round).unwrap())
             };
@@ -240,10 +240,10 @@ async fn next(db: &Opened, user: i64, above: u64, expired: u64) -> NextPlace {
 async fn the_store_hands_out_places_by_itself(db: &Opened) {
     assert_eq!(next(db, 1, 0, 0).await, NextPlace::New(Place(1)));
     assert_eq!(next(db, 1, 0, 0).await, NextPlace::Already(Place(1)));
-    // The queue gave places that are not durable yet.
+    // The queue has given places that are not durable yet.
     assert_eq!(next(db, 2, 10, 0).await, NextPlace::New(Place(11)));
     assert_eq!(next(db, 3, 4, 0).await, NextPlace::New(Place(12)));
-    // Whose place has had its time stands at the end.
+    // A user whose place has ended gets a new place at the end.
     assert_eq!(next(db, 1, 0, 1).await, NextPlace::New(Place(13)));
     assert_eq!(next(db, 2, 0, 1).await, NextPlace::Already(Place(11)));
     assert_eq!(
@@ -259,7 +259,7 @@ async fn a_place_that_the_store_handed_out_is_not_lost_to_a_queue_that_forgot_it
     assert_eq!(register(db, 2, 1, None).await, standing);
     assert_eq!(register(db, 2, 1, None).await, standing);
     assert_eq!(places(db).await, [(1, 1, false)]);
-    // Once the queue knows of it, it is replaced when it has had its time.
+    // Once the queue knows the place, it is replaced when it has ended.
     assert_eq!(register(db, 2, 1, Some(1)).await, RegisterOutcome::Kept);
     assert_eq!(places(db).await, [(1, 1, true), (2, 1, false)]);
     db.assert_sound().await;
@@ -267,7 +267,7 @@ async fn a_place_that_the_store_handed_out_is_not_lost_to_a_queue_that_forgot_it
 
 async fn places_handed_out_at_once_are_different_and_without_gaps(db: &Opened) {
     let count = i64::try_from(USERS).unwrap();
-    // Everybody asks twice, as whoever is impatient does.
+    // Every user registers twice, as impatient users do.
     let users = (1..=count).chain(1..=count);
     let answers = join_all(users.map(|user| next(db, user, 3, 0))).await;
     let fresh: BTreeSet<u64> = answers

@@ -1,4 +1,4 @@
-//! Taking and giving back seats.
+//! Reservations and cancellations.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ contract![
     a_free_seat_is_held_for_its_user_until_it_expires,
     a_seat_that_is_held_or_not_there_is_taken,
     a_seat_that_changed_since_it_was_seen_is_in_conflict,
-    the_unique_index_refuses_a_second_live_reservation_whatever_the_seat_says,
+    the_unique_index_refuses_a_second_live_reservation_of_a_seat_marked_free,
     a_place_that_ended_or_never_was_opens_nothing,
     a_user_holds_as_many_seats_as_the_limit_and_not_one_more,
     a_limit_that_was_lowered_holds_at_once,
@@ -77,7 +77,7 @@ async fn a_seat_that_changed_since_it_was_seen_is_in_conflict(db: &Opened) {
         seen_version: Some(seen),
         ..wish(user, 1)
     };
-    // Somebody takes the seat and gives it back: it is free, but not the seat that was seen.
+    // Another user reserves the seat and cancels: it is free again, but its version has changed.
     let first = db.reserve(seen_by(1), None).await;
     let Keyed::Fresh(ReserveOutcome::Reserved { id, .. }) = first else {
         panic!("{first:?}")
@@ -92,17 +92,21 @@ async fn a_seat_that_changed_since_it_was_seen_is_in_conflict(db: &Opened) {
     db.reserved(2, 1).await;
 }
 
-async fn the_unique_index_refuses_a_second_live_reservation_whatever_the_seat_says(db: &Opened) {
+async fn the_unique_index_refuses_a_second_live_reservation_of_a_seat_marked_free(db: &Opened) {
     db.standing(2).await;
     db.reserved(1, 1).await;
-    // A defect, or a hand in the database, frees the seat but not its reservation.
+    // A defect or a manual change frees the seat but not its reservation.
     for key in [None, Some(key("a"))] {
         db.tamper("UPDATE seats SET status = 0 WHERE id = 1").await;
         let refused = db.reserve(wish(2, 1), key).await;
         assert_eq!(refused, Keyed::Fresh(ReserveOutcome::Conflict));
-        assert_eq!(db.status(1).await, SeatStatus::Pending, "put in agreement");
+        assert_eq!(
+            db.status(1).await,
+            SeatStatus::Pending,
+            "the seat is corrected"
+        );
     }
-    // A conflict is transient: the repeat is decided afresh.
+    // A conflict is transient, so the repeat is decided again.
     let again = db.reserve(wish(2, 1), Some(key("a"))).await;
     assert_eq!(again, Keyed::Fresh(ReserveOutcome::Taken));
     db.assert_sound().await;
@@ -141,7 +145,7 @@ async fn a_limit_that_was_lowered_holds_at_once(db: &Opened) {
     db.reserved(1, 2).await;
     db.reserved(1, 3).await;
     db.cancel(first, 1, 11).await;
-    // Two are live, and the lowest slot is free again.
+    // Two reservations are live, and the lowest slot is free again.
     let lower = Reserve {
         limit: 2,
         ..wish(1, 4)
@@ -169,7 +173,7 @@ async fn of_many_who_want_one_seat_exactly_one_gets_it(db: &Opened) {
     let got = |outcome: &&ReserveOutcome| matches!(outcome, ReserveOutcome::Reserved { .. });
     assert_eq!(outcomes.iter().filter(got).count(), 1, "{outcomes:?}");
     for lost in outcomes.iter().filter(|outcome| !got(outcome)) {
-        // Taken when it was looked at, or lost at the last moment.
+        // The others found the seat taken, or lost the race for it.
         assert!(
             matches!(lost, ReserveOutcome::Taken | ReserveOutcome::Conflict),
             "{lost:?}"
@@ -191,7 +195,7 @@ async fn the_first_answer_to_a_key_is_given_again(db: &Opened) {
     };
     let again = db.reserve(later.clone(), Some(key("a"))).await;
     assert_eq!(again, Keyed::Replayed(outcome));
-    // Whatever became of it meanwhile.
+    // The stored answer is repeated even after a change of the reservation.
     db.cancel(id, 1, 51).await;
     let again = db.reserve(later, Some(key("a"))).await;
     assert_eq!(again, Keyed::Replayed(outcome));
@@ -200,7 +204,7 @@ async fn the_first_answer_to_a_key_is_given_again(db: &Opened) {
     assert_eq!(found, Some(Keyed::Replayed(outcome)));
     let none: Option<Keyed<ReserveOutcome>> = db.store.replay(UserId(1), key("b")).await.unwrap();
     assert_eq!(none, None);
-    // A key is its user's own.
+    // The same key of another user is another key.
     db.standing(0).await;
     let none: Option<Keyed<ReserveOutcome>> = db.store.replay(UserId(2), key("a")).await.unwrap();
     assert_eq!(none, None);
@@ -253,7 +257,7 @@ async fn of_many_requests_with_one_key_one_decides(db: &Opened) {
             Keyed::Mismatch => "mismatch".to_owned(),
         })
         .collect();
-    assert_eq!(outcomes.len(), 1, "all are told the same: {outcomes:?}");
+    assert_eq!(outcomes.len(), 1, "all get the same outcome: {outcomes:?}");
     assert_eq!(db.store.audit().await.unwrap().reservations, 1);
 }
 
@@ -300,14 +304,14 @@ async fn a_reservation_is_given_back_by_its_holder_alone(db: &Opened) {
     let id = db.reserved(1, 1).await;
     let cancel = |id, user, now| db.cancel(id, user, now);
     assert_eq!(cancel(id, 2, 11).await, CancelOutcome::Foreign);
-    let nobodys = ReservationId(9_999);
-    assert_eq!(cancel(nobodys, 1, 11).await, CancelOutcome::Unknown);
+    let unknown = ReservationId(9_999);
+    assert_eq!(cancel(unknown, 1, 11).await, CancelOutcome::Unknown);
     assert_eq!(cancel(id, 1, 100).await, CancelOutcome::Unknown, "ran out");
     assert_eq!(db.status(1).await, SeatStatus::Pending);
     assert_eq!(cancel(id, 1, 99).await, CancelOutcome::Cancelled);
     assert_eq!(db.status(1).await, SeatStatus::Available);
     assert_eq!(cancel(id, 1, 99).await, CancelOutcome::Unknown);
-    // Of many who give one back, one does.
+    // One of many concurrent cancellations of a reservation succeeds.
     let id = db.reserved(1, 1).await;
     let outcomes = join_all((0..10).map(|_| cancel(id, 1, 20))).await;
     let done = |outcome: &&_| matches!(outcome, CancelOutcome::Cancelled);
@@ -327,7 +331,7 @@ async fn holds_that_ran_out_are_ended_and_their_seats_free(db: &Opened) {
     db.reserve(longer, None).await;
     assert_eq!(db.expire(99, 10).await, 0);
     assert_eq!(db.expire(100, 3).await, 3);
-    // Two sweep at once: each hold is ended once.
+    // Of two concurrent sweeps, each hold is ended by one.
     let both = join_all((0..2).map(|_| db.expire(100, 3))).await;
     let ended: u64 = both.into_iter().sum();
     assert_eq!(ended, 1);

@@ -1,4 +1,4 @@
-//! PostgreSQL in trouble: what is tried again and what is not, and that nobody waits without end.
+//! Failures of PostgreSQL: which statements are retried and which are not. Every wait ends.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,8 @@ async fn charge(db: &Opened, key: Option<Idempotency>) -> Result<Keyed<ChargeOut
         .await
 }
 
-/// The first `times` entries of the ledger fail with the SQLSTATE; whoever is rolled back counts.
+/// Makes the first `times` inserts into the ledger fail with the SQLSTATE. Failed ones count although they are rolled
+/// back.
 async fn ledger_fails(db: &Opened, state: &str, times: u32) {
     db.tamper(&format!(
         "CREATE SEQUENCE tries;
@@ -37,8 +38,8 @@ async fn ledger_fails(db: &Opened, state: &str, times: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_were_in_the_way_of_is_tried_again_and_done_once() {
-    // Serialization failure, deadlock, lock not available.
+async fn transient_failures_are_retried_and_the_write_is_done_once() {
+    // The states are: serialization failure, deadlock, lock not available.
     for state in ["40001", "40P01", "55P03"] {
         let Some(db) = Opened::postgres().await else {
             return;
@@ -52,7 +53,7 @@ async fn what_others_were_in_the_way_of_is_tried_again_and_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_in_the_way_for_good_is_given_up() {
+async fn retries_of_a_lasting_failure_end() {
     let Some(db) = Opened::postgres().await else {
         return;
     };
@@ -69,7 +70,7 @@ async fn what_is_in_the_way_for_good_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failover_of_a_moment_is_not_noticed() {
+async fn a_short_failover_causes_no_error() {
     let Some((db, mut proxy)) = Opened::through_proxy(PgOptions::default()).await else {
         return;
     };
@@ -84,12 +85,12 @@ async fn a_failover_of_a_moment_is_not_noticed() {
     db.close().await;
 }
 
-/// Charges, and cuts the connection when that is done but not answered.
+/// Charges an account, and cuts the connection after the commit and before the answer.
 async fn charge_whose_answer_is_lost(
     key: Option<Idempotency>,
 ) -> Option<(Opened, Proxy, Result<Keyed<ChargeOutcome>, StoreError>)> {
     let (db, mut proxy) = Opened::through_proxy(PgOptions::default()).await?;
-    // Connected and prepared: what comes next is the statement itself.
+    // The connection is open and the statement prepared, so the next message is the statement itself.
     charge(&db, key.clone().map(|_| super::key("before")))
         .await
         .unwrap();
@@ -108,7 +109,7 @@ async fn charge_whose_answer_is_lost(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_charge_with_a_key_whose_answer_is_lost_is_asked_again_and_made_once() {
+async fn a_charge_with_a_key_whose_answer_is_lost_is_retried_and_done_once() {
     let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(Some(key("a"))).await else {
         return;
     };
@@ -117,7 +118,7 @@ async fn a_charge_with_a_key_whose_answer_is_lost_is_asked_again_and_made_once()
     assert_eq!(
         db.balance(USER.0).await,
         2 * AMOUNT,
-        "once before, once now"
+        "one charge before, one now"
     );
     db.close().await;
 }
@@ -134,12 +135,12 @@ async fn a_charge_without_a_key_whose_answer_is_lost_is_not_repeated() {
     assert_eq!(
         db.balance(USER.0).await,
         2 * AMOUNT,
-        "once before, once now"
+        "one charge before, one now"
     );
     db.close().await;
 }
 
-/// A lock on the user's row that is held until dropped.
+/// Locks the user's row until the result is dropped.
 async fn user_is_locked(db: &Opened) -> crate::support::postgres::Holding {
     let users = format!("concertctl_{:016x}.users", EPOCH.0);
     let lock = format!("SELECT 1 FROM {users} WHERE id = {} FOR UPDATE", USER.0);
@@ -173,12 +174,12 @@ async fn a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out(
         drop(locked);
     });
     assert!(charged.is_ok(), "{charged:?}");
-    assert_eq!(db.balance(2).await, 0, "it is free again");
+    assert_eq!(db.balance(2).await, 0, "the connection is free again");
     db.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_that_hangs_ends_at_its_time_out_and_its_connection_goes_on() {
+async fn a_hanging_statement_ends_at_its_time_out_and_its_connection_stays_usable() {
     let options = PgOptions {
         connections: 1,
         statement_timeout: Duration::from_millis(300),
@@ -204,7 +205,7 @@ async fn a_statement_that_hangs_ends_at_its_time_out_and_its_connection_goes_on(
     assert_eq!(
         db.balance(USER.0).await,
         AMOUNT,
-        "the first came to nothing"
+        "the first statement had no effect"
     );
     db.close().await;
 }
@@ -216,22 +217,25 @@ async fn a_reservation_is_one_round_trip() {
     };
     db.standing(2).await;
     db.reserved(1, 1).await;
-    let said = || db.server().log();
-    let so_far = said().len();
+    let log_now = || db.server().log();
+    let so_far = log_now().len();
     db.reserved(1, 2).await;
     db.try_reserve(2, 2).await;
-    let log = said().split_off(so_far);
+    let log = log_now().split_off(so_far);
     let statements: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("LOG:") && !line.contains("pg_try_advisory"))
         .collect();
     assert_eq!(statements.len(), 2, "two reservations asked for: {log}");
     let executed = statements.iter().all(|line| line.contains("execute "));
-    assert!(executed, "prepared before, no transaction around: {log}");
+    assert!(
+        executed,
+        "the statement must be prepared before and have no transaction around it: {log}"
+    );
     db.close().await;
 }
 
-/// Each payment is decided before it sees that the others are paid.
+/// Each payment is decided before it sees the other payments.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_of_all_holds_that_do_not_see_each_other_end_the_place() {
     let Some(db) = Opened::postgres().await else {

@@ -1,4 +1,4 @@
-//! Backends of the service: what stands beside a server, and how the server is pointed at it.
+//! Backends of the service: PostgreSQL and Redis beside a server, and the settings that make the server use them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use concertctl::settings::ServeSettings;
 use super::postgres::ask;
 use super::{Postgres, Redis};
 
-/// Which parts a server has beside itself.
+/// The parts that a server uses beside itself.
 pub trait Backend {
     const POSTGRES: bool;
     const REDIS: bool;
 }
 
-/// The embedded database, coordination within the process.
+/// The embedded database, with coordination inside the process.
 pub enum Embedded {}
 
 impl Backend for Embedded {
@@ -23,7 +23,7 @@ impl Backend for Embedded {
     const REDIS: bool = false;
 }
 
-/// The embedded database, coordination by Redis.
+/// The embedded database, with coordination by Redis.
 pub enum SqliteRedis {}
 
 impl Backend for SqliteRedis {
@@ -31,7 +31,7 @@ impl Backend for SqliteRedis {
     const REDIS: bool = true;
 }
 
-/// PostgreSQL, coordination within the process.
+/// PostgreSQL, with coordination inside the process.
 pub enum PostgresEmbedded {}
 
 impl Backend for PostgresEmbedded {
@@ -39,7 +39,7 @@ impl Backend for PostgresEmbedded {
     const REDIS: bool = false;
 }
 
-/// PostgreSQL, coordination by Redis: the service on several servers.
+/// PostgreSQL, with coordination by Redis, as on several servers.
 pub enum PostgresRedis {}
 
 impl Backend for PostgresRedis {
@@ -47,42 +47,50 @@ impl Backend for PostgresRedis {
     const REDIS: bool = true;
 }
 
-/// The private parts of one service.
+/// The private PostgreSQL and Redis of a service.
 pub struct Parts {
     pub postgres: Option<Postgres>,
     pub redis: Option<Redis>,
 }
 
 impl Parts {
-    /// What is needed and missing, in a word.
+    /// A program that the backend needs and that is not installed.
     pub fn missing<B: Backend>() -> Option<&'static str> {
         let postgres = B::POSTGRES.then(Postgres::missing).flatten();
         postgres.or_else(|| B::REDIS.then(Redis::missing).flatten())
     }
 
-    /// Starts what the backend has. Fails where a program is missing: ask before.
+    /// Starts the parts of the backend. Fails if a program is missing: call [`missing`] before.
     pub async fn start<B: Backend>() -> Parts {
         let mut parts = Parts {
             postgres: None,
             redis: None,
         };
         if B::POSTGRES {
-            parts.postgres = Some(Postgres::start().await.expect("the test asked for it"));
+            parts.postgres = Some(
+                Postgres::start()
+                    .await
+                    .expect("the test checked that it is installed"),
+            );
         }
         if B::REDIS {
-            parts.redis = Some(Redis::start().await.expect("the test asked for it"));
+            parts.redis = Some(
+                Redis::start()
+                    .await
+                    .expect("the test checked that it is installed"),
+            );
         }
         parts
     }
 
-    /// Has a server use the parts.
+    /// Sets the parts in the settings of a server.
     pub fn point(&self, settings: &mut ServeSettings) {
         let secret = |url: String| -> Secret { url.parse().unwrap() };
         settings.database_url = self.postgres.as_ref().map(Postgres::url).map(secret);
         settings.redis_url = self.redis.as_ref().map(Redis::url).map(secret);
     }
 
-    /// The same for a server in a process of its own.
+    /// The same as environment variables, for a server in a process of its own.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let database = self.postgres.as_ref().map(Postgres::url);
         let redis = self.redis.as_ref().map(Redis::url);
@@ -91,21 +99,20 @@ impl Parts {
         database.into_iter().chain(redis).collect()
     }
 
-    /// Fails where a server that has a dataset does not use the parts: its tests would show nothing.
+    /// Fails if a server with a dataset does not use the parts, because then its tests prove nothing.
     pub async fn assert_used(&self) {
         if let Some(postgres) = &self.postgres {
             let tables = "SELECT count(*) FROM pg_tables WHERE tableowner = 'concert'";
             assert_ne!(postgres.sql(tables).await, "0", "PostgreSQL is not used");
         }
         if let Some(redis) = &self.redis {
-            // One of them is who asks.
+            // One of the clients is redis-cli itself.
             let clients = redis.cli(&["CLIENT", "LIST"]).lines().count();
             assert!(clients > 1, "Redis is not used");
         }
     }
 
-    /// Runs statements in the dataset in force; what the database says where it refuses. `dir` is
-    /// the server's data directory.
+    /// Runs statements in the active dataset. An error is the database's message. `dir` is the server's data directory.
     pub async fn tamper(&self, dir: &Path, statements: &str) -> Result<(), String> {
         let Some(postgres) = &self.postgres else {
             let database = rusqlite::Connection::open(dataset_file(dir)).unwrap();
@@ -115,8 +122,7 @@ impl Parts {
         in_dataset(postgres, statements).await
     }
 
-    /// Has PostgreSQL take at least `delay` for every reservation; the embedded database has a
-    /// setting for that.
+    /// Makes PostgreSQL take at least `delay` for every reservation. The embedded database has a setting for this.
     pub async fn slow_down(&self, delay: Duration) {
         let Some(postgres) = &self.postgres else {
             return;
@@ -131,14 +137,14 @@ impl Parts {
     }
 }
 
-/// Runs statements in the schema of the dataset in force, as the superuser.
+/// Runs statements in the schema of the active dataset, as the superuser.
 async fn in_dataset(postgres: &Postgres, statements: &str) -> Result<(), String> {
     let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
     let statements = format!("SET search_path TO concertctl_{epoch}; {statements}");
     ask(&postgres.superuser(), &statements).await.map(drop)
 }
 
-/// The file of the dataset that is in force in a data directory.
+/// The file of the active dataset in a data directory.
 pub fn dataset_file(dir: &Path) -> PathBuf {
     let name = std::fs::read_to_string(dir.join("CURRENT")).unwrap();
     dir.join("datasets").join(format!("{}.db", name.trim()))

@@ -1,5 +1,5 @@
-//! An OpenTelemetry collector as tests need one: OTLP over HTTP and gRPC, decoded by the published
-//! message types, everything kept.
+//! An OpenTelemetry collector for tests: OTLP over HTTP and gRPC, decoded with the published message types. It keeps
+//! everything.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use prost::Message;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
 
-/// Something with the resource it is from.
+/// A record with its resource.
 pub type From<T> = (Vec<KeyValue>, T);
 
-/// Everything that came.
+/// Everything that was received.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     pub logs: Vec<From<LogRecord>>,
@@ -35,7 +35,7 @@ pub struct Received {
 #[derive(Clone, Debug, Default)]
 struct Kept(Arc<Mutex<Received>>);
 
-/// Listens until dropped.
+/// A collector that listens until it is dropped.
 pub struct Collector {
     pub url: String,
     kept: Kept,
@@ -43,7 +43,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// OTLP over HTTP.
+    /// A collector for OTLP over HTTP.
     pub async fn http() -> Collector {
         Collector::http_at("127.0.0.1:0".parse().unwrap()).await
     }
@@ -75,7 +75,7 @@ impl Collector {
         }
     }
 
-    /// OTLP over gRPC.
+    /// A collector for OTLP over gRPC.
     pub async fn grpc() -> Collector {
         let kept = Kept::default();
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -182,7 +182,7 @@ impl metrics::metrics_service_server::MetricsService for Kept {
     }
 }
 
-/// An attribute as text; nothing where there is none.
+/// An attribute as text; empty if it is missing.
 pub fn attribute(attributes: &[KeyValue], key: &str) -> String {
     let found = attributes.iter().find(|it| it.key == key);
     found
@@ -201,7 +201,7 @@ pub fn text(value: &AnyValue) -> String {
     }
 }
 
-/// Bytes in hexadecimal digits.
+/// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,5 +1,4 @@
-//! Several servers of one service, each a process of its own with a data directory of its own, on one
-//! PostgreSQL and one Redis.
+//! Several servers of a service, each a process with its own data directory, on one PostgreSQL and one Redis.
 
 use std::path::Path;
 
@@ -11,21 +10,21 @@ use super::backend::{Parts, PostgresRedis};
 use super::process::{ServerProcess, concertctl};
 use super::{eventually, profile, seed};
 
-/// The servers and what they share. Servers are counted from 0 and keep their number.
+/// The servers and what they share. Servers are numbered from 0.
 pub struct Fleet {
     servers: Vec<ServerProcess>,
     dirs: Vec<TempDir>,
-    /// After the servers, so that they are gone first.
+    /// Declared after the servers, so that the servers are dropped first.
     pub parts: Parts,
 }
 
 impl Fleet {
-    /// Whether a program is missing that a fleet needs; said in a line.
+    /// Whether a program that a fleet needs is missing; prints a line then.
     pub fn skipped() -> bool {
         Parts::missing::<PostgresRedis>().is_some_and(super::skipped)
     }
 
-    /// So many servers without a dataset.
+    /// Starts `count` servers without a dataset.
     pub async fn start(count: usize) -> Fleet {
         let parts = Parts::start::<PostgresRedis>().await;
         let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
@@ -37,8 +36,8 @@ impl Fleet {
         }
     }
 
-    /// So many servers with `dates` × `seats` seats on sale and `users` users, letting everybody in
-    /// at once. Returns when every server is ready.
+    /// Starts `count` servers with `dates` × `seats` seats and `users` users that admit all users at once. Returns when
+    /// every server is ready.
     pub async fn seeded(count: usize, dates: u32, seats: u32, users: u32) -> Fleet {
         let fleet = Fleet::start(count).await;
         let first = &fleet.servers[0];
@@ -57,7 +56,7 @@ impl Fleet {
         fleet
     }
 
-    /// Changes the admission of the service, by way of the first server.
+    /// Changes the admission of the service through the first server.
     pub async fn admission(&self, change: AdmissionChange) {
         self.servers[0].ops.set_admission(&change).await.unwrap();
     }
@@ -66,22 +65,22 @@ impl Fleet {
         &self.servers
     }
 
-    /// The data directory of one of them.
+    /// The data directory of a server.
     pub fn dir(&self, server: usize) -> &Path {
         self.dirs[server].path()
     }
 
-    /// SIGKILL to one of them. Returns when it is gone.
+    /// Kills a server with SIGKILL. Returns when it has ended.
     pub fn kill(&self, server: usize) {
         self.servers[server].signal_kill();
     }
 
-    /// Starts a killed one again on its data directory, at another address.
+    /// Starts a killed server again on its data directory, at another address.
     pub async fn restart(&mut self, server: usize) {
         self.servers[server] = launch(self.dirs[server].path(), &self.parts).await;
     }
 
-    /// Awaits that a server says that it is ready.
+    /// Waits until a server reports that it is ready.
     pub async fn ready(&self, server: usize) {
         let probe = self.servers[server].user(0);
         eventually("the server is ready", || async {
@@ -93,7 +92,7 @@ impl Fleet {
 
 async fn launch(dir: &Path, parts: &Parts) -> ServerProcess {
     let mut command = concertctl();
-    // Not by flags: passwords would stand in the list of processes.
+    // Not as flags, because the list of processes would show the passwords.
     command.envs(parts.environment());
     ServerProcess::with(command, dir, &[]).await
 }

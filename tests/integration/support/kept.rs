@@ -1,5 +1,5 @@
-//! A server in a process of its own which can be killed, stalled and started again, and of which
-//! nothing outlives the test, not even when the test itself is killed (see `keeper.sh`).
+//! A server in a process of its own that can be killed, stalled and restarted. Its processes end with the test, even if
+//! the test itself is killed (see `keeper.sh`).
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,20 +12,20 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::PATIENCE;
 
-/// The programs without which no server can be kept.
+/// The programs that this needs.
 pub const NEEDED: [&str; 1] = ["pgrep"];
 
 /// A running server and its children.
 pub struct Kept {
     keeper: Child,
-    /// While this is open, and nothing was written to it, the server may live.
+    /// The keeper ends the server when this is closed or written to.
     leash: Option<ChildStdin>,
     server: Pid,
     dir: PathBuf,
 }
 
 impl Kept {
-    /// Starts `program` in `dir`; what it says goes to the file `log` there.
+    /// Starts `program` in `dir`; its output goes to the file `log` there.
     pub fn start<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(dir: &Path, program: I) -> Kept {
         let keeper = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -36,7 +36,7 @@ impl Kept {
             .arg(log_of(dir))
             .args(program)
             .current_dir(dir)
-            // A group of its own, for the test runner ends a test by a signal to the test's group.
+            // A process group of its own, because the test runner ends a test by a signal to the test's group.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -44,7 +44,7 @@ impl Kept {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let said = keeper.stdout.take().expect("it is piped");
+        let said = keeper.stdout.take().expect("standard output is piped");
         BufReader::new(said).read_line(&mut line).unwrap();
         let server = line.trim().parse().ok().and_then(Pid::from_raw);
         Kept {
@@ -59,7 +59,7 @@ impl Kept {
         self.keeper.try_wait().unwrap().is_none()
     }
 
-    /// What the server said since it first ran.
+    /// The output of the server since its first start.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(log_of(&self.dir)).unwrap_or_default()).into_owned()
     }
@@ -71,8 +71,7 @@ impl Kept {
         }
     }
 
-    /// SIGKILL to the server and its children, as a power cut would end them. Returns when all are
-    /// gone.
+    /// Kills the server and its children with SIGKILL, as a power cut would. Returns when all have ended.
     pub fn kill(&mut self) {
         let family = self.family();
         self.let_go();
@@ -81,28 +80,28 @@ impl Kept {
         assert!(within(PATIENCE, gone), "still there: {family:?}");
     }
 
-    /// Has the keeper end the server. It need not be there any more.
+    /// Makes the keeper end the server, which may have ended already.
     fn let_go(&mut self) {
         if let Some(mut leash) = self.leash.take() {
             let _ = leash.write_all(b"end\n");
         }
     }
 
-    /// Awaits the end of the server; whether it came in time.
-    pub fn await_end(&mut self, patience: Duration) -> bool {
-        within(patience, || !self.is_running())
+    /// Waits for the end of the server; returns whether it ended in time.
+    pub fn await_end(&mut self, time_out: Duration) -> bool {
+        within(time_out, || !self.is_running())
     }
 
-    /// SIGSTOP to the server and its children: connections stay open, nothing answers.
+    /// Stops the server and its children with SIGSTOP: connections stay open, nothing answers.
     pub fn stall(&mut self) {
-        // The server first, so that it bears no more children.
+        // The server first, so that it starts no more children.
         self.signal(Signal::STOP);
         for pid in self.children() {
             let _ = kill_process(pid, Signal::STOP);
         }
     }
 
-    /// SIGCONT: the end of [`Kept::stall`].
+    /// Continues the server with SIGCONT after [`Kept::stall`].
     pub fn resume(&mut self) {
         for pid in self.children() {
             let _ = kill_process(pid, Signal::CONT);
@@ -145,21 +144,21 @@ impl Drop for Kept {
     }
 }
 
-/// Whether a process is there and not dead: a dead one stays listed until somebody asks for its status.
+/// Whether a process is running. A zombie stays listed until its parent reads its status.
 pub fn lives(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     let dead = stat.is_ok_and(|stat| stat.contains(") Z "));
     !dead && test_kill_process(pid).is_ok()
 }
 
-/// Whether a condition comes true in time; for where nothing can be awaited.
-pub fn within(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
+/// Whether a condition becomes true in time, for code that cannot await.
+pub fn within(time_out: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     loop {
         if condition() {
             return true;
         }
-        if begun.elapsed() > patience {
+        if begun.elapsed() > time_out {
             return false;
         }
         std::thread::sleep(Duration::from_millis(2));

@@ -1,5 +1,5 @@
-//! Which metrics there are, with which labels, and whether a query asks for others: a panel or a rule
-//! over a metric that nobody exports is silent for ever, and looks like peace.
+//! The exported metrics with their labels, and the check of a query against them. A panel or a rule with a metric that
+//! is not exported stays empty for ever, and looks as if all were well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,20 +14,20 @@ use super::{Backend, Server, User};
 
 type Names = BTreeSet<String>;
 
-/// What Prometheus adds to each series that it scrapes.
+/// The labels that Prometheus adds to each scraped series.
 const OF_THE_TARGET: [&str; 2] = ["job", "instance"];
 
-/// Metrics that can be asked for, and the labels that a series of each may carry.
+/// Metrics, each with the labels that its series may have.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue(BTreeMap<String, Names>);
 
 impl Catalogue {
-    /// What a text of the exposition format shows, as it is stored after a scrape.
+    /// The metrics of a text in the exposition format, as they are stored after a scrape.
     pub fn of_exposition(text: &str) -> Catalogue {
         let mut catalogue = Catalogue::default();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         for line in samples.filter(|line| !line.trim().is_empty()) {
-            // A label's value may hold anything: the series ends with the last brace.
+            // The value of a label may contain anything, so the series ends with the last brace.
             let end = line
                 .rfind('}')
                 .map_or_else(|| line.find(' '), |at| Some(at + 1));
@@ -41,18 +41,18 @@ impl Catalogue {
         catalogue
     }
 
-    /// What a server shows that has a dataset and has had a buyer or two.
+    /// The metrics of a server with a dataset and some buyers.
     pub async fn of_server<B: Backend>(server: &Server<B>) -> Catalogue {
         Catalogue::of_exposition(&exposition_after_traffic(server).await)
     }
 
-    /// Makes a metric known that another program exports.
+    /// Adds a metric that another program exports.
     pub fn add<'a>(&mut self, metric: &str, labels: impl IntoIterator<Item = &'a str>) {
         let known = self.0.entry(metric.to_owned()).or_default();
         known.extend(labels.into_iter().chain(OF_THE_TARGET).map(str::to_owned));
     }
 
-    /// Takes over all that another catalogue knows.
+    /// Adds the metrics of another catalogue.
     pub fn merge(&mut self, other: Catalogue) {
         for (metric, labels) in other.0 {
             self.0.entry(metric).or_default().extend(labels);
@@ -63,7 +63,7 @@ impl Catalogue {
         self.0.keys().map(String::as_str)
     }
 
-    /// What is wrong with a query: that it is none, or each metric and label that it asks for in vain.
+    /// The mistakes in a query: a syntax error, or each metric and label that is not exported.
     pub fn check(&self, query: &str) -> Vec<String> {
         match parse(query) {
             Ok(expr) => {
@@ -79,7 +79,7 @@ impl Catalogue {
     }
 }
 
-/// Follows an expression from its selectors outwards, with the labels that are left at each step.
+/// Walks an expression from its selectors outwards, with the labels that are left at each step.
 struct Check<'a> {
     known: &'a BTreeMap<String, Names>,
     wrong: Vec<String>,
@@ -114,7 +114,7 @@ impl Check<'_> {
             return Names::new();
         };
         let Some(labels) = self.known.get(&name) else {
-            self.wrong.push(format!("nobody exports {name}"));
+            self.wrong.push(format!("no server exports {name}"));
             return asked.iter().map(|it| it.name.clone()).collect();
         };
         for label in asked
@@ -142,7 +142,7 @@ impl Check<'_> {
                 }
             }
         };
-        // These choose among the series and leave them as they are.
+        // These aggregations select series and keep their labels.
         match aggregate.op.to_string().as_str() {
             "topk" | "bottomk" | "limitk" | "limit_ratio" => inner,
             "count_values" => left
@@ -161,7 +161,7 @@ impl Check<'_> {
         }
         let modifier = binary.modifier.as_ref();
         if let Some(matching) = modifier.and_then(|it| it.matching.as_ref()) {
-            // Matching on, or in spite of, a label that neither side has means nothing.
+            // Matching on or ignoring a label that neither side has is a mistake.
             let both = match matching {
                 LabelModifier::Include(_) => &left & &right,
                 LabelModifier::Exclude(_) => &left | &right,
@@ -207,20 +207,20 @@ impl Check<'_> {
         }
     }
 
-    /// Those of `asked` that are there; the others are wrong.
+    /// The labels of `asked` that exist; notes the others as mistakes.
     fn present(&mut self, asked: &Labels, there: &Names, on: &Expr) -> Names {
         let (good, bad): (Names, Names) = asked
             .labels
             .iter()
             .cloned()
             .partition(|label| there.contains(label));
-        let told = bad.iter().map(|label| format!("{on} has no label {label}"));
-        self.wrong.extend(told);
+        let mistakes = bad.iter().map(|label| format!("{on} has no label {label}"));
+        self.wrong.extend(mistakes);
         good
     }
 }
 
-/// The text that an argument is.
+/// An argument that is a string.
 fn text(arg: Option<&Expr>) -> impl Iterator<Item = String> + use<> {
     let text = match arg {
         Some(Expr::StringLiteral(text)) => Some(text.val.clone()),
@@ -229,7 +229,7 @@ fn text(arg: Option<&Expr>) -> impl Iterator<Item = String> + use<> {
     text.into_iter()
 }
 
-/// `/metrics` of a server after a purchase, a cancelled hold, a refusal and requests of no route.
+/// `/metrics` of a server after a purchase, a cancelled hold, a refusal and requests to unknown routes.
 pub async fn exposition_after_traffic<B: Backend>(server: &Server<B>) -> String {
     super::seed(&server.ops, &super::profile(2, 20, 10)).await;
     server.admit_everybody().await;
@@ -240,7 +240,7 @@ pub async fn exposition_after_traffic<B: Backend>(server: &Server<B>) -> String 
     other.reserve(1).await;
     other.cancel(held).await;
     other.get("/nowhere").await;
-    // Gauges are set once a second, these last.
+    // Gauges are set once a second; these come last.
     let mut last = vec!["\nconcert_seats{"];
     if B::REDIS {
         last.push("\nconcert_coordination_up{");
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_may_be_asked_for() {
+    fn queries_for_exported_metrics_have_no_mistakes() {
         for query in [
             "a",
             "sum by (x, y) (rate(a{z=~\".+\",job=\"app\"}[5m]))",
@@ -283,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told_wherever_it_stands() {
-        for (query, told) in [
-            ("c", "nobody exports c"),
+    fn a_missing_metric_or_label_is_reported_anywhere_in_a_query() {
+        for (query, mistake) in [
+            ("c", "no server exports c"),
             (
                 "sum(rate(a[5m])) / sum(rate(c_total[5m]))",
-                "nobody exports c_total",
+                "no server exports c_total",
             ),
-            ("{__name__=\"c\"}", "nobody exports c"),
+            ("{__name__=\"c\"}", "no server exports c"),
             ("b{x=\"1\"}", "b has no label x"),
             ("{job=\"app\"}", "names no metric"),
             ("sum by (w) (a)", "no label w"),
@@ -307,12 +307,12 @@ mod tests {
                 "label_replace(b, \"n\", \"$1\", \"x\", \"(.*)\")",
                 "no label x",
             ),
-            ("topk(scalar(c), a)", "nobody exports c"),
+            ("topk(scalar(c), a)", "no server exports c"),
             ("sum(", "no PromQL"),
         ] {
             let wrong = catalogue().check(query);
             assert!(
-                wrong.len() == 1 && wrong[0].contains(told),
+                wrong.len() == 1 && wrong[0].contains(mistake),
                 "{query}: {wrong:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! The language of the tests: servers that really run, users that really ask over TCP.
+//! What the tests share: running servers, and users who send requests over TCP.
 
 pub mod backend;
 pub mod collector;
@@ -31,10 +31,10 @@ pub use redis::{Redis, RedisCluster};
 pub use server::{Server, TestServer};
 pub use user::{Answer, User};
 
-/// Longest that any condition is awaited.
+/// The longest wait for any condition.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Awaits a condition, asking again every few milliseconds; fails the test after [`PATIENCE`].
+/// Waits for a condition, which is checked every few milliseconds; fails the test after [`PATIENCE`].
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
@@ -49,15 +49,14 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// Where a program is found on PATH.
+/// The path of a program on PATH.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     let mut places = std::env::split_paths(&folders).map(|folder| folder.join(program));
     places.find(|place| place.is_file())
 }
 
-/// Says that a test is skipped for the lack of a program; a failure where everything should be there.
-/// True, always.
+/// Prints that a test is skipped because a program is not installed; with `CI` set this is a failure. Always true.
 pub fn skipped(program: &'static str) -> bool {
     let everything = std::env::var_os("CI").is_some();
     assert!(
@@ -68,7 +67,7 @@ pub fn skipped(program: &'static str) -> bool {
     true
 }
 
-/// Logging of the test process: nowhere but to the embedded stores.
+/// The log of the test process, which goes to the embedded stores only.
 pub fn quiet_logs() -> Logs {
     logs::init(LogConfig {
         service_name: "concertctl-api",
@@ -102,14 +101,14 @@ pub fn ops_client(url: &str, token: &str) -> Ops {
     Ops::new(HttpSource::new(url).unwrap(), Some(Secret::new(token)))
 }
 
-/// The log or trace store of a server, asked with its token.
+/// The log or trace store of a server, with its token.
 pub fn guarded_source(url: &str, token: &str) -> HttpSource {
     let mut access = Access::default();
     access.bearer(&Secret::new(token)).unwrap();
     HttpSource::with_access(url, access).unwrap()
 }
 
-/// Seeds through the operations API and awaits the end.
+/// Seeds through the operations API and waits for the end.
 pub async fn seed(ops: &Ops, profile: &str) {
     let request = SeedRequest {
         profile: None,

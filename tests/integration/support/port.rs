@@ -1,5 +1,4 @@
-//! Ports for servers that go away and come back: what is bound to "any free port" may be taken by
-//! another test in between.
+//! Ports for servers that stop and start again: another test could take a port of "any free port" meanwhile.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -7,11 +6,11 @@ use std::path::Path;
 
 use rand::RngExt as _;
 
-/// Where a Redis cluster's nodes speak to each other, above the port of the clients.
+/// The distance from the client port of a Redis cluster's node to the port of the cluster bus.
 const BUS: u16 = 10_000;
 
-/// A port of 127.0.0.1 that is this test's while this lives, also while nobody listens there. So is
-/// the port 10,000 above it. Neither is one that the system gives out by itself.
+/// A port of 127.0.0.1 that is reserved for this test until this is dropped, even while no server listens there. The
+/// port 10,000 above it is reserved too. The system never assigns either of them itself.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -19,7 +18,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// A port where nobody listens.
+    /// Reserves a port on which no server listens.
     pub fn claim() -> Port {
         let claims = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
         fs::create_dir_all(&claims).unwrap();

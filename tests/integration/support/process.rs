@@ -1,4 +1,4 @@
-//! The real binary, in a process of its own that can be killed.
+//! The real binary in a process of its own, which can be killed.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -16,8 +16,8 @@ pub fn concertctl() -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_concertctl")))
 }
 
-/// The program after a line of shell. A process that ignores `XFSZ` sees a write beyond the file size
-/// limit fail, as on a full disk.
+/// The program, started by a shell after the line `shell`. In a process that ignores `XFSZ`, a write beyond the file
+/// size limit fails as on a full disk.
 pub fn after(shell: &str) -> Command {
     let mut command = without_settings(Command::new("bash"));
     let script = format!("{shell}; exec \"$@\"");
@@ -25,8 +25,7 @@ pub fn after(shell: &str) -> Command {
     command
 }
 
-/// A rehearsal of 200 users on a server of its own, told as JSON: a few seconds, however busy the
-/// machine.
+/// A rehearsal of 200 users on its own server with output as JSON. It takes a few seconds even on a busy machine.
 pub fn small_rehearsal() -> Command {
     let mut command = concertctl();
     command.args(["load", "onsale-short", "--json", "--quiet"]);
@@ -40,7 +39,7 @@ pub fn small_rehearsal() -> Command {
     command
 }
 
-/// A command that sees nothing of what the tester has set for servers of their own.
+/// Removes the settings of the user who runs the tests from a command.
 fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
@@ -48,7 +47,7 @@ fn without_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
-    // Nor of a server of theirs: commands look for one at the default place.
+    // Also hides a server of that user: commands look for one in the default directory.
     command.env(
         "XDG_DATA_HOME",
         std::env::temp_dir().join("concertctl-tests-have-none"),
@@ -57,7 +56,7 @@ fn without_settings(mut command: Command) -> Command {
     command
 }
 
-/// A child that does not outlive the test.
+/// A child process that ends with the test.
 pub struct Guard(pub Child);
 
 impl Drop for Guard {
@@ -74,7 +73,7 @@ const SERVE: [&str; 5] = [
     "--ops-addr",
     "127.0.0.1:0",
 ];
-/// What is logged where the test does not say.
+/// The default log level of servers in tests.
 const QUIET: [&str; 2] = ["--log", "warn"];
 
 /// `concertctl serve` on free ports.
@@ -91,7 +90,7 @@ impl ServerProcess {
         ServerProcess::with(concertctl(), dir, more).await
     }
 
-    /// The same by a prepared [`concertctl`].
+    /// The same with a prepared [`concertctl`].
     pub async fn with(command: Command, dir: &Path, more: &[&str]) -> ServerProcess {
         ServerProcess::with_stdout(command, dir, more, Stdio::null()).await
     }
@@ -111,7 +110,7 @@ impl ServerProcess {
         ServerProcess::spawn(dir, command).await
     }
 
-    /// The same, where no file may grow beyond `kibibytes`.
+    /// The same with a limit on the size of files, in kibibytes.
     pub async fn start_limited(dir: &Path, kibibytes: u32) -> ServerProcess {
         let command = after(&format!("ulimit -f {kibibytes}"));
         ServerProcess::with(command, dir, &[]).await
@@ -153,29 +152,29 @@ impl ServerProcess {
         User::new(&self.api, id)
     }
 
-    /// A user of an earlier server, here with the same token.
+    /// A user of an earlier server, with the same token, at this server.
     pub fn user_with(&self, user: &User) -> User {
         user.at(&self.api)
     }
 
-    /// SIGKILL: the process gets no chance to tidy up. Returns when it is gone.
+    /// Kills the process with SIGKILL. Returns when it has ended.
     pub fn signal_kill(&self) {
         let mut child = self.child.lock();
         child.0.kill().unwrap();
         child.0.wait().unwrap();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// SIGHUP.
+    /// Sends SIGHUP.
     pub fn hang_up(&self) {
         self.signal(Signal::HUP);
     }
 
-    /// Sends a signal that the process outlives, or may answer.
+    /// Sends a signal that the process handles.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
@@ -184,7 +183,7 @@ impl ServerProcess {
         Pid::from_child(&self.child.lock().0)
     }
 
-    /// Awaits the end of the process.
+    /// Waits for the end of the process.
     pub async fn exited(&self) -> std::process::ExitStatus {
         eventually("the server ends", || async {
             self.child.lock().0.try_wait().unwrap()
@@ -193,8 +192,8 @@ impl ServerProcess {
     }
 }
 
-/// A device of the test's own that is always full, as /dev/full is: a defect replaces this one and not
-/// the machine's. `None` without the right to make devices.
+/// A private device that is always full, like /dev/full, so that a defect cannot replace the machine's device. `None`
+/// without the right to make devices.
 pub fn full_device(dir: &Path) -> Option<std::path::PathBuf> {
     let path = dir.join("full");
     let made = Command::new("mknod")
@@ -204,17 +203,17 @@ pub fn full_device(dir: &Path) -> Option<std::path::PathBuf> {
     made.is_ok_and(|status| status.success()).then_some(path)
 }
 
-/// How a run of the program ended.
+/// The end of a run of the program.
 #[derive(Debug)]
 pub struct Ended {
-    /// `None` when a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Ended {
-    /// Asserts a failure that is said in one line, which names all of `named`.
+    /// Asserts a failure with this exit code and one line of error, which contains all of `named`.
     pub fn failed_with(&self, code: i32, named: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stderr.trim_end().lines().count(), 1, "{self:?}");
@@ -237,7 +236,7 @@ pub async fn finish(command: Command) -> Ended {
     Running::start(command).ended().await
 }
 
-/// A run of the program, its output in files that no reader needs to empty.
+/// A running program. Its output goes to files, so that it never blocks on a full pipe.
 pub struct Running {
     child: parking_lot::Mutex<Guard>,
     stdout: File,
@@ -270,7 +269,7 @@ impl Running {
         self.child.lock().0.try_wait().unwrap().is_none()
     }
 
-    /// SIGKILL. Returns when it is gone.
+    /// Kills the process with SIGKILL. Returns when it has ended.
     pub fn kill_9(self) {
         drop(self);
     }

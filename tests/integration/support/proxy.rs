@@ -1,4 +1,4 @@
-//! A proxy before a server which can be slow, silent or gone while the server itself is well.
+//! A proxy before a server. It can be slow, silent or closed while the server itself works.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,28 +15,28 @@ use tokio_util::task::TaskTracker;
 
 use super::port::Port;
 
-/// What a proxy does with bytes.
+/// How a proxy treats bytes.
 #[derive(Clone, Copy, Debug)]
 struct Manner {
-    /// Whether they are passed on.
+    /// Whether bytes are forwarded.
     passes: bool,
-    /// How much later than they came the server's answers are passed on.
+    /// The delay of the server's answers.
     delay: Duration,
 }
 
-/// A TCP proxy on a port of its own, which it keeps also while it refuses connections.
+/// A TCP proxy on its own port, which stays reserved while the proxy refuses connections.
 pub struct Proxy {
     to: SocketAddr,
     port: Port,
     manner: watch::Sender<Manner>,
-    /// Accepts connections; nobody does while they are refused.
+    /// The task that accepts connections; `None` while they are refused.
     listener: Option<JoinHandle<()>>,
     connections: TaskTracker,
     cut: CancellationToken,
 }
 
 impl Proxy {
-    /// A proxy that passes everything on at once.
+    /// A proxy that forwards everything at once.
     pub async fn to(addr: SocketAddr) -> Proxy {
         let manner = Manner {
             passes: true,
@@ -54,17 +54,17 @@ impl Proxy {
         proxy
     }
 
-    /// Where it listens.
+    /// The address of the proxy.
     pub fn addr(&self) -> SocketAddr {
         self.port.addr()
     }
 
-    /// From now on answers come this much later, also on connections that are there.
+    /// Delays answers from now on, also on existing connections.
     pub fn delay(&self, delay: Duration) {
         self.manner.send_modify(|manner| manner.delay = delay);
     }
 
-    /// Closes all connections and refuses new ones. Returns when that is so.
+    /// Closes all connections and refuses new ones. Returns when this is done.
     pub async fn cut(&mut self) {
         if let Some(listener) = self.listener.take() {
             listener.abort();
@@ -77,14 +77,14 @@ impl Proxy {
         self.cut = CancellationToken::new();
     }
 
-    /// Takes connections and bytes and passes nothing on, as a network that loses every packet. What
-    /// is lost comes after all once it is open again.
+    /// Accepts connections and bytes and forwards nothing, like a network that loses every packet. The bytes are
+    /// forwarded once the proxy is open again, like packets that TCP sends again.
     pub async fn blackhole(&mut self) {
         self.manner.send_modify(|manner| manner.passes = false);
         self.listen().await;
     }
 
-    /// Passes everything on again; the delay stays.
+    /// Forwards everything again; the delay stays.
     pub async fn open(&mut self) {
         self.manner.send_modify(|manner| manner.passes = true);
         self.listen().await;
@@ -101,7 +101,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let (cut, connection) = (cut.clone(), connect(client, to, manner.clone()));
                 connections.spawn(async move {
-                    // An end or an error: either way both sides are closed.
+                    // After an end or an error, both sides are closed.
                     let _ = cut.run_until_cancelled(connection).await;
                 });
             }
@@ -118,7 +118,7 @@ impl Drop for Proxy {
     }
 }
 
-/// One connection, to its end.
+/// Forwards a connection until its end.
 async fn connect(
     client: TcpStream,
     to: SocketAddr,
@@ -139,7 +139,7 @@ async fn connect(
     Ok(())
 }
 
-/// Passes on what one side says until it has no more to say. What waits is bounded.
+/// Forwards the bytes of one side until it closes. The bytes that wait are bounded.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -175,7 +175,7 @@ async fn pass(
     Ok(())
 }
 
-/// Awaits that bytes are passed on.
+/// Waits until bytes are forwarded.
 async fn open(manner: &mut watch::Receiver<Manner>) -> io::Result<()> {
     let opened = manner.wait_for(|manner| manner.passes).await;
     opened

@@ -1,4 +1,4 @@
-//! Connections without any HTTP of their own.
+//! TCP connections on which a test writes raw bytes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 pub const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// A connection without any HTTP of its own.
+/// A TCP connection on which a test writes raw bytes.
 pub struct Raw(pub TcpStream);
 
 impl Raw {
@@ -16,22 +16,22 @@ impl Raw {
         Raw(TcpStream::connect(address).await.unwrap())
     }
 
-    /// Connects and sends. A server that hangs up meanwhile is no error here.
+    /// Connects and sends. A server that closes the connection meanwhile is not an error here.
     pub async fn sending(url: &str, bytes: &[u8]) -> Raw {
         let mut raw = Raw::to(url).await;
         let _ = raw.0.write_all(bytes).await;
         raw
     }
 
-    /// All that comes until the server closes or resets, within `patience`.
-    pub async fn rest(&mut self, patience: Duration) -> Option<String> {
+    /// All bytes until the server closes or resets the connection; `None` if this takes longer than `time_out`.
+    pub async fn rest(&mut self, time_out: Duration) -> Option<String> {
         let mut bytes = Vec::new();
         let read = self.0.read_to_end(&mut bytes);
-        let ended = tokio::time::timeout(patience, read).await.is_ok();
+        let ended = tokio::time::timeout(time_out, read).await.is_ok();
         ended.then(|| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The next answer's status, header and body, by its content length.
+    /// The status, header and body of the next answer, by its content length.
     pub async fn answer(&mut self) -> (u16, String, String) {
         let read = async {
             let mut head = Vec::new();
@@ -60,7 +60,7 @@ pub fn status(answer: &str) -> u16 {
         .unwrap_or_else(|| panic!("no answer: {answer:?}"))
 }
 
-/// Each connection of a test takes a file of this process.
+/// Raises the limit of open files, because each connection of a test needs one.
 pub fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

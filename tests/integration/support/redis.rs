@@ -1,5 +1,4 @@
-//! A private Redis, or a cluster of three: on ports of their own, with data of their own, gone with
-//! the test.
+//! A private Redis, or a cluster of three, with their own ports and data. They end with the test.
 
 use std::fs;
 use std::io::{Read as _, Seek as _};
@@ -16,7 +15,7 @@ use super::port::Port;
 use super::process::Guard;
 use super::{PATIENCE, eventually, on_path, skipped};
 
-/// What was acknowledged is on disk.
+/// The settings of a Redis that writes to disk before it answers.
 const SETTINGS: &[&str] = &[
     "--bind",
     "127.0.0.1",
@@ -30,7 +29,7 @@ const SETTINGS: &[&str] = &[
     "no",
 ];
 
-/// A Redis that keeps what it was told.
+/// A Redis whose acknowledged writes are durable.
 pub struct Redis {
     server: Kept,
     settings: Vec<String>,
@@ -40,14 +39,14 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// What is needed and missing, in a word.
+    /// A program that Redis needs here and that is not installed.
     pub fn missing() -> Option<&'static str> {
         let needed = ["redis-server", "redis-cli"].into_iter();
         let mut needed = needed.chain(kept::NEEDED);
         needed.find(|program| on_path(program).is_none())
     }
 
-    /// `None`, said in a line, where Redis is not installed.
+    /// Starts Redis; `None`, with a printed line, if it is not installed.
     pub async fn start() -> Option<Redis> {
         Redis::with(&[]).await
     }
@@ -57,7 +56,7 @@ impl Redis {
         Redis::begin(more, None).await
     }
 
-    /// The same where nobody may ask without the password.
+    /// The same with a required password.
     pub async fn with_password() -> Option<Redis> {
         let password = format!("{:032x}", rand::random::<u128>());
         Redis::begin(&[], Some(password)).await
@@ -79,7 +78,7 @@ impl Redis {
             port,
             dir,
         };
-        // Between the choice of a port and its use another program may take it.
+        // Another program may take the port between its choice and its use, so try again.
         for _ in 0..5 {
             if redis.answers().await {
                 return Some(redis);
@@ -112,7 +111,7 @@ impl Redis {
         self.port.addr()
     }
 
-    /// Where its log and its data are.
+    /// The directory of its log and its data.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -122,13 +121,12 @@ impl Redis {
         self.server.family()
     }
 
-    /// SIGKILL. Returns when it is gone.
+    /// Kills the server with SIGKILL. Returns when it has ended.
     pub fn kill(&mut self) {
         self.server.kill();
     }
 
-    /// Starts again on the same port and data; a running one is killed first. Returns when it
-    /// answers.
+    /// Starts the server again on the same port and data, after killing a running one. Returns when it answers.
     pub async fn restart(&mut self) {
         self.kill();
         self.launch();
@@ -143,18 +141,18 @@ impl Redis {
         self.restart().await;
     }
 
-    /// SIGSTOP: connections stay open and can be made, nothing answers.
+    /// Stops the server with SIGSTOP: connections can still be made and stay open, but nothing answers.
     pub fn stall(&mut self) {
         self.server.stall();
     }
 
-    /// The end of [`Redis::stall`].
+    /// Continues the server after [`Redis::stall`].
     pub fn resume(&mut self) {
         self.server.resume();
     }
 
-    /// What `redis-cli` prints for a command, without the last line break; an error begins with its
-    /// code, in capitals. Fails the test when there is no answer within 5 s.
+    /// The output of `redis-cli` for a command, without the last line break. An error begins with its code in capitals.
+    /// Fails the test without an answer within 5 s.
     pub fn cli(&self, command: &[&str]) -> String {
         let mut output = tempfile::tempfile().unwrap();
         let mut cli = Command::new("redis-cli");
@@ -182,7 +180,7 @@ impl Redis {
         self.server = launch(&self.settings, &self.port, &self.dir);
     }
 
-    /// Whether it answers before it ends.
+    /// Waits until the server answers; false if it ends before.
     async fn answers(&mut self) -> bool {
         let begun = Instant::now();
         while self.server.is_running() {
@@ -210,7 +208,7 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// `None`, said in a line, where Redis is not installed. Returns when every node takes part.
+    /// Starts a cluster; `None`, with a printed line, if Redis is not installed. Returns when every node has joined.
     pub async fn start() -> Option<RedisCluster> {
         let node = || Redis::with(&["--cluster-enabled", "yes"]);
         let nodes = [node().await?, node().await?, node().await?];
@@ -222,14 +220,17 @@ impl RedisCluster {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&made.stdout);
-        assert!(made.status.success(), "the cluster is not made: {said}");
+        let output = String::from_utf8_lossy(&made.stdout);
+        assert!(
+            made.status.success(),
+            "the cluster was not created: {output}"
+        );
         let cluster = RedisCluster { nodes };
         cluster.whole().await;
         Some(cluster)
     }
 
-    /// One a node; any of them leads to all.
+    /// A URL for each node. Each of them gives access to the whole cluster.
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(Redis::url).collect()
     }
@@ -238,7 +239,7 @@ impl RedisCluster {
         &mut self.nodes
     }
 
-    /// Awaits that every node sees every other.
+    /// Waits until every node sees every other node.
     pub async fn whole(&self) {
         eventually("the cluster is whole", || async {
             let info = self

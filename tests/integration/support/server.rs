@@ -1,4 +1,4 @@
-//! A server of this process, on whichever backend a test is compiled for.
+//! A server inside the test process, on the backend that the test is compiled for.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -12,13 +12,12 @@ use tempfile::TempDir;
 use super::backend::{Backend, Embedded, Parts};
 use super::{User, active_requests, ops_client, profile, quiet_logs, seed};
 
-/// A server with nothing beside it, as `serve` starts it without flags.
+/// A server with the embedded backend, as `serve` starts it without flags.
 pub type TestServer = Server<Embedded>;
 
 /// A server on a temporary data directory and free ports, with the parts of its backend.
 ///
-/// A test that is to run on several backends takes `super::TestServer`, begins with [`needs!`], and
-/// is listed in `backends/`.
+/// A test for several backends uses `super::TestServer`, begins with [`needs!`], and is listed in `backends/`.
 ///
 /// [`needs!`]: crate::needs
 pub struct Server<B: Backend> {
@@ -28,7 +27,7 @@ pub struct Server<B: Backend> {
     pub ops_token: String,
     pub ops: Ops,
     pub dir: TempDir,
-    /// After `running`, so that a server whose test fails does not lose them first.
+    /// Declared after `running`, so that the server of a failed test is dropped first.
     pub parts: Parts,
     backend: PhantomData<B>,
 }
@@ -44,7 +43,7 @@ macro_rules! needs {
 }
 
 impl<B: Backend> Server<B> {
-    /// Whether a program is missing that this backend needs; said in a line.
+    /// Whether a program that this backend needs is missing; prints a line then.
     pub fn skipped() -> bool {
         Parts::missing::<B>().is_some_and(super::skipped)
     }
@@ -62,7 +61,7 @@ impl<B: Backend> Server<B> {
 
     async fn on(dir: TempDir, parts: Parts, change: impl FnOnce(&mut ServeSettings)) -> Server<B> {
         let mut settings = ServeSettings::embedded(dir.path().to_owned());
-        // Tests of many clients use few tokens; those of the limit set it.
+        // No limit per token, because tests with many clients use few tokens. Tests of the limit set it.
         settings.limits.token = None;
         parts.point(&mut settings);
         change(&mut settings);
@@ -85,7 +84,7 @@ impl<B: Backend> Server<B> {
         }
     }
 
-    /// A server with `dates` × `seats` seats on sale and `users` users, letting everybody in at once.
+    /// A server with `dates` × `seats` seats and `users` users that admits all users at once.
     pub async fn seeded(dates: u32, seats: u32, users: u32) -> Server<B> {
         let server = Server::empty().await;
         seed(&server.ops, &profile(dates, seats, users)).await;
@@ -94,7 +93,7 @@ impl<B: Backend> Server<B> {
         server
     }
 
-    /// The same where whatever reserves a seat takes at least `delay`.
+    /// The same with reservations that take at least `delay`.
     pub async fn slow(dates: u32, seats: u32, users: u32, delay: Duration) -> Server<B> {
         let server = Server::with(|settings| settings.store.commit_delay = delay).await;
         seed(&server.ops, &profile(dates, seats, users)).await;
@@ -104,7 +103,7 @@ impl<B: Backend> Server<B> {
         server
     }
 
-    /// Another server in its place: on its directory, with its parts, as after a stop in good order.
+    /// Stops the server and starts another one on its directory with its parts.
     pub async fn restarted(mut self) -> Server<B> {
         self.halt().await;
         Server::on(self.dir, self.parts, |_| {}).await
@@ -139,13 +138,12 @@ impl<B: Backend> Server<B> {
         active_requests(&self.ops_url).await
     }
 
-    /// Does to the dataset in force what a defect or a hand in the database would; what the database
-    /// says where it refuses.
+    /// Runs statements in the active dataset, as a defect or a manual change would. An error is the database's message.
     pub async fn tamper(&self, statements: &str) -> Result<(), String> {
         self.parts.tamper(self.dir.path(), statements).await
     }
 
-    /// A user that has not registered.
+    /// A user who has not registered.
     pub fn stranger(&self, id: i64) -> User {
         User::new(&self.api, id)
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::eventually;
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -22,7 +22,7 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Status and code of a problem document, which must be well-formed.
+    /// The status and the code of a problem document, which must be well-formed.
     pub fn problem(&self) -> (u16, String) {
         assert_eq!(
             self.header("content-type"),
@@ -42,7 +42,7 @@ impl Answer {
     }
 }
 
-/// Asserts a refusal by status and code.
+/// Asserts a refusal with this status and code.
 #[macro_export]
 macro_rules! assert_refused {
     ($answer:expr, $status:literal, $code:literal) => {{
@@ -80,7 +80,7 @@ impl User {
         }
     }
 
-    /// The same user, at another server.
+    /// The same user at another server.
     pub fn at(&self, api: &str) -> User {
         User {
             api: api.to_owned(),
@@ -115,7 +115,7 @@ impl User {
         User::send(self.call(Method::POST, path).json(&body)).await
     }
 
-    /// A keyed call, sent again while its outcome is not known, as the documentation says.
+    /// A keyed call that is repeated while its outcome is unknown, as the documentation says.
     pub async fn post_keyed(&self, path: &str, key: &str, body: Value) -> Answer {
         eventually("the outcome is known", || async {
             let call = self.call(Method::POST, path).header("idempotency-key", key);
@@ -161,7 +161,7 @@ impl User {
         .await
     }
 
-    /// Reserves and gives the reservation's id.
+    /// Reserves a seat; returns the id of the reservation.
     pub async fn reserved(&self, seat: i64) -> i64 {
         let answer = self.reserve(seat).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
@@ -185,7 +185,7 @@ impl User {
         User::send(self.call(Method::POST, &path)).await
     }
 
-    /// The meters of the server whose operations listener is at `ops_url`.
+    /// The metrics of the server whose operations listener is at `ops_url`.
     pub async fn metrics(&self, ops_url: &str) -> String {
         User::new(ops_url, 0).get("/metrics").await.text
     }

@@ -8,7 +8,7 @@ use crate::support::backend::{Backend, Parts};
 use crate::support::postgres::ask;
 use crate::support::{Embedded, PostgresEmbedded, PostgresRedis, Server, SqliteRedis};
 
-/// The named parts answer, and an unused part is detected.
+/// Checks that the parts of the backend answer, and that an unused part is detected.
 async fn check<B: Backend>() {
     if Server::<B>::skipped() {
         return;
@@ -23,22 +23,22 @@ async fn check<B: Backend>() {
         .into_iter()
         .flatten()
         .map(|url| url.expose().to_owned());
-    let told: Vec<String> = parts
+    let named: Vec<String> = parts
         .environment()
         .into_iter()
         .map(|(_, url)| url)
         .collect();
     assert_eq!(
         urls.collect::<Vec<_>>(),
-        told,
-        "the same by flag and in process"
+        named,
+        "flags and settings name the same parts"
     );
 
     let unused = Arc::clone(&parts);
     let noticed = tokio::spawn(async move { unused.assert_used().await }).await;
     assert_eq!(noticed.is_err(), B::POSTGRES || B::REDIS, "{noticed:?}");
     if let (Some(url), Some(redis)) = (&settings.database_url, &parts.redis) {
-        // A part that is used does not hide one that is not.
+        // A used part does not hide an unused one.
         ask(url.expose(), "CREATE TABLE used ()").await.unwrap();
         let half = Arc::clone(&parts);
         let noticed = tokio::spawn(async move { half.assert_used().await }).await;
@@ -49,7 +49,7 @@ async fn check<B: Backend>() {
 }
 
 #[tokio::test]
-async fn parts_are_those_of_the_backend_and_are_missed_when_they_are_not_used() {
+async fn a_backend_has_its_parts_and_an_unused_part_is_detected() {
     check::<Embedded>().await;
     check::<SqliteRedis>().await;
     check::<PostgresEmbedded>().await;

@@ -1,10 +1,10 @@
-//! A fleet: its servers are one service, and go on without the one that is killed.
+//! A fleet: its servers are one service and continue without a killed one.
 
 use crate::assert_refused;
 use crate::support::Fleet;
 
 #[tokio::test]
-async fn the_servers_of_a_fleet_are_one_service_and_do_without_the_killed_one() {
+async fn the_servers_of_a_fleet_are_one_service_and_continue_without_a_killed_one() {
     if Fleet::skipped() {
         return;
     }

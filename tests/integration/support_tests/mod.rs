@@ -1,5 +1,5 @@
-//! Tests of the support code where it could mislead: processes that it reports as gone are gone, and files that it
-//! keeps are kept.
+//! Tests of the support code whose defects could hide failures: processes that it reports as ended have ended, and data
+//! that it keeps are kept.
 
 mod backend;
 mod fleet;

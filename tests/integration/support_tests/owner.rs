@@ -1,4 +1,4 @@
-//! Processes that a test started end with it, even when the test itself is killed.
+//! Processes that a test started end with it, even if the test itself is killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -11,8 +11,7 @@ use crate::support::postgres::ask;
 use crate::support::process::Guard;
 use crate::support::{PATIENCE, Postgres, Redis, eventually, skipped};
 
-/// This is not a test by itself. It starts servers, prints their processes, and lives until it is killed or its
-/// reader is gone.
+/// Not a test by itself: it starts servers, prints their processes, and runs until it is killed or its reader is gone.
 #[tokio::test]
 #[ignore = "is run by the test below"]
 #[allow(clippy::print_stdout, reason = "how it tells its parent")]
@@ -24,7 +23,7 @@ async fn an_owner_of_servers() {
     let Some(mut stalled) = Postgres::start().await else {
         return;
     };
-    // A session that is busy, and so does not look whether its server is still there.
+    // A busy session, which does not notice that its server has ended.
     let busy = "DO $$ BEGIN LOOP NULL; END LOOP; END $$";
     let url = postgres.url();
     tokio::spawn(async move { ask(&url, busy).await });
@@ -47,7 +46,7 @@ async fn an_owner_of_servers() {
 }
 
 #[test]
-fn nothing_outlives_an_owner_that_is_killed() {
+fn no_process_outlives_a_killed_owner() {
     if Postgres::missing()
         .or(Redis::missing())
         .is_some_and(skipped)
@@ -61,15 +60,16 @@ fn nothing_outlives_an_owner_that_is_killed() {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     let mut owner = Guard(owner.spawn().unwrap());
-    let said = BufReader::new(owner.0.stdout.take().unwrap()).lines();
-    let said = said.map(Result::unwrap).take_while(|line| line != "all");
-    let said: Vec<String> = said.collect();
-    let told = |what: &str| -> Vec<&str> {
-        said.iter()
+    let lines = BufReader::new(owner.0.stdout.take().unwrap()).lines();
+    let lines = lines.map(Result::unwrap).take_while(|line| line != "all");
+    let lines: Vec<String> = lines.collect();
+    let after = |what: &str| -> Vec<&str> {
+        lines
+            .iter()
             .filter_map(|line| line.strip_prefix(what))
             .collect()
     };
-    let pids = told("process ");
+    let pids = after("process ");
     let alive = || -> Vec<&str> {
         let pid = |pid: &str| Pid::from_raw(pid.parse().unwrap()).unwrap();
         pids.iter()
@@ -77,16 +77,16 @@ fn nothing_outlives_an_owner_that_is_killed() {
             .filter(|text| lives(pid(text)))
             .collect()
     };
-    let directories = told("directory ");
-    // A worker of the database may have ended by itself.
-    assert!(alive().len() > 10, "{said:?}");
+    let directories = after("directory ");
+    // Some processes may have ended: workers of the database end by themselves.
+    assert!(alive().len() > 10, "{lines:?}");
     assert!(directories.len() == 3 && directories.iter().all(|dir| Path::new(dir).exists()));
     owner.0.kill().unwrap();
     owner.0.wait().unwrap();
     assert!(within(PATIENCE, || alive().is_empty()), "{:?}", alive());
     let removed = || !directories.iter().any(|dir| Path::new(dir).exists());
     assert!(within(PATIENCE, removed), "{directories:?}");
-    // Segments of shared memory, of which the system has a few thousand; one goes with its last user.
+    // Segments of shared memory, of which the system has only a few thousand, are freed with their last user.
     let segments = || std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
     let given_back = || {
         let segments = segments();

@@ -1,4 +1,4 @@
-//! A private PostgreSQL: gone when killed, back with its data, closed to those without the password.
+//! A private PostgreSQL: it ends when it is killed, keeps its data, and requires the password.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::support::kept::lives;
 use crate::support::postgres::ask;
 
 #[tokio::test]
-async fn a_killed_postgres_is_gone_and_comes_back_with_its_data() {
+async fn a_killed_postgres_has_ended_and_restarts_with_its_data() {
     let Some(mut postgres) = Postgres::start().await else {
         return;
     };
@@ -30,35 +30,35 @@ async fn a_killed_postgres_is_gone_and_comes_back_with_its_data() {
 }
 
 #[tokio::test]
-async fn postgres_asks_for_the_password_of_an_ordinary_user() {
+async fn postgres_requires_the_password_of_an_ordinary_user() {
     let Some(postgres) = Postgres::start_with(&[("fsync", "on")]).await else {
         return;
     };
     let who = "SELECT current_user, current_database(), usesuper FROM pg_user WHERE usename = current_user";
-    let told = ask(&postgres.url(), who).await.unwrap();
-    assert_eq!(told, "concert|concert|f");
+    let session = ask(&postgres.url(), who).await.unwrap();
+    assert_eq!(session, "concert|concert|f");
     let psql = Command::new(Postgres::program("psql").unwrap())
         .args([&postgres.url(), "-Atc", who])
         .output();
     assert_eq!(
         String::from_utf8(psql.unwrap().stdout).unwrap().trim(),
-        told
+        session
     );
     assert_eq!(Postgres::program("no-such-program"), None);
     assert_eq!(postgres.sql("SHOW fsync").await, "on");
-    for (user, password, database, said) in [
+    for (user, password, database, message) in [
         ("concert", "wr:o@n/g", "concert", "password"),
         ("nobody", postgres.password(), "concert", "password"),
         ("concert", postgres.password(), "none", "does not exist"),
     ] {
         let url = postgres.url_with(user, password, database);
         let refused = ask(&url, "SELECT 1").await.unwrap_err();
-        assert!(refused.contains(said), "{user} {password}: {refused}");
+        assert!(refused.contains(message), "{user} {password}: {refused}");
     }
 }
 
 #[tokio::test]
-async fn a_stalled_postgres_takes_connections_and_answers_when_it_is_resumed() {
+async fn a_stalled_postgres_accepts_connections_and_answers_when_it_is_resumed() {
     let Some(mut postgres) = Postgres::start().await else {
         return;
     };

@@ -1,4 +1,4 @@
-//! A private Redis: gone when killed, back with or without its data; a cluster that divides the keys.
+//! A private Redis restarts with or without its data; a cluster divides the keys.
 
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use crate::support::kept::within;
 use crate::support::{Redis, RedisCluster};
 
 #[tokio::test]
-async fn a_killed_redis_comes_back_with_its_data_or_empty_as_is_asked() {
+async fn a_killed_redis_restarts_with_its_data_or_empty() {
     let Some(mut redis) = Redis::start().await else {
         return;
     };
@@ -36,13 +36,13 @@ async fn a_stalled_redis_answers_when_it_is_resumed() {
         asked.try_wait().unwrap().is_some()
     });
     redis.resume();
-    let said = asked.wait_with_output().unwrap().stdout;
+    let output = asked.wait_with_output().unwrap().stdout;
     assert!(!answered);
-    assert_eq!(String::from_utf8(said).unwrap(), "databases\n3\n");
+    assert_eq!(String::from_utf8(output).unwrap(), "databases\n3\n");
 }
 
 #[tokio::test]
-async fn a_redis_with_a_password_asks_for_it() {
+async fn a_redis_with_a_password_requires_it() {
     let Some(redis) = Redis::with_password().await else {
         return;
     };
@@ -67,12 +67,12 @@ async fn a_redis_with_a_password_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_cluster_divides_the_keys_and_is_whole_again_after_a_node_came_back() {
+async fn a_cluster_divides_the_keys_and_is_complete_after_a_node_returns() {
     let Some(mut cluster) = RedisCluster::start().await else {
         return;
     };
     assert_eq!(cluster.urls().len(), 3);
-    // "foo" belongs to slot 12,182, which is the last node's.
+    // "foo" belongs to slot 12,182, which the last node owns.
     let moved = cluster.nodes()[0].cli(&["SET", "foo", "1"]);
     assert!(moved.starts_with("MOVED 12182 "), "{moved}");
     let last = &mut cluster.nodes()[2];

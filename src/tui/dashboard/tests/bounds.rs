@@ -1,4 +1,4 @@
-//! No file makes the console keep or ask more than its bounds say.
+//! No file makes the console exceed its bounds on memory and queries.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ fn one(more: Value) -> Panel {
     read(vec![panel(more)]).unwrap().panels.remove(0)
 }
 
-/// The variable `v`, and what `$v` becomes.
+/// The number of values of the variable `v`, and `source` after substitution.
 fn variable(more: Value, source: &str) -> (usize, String) {
     let mut json = json!({ "name": "v", "type": "custom" });
     let fields = json.as_object_mut().unwrap();
@@ -93,7 +93,7 @@ fn variables_and_their_values_are_bounded() {
 }
 
 #[test]
-fn no_value_and_no_filled_query_grows_beyond_its_bound() {
+fn values_and_substituted_queries_are_bounded() {
     let long = "x".repeat(1_025);
     let (_, filled) = variable(json!({ "query": &long }), "$v");
     assert!(!filled.contains('x'), "too long to be a value");

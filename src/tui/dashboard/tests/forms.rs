@@ -1,4 +1,4 @@
-//! Every form in which Grafana ever wrote dashboards becomes the same panels.
+//! Every schema that Grafana ever had is read into the same panels.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn titles(dashboard: &Dashboard) -> Vec<&str> {
 }
 
 #[test]
-fn a_wrapped_dashboard_and_a_resource_are_what_they_hold() {
+fn a_dashboard_is_found_inside_the_answer_of_the_api_and_inside_a_resource() {
     let inside = json!({ "title": "Inner", "panels": [stat("one")] });
     let forms = [
         inside.clone(),
@@ -153,7 +153,7 @@ fn elements_are_placed_by_grids_rows_and_tabs() {
 }
 
 #[test]
-fn a_layout_that_cannot_be_followed_is_told_with_its_place() {
+fn an_error_in_a_layout_names_its_place() {
     let grid = json!({ "kind": "GridLayout", "spec": { "items": [item("nowhere", 0, 0)] } });
     let told = read(&version_2(json!({}), grid)).unwrap_err();
     assert_eq!(
@@ -174,7 +174,7 @@ fn a_layout_that_cannot_be_followed_is_told_with_its_place() {
 }
 
 #[test]
-fn a_library_panel_is_drawn_if_the_file_brings_it_along() {
+fn a_library_panel_is_drawn_if_the_file_contains_it() {
     let place = json!({ "x": 3, "y": 0, "w": 9, "h": 4 });
     let library = json!({ "gridPos": place, "libraryPanel": { "uid": "u", "name": "shared" } });
     let mut file = json!({ "title": "t", "panels": [library] });
@@ -189,7 +189,7 @@ fn a_library_panel_is_drawn_if_the_file_brings_it_along() {
 }
 
 #[test]
-fn a_panel_asks_whom_its_file_means() {
+fn a_panel_asks_the_data_source_that_its_file_names() {
     let with = |datasource: Value, expr: &str| {
         let mut panel = stat("p");
         panel["datasource"] = datasource;
@@ -218,7 +218,7 @@ fn a_panel_asks_whom_its_file_means() {
 }
 
 #[test]
-fn a_panel_that_shows_another_panels_answers_asks_the_same() {
+fn a_panel_that_shows_the_answers_of_another_has_the_same_queries() {
     let shows = |id: u32| {
         json!({ "type": "timeseries", "title": format!("of {id}"), "gridPos": { "y": 20 },
             "datasource": { "type": "datasource", "uid": "-- Dashboard --" },

@@ -1,4 +1,4 @@
-//! Variables as dashboards of the field have them: learned, filtered, ordered, automatic.
+//! Variables as real dashboards have them: learned, filtered, ordered, automatic.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::tui::dashboard::panel::Kind;
 use crate::tui::dashboard::tests::TIMES;
 use crate::tui::dashboard::{Dashboard, Scope, Times, repeated};
 
-/// What a source answers in these tests.
+/// The answers of the source in these tests.
 fn learned(query: &str, label: &str) -> Vec<String> {
     let texts: &[&str] = match (query, label) {
         ("group by (job) (up)", "job") => &["api", "node", "prometheus"],
@@ -32,7 +32,7 @@ fn scope(variables: Value, inputs: Value) -> Scope {
     Scope::new(&dashboard.variables, &BTreeMap::new(), learned, TIMES)
 }
 
-/// What `$v` is when the file has that variable.
+/// The value of `$v` if the file has the variable `v` with these fields.
 fn value(more: Value) -> String {
     let mut variable = json!({ "name": "v", "type": "query" });
     let fields = variable.as_object_mut().unwrap();
@@ -41,7 +41,7 @@ fn value(more: Value) -> String {
 }
 
 #[test]
-fn values_are_learned_by_each_of_grafanas_functions() {
+fn each_of_grafanas_query_functions_learns_values() {
     let cases = [
         (json!({ "query": "label_values(up, job)" }), "api"),
         (
@@ -70,7 +70,7 @@ fn values_are_learned_by_each_of_grafanas_functions() {
 }
 
 #[test]
-fn a_pattern_filters_takes_a_part_or_names_a_value() {
+fn a_pattern_filters_shortens_or_names_values() {
     let asks = |regex: &str, more: Value| {
         let mut variable = json!({ "query": "label_values(up, job)", "regex": regex,
             "includeAll": true, "current": { "value": ["$__all"] } });
@@ -102,7 +102,7 @@ fn a_pattern_filters_takes_a_part_or_names_a_value() {
 }
 
 #[test]
-fn values_stand_in_the_order_that_the_file_asks_for() {
+fn values_are_sorted_in_the_order_that_the_file_gives() {
     let first = |sort: Value| value(json!({ "query": "label_values(host)", "sort": sort }));
     let cases = [
         (json!(1), "h1"),
@@ -134,7 +134,7 @@ fn all_values_are_listed_while_they_are_few() {
 }
 
 #[test]
-fn intervals_fit_themselves_to_the_time_shown() {
+fn automatic_intervals_follow_the_time_range() {
     let auto = |current: &str| {
         let list = json!([{ "name": "i", "type": "interval", "auto": true, "auto_min": "10s",
             "auto_count": 10, "query": "1m,5m", "current": { "text": "auto", "value": current } }]);
@@ -156,7 +156,7 @@ fn intervals_fit_themselves_to_the_time_shown() {
 }
 
 #[test]
-fn the_time_shown_is_known_to_queries() {
+fn queries_can_refer_to_the_time_range() {
     let at = |end_ms: i64| {
         let times = Times { end_ms, ..TIMES };
         Scope::new(&[], &BTreeMap::new(), learned, times)
@@ -265,7 +265,7 @@ fn panels_and_rows_are_repeated_for_each_value() {
 }
 
 #[test]
-fn variables_are_filled_in_after_those_they_name_and_shown_as_the_file_has_them() {
+fn variables_are_resolved_after_those_they_refer_to_and_shown_in_the_order_of_the_file() {
     let asks = |name: &str, query: &str| json!({ "name": name, "type": "query", "query": query });
     let many = (0..40).map(|n| json!({ "name": format!("t{n}"), "type": "textbox", "query": "x" }));
     let list: Vec<Value> = [

@@ -1,4 +1,4 @@
-//! What a key did to a dialog, and the keys that dialogs share.
+//! The result of a key in a dialog, and the keys that dialogs share.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -9,7 +9,7 @@ use crate::tui::model::Model;
 /// The dialog after a key.
 pub(crate) enum After {
     Keep(Dialog),
-    /// Stays open while the effect is carried out.
+    /// The dialog stays open while the effect runs.
     Ask(Dialog, Effect),
     Close(Vec<Effect>),
 }

@@ -21,7 +21,7 @@ use crate::tui::update::actions;
 /// Lines that a page key scrolls.
 const PAGE: u16 = 10;
 
-/// The field that pasted text goes to, if there is one.
+/// The field that pasted text goes to, if the dialog has one.
 pub(crate) fn field(dialog: &mut Option<Dialog>) -> Option<&mut Input> {
     match dialog.as_mut()? {
         Dialog::Seed(SeedDialog { stage, .. }) | Dialog::Launch(LaunchDialog { stage, .. }) => {
@@ -62,7 +62,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Dialog::Help(at) => scrolled(key, at, KeyCode::Char('?'))
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Help(at))),
         Dialog::Record(at) if key.code == KeyCode::Char('t') => {
-            // On the way back the record is open again.
+            // Going back from the trace opens the record again.
             model.dialog = Some(Dialog::Record(at));
             traces::of_record(model);
             return Vec::new();
@@ -111,7 +111,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
 }
 
-/// The new scroll position; nothing when the key closes.
+/// The new scroll position; `None` if the key closes the dialog.
 fn scrolled(key: KeyEvent, at: u16, also_closes: KeyCode) -> Option<u16> {
     match key.code {
         KeyCode::Up | KeyCode::Char('k') => Some(at.saturating_sub(1)),

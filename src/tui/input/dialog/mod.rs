@@ -1,4 +1,4 @@
-//! The dialogs: they stand in front of a screen and take the keys.
+//! The dialogs: an open dialog covers a part of the screen and gets all keys.
 
 pub(crate) mod answer;
 pub(crate) mod draw;
@@ -14,7 +14,7 @@ use crate::tui::input::palette::Palette;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Dialog {
-    /// The key map; the scroll position.
+    /// The key map, with the scroll position.
     Help(u16),
     /// Choose a dataset and confirm.
     Seed(SeedDialog),
@@ -26,24 +26,24 @@ pub(crate) enum Dialog {
     Ask(Question),
     /// All actions by name.
     Palette(Palette),
-    /// A log record in full; the scroll position.
+    /// A log record in full, with the scroll position.
     Record(u16),
-    /// A span of a trace in full; the scroll position.
+    /// A span of a trace in full, with the scroll position.
     Span(u16),
     /// A few lines to fill in.
     Form(Form),
     /// The faults of the server.
     Faults(FaultsDialog),
-    /// The audit log; the scroll position.
+    /// The audit log, with the scroll position.
     History(u16),
 }
 
-/// A dataset profile on offer.
+/// A dataset profile of the list.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) name: &'static str,
     pub(crate) text: &'static str,
-    /// Large: its name has to be typed as a confirmation.
+    /// The profile is large, so that the user must type its name to confirm.
     pub(crate) typed: bool,
 }
 
@@ -61,7 +61,7 @@ pub(crate) const PROFILES: &[Profile] = &[
     },
 ];
 
-/// Whether a profile's name has to be typed before it is seeded.
+/// Whether the user must type the profile's name before it is seeded.
 pub(crate) fn needs_typing(profile: &str) -> bool {
     PROFILES
         .iter()
@@ -71,16 +71,16 @@ pub(crate) fn needs_typing(profile: &str) -> bool {
 /// The step of a dialog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Choosing from the list, whose last line is a file.
+    /// The user chooses from the list, whose last line is a file.
     #[default]
     Choose,
-    /// The path of a file is being typed, or the file is being read.
+    /// The user types the path of a file, or the file is being read.
     Path(PathField),
-    /// Choosing from all phases (0) and each alone.
+    /// The user chooses all phases (0) or one of them.
     Phase(usize),
-    /// `y` is awaited.
+    /// The dialog waits for `y`.
     Confirm,
-    /// The name is being typed.
+    /// The user types the name.
     Type(Input),
 }
 
@@ -88,7 +88,7 @@ pub(crate) enum Stage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PathField {
     pub(crate) path: Input,
-    /// It is being read.
+    /// The file is being read.
     pub(crate) reading: bool,
     /// The reason why the file cannot be used.
     pub(crate) wrong: Option<String>,
@@ -97,7 +97,7 @@ pub(crate) struct PathField {
 /// Seeding.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SeedDialog {
-    /// Index into [`PROFILES`]; behind them the file.
+    /// Index into [`PROFILES`]; the index after the last one is the file.
     pub(crate) chosen: usize,
     /// The file that was read.
     pub(crate) file: Option<ProfileFile>,
@@ -105,7 +105,7 @@ pub(crate) struct SeedDialog {
 }
 
 impl SeedDialog {
-    /// The chosen profile, unless it is a file.
+    /// The chosen profile; `None` if a file is chosen.
     pub(crate) fn profile(&self) -> Option<&'static Profile> {
         PROFILES.get(self.chosen)
     }
@@ -114,21 +114,21 @@ impl SeedDialog {
 /// Launching.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LaunchDialog {
-    /// Index of the scenario; behind them the file.
+    /// Index of the scenario; the index after the last one is the file.
     pub(crate) chosen: usize,
-    /// One phase alone, as an index; absent: all of them.
+    /// The index of the only phase to run; `None` for all phases.
     pub(crate) phase: Option<usize>,
     pub(crate) stage: Stage,
 }
 
-/// What a launch does to the data.
+/// The effect of a launch on the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reseed {
-    /// The dataset fits and is untouched.
+    /// The right dataset is active and unused.
     NotNeeded,
-    /// The dataset fits, but holds an earlier run: a rehearsal begins on an unused one.
+    /// The right dataset is active but holds an earlier run. A rehearsal needs an unused one.
     Used,
-    /// There is no dataset, or another one.
+    /// No dataset is active, or another one.
     Needed,
 }
 
@@ -145,7 +145,7 @@ pub(crate) struct AlertForm {
     pub(crate) summary: Input,
     /// 0 name, 1 severity, 2 summary.
     pub(crate) focus: usize,
-    /// The problem that the last try to send it found.
+    /// The mistake that the last attempt to send the form found.
     pub(crate) wrong: Option<&'static str>,
 }
 
@@ -155,7 +155,7 @@ impl Default for AlertForm {
             name: "OperatorAlert".into(),
             severity: 1,
             summary: Input::default(),
-            // The only field that has to be filled in.
+            // The summary is the only required field.
             focus: FORM_FIELDS - 1,
             wrong: None,
         }

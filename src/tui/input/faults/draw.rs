@@ -13,7 +13,7 @@ use crate::tui::model::Model;
 use crate::tui::theme;
 use crate::tui::widgets::message::{ROOM, message};
 
-/// Columns of the names of kinds.
+/// The columns for the names of kinds.
 const NAME: usize = 17;
 
 pub(crate) fn draw(model: &Model, dialog: FaultsDialog, buffer: &mut Buffer, area: Rect) {

@@ -43,7 +43,7 @@ pub(crate) fn on_key(model: &Model, mut dialog: FaultsDialog, key: KeyEvent) -> 
     After::Keep(Dialog::Faults(dialog))
 }
 
-/// Ending a fault harms nobody: it does not ask.
+/// Ends faults. This needs no confirmation, because ending a fault harms no user.
 fn clear(kind: Option<FaultKind>) -> Effect {
     let what = match kind {
         Some(kind) => format!("fault {} ended", name(kind)),

@@ -1,10 +1,10 @@
-//! The dialog of faults: the kinds, which of them the server has now, and the form that injects one.
+//! The dialog of faults: all kinds, the active faults, and the form that injects one.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
 pub(crate) mod question;
 
-/// The dialog, on a kind.
+/// The dialog with its chosen kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FaultsDialog {
     /// Index into `fault_fields::forms()`.

@@ -10,7 +10,7 @@ use crate::tui::faults::name;
 use crate::tui::input::dialog::question::Question;
 use crate::tui::input::forms::Wrong;
 
-/// The question that the filled-in form comes to; its last text is for how long.
+/// The question that follows the complete form. The last text of the form is the duration.
 pub(crate) fn question(
     form: &'static FaultForm,
     texts: &[&str],

@@ -1,4 +1,4 @@
-//! A form in front of the screen.
+//! Draws a form.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,9 +11,9 @@ use crate::tui::input::line::draw as input;
 use crate::tui::theme;
 use crate::tui::widgets::message::{ROOM, message};
 
-/// Rows of the explanation, always the same: the form does not jump while one types.
+/// The rows of the explanation. Their number is fixed, so that the form does not move while the user types.
 const ABOUT: usize = 4;
-/// Cells for what is typed.
+/// The cells for the typed text.
 const TYPED: usize = 40;
 
 pub(crate) fn draw(form: &Form, buffer: &mut Buffer, area: Rect) {
@@ -55,7 +55,7 @@ fn field(field: &Field, focused: bool) -> Line<'static> {
     } else {
         ("  ", theme::quiet())
     };
-    // A long name has a blank behind it all the same.
+    // A name that fills its column still needs a blank after it.
     let blank = if field.name.len() < 10 { "" } else { " " };
     let name = format!("{marker}{:<10}{blank}", field.name);
     let mut spans = vec![Span::styled(name, style)];

@@ -14,7 +14,7 @@ use crate::tui::screens::alerts::Stage;
 use crate::tui::screens::alerts::name;
 use crate::tui::update::actions;
 
-/// Batch and interval of admission.
+/// Opens the form for batch and interval of admission.
 pub(crate) fn admission(model: &mut Model) {
     if !actions::server_is_known(model) {
         return;
@@ -24,7 +24,7 @@ pub(crate) fn admission(model: &mut Model) {
     }
 }
 
-/// Acknowledges the chosen alert.
+/// Opens the form that acknowledges the chosen alert.
 pub(crate) fn acknowledge(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "acknowledge");
@@ -43,7 +43,7 @@ pub(crate) fn acknowledge(model: &mut Model) {
     }
 }
 
-/// Silences the chosen alert.
+/// Opens the form that silences the chosen alert.
 pub(crate) fn silence(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "silence");
@@ -57,7 +57,7 @@ pub(crate) fn silence(model: &mut Model) {
     model.dialog = Some(Dialog::Form(form));
 }
 
-/// Ends the silence of the chosen alert.
+/// Asks whether to end the silence of the chosen alert.
 pub(crate) fn end_silence(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "unsilence");
@@ -107,7 +107,7 @@ fn over(model: &mut Model) {
     model.tell(NoticeKind::Info, format!("this alert is over since {ago}"));
 }
 
-/// Enter sends the form from any field: most fields have a value already.
+/// Handles a key. Enter sends the form from any field, because most fields have a value already.
 pub(crate) fn on_key(model: &Model, mut form: Form, key: KeyEvent) -> After {
     let fields = form.fields.len().max(1);
     match key.code {

@@ -16,11 +16,11 @@ use crate::tui::screens::alerts::ACKNOWLEDGED;
 use crate::tui::screens::alerts::name;
 use crate::tui::{faults, format};
 
-/// The bounds of the server (`AdmissionChange`): people at once, milliseconds between two batches.
+/// The bounds that the server enforces (`AdmissionChange`): users per batch, milliseconds between two batches.
 const BATCH: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 const EVERY_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 const MINUTE: i64 = 60_000;
-/// The longest acknowledgement and silence: no alert is forgotten for good.
+/// The longest acknowledgement and silence, so that no alert is silenced for good.
 const LONGEST_ACK_MS: i64 = 24 * 60 * MINUTE;
 const LONGEST_SILENCE_MS: i64 = 30 * 24 * 60 * MINUTE;
 
@@ -33,7 +33,7 @@ pub(crate) enum Purpose {
     Acknowledge(Box<Alert>),
     /// Silence this alert.
     Silence(Box<Alert>),
-    /// Inject a fault of this kind into the server at that address.
+    /// Inject a fault of this kind into the server at this address.
     Fault(&'static FaultForm, String),
 }
 
@@ -41,31 +41,31 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    /// The current value, where the form changes one.
+    /// The current value, if the form changes one.
     pub(crate) now: Option<String>,
     pub(crate) text: Input,
     /// The placeholder of an empty field.
     pub(crate) empty: &'static str,
 }
 
-/// A few lines of text to fill in.
+/// A form of a few lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
     pub(crate) purpose: Purpose,
     pub(crate) fields: Vec<Field>,
     pub(crate) focus: usize,
-    /// The problem that the last try to send it found.
+    /// The mistake that the last attempt to send the form found.
     pub(crate) wrong: Option<String>,
 }
 
-/// The outcome of a complete form.
+/// What follows a complete form.
 #[derive(Debug)]
 pub(crate) enum Then {
     Ask(Question),
     Do(Vec<Effect>),
 }
 
-/// The field that is wrong, and what to do about it.
+/// The index of the wrong field, and how to correct it.
 pub(crate) type Wrong = (usize, String);
 
 fn field(name: &'static str, text: &str, empty: &'static str) -> Field {
@@ -131,7 +131,7 @@ impl Form {
         }
     }
 
-    /// What Enter does.
+    /// The verb for what Enter does.
     pub(crate) const fn verb(&self) -> &'static str {
         match self.purpose {
             Purpose::Admission(_) | Purpose::Fault(..) => "goes on",
@@ -140,7 +140,7 @@ impl Form {
         }
     }
 
-    /// The explanation under the fields.
+    /// The explanation below the fields.
     pub(crate) fn about(&self) -> Vec<String> {
         match &self.purpose {
             Purpose::Admission(now) => {
@@ -176,7 +176,7 @@ impl Form {
         }
     }
 
-    /// The outcome, or the field that is wrong.
+    /// What follows, or the wrong field.
     pub(crate) fn finish(&self, now: i64, is_rehearsing: bool) -> Result<Then, Wrong> {
         match &self.purpose {
             Purpose::Admission(state) => self.resize(state, is_rehearsing).map(Then::Ask),
@@ -319,7 +319,7 @@ impl Form {
         Ok(text)
     }
 
-    /// When the time that was typed is over, and how long it is.
+    /// The end of the typed duration, and its length.
     fn until(
         &self,
         index: usize,
@@ -360,13 +360,13 @@ fn silence(
     })
 }
 
-/// People admitted in a minute.
+/// Users admitted per minute.
 fn a_minute(batch: u64, every_ms: u64) -> String {
     let people = u128::from(batch) * 60_000 / u128::from(every_ms.max(1));
     format::count(u64::try_from(people).unwrap_or(u64::MAX))
 }
 
-/// Milliseconds as they are typed: `15 s`, `1.5 s`, `250 ms`, `2 min`.
+/// Milliseconds as text: `15 s`, `1.5 s`, `250 ms`, `2 min`.
 fn interval(ms: u64) -> String {
     if ms >= 60_000 && ms.is_multiple_of(60_000) {
         format!("{} min", ms / 60_000)
@@ -387,7 +387,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_people_type_them_and_nonsense_is_not() {
+    fn durations_are_read_in_every_notation_and_nonsense_is_refused() {
         let read = ["30m", " 1h 30m ", "2 min", "250ms", "1d", "0s"].map(duration_ms);
         let wanted = [1_800_000, 5_400_000, 120_000, 250, 86_400_000, 0].map(Some);
         assert_eq!(read, wanted);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_and_flows_are_told_in_the_nearest_unit() {
+    fn intervals_are_shown_in_the_nearest_unit_and_rates_per_minute() {
         assert_eq!(
             [250, 1500, 15_000, 120_000].map(interval),
             ["250 ms", "1500 ms", "15 s", "2 min"]

@@ -1,4 +1,4 @@
-//! The key map holds together, and the documentation has it.
+//! The key map is consistent, and the documentation has the same keys.
 
 use crossterm::event::{KeyCode, KeyModifiers};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::tui::input::keys::Key;
 
 #[test]
-fn no_key_means_two_things_in_one_scope() {
+fn no_key_has_two_bindings_in_one_scope() {
     for (index, one) in all().enumerate() {
         for other in all().skip(index + 1) {
             let clash = one.keys.iter().any(|key| other.keys.contains(key));
@@ -33,7 +33,7 @@ fn every_key_in_the_help_does_what_the_help_says() {
     }
 }
 
-/// The key map as the documentation has it.
+/// The key map as a table of the documentation.
 fn table() -> String {
     let mut text = String::new();
     let groups = [("Everywhere", Scope::Everywhere)];

@@ -1,4 +1,4 @@
-//! The dialogs of launching a rehearsal and of seeding: a list, a file's path, the question.
+//! Draws the dialogs that launch a rehearsal and seed a dataset: the list, the path of a file, the question.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -41,7 +41,7 @@ fn typing(typed: &Input, wanted: &str) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The path of a file, and how it stands with it.
+/// Draws the path of a file, and whether the file is being read or has a mistake.
 fn path(field: &PathField, about: &str, buffer: &mut Buffer, area: Rect, title: &str) {
     let mut spans = vec![Span::styled("path ", theme::key())];
     spans.extend(input::spans(&field.path, ROOM - 5, theme::strong()));
@@ -56,7 +56,7 @@ fn path(field: &PathField, about: &str, buffer: &mut Buffer, area: Rect, title: 
     message(buffer, area, title, "Enter reads it, Esc leaves", &lines);
 }
 
-/// The data that a seeding would delete.
+/// The warning about the data that a seeding deletes.
 fn loss(model: &Model) -> Vec<Line<'static>> {
     let Some(status) = &model.status else {
         return Vec::new();
@@ -131,9 +131,9 @@ pub(crate) fn launch(model: &Model, dialog: &LaunchDialog, buffer: &mut Buffer, 
     }
 }
 
-/// One line a scenario, then the file; beneath them the title of the chosen one.
+/// Draws a line for each scenario and one for a file, and below them the title of the chosen one.
 fn list(model: &Model, chosen: usize, buffer: &mut Buffer, area: Rect) {
-    /// Rows of the popup that are not of the list: frame, blanks, title.
+    /// The rows of the popup around the list: frame, blanks, title.
     const OTHERS: usize = 7;
     let scenarios = &model.load.scenarios;
     let names = scenarios.iter().map(|scenario| {

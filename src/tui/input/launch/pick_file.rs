@@ -9,7 +9,7 @@ use crate::tui::format::one_line;
 use crate::tui::input::dialog::{Dialog, PathField, Stage};
 use crate::tui::model::Model;
 
-/// Returns the path when it is to be read. One file is read at a time.
+/// Handles a key; returns the path if the file is to be read. One file is read at a time.
 pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {
     let path = field.path.text().trim();
     match key.code {
@@ -28,8 +28,8 @@ pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {
     None
 }
 
-/// Adds a scenario file to the list; the choice of its phases is next. Without the dialog that asked for the file
-/// it is dropped.
+/// Adds a scenario file to the list and goes on to the choice of its phases. If the dialog that asked for the file
+/// is closed, the file is dropped.
 pub(crate) fn scenario(model: &mut Model, read: Result<ScenarioInfo, String>) {
     let Some(Dialog::Launch(dialog)) = &mut model.dialog else {
         return;
@@ -54,7 +54,7 @@ pub(crate) fn scenario(model: &mut Model, read: Result<ScenarioInfo, String>) {
     }
 }
 
-/// Continues with a profile file as with a named profile.
+/// Goes on with a profile file as with a named profile.
 pub(crate) fn profile(model: &mut Model, read: Result<ProfileFile, String>) -> Vec<Effect> {
     let replace = crate::tui::input::dialog::answer::would_replace(model);
     let Some(Dialog::Seed(dialog)) = &mut model.dialog else {

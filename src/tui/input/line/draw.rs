@@ -1,4 +1,4 @@
-//! A line that is being typed, with its cursor.
+//! Draws an input line with its cursor.
 
 use ratatui::style::Style;
 use ratatui::text::Span;
@@ -6,7 +6,8 @@ use ratatui::text::Span;
 use crate::tui::input::line::Input;
 use crate::tui::theme;
 
-/// The input in `room` cells: the character under the cursor is reversed, at the end stands a block.
+/// The input in `room` cells. The character under the cursor is reversed; at the end of the text the cursor is a
+/// block.
 pub(crate) fn spans(input: &Input, room: usize, style: Style) -> Vec<Span<'static>> {
     let view = input.view(room);
     let cursor = match view.under {

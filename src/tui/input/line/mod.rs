@@ -1,7 +1,7 @@
 //! The line editor: text with a cursor, word keys and pasting. Pure.
 //!
-//! Our own (123 lines), because the cursor moves by grapheme clusters: tui-input and ratatui-textarea count
-//! `char`s and stop inside a joined emoji or a decomposed Hangul syllable.
+//! No crate, because the cursor moves by grapheme clusters: tui-input and ratatui-textarea count `char`s and stop
+//! inside a joined emoji or a decomposed Hangul syllable.
 
 pub(crate) mod draw;
 
@@ -21,17 +21,17 @@ pub(crate) struct Input {
     cursor: usize,
 }
 
-/// The visible part of an input: before the cursor, under it, behind it.
+/// The visible part of an input: before, under and after the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View<'a> {
     pub(crate) before: &'a str,
-    /// Empty: the cursor stands at the end.
+    /// Empty if the cursor is at the end.
     pub(crate) under: &'a str,
     pub(crate) after: &'a str,
 }
 
 impl From<&str> for Input {
-    /// The cursor stands at the end.
+    /// An input with this text and the cursor at its end.
     fn from(text: &str) -> Input {
         let mut input = Input::default();
         input.paste(text);
@@ -48,7 +48,7 @@ impl Input {
         self.text.is_empty()
     }
 
-    /// Handles a key; false: the editor has no use for it.
+    /// Handles a key; returns whether the editor uses it.
     pub(crate) fn key(&mut self, key: KeyEvent) -> bool {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -79,7 +79,7 @@ impl Input {
         true
     }
 
-    /// Inserts text in one line: line ends and tabs become blanks, other control characters are dropped.
+    /// Inserts text in one line: line breaks and tabs become blanks, other control characters are dropped.
     pub(crate) fn paste(&mut self, text: &str) {
         let text = text.replace("\r\n", " ");
         for c in text.chars().take(MAX_INPUT) {
@@ -99,7 +99,7 @@ impl Input {
         }
     }
 
-    /// Moves the cursor to the end of its cluster: an inserted mark may have joined the one before.
+    /// Moves the cursor to the end of its cluster: an inserted combining mark may have joined the cluster before it.
     fn settle(&mut self) {
         let at = self.cursor;
         let mut ends = self
@@ -129,7 +129,7 @@ impl Input {
         words.next_back().map_or(0, |(at, _)| at)
     }
 
-    /// The end of the word behind the cursor.
+    /// The end of the word after the cursor.
     fn word_after(&self) -> usize {
         let next = self.text[self.cursor..].unicode_word_indices().next();
         next.map_or(self.text.len(), |(at, word)| self.cursor + at + word.len())
@@ -142,8 +142,7 @@ impl Input {
         self.settle();
     }
 
-    /// The part that fits into `room` cells, the cursor among them. It is scrolled so that the cursor is
-    /// visible.
+    /// The part of the text around the cursor that fits into `room` cells, with the cursor.
     pub(crate) fn view(&self, room: usize) -> View<'_> {
         let (before, rest) = self.text.split_at(self.cursor);
         let under = rest.graphemes(true).next().unwrap_or_default();
@@ -173,7 +172,7 @@ mod tests {
         input
     }
 
-    /// The text with a bar where the cursor stands.
+    /// The text with a bar at the cursor.
     fn shown(text: &str, keys: &[(KeyCode, KeyModifiers)]) -> String {
         let input = after(text, keys);
         let (before, rest) = input.text.split_at(input.cursor);
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_goes_where_the_keys_say() {
+    fn keys_move_the_cursor() {
         use KeyCode::{Backspace, Char, Delete, End, Home, Left, Right};
         for (keys, wanted) in [
             (&[(Left, NONE), (Left, NONE)][..], "summer sa|le"),
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_never_steps_inside_a_character() {
+    fn the_cursor_never_stops_inside_a_character() {
         use KeyCode::{Backspace, Char, Left};
         let family = "a👨‍👩‍👧";
         assert_eq!(shown(family, &[(Left, NONE)]), "a|👨‍👩‍👧");
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn pasted_line_ends_become_blanks_and_no_control_character_comes_in() {
+    fn pasted_line_breaks_become_blanks_and_control_characters_are_dropped() {
         let mut input = Input::default();
         input.paste("one\r\ntwo\nthree\rfour\tfive\u{1b}[31m");
         assert_eq!(input.text(), "one two three four five[31m");
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_is_always_seen_and_the_room_is_kept() {
+    fn the_visible_part_fits_and_always_contains_the_cursor() {
         let input = after("서울 올림픽공원", &[]);
         let view = input.view(6);
         assert_eq!((view.before, view.under, view.after), ("공원", "", ""));

@@ -1,4 +1,4 @@
-//! The command palette.
+//! Draws the command palette.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -10,7 +10,7 @@ use crate::tui::input::palette::Palette;
 use crate::tui::model::{Model, Screen};
 use crate::tui::screens::act::run;
 
-/// A key while the palette is open.
+/// Handles a key while the palette is open.
 pub(crate) fn on_key(model: &mut Model, mut palette: Palette, key: KeyEvent) -> Vec<Effect> {
     let found = found(model.screen, palette.text.text());
     match key.code {
@@ -35,8 +35,8 @@ pub(crate) fn on_key(model: &mut Model, mut palette: Palette, key: KeyEvent) -> 
     Vec::new()
 }
 
-/// The actions of `screen`, then those of every screen, whose text contains all typed words. Words instead of a
-/// fuzzy matcher: 95 short texts need no ranking, and nucleo is MPL-licensed, which deny.toml does not allow.
+/// The actions whose text contains all typed words: those of `screen`, then those of every screen. There is no fuzzy
+/// matcher, because 95 short texts need no ranking, and nucleo's licence (MPL) is not allowed by deny.toml.
 pub(crate) fn found(screen: Screen, text: &str) -> Vec<&'static Binding> {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     let holds = |binding: &&Binding| {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_screen_is_not_offered() {
+    fn the_palette_offers_no_action_of_another_screen() {
         let resolve = |screen| found(screen, "resolve the chosen").len();
         assert_eq!((resolve(Screen::Alerts), resolve(Screen::Overview)), (1, 0));
     }

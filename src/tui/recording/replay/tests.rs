@@ -1,9 +1,9 @@
-//! Tests of the time and the choice of the played lines.
+//! The schedule of a replay, and the lines that it shows.
 
 use super::*;
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::recording::tape::tests::{START, recorded};
+use crate::tui::recording::format::tests::{START, recorded};
 use crate::tui::update::update;
 
 fn down(reason: &str) -> Event {
@@ -15,7 +15,7 @@ fn down(reason: &str) -> Event {
 }
 
 fn player(events: &[Event]) -> Player {
-    Player::new(Tape::parse(&recorded(events)).unwrap())
+    Player::new(Recording::parse(&recorded(events)).unwrap())
 }
 
 async fn is_due(player: &Player, within_ms: u64) -> bool {
@@ -25,7 +25,7 @@ async fn is_due(player: &Player, within_ms: u64) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_come_at_the_pace_they_were_recorded_at_or_faster_or_not_at_all() {
+async fn lines_come_at_the_recorded_speed_or_faster_or_paused() {
     let mut player = player(&[down("a"), down("b"), down("c"), down("d")]);
     let model = Model::default();
     assert!(is_due(&player, 1).await, "the first at once");
@@ -52,7 +52,7 @@ async fn lines_come_at_the_pace_they_were_recorded_at_or_faster_or_not_at_all() 
     assert_eq!(player.now(), START + 3000, "where time stands still");
     assert!(matches!(
         player.view(),
-        TapeView::Playing(Playing { ended: true, .. })
+        RecordingState::Playing(Playing { ended: true, .. })
     ));
 }
 
@@ -72,7 +72,7 @@ fn speeds_have_two_ends() {
 }
 
 #[tokio::test]
-async fn a_trace_that_was_recorded_is_there_each_time_it_is_opened_and_another_is_missing() {
+async fn a_recorded_trace_is_found_each_time_and_any_other_is_missing() {
     use crate::clients::tempo::Trace;
     use crate::tui::model::Screen;
     use crate::tui::screens::traces::{Open, State};
@@ -101,7 +101,7 @@ async fn a_trace_that_was_recorded_is_there_each_time_it_is_opened_and_another_i
             update(&mut model, START, event);
         }
         let state = model.traces.open.take().unwrap().state;
-        // Closed again: the next look is a new one.
+        // The trace was closed, so opening it again is a new request.
         assert!(player.again(&model).is_empty());
         state
     };
@@ -123,7 +123,7 @@ fn logged(at_ns: i64, line: &str) -> Event {
 }
 
 #[tokio::test]
-async fn another_filter_shows_the_lines_that_were_there_already() {
+async fn a_new_filter_also_applies_to_the_lines_played_already() {
     let mut player = player(&[
         logged(1, r#"{"level":"INFO","message":"seat 7"}"#),
         logged(2, r#"{"level":"ERROR","message":"seat 8"}"#),

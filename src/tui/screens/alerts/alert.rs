@@ -1,5 +1,4 @@
-//! One alert: its rule, the figure that the rule judges with its limit, the error records of those
-//! seconds.
+//! Draws one alert: its rule, the figure that the rule judges with its limit, and the error records of that time.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -17,11 +16,11 @@ use crate::tui::theme::Severity;
 use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, Overlay, centred, frame, more};
 use crate::tui::{format, theme, timeline};
 
-/// The alert alone, filling the screen.
+/// Draws the alert on the whole screen.
 pub(crate) fn draw(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     let inside = usize::from(area.width.saturating_sub(4));
     let words = u16::try_from(said(model, row, inside).len()).unwrap_or(u16::MAX);
-    // Frame and name stand around them.
+    // The frame and the name take three rows more.
     let words = words.saturating_add(3).clamp(5, area.height / 3 + 1);
     let rest = area.height - words;
     let records = if rest >= 18 {
@@ -40,7 +39,7 @@ pub(crate) fn draw(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     error_records(model, buffer, bottom);
 }
 
-/// The alert beside others: words left, figure and records right.
+/// Draws the alert below the list: text on the left, figure and records on the right.
 pub(crate) fn beside(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     let [left, right] = Layout::horizontal([Constraint::Fill(2), Constraint::Fill(3)]).areas(area);
     about(model, row, buffer, left);
@@ -49,7 +48,7 @@ pub(crate) fn beside(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) 
     error_records(model, buffer, below);
 }
 
-/// The text about an alert.
+/// Draws the text about an alert.
 pub(crate) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     let alert = &row.alert;
     let (sign, style) = alert_list::sign(row);
@@ -86,7 +85,7 @@ pub(crate) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// The text about an alert below its name, in lines of that width.
+/// The text about an alert below its name, in lines of at most `width` columns.
 fn said(model: &Model, row: &Row, width: usize) -> Vec<Line<'static>> {
     let texts = texts(model, row).into_iter();
     let lines = texts.flat_map(|(text, style)| {
@@ -96,7 +95,7 @@ fn said(model: &Model, row: &Row, width: usize) -> Vec<Line<'static>> {
     lines.collect()
 }
 
-/// A time of Alertmanager in the zone of who looks; as it came where it cannot be read.
+/// A time of Alertmanager in the user's time zone; unchanged if it cannot be parsed.
 fn time(model: &Model, rfc3339: &str) -> String {
     let shown = model.settings.zone.of_text(rfc3339);
     shown.unwrap_or_else(|| one_line(rfc3339))
@@ -192,7 +191,7 @@ fn why_empty(found: Option<&Evidence>, fresh: &Freshness) -> String {
     }
 }
 
-/// The limit in words: `fires above 0.01`.
+/// The limit as text: `fires above 0.01`.
 fn note(found: &Evidence) -> String {
     match (&found.limit, found.side) {
         (Some(LimitLine::Number(limit)), Some(side)) => format!("fires {side} {limit}"),
@@ -262,7 +261,7 @@ fn error_records(model: &Model, buffer: &mut Buffer, area: Rect) {
         let text = cells::cut(&text, usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
     }
-    // Those nearest to the cursor, else to the beginning of the alert.
+    // Show the records nearest to the cursor, or else to the beginning of the alert.
     let at = model
         .time
         .cursor

@@ -1,4 +1,4 @@
-//! Alerts: what fires, since when, how bad; the chosen one in full.
+//! Draws the Alerts screen: the list, and the chosen alert in full.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -20,7 +20,7 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, foot, frame};
 
-/// Sign and style of an alert: silenced, or by its severity.
+/// The sign and style of an alert: silenced, or by its severity.
 pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     if alert.status.state == AlertState::Suppressed {
         return ("○", theme::quiet());
@@ -33,7 +33,7 @@ pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     }
 }
 
-/// Since when it fires; a question mark if its time cannot be read.
+/// How long the alert has fired; a question mark if its time cannot be parsed.
 pub(crate) fn age(alert: &Alert, now: i64) -> String {
     let since = unix_ms(&alert.starts_at);
     since.map_or("?".into(), |since| format::span(now - since))
@@ -45,20 +45,20 @@ fn places(area: Rect) -> [Rect; 2] {
     Layout::vertical([Constraint::Fill(3), Constraint::Fill(detail)]).areas(area)
 }
 
-/// Whether there is room for the chart beside the list.
+/// Whether the chart of the chosen alert fits beside its text.
 const fn roomy(area: Rect) -> bool {
     area.width >= 114 && area.height >= 30
 }
 
-/// The first row shown, so that the chosen one is.
+/// The first visible row, so that the chosen one is visible.
 fn first(model: &Model, rows: usize) -> usize {
     (model.alerts.row + 1).saturating_sub(rows)
 }
 
-/// The row of the list at a place.
+/// The row of the list at a position.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     let [list, _] = places(area);
-    // Frame and head stand above the rows, the frame below.
+    // Above the rows are the frame and the head, below them the frame.
     let rows = Rect {
         y: list.y + 2,
         height: list.height.saturating_sub(3),
@@ -119,7 +119,7 @@ fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// How many there are, by stage.
+/// The number of alerts by stage.
 fn counts(model: &Model) -> String {
     let stages = [
         Stage::Firing,
@@ -128,12 +128,12 @@ fn counts(model: &Model) -> String {
         Stage::Silenced,
         Stage::Resolved,
     ];
-    let told = stages.into_iter().filter_map(|stage| {
+    let counted = stages.into_iter().filter_map(|stage| {
         let rows = model.alerts.rows.iter();
         let count = rows.filter(|row| row.stage == stage).count();
         (count > 0).then(|| format!("{count} {}", stage.word()))
     });
-    told.collect::<Vec<_>>().join(", ")
+    counted.collect::<Vec<_>>().join(", ")
 }
 
 fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {

@@ -6,7 +6,7 @@ use crate::tui::model::Screen;
 pub(crate) const KEYS: &[Binding] = bindings! { Scope::On(Screen::Alerts);
     reads  [Up 'k']   => Up          "up the list";
     reads  [Down 'j'] => Down        "down the list";
-    reads  [PageDown] => PageDown    "further down what is said of the alert";
+    reads  [PageDown] => PageDown    "further down the text about the alert";
     reads  [PageUp]   => PageUp      "further up";
     reads  [Home 'g'] => First       "the top of the list, and stay there";
     reads  [End 'G']  => Last        "the last of the list";

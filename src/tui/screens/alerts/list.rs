@@ -1,4 +1,4 @@
-//! The list of alerts: how far each has come, since when, who sees to it.
+//! Draws the list of alerts: the stage of each, since when, and who acknowledged it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
@@ -14,7 +14,7 @@ use crate::tui::screens::alerts::{Row, Stage, name};
 use crate::tui::widgets::table;
 use crate::tui::{format, theme};
 
-/// Sign, state, severity, alert, age, summary.
+/// The widths of sign, stage, severity, alert, age and summary.
 const WIDTHS: [Constraint; 6] = [
     Constraint::Length(2),
     Constraint::Length(12),
@@ -24,7 +24,7 @@ const WIDTHS: [Constraint; 6] = [
     Constraint::Fill(1),
 ];
 
-/// Sign and style of a line: by its severity while it fires, else by how far it has come.
+/// The sign and style of a row: by severity while the alert fires, else by stage.
 pub(crate) fn sign(row: &Row) -> (&'static str, Style) {
     match row.stage {
         Stage::Firing => mark(&row.alert),
@@ -35,14 +35,14 @@ pub(crate) fn sign(row: &Row) -> (&'static str, Style) {
     }
 }
 
-/// How long it has been at this stage; a question mark if its time cannot be read.
+/// How long the alert has been at this stage; a question mark if its time cannot be parsed.
 fn age(row: &Row, now: i64) -> String {
     row.since
         .map_or("?".into(), |since| format::span(now - since))
 }
 
-/// The user who acknowledged it and the remaining time, before its summary.
-fn said(row: &Row, now: i64) -> String {
+/// The user who acknowledged or silenced the alert and the remaining time, then its summary.
+fn summary_of(row: &Row, now: i64) -> String {
     let text = |name: &str| row.alert.annotations.get(name);
     let summary = text("summary").or_else(|| text("description"));
     let summary = one_line(summary.map_or("", String::as_str));
@@ -60,7 +60,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         .map(Cell::from)
         .into_iter()
         .chain([Cell::from(head), Cell::from(" SUMMARY")]);
-    // What the other columns and the gaps between them leave.
+    // The summary gets the width that the other columns and the gaps leave.
     let summary = area.width.saturating_sub(2 + 12 + 8 + 24 + 10 + 5);
     let rows = model
         .alerts
@@ -71,7 +71,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     table(listed, model.alerts.row, !model.settings.once, buffer, area);
 }
 
-/// The row of an alert; `summary` is how many columns its summary may take.
+/// The row of an alert; its summary gets `summary` columns.
 fn line(row: &Row, now: i64, summary: usize) -> widgets::Row<'static> {
     let (sign, style) = sign(row);
     let severity = row
@@ -90,7 +90,7 @@ fn line(row: &Row, now: i64, summary: usize) -> widgets::Row<'static> {
         Cell::from(cells::cut(&one_line(severity), 8)),
         Cell::from(cells::cut(&name(&row.alert), 24)),
         Cell::from(Line::raw(age(row, now)).right_aligned()),
-        Cell::from(cells::cut(&format!(" {}", said(row, now)), summary)),
+        Cell::from(cells::cut(&format!(" {}", summary_of(row, now)), summary)),
     ])
     .style(text)
 }

@@ -19,7 +19,7 @@ use crate::tui::sources::evidence::Evidence;
 
 /// How long a resolved alert stays in the list, in milliseconds.
 const RESOLVED_MS: i64 = 5 * 60_000;
-/// Alerts that are over and kept at most.
+/// The most resolved alerts that are kept.
 const MAX_RESOLVED: usize = 50;
 /// The beginning of a silence's comment that acknowledges an alert.
 pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
@@ -27,15 +27,15 @@ pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
 /// The stage of an alert, in the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// It fires and is not acknowledged.
+    /// The alert fires and is not acknowledged.
     Firing,
-    /// Its condition holds, but not for long enough.
+    /// The condition holds, but not yet for long enough.
     Pending,
-    /// It fires and is acknowledged.
+    /// The alert fires and is acknowledged.
     Acknowledged,
-    /// It fires and is silenced.
+    /// The alert fires and is silenced.
     Silenced,
-    /// It is over.
+    /// The alert is resolved.
     Resolved,
 }
 
@@ -56,39 +56,38 @@ impl Stage {
 pub(crate) struct Row {
     pub(crate) alert: Alert,
     pub(crate) stage: Stage,
-    /// The time from which it is at this stage, in Unix milliseconds. `None` if it cannot be read.
+    /// The beginning of this stage, in Unix milliseconds; `None` if it cannot be parsed.
     pub(crate) since: Option<i64>,
-    /// Its silences, the acknowledgement first.
+    /// The silences of the alert, the acknowledgement first.
     pub(crate) silences: Vec<Silence>,
 }
 
 impl Row {
-    /// When the last of its silences ends.
+    /// The end of the last silence, in Unix milliseconds.
     pub(crate) fn silenced_until(&self) -> Option<i64> {
         let ends = self.silences.iter().filter_map(|one| unix_ms(&one.ends_at));
         ends.max()
     }
 }
 
-/// All the console knows of alerts.
+/// The state of the Alerts screen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alerts {
-    /// The alerts in Alertmanager, the worst first, then the newest.
+    /// The alerts in Alertmanager, sorted by urgency, then the newest first.
     pub(crate) list: Vec<Alert>,
     /// All silences.
     pub(crate) silences: Vec<Silence>,
     /// The alerts of the rules. `None` before the first answer. The error says why they are unknown.
     pub(crate) rules: Option<Result<Vec<RuleAlert>, String>>,
-    /// Those that are over, and since when, oldest first.
+    /// Resolved alerts with the time of their end, oldest first.
     resolved: VecDeque<(Alert, i64)>,
-    /// The list that is shown, made of all the above.
+    /// The visible list, computed from the fields above.
     pub(crate) rows: Vec<Row>,
     /// The chosen one of `rows`.
     pub(crate) row: usize,
-    /// The operator chose it, so the choice stays on its alert. Until then it is the top one, whichever
-    /// that is.
+    /// Whether the user chose the row, so that the choice stays on its alert. Until then the top row is chosen.
     is_chosen: bool,
-    /// The chosen one fills the screen.
+    /// Whether the chosen alert fills the screen.
     pub(crate) open: bool,
     /// The scroll position of the text about the alert, in lines.
     pub(crate) scroll: usize,
@@ -102,7 +101,7 @@ impl Alerts {
         self.rows.get(self.row)
     }
 
-    /// Takes over what Alertmanager has now.
+    /// Stores the current alerts of Alertmanager.
     pub(crate) fn take(&mut self, list: Vec<Alert>, now: i64) {
         let gone = std::mem::replace(&mut self.list, list);
         let is_there = |alert: &Alert| self.list.iter().any(|one| one.labels == alert.labels);
@@ -117,7 +116,7 @@ impl Alerts {
         self.arrange(now);
     }
 
-    /// Moves the choice; all the way up it goes back to following the top.
+    /// Moves the choice. At the top it follows the top row again.
     pub(crate) fn move_by(&mut self, by: isize) {
         let last = self.rows.len().saturating_sub(1);
         self.row = self.row.saturating_add_signed(by).min(last);
@@ -132,13 +131,13 @@ impl Alerts {
         }
     }
 
-    /// The chosen line is to fill the screen.
+    /// Opens the chosen alert on the whole screen.
     pub(crate) fn open(&mut self) {
         self.open = !self.rows.is_empty();
         self.is_chosen |= self.open;
     }
 
-    /// Makes the list anew; a choice stays on its alert.
+    /// Computes the list again. A choice of the user stays on its alert.
     pub(crate) fn arrange(&mut self, now: i64) {
         let chosen = self.chosen().filter(|_| self.is_chosen);
         let chosen = chosen.map(|row| row.alert.labels.clone());
@@ -166,22 +165,22 @@ impl Alerts {
         self.rows = rows;
     }
 
-    /// Whether a rule holds this alert firing, so that it comes back when it is resolved.
+    /// Whether the condition of a rule still holds, so that the alert comes back after it is resolved.
     pub(crate) fn is_held_by_a_rule(&self, labels: &Labels) -> bool {
-        // Prometheus adds its external labels on the way to Alertmanager.
+        // Prometheus adds its external labels when it sends an alert to Alertmanager.
         self.of_rules(RuleState::Firing).any(|of_rule| {
             let same = |(name, value): (&String, &String)| labels.get(name) == Some(value);
             of_rule.labels.iter().all(same)
         })
     }
 
-    /// The number of alerts of the rules in that state.
+    /// The alerts of the rules in this state.
     pub(crate) fn of_rules(&self, state: RuleState) -> impl Iterator<Item = &RuleAlert> {
         let known = self.rules.iter().flatten().flatten();
         known.filter(move |alert| alert.state == state)
     }
 
-    /// A line for what Alertmanager has.
+    /// The row for an alert of Alertmanager.
     fn row_of(&self, alert: &Alert) -> Row {
         let silences_it = |silence: &&Silence| {
             silence.status.state == SilenceState::Active
@@ -231,7 +230,7 @@ pub(crate) fn is_acknowledgement(silence: &Silence) -> bool {
     head.eq_ignore_ascii_case(ACKNOWLEDGED)
 }
 
-/// An alert's name, for people.
+/// The name of an alert for the screen.
 pub(crate) fn name(alert: &Alert) -> String {
     one_line(
         alert
@@ -247,7 +246,7 @@ mod tests {
     use crate::clients::prometheus::Labels;
 
     #[test]
-    fn of_many_alerts_that_are_over_the_last_are_remembered() {
+    fn the_last_of_many_resolved_alerts_are_kept() {
         let named = |n: usize| Alert {
             labels: Labels::from([("alertname".to_owned(), n.to_string())]),
             ..Alert::default()

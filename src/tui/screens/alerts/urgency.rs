@@ -1,9 +1,9 @@
-//! The urgency of an alert, from the various words in rules. Pure.
+//! The urgency of an alert, from the many words that rules use for it. Pure.
 
 use crate::clients::alertmanager::Alert;
 
-/// The urgency of an alert, the worst first, in the order of lists. An unknown word could mean anything, so it comes
-/// after critical and before all others.
+/// The urgency of an alert, in the order of lists. An unknown word could mean anything, so it comes after critical and
+/// before all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
     Critical,
@@ -12,9 +12,9 @@ pub(crate) enum Urgency {
     Info,
 }
 
-/// Labels that say it, the usual one first.
+/// The labels that may give the urgency, the usual one first.
 const LABELS: &[&str] = &["severity", "priority"];
-/// Words of Prometheus's mixins, PagerDuty, Opsgenie, Zabbix and syslog, without signs between letters.
+/// Words of Prometheus's mixins, PagerDuty, Opsgenie, Zabbix and syslog, without punctuation.
 const CRITICAL: &[&str] = &[
     "alert",
     "blocker",
@@ -65,7 +65,7 @@ const INFO: &[&str] = &[
 ];
 
 impl Urgency {
-    /// By its labels. An alert that does not say is unknown.
+    /// The urgency by the labels of an alert; unknown without such a label.
     pub(crate) fn of(alert: &Alert) -> Urgency {
         let word = LABELS.iter().find_map(|name| alert.labels.get(*name));
         word.map_or(Urgency::Unknown, |word| Urgency::of_word(word))
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn common_words_are_known_however_they_are_written() {
+    fn common_words_are_recognized_in_every_spelling() {
         for word in [
             "critical", "page", "high", "error", "P1", "sev1", "SEV-1", "Fatal", "sev_2",
         ] {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_neither_harmless_nor_last() {
+    fn an_unknown_word_is_neither_harmless_nor_last() {
         for (label, word) in [("severity", "tier-one"), ("severity", ""), ("team", "shop")] {
             assert_eq!(of(label, word), Urgency::Unknown, "{label}={word}");
         }

@@ -1,4 +1,4 @@
-//! The Alerts among the screens.
+//! The [`View`] of the Alerts screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};

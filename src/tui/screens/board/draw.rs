@@ -1,4 +1,4 @@
-//! Board: a Grafana dashboard, its grid on this terminal's columns.
+//! Draws the Board: a Grafana dashboard, its grid mapped to the columns of the terminal.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -103,7 +103,7 @@ fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, ar
     }
 }
 
-/// The heading of a section; folded, it says how much it hides.
+/// The heading of a section; if it is folded, with the number of hidden panels.
 fn section(model: &Model, scope: &Scope, index: usize, buffer: &mut Buffer, area: Rect) {
     let board = &model.board;
     let Some(panel) = board.dashboard.panels.get(index) else {

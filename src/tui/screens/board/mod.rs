@@ -1,5 +1,4 @@
-//! The state of a dashboard on the screen: the chosen panel, the folded sections, the visible part, and the resulting
-//! queries. Pure.
+//! The state of the Board: the chosen panel, the folded sections, the visible part, and the queries for it. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
@@ -13,27 +12,27 @@ use crate::tui::dashboard::panel::{Kind, Panel, Query};
 use crate::tui::dashboard::{Dashboard, Scope, Shelf, Times, repeated, shelves};
 use crate::tui::sources::answers::{Answer, Answers, OneSeries};
 
-/// Lines above the panels: title and variables.
+/// The lines above the panels: title and variables.
 const HEAD: u16 = 1;
-/// The least height in which a panel at the lower edge is still drawn.
+/// The least height of a panel that is cut off at the lower edge.
 const LEAST: u16 = 5;
 
-/// The board.
+/// The Board screen.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
-    /// As the file has it.
+    /// The dashboard of the file.
     file: Arc<Dashboard>,
-    /// The shown dashboard. Repeated panels appear once for each value of their variable.
+    /// The dashboard with repeated panels copied for each value of their variable.
     pub(crate) dashboard: Arc<Dashboard>,
-    /// Index of the chosen panel.
+    /// The index of the chosen panel.
     pub(crate) chosen: usize,
-    /// The chosen panel takes the whole screen.
+    /// Whether the chosen panel fills the screen.
     pub(crate) enlarged: bool,
-    /// Indexes of the rows whose panels are hidden.
+    /// The indexes of the rows whose panels are hidden.
     pub(crate) folded: BTreeSet<usize>,
-    /// Values of variables that were picked, by name.
+    /// The values that the user picked, by the name of the variable.
     pub(crate) picks: BTreeMap<String, String>,
-    /// The index of the variable of the next choice, among the visible ones.
+    /// The index of the variable whose value the next key changes, among the visible ones.
     pub(crate) variable: usize,
 }
 
@@ -45,10 +44,10 @@ impl Default for Board {
     }
 }
 
-/// The visible part: shelves with their position from the top of the body, and the height of the whole.
+/// The visible part of the board.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct View {
-    /// `y` is from the top of the panels' area; the height is what is left of it there.
+    /// The visible shelves: `y` counts from the top of the area, the height is the visible part.
     pub(crate) shelves: Vec<Shelf>,
     /// The number of panels above and below the visible part.
     pub(crate) above: usize,
@@ -79,12 +78,12 @@ impl Board {
         board
     }
 
-    /// Of that dashboard, else of the shipped one.
+    /// The board of this dashboard, or else of the shipped one.
     pub(crate) fn of(dashboard: Option<&Arc<Dashboard>>) -> Board {
         dashboard.map_or_else(Board::default, |given| Board::new(Arc::clone(given)))
     }
 
-    /// The chosen panel; none in an empty dashboard.
+    /// The chosen panel; `None` in an empty dashboard.
     pub(crate) fn panel(&self) -> Option<&Panel> {
         self.dashboard.panels.get(self.chosen)
     }
@@ -94,7 +93,7 @@ impl Board {
         panel.is_some_and(|panel| panel.kind == Kind::Row)
     }
 
-    /// The panels that are not folded away, in order.
+    /// The indexes of the panels that are not folded, in order.
     pub(crate) fn listed(&self) -> Vec<usize> {
         let all = 0..self.dashboard.panels.len();
         let mut row = None;
@@ -110,15 +109,15 @@ impl Board {
         listed
     }
 
-    /// Whether the panel at `index`, which comes after `row` and before the next one, is the row's:
-    /// a row that is folded in the file names its own, what comes after those stands alone.
+    /// Whether the panel at `index`, between `row` and the next row, belongs to `row`. A row that is folded in the file
+    /// contains its panels; those after it are in no row.
     fn holds(&self, row: usize, index: usize) -> bool {
         let panels = &self.dashboard.panels;
         let names = panels.get(row).is_some_and(|row| row.folded);
         !names || panels.get(index).is_some_and(|panel| panel.nested)
     }
 
-    /// Panels of the row at `row`.
+    /// The number of panels of the row at index `row`.
     pub(crate) fn members(&self, row: usize) -> usize {
         let after = row + 1..self.dashboard.panels.len();
         after
@@ -127,10 +126,10 @@ impl Board {
             .count()
     }
 
-    /// Chooses the panel so many further on.
+    /// Moves the choice by this number of panels.
     pub(crate) fn move_by(&mut self, by: isize) {
         let listed = self.listed();
-        // An enlarged row would be an empty screen.
+        // Skip rows while a panel is enlarged: an enlarged row would be empty.
         let listed: Vec<usize> = if self.enlarged {
             listed
                 .into_iter()
@@ -151,7 +150,7 @@ impl Board {
         }
     }
 
-    /// Chooses the next or the last section's heading.
+    /// Chooses the heading of the next or the previous section.
     pub(crate) fn next_section(&mut self, down: bool) {
         let rows = self
             .listed()
@@ -177,7 +176,7 @@ impl Board {
         }
     }
 
-    /// The variables at the moment.
+    /// The current values of the variables.
     pub(crate) fn scope(&self, answers: &Answers, times: Times) -> Scope {
         let learned = |query: &str, label: &str| match answers.get(query) {
             Some(answer) if label.is_empty() => texts(answer),
@@ -218,8 +217,7 @@ impl Board {
         });
     }
 
-    /// Picks the next value of the variable that is up.
-    /// Whether there was one.
+    /// Picks the next value of the selected variable. Returns whether there was one.
     pub(crate) fn pick(&mut self, answers: &Answers, times: Times) -> bool {
         let scope = self.scope(answers, times);
         let several = |index: usize| {
@@ -241,7 +239,7 @@ impl Board {
         }
     }
 
-    /// The next variable that has several values is up.
+    /// Selects the next variable with several values.
     pub(crate) fn next_variable(&mut self, answers: &Answers, times: Times) {
         let scope = self.scope(answers, times);
         let several: Vec<usize> = scope
@@ -254,8 +252,8 @@ impl Board {
         self.variable = next.or(several.first()).copied().unwrap_or(0);
     }
 
-    /// The visible part in a body of that size. It is scrolled so far that the chosen panel and its details are
-    /// complete.
+    /// The visible part in a body of this size, scrolled so that the chosen panel is completely visible, and the shelf
+    /// after it if both fit.
     pub(crate) fn view(&self, (width, height): (u16, u16)) -> View {
         let height = height.saturating_sub(HEAD);
         let all = shelves(&self.dashboard.panels, &self.listed(), width);
@@ -290,7 +288,7 @@ impl Board {
         view
     }
 
-    /// The panels of which something is seen.
+    /// The panels that are at least partly visible.
     fn seen(&self, size: (u16, u16)) -> Vec<&Panel> {
         if self.enlarged {
             return self.panel().into_iter().collect();
@@ -301,7 +299,7 @@ impl Board {
         panels.collect()
     }
 
-    /// What those of the seen panels ask that are `of` a kind.
+    /// The queries of the visible panels for which `of` holds.
     fn asked(
         &self,
         scope: &Scope,
@@ -351,7 +349,7 @@ fn values(answer: &Answer, label: &str) -> Vec<String> {
     values
 }
 
-/// Series as Grafana's `query_result` writes them: name, labels, value and time.
+/// The series as Grafana's `query_result` writes them: name, labels, value and time.
 fn texts(answer: &Answer) -> Vec<String> {
     let text = |one: &OneSeries| {
         let (name, rest): (Vec<_>, Vec<_>) =

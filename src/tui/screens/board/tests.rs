@@ -1,4 +1,4 @@
-//! Tests which panels are visible, chosen, folded and requested.
+//! Which panels of the Board are visible, chosen, folded and queried.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ fn choose_each(board: &mut Board, size: (u16, u16)) -> usize {
 }
 
 #[test]
-fn every_panel_is_seen_when_it_is_chosen() {
+fn a_chosen_panel_is_visible() {
     for size in [BODY, (120, 36), (200, 56), (80, 8)] {
         let mut board = Board::default();
         let steps = choose_each(&mut board, size);
@@ -49,7 +49,7 @@ fn every_panel_is_seen_when_it_is_chosen() {
 }
 
 #[test]
-fn only_what_is_seen_is_asked() {
+fn only_visible_panels_are_queried() {
     let mut board = Board::default();
     let answers = Answers::default();
     let asked = |board: &Board| board.queries(&answers, TIMES, BODY);
@@ -78,7 +78,7 @@ fn only_what_is_seen_is_asked() {
 }
 
 #[test]
-fn a_row_folds_its_panels_away_and_shows_them_again() {
+fn a_row_folds_and_unfolds_its_panels() {
     let mut board = Board::default();
     let all = board.listed().len();
     board.next_section(false);
@@ -87,7 +87,7 @@ fn a_row_folds_its_panels_away_and_shows_them_again() {
     board.open();
     assert_eq!(board.listed().len(), all - board.members(0));
     board.move_by(1);
-    assert!(board.is_row(board.chosen), "what is folded is passed over");
+    assert!(board.is_row(board.chosen), "folded panels are skipped");
     board.move_by(-1);
     board.open();
     assert_eq!(board.listed().len(), all);
@@ -105,7 +105,7 @@ fn an_empty_dashboard_has_nothing_to_choose() {
 }
 
 #[test]
-fn what_is_chosen_and_folded_stays_so_when_panels_are_repeated_anew() {
+fn choice_and_folded_rows_stay_when_panels_are_repeated_again() {
     let text = r#"{
         "templating": { "list": [{ "name": "v", "type": "query", "query": "label_values(up, v)",
             "includeAll": true }] },

@@ -1,4 +1,4 @@
-//! Answers to the two screens that are made of panels: Resources and Board.
+//! Applies answers for the two screens that consist of panels: Resources and Board.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) fn on_metrics(
     past: Option<&BTreeMap<Query, QueryAnswer>>,
 ) {
     let wanted = model.board_queries();
-    // The time window of the charts. Frozen charts keep their past.
+    // The end of the time window. Frozen charts keep their past.
     let end = model.time.end.map_or(at, |end| end.min(at));
     let since = end.saturating_sub(model.zoom.span_ms());
     let times = (model.zoom.step_ms(), since);

@@ -1,4 +1,4 @@
-//! The Board among the screens.
+//! The [`View`] of the Board.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -35,7 +35,7 @@ impl View for Board {
         model.board.move_by(by);
     }
 
-    /// A section, not a page.
+    /// Moves by a section, not by a page.
     fn page(&self, model: &mut Model, down: bool) {
         model.board.next_section(down);
     }

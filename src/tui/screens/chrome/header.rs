@@ -11,16 +11,16 @@ use crate::tui::format;
 use crate::tui::format::one_line;
 use crate::tui::format::to_f64;
 use crate::tui::model::{Model, RunView, Screen};
-use crate::tui::recording::view::{Playing, TapeView};
+use crate::tui::recording::view::{Playing, RecordingState};
 use crate::tui::screens::chrome::tabs;
 use crate::tui::widgets::frame::right;
 use crate::tui::{faults, theme};
 
-/// From this width on the time is told to the second.
+/// From this width on the time has seconds.
 const WIDE: u16 = 100;
 
-/// The time with its offset, which holds for all times on the screen. Where there is little room, the
-/// names of the screens are worth more than the seconds.
+/// The time with its offset, which applies to all times on the screen. On a narrow terminal the seconds are left out
+/// in favour of the tabs.
 fn clock(model: &Model, width: u16) -> Line<'static> {
     let zone = &model.settings.zone;
     let at = model.time.end.unwrap_or(model.now);
@@ -35,16 +35,21 @@ fn clock(model: &Model, width: u16) -> Line<'static> {
     }
 }
 
-/// The screen whose tab is in that column of the first line.
+/// The screen whose tab is at column `x` of the first line.
 pub(crate) fn tab_at(model: &Model, width: u16, x: u16) -> Option<Screen> {
     let room = usize::from(width).saturating_sub(clock(model, width).width());
-    tabs::tab_at(model.screen, room, model.tape != TapeView::None, x)
+    tabs::tab_at(
+        model.screen,
+        room,
+        model.recording != RecordingState::None,
+        x,
+    )
 }
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let clock = clock(model, area.width);
     let room = usize::from(area.width).saturating_sub(clock.width());
-    let (before, tabs) = tabs::tabs(model.screen, room, model.tape != TapeView::None);
+    let (before, tabs) = tabs::tabs(model.screen, room, model.recording != RecordingState::None);
     let mut line = Line::default();
     if before > 0 {
         line.spans.push(name(model));
@@ -63,37 +68,37 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     second_line(model, buffer, area);
 }
 
-/// Sources, and on the right rehearsal, dataset and sale: the sale is always there, what else is said
-/// gives way to it.
+/// The sources, and on the right rehearsal, dataset and sale. The sale is always shown; the rest gets the space that
+/// is left.
 fn second_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     let room = usize::from(area.width);
     let sale = sale(model);
-    let told = Detail::ALL.map(|detail| states(model, detail));
+    let texts = Detail::ALL.map(|detail| states(model, detail));
     let fits = |line: &&Line<'_>| line.width() + sale.width() <= room;
-    let sources = told.iter().find(fits).unwrap_or(&told[told.len() - 1]);
+    let sources = texts.iter().find(fits).unwrap_or(&texts[texts.len() - 1]);
     buffer.set_line(area.x, area.y + 1, sources, area.width);
     let room = room.saturating_sub(sources.width());
     let mut line = Line::default();
-    for told in [faulty(model), steered(model)] {
+    for notices in [faulty(model), steered(model)] {
         let fits = |more: &Line<'_>| line.width() + more.width() + sale.width() <= room;
-        let more = told.into_iter().find(fits).unwrap_or_default();
+        let more = notices.into_iter().find(fits).unwrap_or_default();
         line.spans.extend(more.spans);
     }
     line.spans.extend(sale.spans);
     right(buffer, area, area.y + 1, &line);
 }
 
-/// The name of the console. A recording or a replay must be visible on every screen, in the same space.
+/// The name of the console, or in its place the state of a recording or a replay, which every screen must show.
 fn name(model: &Model) -> Span<'static> {
-    let (text, style) = match &model.tape {
-        TapeView::None => (tabs::NAME.to_owned(), theme::accent()),
-        TapeView::Recording(bytes) => {
+    let (text, style) = match &model.recording {
+        RecordingState::None => (tabs::NAME.to_owned(), theme::accent()),
+        RecordingState::Recording(bytes) => {
             let size = to_f64(*bytes) / 1024.0 / 1024.0;
             let digits = usize::from(size < 9.95);
             (format!(" REC {size:.digits$} MiB"), theme::warn())
         }
-        TapeView::Stopped(_) => (" REC stopped".into(), theme::bad()),
-        TapeView::Playing(playing) => {
+        RecordingState::Stopped(_) => (" REC stopped".into(), theme::bad()),
+        RecordingState::Playing(playing) => {
             let speed = match playing {
                 Playing { ended: true, .. } => "end".into(),
                 Playing { speed: 0, .. } => "held".into(),
@@ -106,25 +111,25 @@ fn name(model: &Model) -> Span<'static> {
     Span::styled(text, style.patch(theme::strong()))
 }
 
-/// Cells for the dataset's name: it gives way to the sale.
+/// The most cells for the name of the dataset, so that the sale fits.
 const DATASET: usize = 16;
 
 /// The level of detail about the sources.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Detail {
-    /// Their names in three letters.
+    /// Names in three letters.
     Cut,
     Names,
-    /// And that the server is in this process.
+    /// Whole names, and that the server is in this process.
     Place,
-    /// And when those that are silent are asked again.
+    /// The same, and when silent sources are asked again.
     Seconds,
-    /// In words.
+    /// The same in words.
     Words,
 }
 
 impl Detail {
-    /// The most first.
+    /// The most detailed first.
     const ALL: [Detail; 5] = [
         Detail::Words,
         Detail::Seconds,
@@ -134,7 +139,7 @@ impl Detail {
     ];
 }
 
-/// That it is in this process, and so ends with it; and who else would lose it.
+/// That the server is in this process and ends with it, and the number of other consoles that use it.
 fn embedded_server(model: &Model) -> String {
     match model.status.as_ref().map_or(0, |status| status.consoles) {
         0 | 1 => "server (embedded)".to_owned(),
@@ -180,7 +185,7 @@ fn states(model: &Model, detail: Detail) -> Line<'static> {
 
 fn sale(model: &Model) -> Line<'static> {
     let mut spans = Vec::new();
-    let playing = matches!(model.tape, TapeView::Playing(_));
+    let playing = matches!(model.recording, RecordingState::Playing(_));
     if model.settings.read_only && !playing {
         spans.push(Span::styled("read-only  ", theme::warn()));
     }
@@ -194,7 +199,7 @@ fn sale(model: &Model) -> Line<'static> {
             format!("{}  ", cells::cut(&one_line(dataset), DATASET)),
             theme::quiet(),
         ));
-        // Without seats nothing is on sale, whatever the doors are set to.
+        // Without seats nothing is on sale, whatever the state of admission.
         let state = match (admission.open, admission.paused) {
             (true, false) => Span::styled("● sale open ", theme::good()),
             (true, true) => Span::styled("▲ admission paused ", theme::warn()),
@@ -205,7 +210,7 @@ fn sale(model: &Model) -> Line<'static> {
     Line::from(spans)
 }
 
-/// That something is broken on purpose, in full and in a word.
+/// The notice of active faults, in full and in a word.
 fn faulty(model: &Model) -> Vec<Line<'static>> {
     let active = model.faults.active.iter();
     let left = |fault| faults::left(fault, model.now);
@@ -228,7 +233,7 @@ fn faulty(model: &Model) -> Vec<Line<'static>> {
     .into()
 }
 
-/// That the rehearsal does not go as its scenario says, in full and in a word.
+/// The notice that the user steers the rehearsal, in full and in a word.
 fn steered(model: &Model) -> Vec<Line<'static>> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
     let Some(how) = run.and_then(RunView::steered) else {

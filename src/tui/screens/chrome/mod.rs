@@ -15,7 +15,7 @@ use crate::tui::input::keymap;
 use crate::tui::input::keys::{Action, Binding, Scope};
 use crate::tui::input::line::{Input, draw as input};
 use crate::tui::model::{Model, NoticeKind, RunState, Screen};
-use crate::tui::recording::view::{Playing, TapeView};
+use crate::tui::recording::view::{Playing, RecordingState};
 use crate::tui::screens::chrome::troubles::{silent, warned};
 use crate::tui::sources::crosscheck;
 use crate::tui::widgets::frame::right;
@@ -45,7 +45,7 @@ pub(crate) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// The way one came by links, and that Esc leads back on it.
+/// The steps of the navigation stack, and the key that goes back.
 fn crumbs(model: &Model) -> Line<'static> {
     let filtering = model.logs.editing.is_some() || model.traces.editing.is_some();
     let way = navigation::crumbs(model).filter(|_| !filtering);
@@ -59,7 +59,7 @@ fn crumbs(model: &Model) -> Line<'static> {
     ])
 }
 
-/// The outcome of the last action, else what is under way, else what to do next.
+/// Draws the outcome of the last action; else what is under way; else what to do next.
 fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     let width = usize::from(area.width).saturating_sub(2);
     let editing = model.logs.editing.as_ref();
@@ -87,7 +87,7 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     } else if let Some(one) = crosscheck::disagreements(model).first() {
         let text = cells::cut(&format!(" ▲ {}", one.text), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::warn());
-    } else if let TapeView::Playing(playing) = &model.tape {
+    } else if let RecordingState::Playing(playing) = &model.recording {
         let text = cells::cut(&recorded(model, playing), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(text) = warned(model) {
@@ -110,7 +110,7 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// What is looked for where, and the text so far.
+/// Draws the filter that is being typed.
 fn filter(model: &Model, text: &Input, buffer: &mut Buffer, area: Rect) {
     let name = match model.screen {
         Screen::Logs => " filter, as shown on the line: ",
@@ -242,10 +242,10 @@ pub(crate) fn next_step(model: &Model) -> Option<String> {
     }
 }
 
-/// Keys that do something here. Help and the way out stand at the end and are never cut off.
+/// The keys that do something on this screen. Help and quit come last and are never cut off.
 fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
     let off = |binding: &Binding| {
-        // Of launching and steering, what can be done now.
+        // Hint at launching or at steering, whichever is possible now.
         let idle = match (binding.scope, binding.action) {
             (Scope::On(Screen::Load), Action::Open) => model.load.is_under_way(),
             (_, Action::StartDrill) => model.drills.is_under_way(),
@@ -283,7 +283,7 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
     let zoom = |binding: &&Binding| binding.action == Action::ZoomIn;
     let own = || of(Scope::On(model.screen), false);
     let shown_first = own().filter(|binding| !zoom(binding));
-    // A screen's own key goes before one that holds everywhere.
+    // A screen's own binding has precedence over one for every screen.
     let is_taken = |binding: &&Binding| {
         let mut own = keymap::all().filter(|own| own.scope == Scope::On(model.screen));
         own.any(|own| own.keys.contains(&binding.keys[0]))

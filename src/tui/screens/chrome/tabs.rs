@@ -1,11 +1,11 @@
-//! The tabs of the first line: whole names where there is room, cut ones rather than fewer tabs.
+//! The tabs of the first line. On a narrow terminal their names are cut, but all tabs stay.
 
 use crate::cells;
 use crate::tui::model::Screen;
 
-/// What stands before the tabs.
+/// The name before the tabs.
 pub(crate) const NAME: &str = " concertctl ";
-/// Fewer letters of a name say nothing.
+/// The fewest letters of a tab that are still readable.
 const LEAST: usize = 2;
 
 /// The columns before the tabs, and the text of each tab with the chosen one in full. The name before the tabs is
@@ -30,7 +30,7 @@ pub(crate) fn tabs(chosen: Screen, room: usize, named: bool) -> (usize, Vec<(Scr
         return (before, whole);
     }
     let before = if named { before } else { 0 };
-    // A name is worth more than a blank.
+    // Give up the blanks before the letters of the names.
     let mut longest = 12;
     let mut tabs = whole;
     while width(&tabs) + before > room && longest > LEAST {
@@ -40,7 +40,7 @@ pub(crate) fn tabs(chosen: Screen, room: usize, named: bool) -> (usize, Vec<(Scr
     (before, tabs)
 }
 
-/// The screen whose tab is in that column.
+/// The screen whose tab is at column `x`.
 pub(crate) fn tab_at(chosen: Screen, room: usize, named: bool, x: u16) -> Option<Screen> {
     let (mut left, tabs) = tabs(chosen, room, named);
     let mut here = tabs.into_iter().filter(|(_, tab)| {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tab_is_there_at_any_width_and_is_hit_where_it_stands() {
+    fn every_tab_is_visible_at_any_width_and_clickable_where_it_is_drawn() {
         for chosen in Screen::ALL {
             for (room, named) in [
                 (68, false),

@@ -1,4 +1,4 @@
-//! The problems of the sources in one line, because a panel has no space for them.
+//! The problems of the sources in one line, because panels have no space for them.
 
 use crate::tui::connection::{Link, Source};
 use crate::tui::format::one_line;
@@ -19,7 +19,7 @@ pub(crate) fn silent(model: &Model) -> Option<String> {
     Some(format!(" ✖ {}: {reason}{more}", source.name()))
 }
 
-/// A source's own warning about its answers. The shown numbers may be incomplete then.
+/// A source's own warning about its answers: the numbers on the screen may be incomplete.
 pub(crate) fn warned(model: &Model) -> Option<String> {
     let mut all = Source::ALL.iter();
     let warned = all.find_map(|source| {

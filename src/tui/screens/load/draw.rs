@@ -1,4 +1,4 @@
-//! Load: scenarios to launch; beside them the rehearsal under way, or what the chosen one is.
+//! Draws the Load screen: the scenarios, and beside them the rehearsal under way or the chosen scenario.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -15,13 +15,13 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame};
 
-/// Where the list and what is beside it stand.
+/// The areas of the list and of the part beside it.
 fn places(area: Rect) -> [Rect; 2] {
     let list = if area.width >= 110 { 34 } else { 26 };
     Layout::horizontal([Constraint::Length(list), Constraint::Min(0)]).areas(area)
 }
 
-/// The row of the list at a place.
+/// The row of the list at a position.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     let [list, _] = places(area);
     row_of_list(list, model.load.chosen, model.load.scenarios.len(), at)
@@ -53,7 +53,7 @@ fn scenarios(model: &Model, buffer: &mut Buffer, area: Rect) {
     rows(&model.load, buffer, inside, chosen);
 }
 
-/// A scenario in a line of a list.
+/// A scenario as a line of a list.
 pub(crate) fn line(scenario: &ScenarioInfo) -> String {
     let name = one_line(&scenario.name);
     match scenario.file {

@@ -1,4 +1,4 @@
-//! The rehearsal: how far it is and what its clients see; at its end the verdict, then the table.
+//! Draws a rehearsal: its progress and what its clients see; at its end the verdict, then the table.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -46,7 +46,7 @@ pub(crate) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect
         ..inside
     };
     let parts: &[Part] = match &run.state {
-        // All bars are full, or will not move any more: the room is for the verdict.
+        // The progress bars no longer change: the verdict gets their space.
         RunState::Ended(_) => &[headline, users, classes],
         _ => &[phases, headline, users, classes],
     };
@@ -76,10 +76,10 @@ pub(crate) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect
     }
 }
 
-/// One part above the table; gives the rows it took.
+/// Draws one part above the table; returns the rows that it took.
 type Part = fn(&Model, &RunView, &mut Buffer, Rect) -> u16;
 
-/// The lines as far as they are scrolled; beneath them, where there is room, both counts of TPS.
+/// Draws the lines from the scroll position on, and below them, if they fit, both counts of TPS.
 fn result(
     model: &Model,
     run: &RunView,
@@ -144,7 +144,7 @@ fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     y - area.y
 }
 
-/// The rehearsal's own count beside the server's, so that they can be compared.
+/// Draws the rehearsal's own count beside the server's, for comparison.
 fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     if area.height < 4 {
         return 0;

@@ -6,18 +6,18 @@ use crate::tui::input::dialog::Dialog;
 use crate::tui::input::dialog::question::Question;
 use crate::tui::model::{Model, NoticeKind, RunState};
 
-/// Whether a rehearsal can be steered; if not, why is said.
+/// Whether a rehearsal can be steered; if not, reports why.
 fn can_steer(model: &mut Model) -> bool {
-    let said = match model.load.run.as_ref().map(|run| &run.state) {
+    let reason = match model.load.run.as_ref().map(|run| &run.state) {
         Some(RunState::Running) => return true,
         Some(RunState::Stopping) => "the rehearsal is stopping",
         _ => "no rehearsal is under way: Enter launches the chosen one",
     };
-    model.tell(NoticeKind::Info, said);
+    model.tell(NoticeKind::Info, reason);
     false
 }
 
-/// Slower or faster, at once: the launch was the question.
+/// Makes the rehearsal slower or faster, without a question: the launch had one.
 pub(crate) fn steer(model: &mut Model, command: Command) -> Vec<Effect> {
     if can_steer(model) {
         vec![Effect::Steer(command)]
@@ -26,7 +26,7 @@ pub(crate) fn steer(model: &mut Model, command: Command) -> Vec<Effect> {
     }
 }
 
-/// Paused, or on again.
+/// Pauses or resumes the rehearsal.
 pub(crate) fn pause(model: &mut Model) -> Vec<Effect> {
     let run = model.load.run.as_ref();
     let paused = run.is_some_and(|run| run.progress.paused);
@@ -40,7 +40,7 @@ pub(crate) fn pause(model: &mut Model) -> Vec<Effect> {
     )
 }
 
-/// Ends the phase under way, which nothing brings back.
+/// Asks whether to end the phase under way, because this cannot be undone.
 pub(crate) fn next_phase(model: &mut Model) {
     if !can_steer(model) {
         return;

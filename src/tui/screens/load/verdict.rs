@@ -1,4 +1,4 @@
-//! How a rehearsal was judged: the word, threshold by threshold, where the summary is.
+//! The verdict of a rehearsal: the word, each threshold, and the path of the summary.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -8,7 +8,7 @@ use crate::load::{Judged, Outcome, RunResult, Verdict};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 
-/// The verdict in words, and how bad it is.
+/// The verdict in words, and its severity.
 pub(crate) fn words(verdict: Verdict) -> (String, Severity) {
     match verdict {
         Verdict::Passed => ("passed".into(), Severity::Good),
@@ -17,7 +17,7 @@ pub(crate) fn words(verdict: Verdict) -> (String, Severity) {
     }
 }
 
-/// One threshold with its sign, over as many lines as it takes.
+/// One threshold with its sign, wrapped.
 pub(crate) fn threshold(
     threshold: &Judged,
     sign: &str,
@@ -36,7 +36,7 @@ pub(crate) fn threshold(
     parts.enumerate().map(line).collect()
 }
 
-/// The verdict in lines of at most `width`: what was missed first, so that it is never out of sight.
+/// The verdict in lines of at most `width`. Missed thresholds come first, so that they are visible without scrolling.
 pub(crate) fn lines(result: &RunResult, width: usize) -> Vec<Line<'static>> {
     let all = result.thresholds.len();
     let held = |one: &Judged| one.outcome == Outcome::Passed;

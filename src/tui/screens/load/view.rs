@@ -1,4 +1,4 @@
-//! The Load screen among the screens.
+//! The [`View`] of the Load screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -31,7 +31,7 @@ impl View for Load {
         model.load.chosen = model.load.chosen.saturating_add_signed(by).min(last);
     }
 
-    /// The list is short; it is the result that is long.
+    /// Scrolls the result, because only the result may be long.
     fn page(&self, model: &mut Model, down: bool) {
         const LINES: isize = 8;
         const ROWS: isize = 15;

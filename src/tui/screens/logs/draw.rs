@@ -1,4 +1,4 @@
-//! Logs: the tail, filtered by level and text; the chosen record in full is a dialog.
+//! Draws the Logs screen: the tail, filtered by level and text. A dialog shows the chosen record in full.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame};
 use crate::tui::zone::Zone;
 
-/// Sign and style of a level.
+/// The sign and style of a level.
 pub(crate) fn mark(level: &str) -> (&'static str, Style) {
     match level {
         "ERROR" => ("✖", theme::bad()),
@@ -90,7 +90,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// The trace and the time that are shown instead of the tail.
+/// The trace and the time range that are shown instead of the tail.
 fn aim(model: &Model) -> String {
     let (logs, zone) = (&model.logs, &model.settings.zone);
     let trace = logs.trace.as_ref().map_or(String::new(), |trace| {
@@ -102,7 +102,7 @@ fn aim(model: &Model) -> String {
     trace + &window
 }
 
-/// Details of at most so many columns are short.
+/// The most columns of details that count as short.
 const MAX_SHORT: usize = 22;
 
 pub(crate) fn line(zone: &Zone, buffer: &mut Buffer, area: Rect, record: &Record) {
@@ -122,7 +122,7 @@ pub(crate) fn line(zone: &Zone, buffer: &mut Buffer, area: Rect, record: &Record
     }
     let used = spans.iter().map(Span::width).sum::<usize>();
     let room = usize::from(area.width).saturating_sub(used);
-    // Short details (how long, who) are always shown; long ones take what the message leaves.
+    // Short details (duration, user) are always shown; long ones get the space that the message leaves.
     let details = cells::width(&record.details);
     let wanted = if (1..=MAX_SHORT).contains(&details) {
         details + 2

@@ -1,13 +1,13 @@
 //! The text filter. A record passes if its line on the screen contains the text.
 //!
-//! The shown line is made here: the time in the user's zone, rounded durations, and `name=value` for JSON fields. The
-//! source knows only the logged line. So it is asked for lines that may contain the text, which leaves out most
-//! others, and its answer is filtered again here.
+//! The console makes the line on the screen: the time in the user's zone, rounded durations, and `name=value` for
+//! JSON fields. The source has only the logged line. So the query asks for lines that may contain the text, which
+//! leaves out most others, and the answer is filtered again here.
 
 use crate::tui::screens::logs::Record;
 use crate::tui::zone::Zone;
 
-/// A text that is sought, ready to be compared.
+/// The text of a filter, normalized for comparison.
 pub(crate) struct Wanted(String);
 
 impl Wanted {
@@ -31,13 +31,13 @@ impl Wanted {
     }
 }
 
-/// In lower case, with one blank between words: how many stand between columns depends on the width.
+/// Normalizes a text: lower case, and one blank between words, because the blanks between columns depend on the width.
 fn plain(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").to_lowercase()
 }
 
-/// What the source looks for: each word of `text`, as far as the line as logged must hold it.
+/// The line filters of the query: the part of each word of `text` that the logged line must contain.
 pub(crate) fn line_filters(text: &str) -> String {
     let words = text.split_whitespace().filter_map(pattern);
     words
@@ -45,13 +45,14 @@ pub(crate) fn line_filters(text: &str) -> String {
         .collect()
 }
 
-/// Lines that are no JSON: the fields of their records stand beside them, where no line filter looks.
+/// Matches lines that are not JSON. The fields of such records are labels, which a line filter does not see.
 const BARE: &str = "^[^{]";
 
-/// A regular expression that the logged line of every record matches that shows `word`; absent: there
-/// is none that keeps others away.
+/// A regular expression that matches the logged line of every record whose line on the screen contains `word`; `None`
+/// if no useful one exists.
 fn pattern(word: &str) -> Option<String> {
-    /// Shown as they are not logged: the level may be a label, the unit is made here.
+    /// Words on the screen that the logged line may not contain: the level may be a label, and the console adds the
+    /// unit.
     const MADE_HERE: &[&str] = &["error", "warn", "info", "debug", "trace", "ms"];
     let lower = word.to_lowercase();
     if MADE_HERE.iter().any(|made| made.contains(&lower)) {
@@ -61,7 +62,7 @@ fn pattern(word: &str) -> Option<String> {
         return number(word);
     }
     let literal = escaped(word);
-    // `user=17` of the screen is `"user":17` or `"user":"17"` in the line.
+    // `user=17` on the screen is `"user":17` or `"user":"17"` in the line.
     let pattern = word
         .split_once('=')
         .map_or(literal.clone(), |(name, value)| {
@@ -71,8 +72,8 @@ fn pattern(word: &str) -> Option<String> {
     Some(pattern)
 }
 
-/// Digits: themselves, or a duration that is rounded up to them. With `.` or `:` they may be the
-/// rounded part of a duration or a time of day, which no line holds.
+/// Matches digits, or a duration that is rounded up to them. With `.` or `:` they may be a rounded duration or a time
+/// of day, which the logged line does not contain.
 fn number(word: &str) -> Option<String> {
     if !word.chars().all(|c| c.is_ascii_digit()) {
         return None;
@@ -87,7 +88,7 @@ fn number(word: &str) -> Option<String> {
     })
 }
 
-/// `text` as a regular expression for itself in JSON, where quotes and backslashes may be escaped.
+/// A regular expression that matches `text` inside JSON, where quotes and backslashes may be escaped.
 fn escaped(text: &str) -> String {
     let mut pattern = String::new();
     for c in text.chars().filter(|c| !c.is_control()) {
@@ -100,7 +101,7 @@ fn escaped(text: &str) -> String {
     pattern
 }
 
-/// For a string in double quotes.
+/// Escapes a pattern for a string in double quotes.
 fn quoted(pattern: &str) -> String {
     pattern.replace('\\', "\\\\").replace('"', "\\\"")
 }
@@ -121,7 +122,7 @@ mod tests {
         })
     }
 
-    /// Whether the source gives the line for `text`, and whether it is then shown.
+    /// Whether the query for `text` finds the line, and whether the line is then shown.
     fn passes(text: &str) -> (bool, bool) {
         let mut words = text.split_whitespace().filter_map(pattern);
         let given = words.all(|pattern| {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_line_shows_is_found() {
+    fn every_text_on_the_screen_is_found() {
         for shown in [
             "POST /reservations",
             "post",
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_logged_line_holds_is_not_shown() {
+    fn a_text_that_is_only_in_the_logged_line_is_not_found() {
         for hidden in [
             "duration_ms",
             "\"user\":17",
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn most_other_lines_stay_at_the_source() {
+    fn the_query_leaves_out_most_other_lines() {
         for other in ["GET", "user=18", "503", "seat \"B\""] {
             assert!(!passes(other).0, "{other:?}");
         }

@@ -1,4 +1,4 @@
-//! Log records as the console keeps them: bounded, in order, each once. Pure.
+//! The state of the Logs screen: a bounded list of records in order, each once. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod filter;
@@ -14,10 +14,10 @@ use crate::clients::loki::LogLine;
 use crate::tui::input::line::Input;
 use crate::tui::zone::Zone;
 
-/// Most records kept; the oldest fall off.
+/// The most records that are kept; the oldest are dropped.
 pub(crate) const MAX_RECORDS: usize = 2_000;
 
-/// From which level on records are shown.
+/// The lowest level of the records that are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Level {
     #[default]
@@ -28,7 +28,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The next stricter one, and round again.
+    /// The next stricter level; after the strictest, the least strict.
     pub(crate) const fn next(self) -> Level {
         match self {
             Level::All => Level::Info,
@@ -38,7 +38,7 @@ impl Level {
         }
     }
 
-    /// For people.
+    /// The name on the screen.
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Level::All => "all levels",
@@ -48,7 +48,7 @@ impl Level {
         }
     }
 
-    /// What Loki and those who log call these levels, in any case.
+    /// A pattern for the names that Loki and services give these levels, in any case.
     const fn pattern(self) -> Option<&'static str> {
         match self {
             Level::All => None,
@@ -58,7 +58,7 @@ impl Level {
         }
     }
 
-    /// Whether records of that level, as [`Record`] has it, are shown.
+    /// Whether a record with this level, as in [`Record`], is shown.
     pub(crate) fn shows(self, level: &str) -> bool {
         match self {
             Level::All => true,
@@ -69,17 +69,17 @@ impl Level {
     }
 }
 
-/// The selection of a link into the log.
+/// The records that a link to the log selects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogAim {
     pub(crate) level: Level,
-    /// Only of that trace.
+    /// Only records of this trace.
     pub(crate) trace: Option<String>,
-    /// Only of that time: from, to, in Unix milliseconds; absent: the tail.
+    /// Only records of this time, from and to in Unix milliseconds; `None` for the tail.
     pub(crate) window: Option<(i64, i64)>,
 }
 
-/// The request as one text, by which answers to other requests are recognised.
+/// The request as one text, by which answers to other requests are recognized.
 pub(crate) fn asked(query: &str, window: Option<(i64, i64)>) -> String {
     match window {
         Some((from, to)) => format!("{query} from {from} to {to}"),
@@ -87,12 +87,12 @@ pub(crate) fn asked(query: &str, window: Option<(i64, i64)>) -> String {
     }
 }
 
-/// The LogQL of a filter: everything of every service, lines that may show `text`, from `level` on.
+/// The LogQL of a filter: lines of every service that may show `text`, from `level` on.
 pub(crate) fn query(text: &str, level: Level) -> String {
     query_of(text, level, None)
 }
 
-/// The query of each level, and those of links.
+/// The query of each level, and the queries of links.
 pub(crate) fn all_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> {
     let levels = [Level::All, Level::Info, Level::Warn, Level::Error];
     let levels = levels.map(|level| (level.text(), query("", level)));
@@ -109,7 +109,7 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
     if trace.is_some() || level != Level::All {
         query.push_str(" | json");
     }
-    // A field of the line, or a label beside it: which one depends on how the line came in.
+    // The trace id is a field of the line or a label: this depends on how the line was ingested.
     if let Some(trace) = trace {
         let digits = trace.chars().filter(char::is_ascii_hexdigit);
         query.push_str(" | trace_id=\"");
@@ -117,8 +117,8 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
         query.push('"');
     }
     if let Some(pattern) = level.pattern() {
-        // Records from lines have a `level`. For records from OTLP, Loki detects the level, unless this is disabled.
-        // Then only the sender's own word exists.
+        // Records from log lines have a `level`. For records from OTLP, Loki detects the level, or, if that is
+        // disabled, only the sender's own word exists.
         for begin in [" | detected_level", " or level", " or severity_text"] {
             query.push_str(begin);
             query.push_str("=~\"(?i)(");
@@ -129,31 +129,31 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
     query
 }
 
-/// The log as the console sees it.
+/// The Logs screen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Logs {
     pub(crate) records: VecDeque<Record>,
-    /// The filter in force.
+    /// The active filter.
     pub(crate) text: String,
     pub(crate) level: Level,
-    /// Only of that trace.
+    /// Only records of this trace.
     pub(crate) trace: Option<String>,
-    /// Only of that time, in Unix milliseconds, both included; absent: the tail.
+    /// Only records of this time, in Unix milliseconds, both ends included; `None` for the tail.
     pub(crate) window: Option<(i64, i64)>,
     /// The filter while it is being typed.
     pub(crate) editing: Option<Input>,
-    /// Not followed: nothing new comes in, nothing moves.
+    /// Whether the log is frozen: no new records are added.
     pub(crate) frozen: bool,
-    /// Index of the chosen record.
+    /// The index of the chosen record.
     pub(crate) cursor: usize,
-    /// Whether the filter in force was ever answered.
+    /// Whether the active filter was ever answered.
     pub(crate) answered: bool,
-    /// Records may be missing before this index: more came at once than one answer holds.
+    /// Whether records may be missing, because more came at once than one answer holds.
     pub(crate) skipped: bool,
 }
 
 impl Logs {
-    /// A log that shows what a link wants.
+    /// The state after a link: the log shows what the link selects.
     pub(crate) fn aimed(aim: LogAim) -> Logs {
         Logs {
             level: aim.level,
@@ -163,29 +163,29 @@ impl Logs {
         }
     }
 
-    /// The query of the filter in force.
+    /// The query of the active filter.
     pub(crate) fn query(&self) -> String {
         query_of(&self.text, self.level, self.trace.as_deref())
     }
 
-    /// The same with the time it is for.
+    /// The query with its time range.
     pub(crate) fn asked(&self) -> String {
         asked(&self.query(), self.window)
     }
 
-    /// It shows a time or a trace instead of the tail.
+    /// Whether the log shows a time or a trace instead of the tail.
     pub(crate) const fn is_aimed(&self) -> bool {
         self.window.is_some() || self.trace.is_some()
     }
 
-    /// Back to the tail of everything that the filter lets through.
+    /// Goes back to the tail; the text filter stays.
     pub(crate) fn live(&mut self) {
         self.window = None;
         self.trace = None;
         self.reset();
     }
 
-    /// Forgets the records: they belong to another filter.
+    /// Drops the records, because they belong to another filter.
     pub(crate) fn reset(&mut self) {
         self.records.clear();
         self.answered = false;
@@ -194,7 +194,7 @@ impl Logs {
         self.cursor = 0;
     }
 
-    /// Adds the lines of an answer that contain the filter's text and are not already there.
+    /// Adds the lines of an answer that contain the filter's text and are new.
     pub(crate) fn merge(&mut self, lines: Vec<LogLine>, zone: &Zone) {
         self.answered = true;
         let wanted = filter::Wanted::new(&self.text);
@@ -222,7 +222,7 @@ impl Logs {
         }
     }
 
-    /// Moves the choice; leaving the tail freezes it, reaching it again does not unfreeze.
+    /// Moves the choice. Leaving the tail freezes the log; reaching the tail again does not unfreeze it.
     pub(crate) fn move_by(&mut self, by: isize) {
         let last = self.records.len().saturating_sub(1);
         self.cursor = self.cursor.saturating_add_signed(by).min(last);

@@ -1,5 +1,5 @@
-//! A log record in the form of any store: a JSON line, or the bare message with its fields as labels, which is Loki's
-//! form for records from OTLP. Pure.
+//! Parses a log record in either form: a JSON line, or a plain message with its fields as labels, as Loki stores
+//! records from OTLP. Pure.
 
 use serde_json::{Map, Value};
 
@@ -15,26 +15,26 @@ pub(crate) struct Record {
     /// ERROR, WARN, INFO, DEBUG, TRACE, or the record's own word in capitals.
     pub(crate) level: String,
     pub(crate) service: String,
-    /// 32 hexadecimal digits; absent where no request was being answered.
+    /// 32 hexadecimal digits; `None` if the record belongs to no request.
     pub(crate) trace_id: Option<String>,
     pub(crate) message: String,
-    /// The rest in short: `2.1 ms user=17`.
+    /// The other fields in short: `2.1 ms user=17`.
     pub(crate) details: String,
     /// The line as it was logged.
     pub(crate) line: String,
-    /// What the store has beside the line.
+    /// The labels that the store has beside the line.
     pub(crate) labels: Labels,
 }
 
-/// Where a level stands, the sender's own word first.
+/// The fields that may have the level, the sender's own first.
 const LEVELS: &[&str] = &["level", "severity_text", "severity", "detected_level"];
-/// Where the trace stands.
+/// The fields that may have the trace id.
 const TRACES: &[&str] = &["trace_id", "traceid", "traceId", "traceID"];
-/// Where a JSON line has its message.
+/// The fields of a JSON line that may have the message.
 const MESSAGES: &[&str] = &["message", "msg", "body"];
 
 impl Record {
-    /// Its service in short.
+    /// The short name of the service.
     pub(crate) fn short_service(&self) -> &str {
         let short = self.service.strip_prefix("concertctl-");
         short.unwrap_or(&self.service)
@@ -80,8 +80,8 @@ impl Record {
         }
     }
 
-    /// All its fields, one a line, nested ones with dots: what the record in full shows. What the line
-    /// and a label both say stands there once.
+    /// All fields, for the record in full. Names of nested fields have dots. A field that both the line and a label
+    /// have appears once.
     pub(crate) fn fields(&self) -> Vec<(String, String)> {
         let mut fields = Vec::new();
         match object(&self.line) {
@@ -94,7 +94,7 @@ impl Record {
         for (name, value) in &self.labels {
             let is_in_line = fields[..of_line]
                 .iter()
-                .any(|(known, said)| said == value && label_name(known) == *name);
+                .any(|(known, text)| text == value && label_name(known) == *name);
             let is_level = name == "detected_level" && level(value) == self.level;
             if !is_in_line && !is_level && !name.starts_with("__error") {
                 fields.push((name.clone(), value.clone()));
@@ -111,7 +111,7 @@ fn object(line: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(line).ok()
 }
 
-/// One word for each level, however it is spelled.
+/// The canonical name of a level.
 fn level(word: &str) -> String {
     const WORDS: &[(&str, &str)] = &[
         ("ERR", "ERROR"),
@@ -134,15 +134,15 @@ fn is_trace_id(text: &str) -> bool {
         && text.chars().any(|c| c != '0')
 }
 
-/// A field's name as Loki makes a label of it.
+/// The name of a field as a label in Loki.
 fn label_name(field: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     field.chars().map(allowed).collect()
 }
 
-/// Fields that the message of an access record already contains.
-const TOLD: &[&str] = &["method", "route", "status"];
-/// Fields with their own place, or about the origin of a record and not about what happened.
+/// The fields that the message of an access record already contains.
+const IN_MESSAGE: &[&str] = &["method", "route", "status"];
+/// Fields that have a column of their own, or that describe the origin of a record and not the event.
 const ORIGIN: &[&str] = &[
     "app",
     "cluster",
@@ -175,7 +175,7 @@ const ORIGIN: &[&str] = &[
     "trace_id",
     "ts",
 ];
-/// The same of OpenTelemetry's resources and scopes.
+/// The prefixes of such fields in OpenTelemetry's resources and scopes.
 const ORIGINS: &[&str] = &[
     "__error",
     "cloud_",
@@ -191,10 +191,10 @@ const ORIGINS: &[&str] = &[
     "telemetry_",
     "thread_",
 ];
-/// Longest value that is a detail: a stack trace is none.
+/// The longest value of a detail, in characters. A stack trace is longer.
 const MAX_VALUE: usize = 200;
 
-/// The scalars of `additional_data`, else of the line itself.
+/// The scalar fields of `additional_data`, or else of the line itself.
 fn of_json(json: &Map<String, Value>) -> impl Iterator<Item = (&str, String)> {
     let data = json.get("additional_data").and_then(Value::as_object);
     data.unwrap_or(json).iter().filter_map(|(name, value)| {
@@ -207,8 +207,7 @@ fn of_json(json: &Map<String, Value>) -> impl Iterator<Item = (&str, String)> {
     })
 }
 
-/// The fields in short: `2.1 ms user=17`. Of an access record, which has a route, only what its message
-/// does not say.
+/// The fields in short: `2.1 ms user=17`. For an access record, only the fields that its message does not contain.
 fn details<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
     let happened = |(name, value): &(&str, String)| {
         !ORIGIN.contains(name)
@@ -217,14 +216,14 @@ fn details<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
     };
     let fields: Vec<_> = fields.filter(happened).collect();
     let has = |wanted: &str| fields.iter().any(|(name, _)| *name == wanted);
-    let told = if has("route") && has("status") {
-        TOLD
+    let in_message = if has("route") && has("status") {
+        IN_MESSAGE
     } else {
         &[]
     };
     let (took, rest): (Vec<_>, Vec<_>) = fields
         .into_iter()
-        .filter(|(name, _)| !told.contains(name))
+        .filter(|(name, _)| !in_message.contains(name))
         .partition(|(name, value)| *name == "duration_ms" && value.parse::<f64>().is_ok());
     let took = took.iter().filter_map(|(_, ms)| {
         let (number, unit) = format::latency(ms.parse::<f64>().ok()? / 1000.0);

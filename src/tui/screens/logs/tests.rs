@@ -1,4 +1,4 @@
-//! Queries, records and the buffer that keeps them.
+//! Queries, records, and the list that keeps them.
 
 use super::*;
 use crate::clients::prometheus::Labels;
@@ -29,7 +29,7 @@ fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
 }
 
 #[test]
-fn overlapping_answers_give_each_record_once_and_in_order() {
+fn overlapping_answers_add_each_record_once_and_in_order() {
     let mut logs = Logs::default();
     logs.merge(
         vec![line(10, "a"), line(20, "b"), line(20, "b2")],
@@ -54,7 +54,7 @@ fn overlapping_answers_give_each_record_once_and_in_order() {
 }
 
 #[test]
-fn the_oldest_fall_off_and_a_frozen_choice_stays_in_range() {
+fn the_oldest_records_are_dropped_and_a_frozen_choice_stays_in_range() {
     let mut logs = Logs::default();
     logs.merge(
         (0..MAX_RECORDS as i64 + 50)
@@ -73,7 +73,7 @@ fn the_oldest_fall_off_and_a_frozen_choice_stays_in_range() {
 }
 
 #[test]
-fn of_an_access_record_the_details_say_what_its_message_does_not() {
+fn the_details_of_an_access_record_omit_what_its_message_contains() {
     let details = |data: &str| {
         let text = format!(r#"{{"message":"m","additional_data":{data}}}"#);
         Record::new(line(1, &text)).details
@@ -91,11 +91,11 @@ fn of_an_access_record_the_details_say_what_its_message_does_not() {
 }
 
 #[test]
-fn a_records_trace_is_in_its_line_or_beside_it() {
+fn a_trace_id_is_found_in_the_line_or_in_the_labels() {
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let trace = |line: &LogLine| Record::new(line.clone()).trace_id;
-    let told = line(1, &format!(r#"{{"trace_id":"{id}"}}"#));
-    assert_eq!(trace(&told).as_deref(), Some(id));
+    let json = line(1, &format!(r#"{{"trace_id":"{id}"}}"#));
+    assert_eq!(trace(&json).as_deref(), Some(id));
     let mut beside = line(1, "plain words");
     beside.labels.insert("trace_id".into(), id.into());
     assert_eq!(trace(&beside).as_deref(), Some(id));
@@ -106,7 +106,7 @@ fn a_records_trace_is_in_its_line_or_beside_it() {
 }
 
 #[test]
-fn a_json_line_is_read_and_any_other_line_is_its_own_message() {
+fn a_json_line_is_parsed_and_any_other_line_is_a_message() {
     let record = Record::new(line(
         1,
         r#"{"level":"ERROR","service_name":"api","message":"two\nlines","additional_data":{"route":"/x","n":3,"none":{}},"trace_id":null}"#,
@@ -136,7 +136,7 @@ fn a_json_line_is_read_and_any_other_line_is_its_own_message() {
     );
 }
 
-/// A record as Loki's OTLP intake leaves it: the line is the message, all else stands beside it.
+/// A record as Loki stores it from OTLP: the line is the message, all fields are labels.
 fn by_otlp(message: &str, beside: &[(&str, &str)]) -> Record {
     let labels = beside
         .iter()
@@ -149,7 +149,7 @@ fn by_otlp(message: &str, beside: &[(&str, &str)]) -> Record {
 }
 
 #[test]
-fn a_bare_message_has_its_fields_beside_it() {
+fn the_fields_of_a_plain_message_come_from_its_labels() {
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let record = by_otlp(
         "POST /reservations failed with 500",
@@ -188,7 +188,7 @@ fn a_bare_message_has_its_fields_beside_it() {
 }
 
 #[test]
-fn what_a_stack_trace_says_is_no_detail_but_a_field() {
+fn a_stack_trace_is_a_field_but_not_a_detail() {
     let stack = "at a\n".repeat(100);
     let record = by_otlp(
         "payment failed",
@@ -208,7 +208,7 @@ fn what_a_stack_trace_says_is_no_detail_but_a_field() {
 }
 
 #[test]
-fn what_line_and_labels_both_say_stands_once() {
+fn a_field_of_both_line_and_labels_appears_once() {
     let mut line = line(
         1,
         r#"{"level":"warn","additional_data":{"status":409,"ok":true}}"#,
@@ -230,7 +230,7 @@ fn what_line_and_labels_both_say_stands_once() {
 }
 
 #[test]
-fn levels_are_known_however_they_are_spelled() {
+fn levels_are_recognized_in_every_spelling() {
     let level = |word: &str| by_otlp("m", &[("severity_text", word)]).level;
     for (word, known) in [
         ("Warning", "WARN"),
@@ -246,7 +246,7 @@ fn levels_are_known_however_they_are_spelled() {
 }
 
 #[test]
-fn records_that_differ_beside_their_message_are_two() {
+fn records_that_differ_only_in_their_labels_are_two() {
     let of_user = |user: &str| LogLine {
         at_ns: 1,
         labels: Labels::from([("user".into(), user.into())]),

@@ -1,4 +1,4 @@
-//! The Logs among the screens.
+//! The [`View`] of the Logs screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,7 +7,7 @@ use crate::tui::event::Effect;
 use crate::tui::input::dialog::Dialog;
 use crate::tui::input::keys::{Action, Binding};
 use crate::tui::model::Model;
-use crate::tui::recording::view::TapeView;
+use crate::tui::recording::view::RecordingState;
 use crate::tui::screens::logs::{draw, keys};
 use crate::tui::screens::traces::update as traces;
 use crate::tui::screens::view::View;
@@ -21,7 +21,7 @@ impl View for Logs {
     }
 
     fn plan(&self, model: &Model, plan: &mut Plan) {
-        let recording = matches!(model.tape, TapeView::Recording(_));
+        let recording = matches!(model.recording, RecordingState::Recording(_));
         if recording || !model.logs.frozen {
             plan.logs = Some(model.logs.query());
         }

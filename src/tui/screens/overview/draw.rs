@@ -1,4 +1,4 @@
-//! The Overview screen: the health of the sale. Big numbers come first, then charts, then seats and admission.
+//! Draws the Overview screen: big numbers, then charts, then seats and admission.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -64,7 +64,7 @@ fn draw_tiles(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// The current value of a panel. A rate of the last half minute is meaningless when there are no requests any more.
+/// The current value of a panel. Without traffic, rates of the last half minute have no meaning and are left out.
 fn value(model: &Model, id: PanelId) -> Option<f64> {
     let value = model.metrics.get(id).value()?;
     let idle = model.metrics.get(PanelId::Tps).value() == Some(0.0);
@@ -82,7 +82,7 @@ fn emptiness(model: &Model, id: PanelId, fresh: &Freshness) -> String {
     }
 }
 
-/// The rehearsal's own figure of a panel while it runs: what its clients saw.
+/// The rehearsal's own figure for a panel while it runs, as its clients measure it.
 fn own(run: &RunView, id: PanelId) -> Option<(&Track, f64)> {
     let track = match id {
         PanelId::Tps => &run.tps,
@@ -111,7 +111,7 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     };
     match (value, &data.refused) {
         (Some(value), _) if model.settings.once => {
-            // For screen readers and scripts: digits, not pictures of digits.
+            // Screen readers and scripts need digits, not digits drawn with lines.
             wrapped(buffer, inside, &panel.unit.text(value), theme::strong());
         }
         (Some(value), _) => {
@@ -139,7 +139,7 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     }
 }
 
-/// The other source's figure, if the two disagree.
+/// The figure of the other source, if the two disagree.
 fn disagreement(model: &Model, id: PanelId) -> Option<String> {
     let check = match id {
         PanelId::Tps => Check::Tps,
@@ -226,7 +226,7 @@ fn places(area: Rect) -> [Rect; 3] {
     .areas(area)
 }
 
-/// The instant at a place on one of the charts.
+/// The instant at a position on one of the charts.
 pub(crate) fn instant_at(model: &Model, area: Rect, at: Position) -> Option<i64> {
     let [tiles, middle, _] = places(area);
     let all = match model.enlarged {

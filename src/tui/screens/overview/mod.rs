@@ -1,4 +1,4 @@
-//! The Overview screen: is the sale healthy?
+//! The Overview screen: the health of the sale.
 
 pub(crate) mod draw;
 pub(crate) mod keys;

@@ -1,4 +1,4 @@
-//! The bottom of the overview: seats, admission, what fires.
+//! Draws the bottom of the Overview: seats, admission, firing alerts.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, Share, centred, frame, shares, wrapped};
 use crate::tui::{format, theme};
 
-/// A name in a column of its own, then the rest.
+/// Draws a name in its column, then the rest.
 fn row(buffer: &mut Buffer, area: Rect, y: u16, name: &str, rest: Vec<Span<'_>>) {
     if y < area.bottom() {
         buffer.set_stringn(area.x, y, name, 10, theme::quiet());
@@ -29,7 +29,7 @@ fn row(buffer: &mut Buffer, area: Rect, y: u16, name: &str, rest: Vec<Span<'_>>)
     }
 }
 
-/// Seats of the concert on sale, and how reservations ended.
+/// Draws the seats of the concert on sale, and the outcomes of reservations.
 pub(crate) fn seats(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Prometheus);
     let dataset = model.status.as_ref();
@@ -107,7 +107,7 @@ pub(crate) fn seats(model: &Model, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// Outcomes of reservations, the most frequent first, as many as fit.
+/// Draws as many outcomes of reservations as fit, the most frequent first.
 fn reservations(model: &Model, buffer: &mut Buffer, area: Rect) {
     let mut outcomes: Vec<_> = model
         .metrics
@@ -123,13 +123,13 @@ fn reservations(model: &Model, buffer: &mut Buffer, area: Rect) {
     let texts = outcomes
         .iter()
         .map(|(name, count)| format!("{} {}", one_line(name), format::short(**count)));
-    // Counters of the processes, which know nothing of datasets.
+    // These counters belong to processes, not to a dataset: they start with the server.
     let texts = texts.collect::<Vec<_>>().join(", ");
     let text = format!("reservations since server start: {texts}");
     wrapped(buffer, area, &text, theme::text());
 }
 
-/// Admission, and what fires.
+/// Draws admission and the firing alerts.
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Ops).or(freshness(model, Source::Prometheus));
     let inside = frame(
@@ -198,7 +198,7 @@ fn state(model: &Model) -> Vec<Span<'static>> {
     }]
 }
 
-/// The metrics say what holds; before the first scrape the server's own word is as good.
+/// The settings of admission: from the metrics, or before the first scrape from the server's status.
 fn setting(model: &Model) -> Vec<Span<'static>> {
     let admission = model.status.as_ref().map(|status| &status.admission);
     let batch = model
@@ -228,7 +228,7 @@ fn setting(model: &Model) -> Vec<Span<'static>> {
 }
 
 fn mark(model: &Model) -> Vec<Span<'static>> {
-    // Both of one answer: a scrape may still tell of the dataset before this one.
+    // Both numbers are from one answer, because a scrape may still be about the previous dataset.
     if let Some(queue) = model.status.as_ref().map(|status| status.queue) {
         return vec![
             Span::styled(format::count(queue.admitted_mark), theme::strong()),

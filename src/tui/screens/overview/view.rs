@@ -1,4 +1,4 @@
-//! The Overview among the screens.
+//! The [`View`] of the Overview.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -23,7 +23,7 @@ impl View for Overview {
         plan.queries.extend(all);
     }
 
-    /// To the next enlarged chart.
+    /// Enlarges the next chart instead of the current one.
     fn move_by(&self, model: &mut Model, by: isize) {
         let at = CHARTS.iter().position(|id| Some(*id) == model.enlarged);
         if let Some(at) = at {

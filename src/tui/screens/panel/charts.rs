@@ -1,4 +1,4 @@
-//! Panels over time: lines with their legend, and heatmaps.
+//! Draws panels over time: lines with their legend, and heatmaps.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,7 +15,7 @@ use crate::tui::widgets::{Line as PlotLine, Overlay, Plot, heat};
 use crate::tui::window::end_name;
 use crate::tui::{theme, timeline, window};
 
-/// Styles of a chart's lines, in turn.
+/// The style of the line with this index.
 fn line_style(index: usize) -> Style {
     [
         theme::accent(),
@@ -90,7 +90,7 @@ pub(crate) fn chart(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
     true
 }
 
-/// The lines' names and values on one row, as many as fit.
+/// Draws as many names and values of lines on one row as fit.
 fn short_legend(panel: &Panel, series: &[&Named<'_>], buffer: &mut Buffer, area: Rect) {
     let mut line = Line::default();
     for (index, named) in series.iter().take(MAX_LINES).enumerate() {
@@ -102,7 +102,7 @@ fn short_legend(panel: &Panel, series: &[&Named<'_>], buffer: &mut Buffer, area:
             .one
             .now
             .map_or(Severity::Plain, |value| panel.judge(value));
-        // The first is always there, however little of its name.
+        // The first one is always shown, its name cut if necessary.
         let left = usize::from(area.width).saturating_sub(cells::width(&value) + 10);
         let longest = if index == 0 { left.clamp(4, 24) } else { 24 };
         let name = cells::cut_middle(&named.name, longest);
@@ -121,7 +121,7 @@ fn short_legend(panel: &Panel, series: &[&Named<'_>], buffer: &mut Buffer, area:
     buffer.set_line(area.x, area.y, &line, area.width);
 }
 
-/// Buckets over time: what each holds beyond the one below it.
+/// Draws buckets over time: the count of each without that of the bucket below it.
 pub(crate) fn heatmap(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> bool {
     let bound = |named: &Named<'_>| {
         let le = named.one.labels.get("le").map(String::as_str);

@@ -11,13 +11,13 @@ use crate::tui::sources::answers::OneSeries;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::Freshness;
 
-/// The panel to draw, and its form.
+/// A panel to draw, and how.
 pub(crate) struct Wanted<'a> {
     pub(crate) model: &'a Model,
     pub(crate) panel: &'a Panel,
     pub(crate) scope: &'a Scope,
     pub(crate) chosen: bool,
-    /// It has the whole body: a legend with figures beneath the chart.
+    /// Whether the panel fills the body, with a legend below its chart.
     pub(crate) enlarged: bool,
 }
 
@@ -28,13 +28,13 @@ impl Wanted<'_> {
     }
 }
 
-/// A series with its name in the legend.
+/// A series with its name for the legend.
 pub(crate) struct Named<'a> {
     pub(crate) name: String,
     pub(crate) one: &'a OneSeries,
 }
 
-/// All that the model knows of a panel.
+/// The answers for a panel.
 pub(crate) struct Known<'a> {
     pub(crate) series: Vec<Named<'a>>,
     pub(crate) left_out: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Known<'a> {
     pub(crate) fresh: Freshness,
 }
 
-/// The answers to the panel's queries.
+/// Collects the answers to the panel's queries.
 pub(crate) fn known<'a>(of: &Wanted<'a>) -> Known<'a> {
     let mut known = Known {
         series: Vec::new(),
@@ -86,7 +86,7 @@ impl Known<'_> {
     }
 }
 
-/// The name of a series: as the panel or the target asks for it, else what the labels say.
+/// The name of a series: by the format of the panel or the query, or else from the labels.
 pub(crate) fn name(of: &Wanted<'_>, target: &Target, labels: &Labels) -> String {
     if !of.panel.display_name.is_empty() {
         let named = display_name(
@@ -125,7 +125,7 @@ pub(crate) fn name(of: &Wanted<'_>, target: &Target, labels: &Labels) -> String 
     one_line(name.trim())
 }
 
-/// `${__field.labels.job}` with the label's value; none where it asks for what only Grafana has.
+/// Replaces `${__field.labels.job}` by the value of the label; `None` if the text refers to something else.
 pub(crate) fn display_name(of: &str, labels: &Labels) -> Option<String> {
     let mut name = String::new();
     let mut rest = of;
@@ -140,7 +140,7 @@ pub(crate) fn display_name(of: &str, labels: &Labels) -> Option<String> {
     (!name.contains("${__") && !name.trim().is_empty()).then(|| one_line(name.trim()))
 }
 
-/// The value of a series that a panel of single numbers shows.
+/// The value to which a panel of single numbers reduces a series.
 pub(crate) fn reduced(panel: &Panel, one: &OneSeries) -> Option<f64> {
     let values = || one.track.iter().map(|(_, value)| *value);
     let count = f64::from(u32::try_from(one.track.len()).unwrap_or(u32::MAX));
@@ -165,7 +165,7 @@ pub(crate) fn worst(panel: &Panel, series: &[Named<'_>]) -> Severity {
     judged.max().unwrap_or(Severity::Plain)
 }
 
-/// Behind a number that is worth a look.
+/// The sign after a number, by its severity.
 pub(crate) fn sign(severity: Severity) -> String {
     match severity {
         Severity::Warn | Severity::Bad => format!(" {}", severity.sign()),
@@ -173,5 +173,5 @@ pub(crate) fn sign(severity: Severity) -> String {
     }
 }
 
-/// Most lines of one chart; the rest is counted.
+/// The most lines of a chart; the others are counted.
 pub(crate) const MAX_LINES: usize = 12;

@@ -1,4 +1,4 @@
-//! Panels with rows: bars, tables, log lines, and the legend of an enlarged chart.
+//! Draws panels with rows: bars, tables, log lines, and the legend of an enlarged chart.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,10 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame, gauge, wrapped};
 
-/// Widest column of a table, in cells.
+/// The widest column of a table, in cells.
 const MAX_COLUMN: usize = 40;
 
-/// How many rows did not fit, on the last row.
+/// Draws on the last row how many rows did not fit.
 pub(crate) fn more(buffer: &mut Buffer, area: Rect, left: usize) {
     if left > 0 && area.height > 0 {
         let text = format!(" {left} more ");
@@ -39,7 +39,7 @@ pub(crate) fn more(buffer: &mut Buffer, area: Rect, left: usize) {
     }
 }
 
-/// A bar for each series, the longest first.
+/// Draws a bar for each series, the longest first.
 pub(crate) fn bars(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> bool {
     let panel = of.panel;
     let mut values: Vec<(&str, f64)> = known
@@ -100,7 +100,7 @@ pub(crate) fn bars(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area
     true
 }
 
-/// Labels and value of each series. Labels that all have alike are left out when there are several.
+/// Draws labels and value of each series. With several series, labels that are equal in all are left out.
 pub(crate) fn table(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> bool {
     let rows: Vec<(&Named<'_>, f64)> = known
         .series
@@ -170,7 +170,7 @@ pub(crate) fn table(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
     true
 }
 
-/// The newest lines of the panel's log queries, the newest last.
+/// Draws the newest lines of the panel's log queries, the newest last.
 pub(crate) fn logs(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(of.model, Source::Loki);
     let asked: Vec<_> = of
@@ -227,7 +227,7 @@ pub(crate) fn logs(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// Last, least and most of each line of an enlarged chart, and where its thresholds are.
+/// Draws last, least and greatest value of each line of an enlarged chart, and the thresholds.
 pub(crate) fn legend(
     of: &Wanted<'_>,
     series: &[&Named<'_>],

@@ -1,5 +1,4 @@
-//! One panel of a dashboard, of any kind: its queries' answers from the model, as its definition
-//! asks for them.
+//! Draws a panel of a dashboard, of any kind, from the answers in the model.
 
 pub(crate) mod charts;
 pub(crate) mod known;
@@ -40,7 +39,7 @@ pub(crate) fn draw(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// The title of what is chosen is reversed: seen without colour too.
+/// Reverses the title of the chosen panel, which is visible without colour too.
 fn choose(buffer: &mut Buffer, area: Rect) {
     let title = (area.x + 1..area.right()).skip(1);
     for x in title.take_while(|x| *x + 1 < area.right()) {
@@ -52,7 +51,7 @@ fn choose(buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// What the file itself says.
+/// Draws a text panel.
 fn text(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     let fresh = Freshness::Fresh;
     let inside = frame(buffer, area, &of.title(), "", Severity::Plain, &fresh);
@@ -86,7 +85,7 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     let severity = worst(panel, &known.series);
     let single = matches!(panel.kind, Kind::Stat | Kind::Gauge);
     let note = note(of, &known);
-    // A table's and a chart's frame stay quiet: their lines and rows say which is bad.
+    // The frame of a table or a chart has no severity: rows and lines show their own.
     let framed = if single { severity } else { Severity::Plain };
     let inside = frame(buffer, area, &of.title(), &note, framed, &known.fresh);
     let drawn = match panel.kind {
@@ -124,7 +123,7 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// On the right of the title: the value of the only series, or how many there are.
+/// The note on the right of the title: the value of the only series, or the number of series.
 fn note(of: &Wanted<'_>, known: &Known<'_>) -> String {
     let left_out = match known.left_out {
         0 => String::new(),
@@ -170,7 +169,7 @@ fn stat(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> 
             if panel.kind == Kind::Gauge && inside.height >= 3 {
                 level(panel, *value, buffer, inside, style);
             } else if of.model.settings.once || inside.height < 3 {
-                // For screen readers and scripts: digits, not pictures of digits.
+                // Screen readers and scripts need digits, not digits drawn with lines.
                 let y = inside.y + inside.height / 2;
                 let row = Rect {
                     y,
@@ -198,7 +197,7 @@ fn stat(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> 
     }
 }
 
-/// A gauge: the value, how full it is, and its scale.
+/// Draws a gauge: the value, a bar, and the scale.
 fn level(panel: &Panel, value: f64, buffer: &mut Buffer, area: Rect, style: Style) {
     let (low, high) = (panel.low.unwrap_or(0.0), panel.high.unwrap_or(100.0));
     let line = |text: String, style: Style| Line::styled(text, style);

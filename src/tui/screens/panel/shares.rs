@@ -1,4 +1,4 @@
-//! Panels of shares: the parts of a whole, and histograms of values.
+//! Draws panels of shares: the parts of a whole, and histograms of values.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,10 +11,10 @@ use crate::tui::screens::panel::lists::more;
 use crate::tui::theme;
 use crate::tui::widgets::gauge;
 
-/// A row: its name, the length of its bar from 0 to 1, and the text after it.
+/// A row: its name, the length of its bar from 0 to 1, and the text after the bar.
 type Row = (String, f64, String);
 
-/// A bar for each series, as long as its share of their sum.
+/// Draws a bar for each series, as long as its share of the sum.
 pub(crate) fn pie(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> bool {
     let value = |named: &Named<'_>| reduced(of.panel, named.one).filter(|value| *value >= 0.0);
     let values = known.series.iter();
@@ -32,7 +32,7 @@ pub(crate) fn pie(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area:
     bars(&rows.collect::<Vec<_>>(), buffer, area)
 }
 
-/// A bar for each range of values, as long as it was met often.
+/// Draws a bar for each range of values, as long as the count of values in it.
 pub(crate) fn histogram(
     of: &Wanted<'_>,
     known: &Known<'_>,
@@ -49,7 +49,7 @@ pub(crate) fn histogram(
     bars(&rows.collect::<Vec<_>>(), buffer, area)
 }
 
-/// What each bucket of a Prometheus histogram holds beyond the one below it.
+/// The count of each bucket of a Prometheus histogram without that of the bucket below it.
 fn of_buckets(panel: &Panel, known: &Known<'_>) -> Option<Vec<(String, f64)>> {
     let mut buckets: Vec<(f64, f64)> = Vec::new();
     for named in &known.series {
@@ -83,7 +83,7 @@ fn of_buckets(panel: &Panel, known: &Known<'_>) -> Option<Vec<(String, f64)>> {
     (!buckets.is_empty()).then(|| rows.collect())
 }
 
-/// Every value of every series, counted in ranges of a round width, as many as there are lines.
+/// Counts all values of all series in ranges of a round width, at most `lines` of them.
 fn of_values(panel: &Panel, known: &Known<'_>, lines: usize) -> Vec<(String, f64)> {
     let tracks = known.series.iter().map(|named| &named.one.track);
     let values: Vec<f64> = tracks.flatten().map(|(_, value)| *value).collect();
@@ -118,7 +118,7 @@ fn of_values(panel: &Panel, known: &Known<'_>, lines: usize) -> Vec<(String, f64
     rows.collect()
 }
 
-/// The least of 1, 2 and 5 times a power of ten that is not below `width`.
+/// The smallest of 1, 2 and 5 times a power of ten that is not below `width`.
 fn round_up(width: f64) -> f64 {
     if !width.is_finite() || width <= f64::MIN_POSITIVE {
         return 1.0;

@@ -1,4 +1,4 @@
-//! States over time: a row for each series, with a stretch for each state or a sign for each sample.
+//! Draws states over time: a row for each series, with a stretch for each state or a sign for each sample.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,13 +16,13 @@ use crate::tui::widgets::back;
 use crate::tui::window;
 use crate::tui::window::end_name;
 
-/// The smallest number of columns for the name of a state.
+/// The fewest columns for the name of a state.
 const LEAST_WORD: usize = 4;
 
 /// A state that held for some columns.
 struct Stretch {
     width: u16,
-    /// Absent: nothing was measured.
+    /// `None` if nothing was measured.
     state: Option<(String, Severity)>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn draw(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area
     true
 }
 
-/// The states from left to right, those that follow one another unchanged as one.
+/// The states from left to right; equal neighbours are one stretch.
 fn stretches(
     panel: &Panel,
     track: &Track,
@@ -101,7 +101,7 @@ fn style(severity: Severity) -> Style {
     }
 }
 
-/// `┃up━━━━━━┃down ✖━━┃up━━`: distinguishable without colour.
+/// Draws `┃up━━━━━━┃down ✖━━┃up━━`, which is readable without colour.
 fn words(stretches: &[Stretch], buffer: &mut Buffer, area: Rect) {
     let mut x = area.x;
     for stretch in stretches {
@@ -126,7 +126,7 @@ fn words(stretches: &[Stretch], buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// A sign for each column.
+/// Draws a sign for each column.
 fn signs(stretches: &[Stretch], buffer: &mut Buffer, area: Rect) {
     let mut x = area.x;
     for stretch in stretches {

@@ -1,4 +1,4 @@
-//! Resources: a row for each instance, charts of the chosen one.
+//! Draws the Resources screen: a row for each instance, charts of the chosen one.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -18,7 +18,7 @@ use crate::tui::widgets::{Freshness, centred, foot, frame, table};
 
 /// The least width and height of a chart, frame included.
 const CHART: (u16, u16) = (26, 7);
-/// From this width on charts are wider instead of more.
+/// From this width of a chart on, further width makes charts wider instead of more.
 const WIDE: u16 = 50;
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -52,7 +52,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         .div_ceil(columns);
     let lines = (beneath.height / CHART.1).clamp(1, all);
     let shown = usize::from(columns) * usize::from(lines);
-    // The chosen chart is among those that are shown: full pages from the first one on.
+    // Show the page of charts that contains the chosen one.
     let first = (model.resources.chart / shown) * shown;
     let places = Layout::vertical(vec![Constraint::Fill(1); usize::from(lines)]).split(beneath);
     for (line, place) in places.iter().enumerate() {
@@ -113,7 +113,7 @@ fn list(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// Why there is no instance to show.
+/// The reason why there is no instance to show.
 fn why_empty(model: &Model, fresh: &Freshness) -> String {
     let mut answers = COLUMNS
         .iter()
@@ -132,11 +132,11 @@ fn why_empty(model: &Model, fresh: &Freshness) -> String {
     }
 }
 
-/// The widths of the names' column and of the others, out of `width`.
+/// Divides `width` into the column of names and the others.
 fn widths(width: u16) -> (u16, impl Iterator<Item = u16>) {
     let count = u16::try_from(COLUMNS.len()).unwrap_or(u16::MAX).max(1);
     let taken: u16 = COLUMNS.iter().map(|column| column.width).sum();
-    // Once the names have enough, the rest is shared out evenly.
+    // The names get enough first; the rest is divided evenly.
     let spare = (width.saturating_sub(taken + 30) / count).min(6);
     let names = width.saturating_sub(taken + spare * count);
     (
@@ -145,7 +145,7 @@ fn widths(width: u16) -> (u16, impl Iterator<Item = u16>) {
     )
 }
 
-/// A figure of an instance with the sign and colour of its severity; a dash where there is none.
+/// A figure of an instance with the sign and colour of its severity; a dash if there is none.
 fn value_cell(column: &Column, value: Option<f64>) -> Cell<'static> {
     let severity = value.map_or(Severity::Plain, |value| column.panel.judge(value));
     let text = value.map_or("–".to_owned(), |value| {

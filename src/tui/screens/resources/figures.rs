@@ -11,11 +11,11 @@ pub(crate) struct Column {
     pub(crate) head: &'static str,
     pub(crate) width: u16,
     pub(crate) panel: Panel,
-    /// What is asked, by instance.
+    /// The query, with one series for each instance.
     pub(crate) query: Query,
 }
 
-/// Heading, width, unit, decimals, warn from, bad from, query.
+/// Heading, width, unit, decimals, lowest warning value, lowest bad value, query.
 type Figure = (
     &'static str,
     u16,
@@ -111,7 +111,7 @@ const FIGURES: &[Figure] = &[
     ),
 ];
 
-/// The table's columns. A figure whose thresholds are no numbers is a switch: up or away.
+/// The columns of the table. A figure whose thresholds are NaN has two states: up and away.
 pub(crate) static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     let column = |(head, width, unit, decimals, limits, query): &Figure| {
         let mut panel = Panel::new(head, Kind::Table, unit);
@@ -152,7 +152,7 @@ fn switch() -> Vec<Mapping> {
         .to_vec()
 }
 
-/// Title, unit, warn and bad from, queries with their legends; `$instance` is the chosen one.
+/// Title, unit, lowest warning and bad value, queries with their legends; `$instance` is the chosen one.
 type Graph = (
     &'static str,
     &'static str,
@@ -323,7 +323,7 @@ const GRAPHS: &[Graph] = &[
     ),
 ];
 
-/// The charts of the chosen instance, the most telling first.
+/// The charts of the chosen instance, the most useful first.
 pub(crate) static CHARTS: LazyLock<Vec<Panel>> = LazyLock::new(|| {
     let chart = |(title, unit, limits, queries): &Graph| {
         let mut panel = Panel::new(title, Kind::TimeSeries, unit);

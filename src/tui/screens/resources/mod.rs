@@ -1,5 +1,5 @@
-//! The Resources screen as data: what each instance is asked for the table, and the charts of the
-//! chosen one. Host figures have the node exporter's names. Pure.
+//! The state of the Resources screen: the table of instances, and the charts of the chosen one. Host figures have the
+//! node exporter's names. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod figures;
@@ -14,24 +14,24 @@ use crate::tui::dashboard::Scope;
 use crate::tui::dashboard::panel::Query;
 use crate::tui::sources::answers::Answers;
 
-/// Most instances in the table.
+/// The most instances of the table.
 const MAX_INSTANCES: usize = 100;
-/// The label that tells the instances apart.
+/// The label that distinguishes instances.
 const INSTANCE: &str = "instance";
 
 /// The Resources screen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resources {
-    /// The chosen instance; before one is chosen, the first that there is.
+    /// The instance that the user chose; `None` before the first choice.
     instance: Option<String>,
     /// Index into [`CHARTS`].
     pub(crate) chart: usize,
-    /// The chosen chart takes the whole screen.
+    /// Whether the chosen chart fills the screen.
     pub(crate) enlarged: bool,
 }
 
 impl Resources {
-    /// The instances that there are, in the order of their names.
+    /// All instances, sorted by name.
     pub(crate) fn instances(answers: &Answers) -> Vec<String> {
         let columns = COLUMNS
             .iter()
@@ -42,7 +42,7 @@ impl Resources {
         names.into_iter().take(MAX_INSTANCES).collect()
     }
 
-    /// The chosen instance, while it is there; else the first.
+    /// The chosen instance if it still exists, or else the first.
     pub(crate) fn chosen(&self, instances: &[String]) -> Option<String> {
         let still = self
             .instance
@@ -51,7 +51,7 @@ impl Resources {
         still.or(instances.first()).cloned()
     }
 
-    /// Chooses the instance so many further down.
+    /// Moves the choice by this number of instances.
     pub(crate) fn move_by(&mut self, answers: &Answers, by: isize) {
         let instances = Resources::instances(answers);
         let now = self.chosen(&instances);
@@ -61,7 +61,7 @@ impl Resources {
         self.instance = instances.get(to).cloned();
     }
 
-    /// Chooses the chart so many further on.
+    /// Moves the choice by this number of charts.
     pub(crate) fn move_chart(&mut self, by: isize) {
         self.chart = self.chart.saturating_add_signed(by).min(CHARTS.len() - 1);
     }
@@ -77,7 +77,7 @@ impl Resources {
         let columns = COLUMNS.iter().map(|column| Query::clone(&column.query));
         let mut queries: BTreeSet<Query> = columns.collect();
         if Resources::instances(answers).is_empty() {
-            return queries; // Of whom is not known yet.
+            return queries; // No instance is known yet.
         }
         let scope = self.scope(answers);
         let targets = CHARTS.iter().flat_map(|panel| &panel.targets);
@@ -86,7 +86,7 @@ impl Resources {
     }
 }
 
-/// A figure of each instance now, by its name.
+/// The current figure of each instance, by its name.
 pub(crate) fn figures(answers: &Answers, column: &Column) -> BTreeMap<String, f64> {
     let series = answers
         .get(&column.query)
@@ -96,7 +96,7 @@ pub(crate) fn figures(answers: &Answers, column: &Column) -> BTreeMap<String, f6
     named.collect()
 }
 
-/// Every PromQL of the screen, so that it can be held against what is exported.
+/// Every PromQL query of the screen, for comparison with the exported metrics.
 pub(crate) fn all_queries() -> impl Iterator<Item = String> {
     let columns = COLUMNS.iter().map(|column| column.query.to_string());
     let targets = CHARTS.iter().flat_map(|panel| &panel.targets);
@@ -109,7 +109,7 @@ mod tests {
     use crate::clients::prometheus::{Labels, Series};
 
     #[test]
-    fn where_there_is_no_redis_none_is_up() {
+    fn without_redis_no_instance_shows_it_as_up() {
         let asked: Vec<String> = all_queries()
             .filter(|query| query.contains("min") && query.contains("coordination_up"))
             .filter(|query| !query.contains("lock_wait"))
@@ -128,11 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn the_choice_stays_on_its_instance_when_others_come_and_go() {
+    fn the_choice_stays_on_its_instance_when_other_instances_change() {
         let mut answers = Answers::default();
         let query = Query::clone(&COLUMNS[0].query);
         let wanted = BTreeSet::from([Query::clone(&query)]);
-        let told = |answers: &mut Answers, at: i64, names: &[&str]| {
+        let apply = |answers: &mut Answers, at: i64, names: &[&str]| {
             let series = names.iter().map(|name| Series {
                 labels: Labels::from([(INSTANCE.to_owned(), (*name).to_owned())]),
                 points: vec![(at, 1.0)],
@@ -142,13 +142,13 @@ mod tests {
         };
         let mut screen = Resources::default();
         assert_eq!(screen.queries(&answers).len(), COLUMNS.len());
-        told(&mut answers, 1_000, &["b", "c"]);
+        apply(&mut answers, 1_000, &["b", "c"]);
         screen.move_by(&answers, 1);
         let chosen = |screen: &Resources, answers: &Answers| {
             screen.chosen(&Resources::instances(answers)).unwrap()
         };
         assert_eq!(chosen(&screen, &answers), "c");
-        told(&mut answers, 2_000, &["a", "b", "c"]);
+        apply(&mut answers, 2_000, &["a", "b", "c"]);
         assert_eq!(chosen(&screen, &answers), "c");
         assert!(
             screen
@@ -156,12 +156,12 @@ mod tests {
                 .iter()
                 .any(|query| query.contains("instance=\"c\""))
         );
-        told(&mut answers, 60_000, &["a"]);
+        apply(&mut answers, 60_000, &["a"]);
         assert_eq!(chosen(&screen, &answers), "a");
     }
 
     #[test]
-    fn no_more_instances_are_listed_than_a_list_may_have() {
+    fn the_number_of_listed_instances_is_bounded() {
         let mut answers = Answers::default();
         let wanted: BTreeSet<_> = all_queries().map(Query::from).collect();
         for column in COLUMNS.iter() {

@@ -1,4 +1,4 @@
-//! Resources among the screens.
+//! The [`View`] of the Resources screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

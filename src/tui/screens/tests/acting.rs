@@ -1,4 +1,4 @@
-//! Forms, the audit log, a rehearsal that is steered, alerts at every stage.
+//! Snapshots of forms, the audit log, a steered rehearsal, and alerts at every stage.
 
 use super::*;
 use crate::clients::alertmanager::{AlertState, Matcher, Silence, SilenceState};
@@ -16,7 +16,7 @@ fn with(screen: Screen, dialog: Dialog) -> Model {
 }
 
 #[test]
-fn forms_look_as_they_did() {
+fn forms_match_their_snapshots() {
     let small = SIZES[0];
     let mut form = Form::admission(&status(true).admission);
     form.fields[0].text = "1000".into();
@@ -52,7 +52,7 @@ fn forms_look_as_they_did() {
     let Ok(crate::tui::input::forms::Then::Ask(question)) =
         form.finish(model.now, model.load.is_under_way())
     else {
-        panic!("a question")
+        panic!("the form must lead to a question")
     };
     shot(
         "form_admission_ask",
@@ -69,7 +69,7 @@ fn done(model: &mut Model, minutes: i64, action: &str, result: Result<&str, &str
 }
 
 #[test]
-fn the_audit_log_looks_as_it_did() {
+fn the_audit_log_matches_its_snapshot() {
     let mut model = with(Screen::Overview, Dialog::History(0));
     shot("history_empty", &model, SIZES[0]);
     model.settings.audit_log = Some("/home/me/.local/share/concertctl/console-audit.log".into());
@@ -101,7 +101,7 @@ fn the_audit_log_looks_as_it_did() {
 }
 
 #[test]
-fn a_rehearsal_that_is_steered_says_so_on_its_screen_and_around_every_other() {
+fn every_screen_shows_that_a_rehearsal_is_steered() {
     let mut model = ok(Screen::Load);
     let run = model.load.run.as_mut().unwrap();
     run.progress.paused = true;
@@ -126,7 +126,7 @@ fn a_rehearsal_that_is_steered_says_so_on_its_screen_and_around_every_other() {
 }
 
 #[test]
-fn alerts_at_every_stage_look_as_they_did() {
+fn alerts_at_every_stage_match_their_snapshots() {
     let mut model = ok(Screen::Alerts);
     model.load.run = None;
     let mut list = model.alerts.list.clone();

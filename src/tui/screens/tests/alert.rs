@@ -1,4 +1,4 @@
-//! An alert in full, its evidence found, being looked for, and not to be had.
+//! An alert in full: with evidence, before the evidence has arrived, and without any.
 
 use super::*;
 use crate::clients::loki::LogLine;
@@ -56,7 +56,7 @@ fn with_evidence(change: impl FnOnce(&mut Evidence)) -> Model {
 }
 
 #[test]
-fn an_alert_in_full_looks_as_it_did() {
+fn an_alert_in_full_matches_its_snapshots() {
     let found = with_evidence(|_| {});
     for size in [SIZES[0], SIZES[1], (200, 60)] {
         shot("alert_open", &found, size);
@@ -86,7 +86,7 @@ fn an_alert_in_full_looks_as_it_did() {
 }
 
 #[test]
-fn the_cursor_and_the_marks_look_as_they_did() {
+fn the_cursor_and_the_marks_match_their_snapshots() {
     let mut model = ok(Screen::Overview);
     model.load.begun = [(NOW - 200_000, "onsale-short: open".to_owned())].into();
     model.time.cursor = Some(NOW - 120_000);
@@ -98,7 +98,7 @@ fn the_cursor_and_the_marks_look_as_they_did() {
 }
 
 #[test]
-fn the_palette_looks_as_it_did() {
+fn the_palette_matches_its_snapshot() {
     let mut model = ok(Screen::Alerts);
     model.dialog = Some(Dialog::Palette(Palette {
         text: "the".into(),
@@ -114,7 +114,7 @@ fn the_palette_looks_as_it_did() {
 }
 
 #[test]
-fn on_a_light_background_the_text_is_the_same_in_other_colours() {
+fn a_light_background_changes_colours_only() {
     let mut model = ok(Screen::Overview);
     let dark = buffer(&model, SIZES[0]);
     model.settings.light = true;
@@ -129,7 +129,7 @@ fn on_a_light_background_the_text_is_the_same_in_other_colours() {
 }
 
 #[test]
-fn a_click_is_on_what_is_drawn_there() {
+fn a_click_hits_the_element_that_is_drawn_there() {
     use crate::tui::screens::hit::hit;
     use crate::tui::screens::view::Hit;
     use ratatui::layout::Position;
@@ -139,7 +139,7 @@ fn a_click_is_on_what_is_drawn_there() {
         let drawn = text(&buffer(&model, size));
         let lines: Vec<&str> = drawn.lines().collect();
         for screen in Screen::ALL {
-            // A long name is cut.
+            // On a narrow terminal the name of a tab is cut.
             let tab = format!("{} {}", screen.number(), &screen.title()[..4]);
             let tab = lines[0].find(&tab).unwrap();
             let at = Position::new(u16::try_from(tab).unwrap(), 0);
@@ -164,7 +164,7 @@ fn a_click_is_on_what_is_drawn_there() {
 }
 
 #[test]
-fn a_long_address_of_a_runbook_is_wrapped_and_scrolled_to() {
+fn a_long_runbook_address_is_wrapped_and_reached_by_scrolling() {
     const RUNBOOK: &str = "https://github.com/concertctl/concertctl/blob/main/docs/runbooks/\
          HighErrorRate.md#what-to-look-at-first-when-nobody-else-is-awake";
     let mut model = with_evidence(|_| {});

@@ -1,4 +1,4 @@
-//! Resources and Board, fed with answers to whatever they ask.
+//! Snapshots of Resources and Board, with answers to all their queries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::tui::screens::tests::fixtures::*;
 use crate::tui::screens::tests::{buffer, shot, text};
 use crate::tui::update::update;
 
-/// What a query is answered with: by what it asks for, the value now.
+/// The current value for a query, by a part of the query.
 const VALUES: &[(&str, f64)] = &[
     ("MemAvailable_bytes{", 3_400_000_000.0),
     ("MemAvailable", 63.4),
@@ -87,14 +87,14 @@ fn sets(query: &str) -> Vec<Labels> {
     sets
 }
 
-/// A wave that ends at the value now, with a hole in it.
+/// A wave with a gap that ends at the current value.
 fn series(query: &str, at: i64, labels: Labels, index: usize) -> (Series, Series) {
     let known = VALUES.iter().find(|(part, _)| query.contains(part));
     let value = known.map_or(5.0, |(_, value)| *value);
     let steady = value == 0.0 || value == 1.0;
     let others = 1.0 + index as f64 * 0.8;
     let now = match labels.contains_key("le") {
-        true => value * others, // Each bucket holds those below it.
+        true => value * others, // Each bucket includes those below it.
         false if steady => value,
         false => value / others,
     };
@@ -119,7 +119,7 @@ fn series(query: &str, at: i64, labels: Labels, index: usize) -> (Series, Series
     (past, now)
 }
 
-/// Answers all that the screen asks, and what it asks once it knows the instances.
+/// Answers the queries of the screen, and those that follow once it knows the instances.
 pub(crate) fn feed(model: &mut Model, at: i64) {
     for round in 0..2 {
         let at = at + round;
@@ -149,7 +149,7 @@ fn board(json: &str) -> Model {
 }
 
 #[test]
-fn a_chosen_panel_takes_the_whole_body_with_its_figures() {
+fn an_enlarged_panel_fills_the_body_and_shows_its_figures() {
     let mut model = ok(Screen::Board);
     model.board.move_by(8);
     model.board.open();
@@ -170,7 +170,7 @@ fn a_chosen_panel_takes_the_whole_body_with_its_figures() {
 }
 
 #[test]
-fn further_down_the_board_are_its_lists_and_logs() {
+fn the_lower_parts_of_the_board_match_their_snapshots() {
     let mut model = ok(Screen::Board);
     model.board.move_by(isize::MAX);
     feed(&mut model, NOW + 1_000);
@@ -183,7 +183,7 @@ fn further_down_the_board_are_its_lists_and_logs() {
 }
 
 #[test]
-fn every_kind_of_panel_is_drawn_or_named() {
+fn every_kind_of_panel_is_drawn_or_named_with_a_reason() {
     let mut json = every_kind();
     json["panels"][5]["targets"][0]["expr"] =
         "sum by (le) (rate(request_duration_bucket[1m]))".into();
@@ -196,18 +196,18 @@ fn every_kind_of_panel_is_drawn_or_named() {
     feed(&mut model, NOW + 1_000);
     shot("board_every_kind_end", &model, (120, 40));
     let text = text(&buffer(&model, (120, 40)));
-    for said in [
+    for part in [
         "a nodeGraph",
         "no panels of type nodeGraph",
         "it asks tempo",
         "folded (1 panel,",
     ] {
-        assert!(text.contains(said), "{said}: {text}");
+        assert!(text.contains(part), "{part}: {text}");
     }
 }
 
 #[test]
-fn a_refused_query_says_so_in_its_own_panel() {
+fn a_refused_query_shows_its_error_in_its_panel_only() {
     let mut model = ok(Screen::Board);
     let refused = |query: &Query| {
         query

@@ -1,4 +1,4 @@
-//! The Drills screen: a drill before, while and after it runs.
+//! Snapshots of the Drills screen: before, during and after a drill.
 
 use super::*;
 use crate::drill::progress::{Progress, Row, Stage, Step, Traffic};
@@ -73,7 +73,7 @@ fn info(name: &str, title: &str) -> DrillInfo {
     }
 }
 
-/// A few drills, with the results of earlier days or without.
+/// A few drills, with or without results of earlier days.
 pub(crate) fn list(ran: bool) -> Vec<DrillInfo> {
     let of = |verdict| {
         let path = "/home/me/.local/share/concertctl/drills/slow-charge-2026-05-31T09-30-00.json";
@@ -158,7 +158,7 @@ fn progress() -> Progress {
     }
 }
 
-/// A drill while its fault lasts.
+/// A drill while its fault is active.
 pub(crate) fn under_way() -> DrillView {
     DrillView {
         started_by: "slow-charge".into(),
@@ -168,7 +168,7 @@ pub(crate) fn under_way() -> DrillView {
 }
 
 #[test]
-fn a_drill_before_while_and_after_it_runs_looks_as_it_did() {
+fn a_drill_before_during_and_after_its_run_matches_its_snapshots() {
     for size in SIZES {
         let mut model = ok(Screen::Drills);
         model.drills.plan = true;
@@ -192,7 +192,7 @@ fn a_drill_before_while_and_after_it_runs_looks_as_it_did() {
 }
 
 #[test]
-fn budgets_fill_up_and_say_when_they_are_spent() {
+fn budgets_fill_up_and_show_when_they_are_used_up() {
     let mut model = ok(Screen::Drills);
     let line = |model: &Model, name: &str| {
         let text = text(&buffer(model, SIZES[0]));
@@ -216,7 +216,7 @@ fn budgets_fill_up_and_say_when_they_are_spent() {
 }
 
 #[test]
-fn a_report_longer_than_the_screen_is_scrolled_to_its_end() {
+fn a_report_longer_than_the_screen_can_be_scrolled_to_its_end() {
     let mut model = ok(Screen::Drills);
     let mut long = report(failed());
     let many = (0..40).map(|n| expectation(&format!("Alert{n} fires"), 9.0, None, Outcome::Missed));
@@ -229,7 +229,7 @@ fn a_report_longer_than_the_screen_is_scrolled_to_its_end() {
 }
 
 #[test]
-fn while_a_drill_runs_every_other_screen_says_so() {
+fn every_other_screen_shows_that_a_drill_runs() {
     let mut model = ok(Screen::Drills);
     model.screen = Screen::Overview;
     let text = text(&buffer(&model, SIZES[0]));

@@ -1,4 +1,4 @@
-//! The dialog of faults, and what every screen shows of a fault.
+//! The dialog of faults, and the notice of a fault on every screen.
 
 use super::*;
 use crate::api::fault_fields;
@@ -7,7 +7,7 @@ use crate::tui::faults::tests::latency;
 use crate::tui::input::faults::FaultsDialog;
 use crate::tui::input::forms::Form;
 
-/// A console whose server has a fault for 18 s more.
+/// A console whose server has a fault that ends in 18 s.
 fn faulty(screen: Screen) -> Model {
     let mut model = ok(screen);
     model.load.run = None;
@@ -17,7 +17,7 @@ fn faulty(screen: Screen) -> Model {
 }
 
 #[test]
-fn the_dialog_and_the_form_of_a_fault_look_as_they_did() {
+fn the_dialog_and_the_form_of_a_fault_match_their_snapshots() {
     let small = SIZES[0];
     let mut model = ok(Screen::Overview);
     model.load.run = None;
@@ -41,7 +41,7 @@ fn the_dialog_and_the_form_of_a_fault_look_as_they_did() {
 }
 
 #[test]
-fn a_fault_is_named_on_every_screen_at_every_size() {
+fn every_screen_names_a_fault_at_every_size() {
     for screen in Screen::ALL {
         for size in SIZES {
             let text = text(&buffer(&faulty(*screen), size));
@@ -63,7 +63,7 @@ fn a_fault_is_marked_on_the_charts() {
             .count()
     };
     let mut model = faulty(Screen::Overview);
-    // Long enough ago to stand beside what else is written beneath the charts.
+    // Early enough that its mark does not overlap other text below the charts.
     let fault = latency("2026-06-01T11:58:00Z", "2026-06-01T12:00:18Z");
     model.faults.take(vec![fault], NOW);
     let with = marked(&model);

@@ -1,4 +1,4 @@
-//! A console in each state, fed as the sources feed it.
+//! Models of a console in each state, built from the events that sources send.
 
 use std::time::Duration;
 

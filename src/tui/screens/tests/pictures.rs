@@ -1,5 +1,5 @@
-//! The pictures of README.md and docs: screens as SVG, from the very buffer that a terminal gets.
-//! `PICTURES=write cargo test the_pictures` draws them anew.
+//! The pictures of README.md and docs: screens as SVG, made from the same buffer that a terminal gets.
+//! `PICTURES=write cargo test the_pictures` writes them again.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,15 +11,15 @@ use super::fixtures::SIZES;
 use super::{buffer, ok, traces};
 use crate::tui::model::Screen;
 
-/// Pixels of a cell.
+/// The size of a cell, in pixels.
 const CELL: (f64, f64) = (8.4, 18.0);
 
-/// Foreground and background of the terminal.
+/// The foreground and the background of the terminal.
 type Ground = (&'static str, &'static str);
 const DARK: Ground = ("#d0d0d0", "#16181d");
 const LIGHT: Ground = ("#24292f", "#ffffff");
 
-/// The colour of the xterm palette of 256.
+/// The colour in the xterm palette of 256 colours.
 fn hex(color: Color, default: &str) -> String {
     const BASIC: [&str; 16] = [
         "#000000", "#cd3131", "#0dbc79", "#e5e510", "#2472c8", "#bc3fbc", "#11a8cd", "#e5e5e5",
@@ -43,7 +43,7 @@ fn hex(color: Color, default: &str) -> String {
     }
 }
 
-/// Fill, background and whether it is bold.
+/// The fill, the background, and whether the cell is bold.
 fn look(cell: &Cell, ground: Ground) -> (String, Option<String>, bool) {
     let modifier = cell.modifier;
     let (front, back) = (hex(cell.fg, ground.0), hex(cell.bg, ground.1));
@@ -85,7 +85,7 @@ fn svg(buffer: &Buffer, ground: Ground) -> String {
     svg + "</svg>\n"
 }
 
-/// A run of cells of one look. Its length is given, so that any font fills the cells.
+/// A run of cells with the same style. Its length is given, so that any font fills the cells.
 fn run(
     svg: &mut String,
     (from, to, y): (u16, u16, u16),
@@ -114,7 +114,7 @@ fn run(
 }
 
 #[test]
-fn the_pictures_are_what_the_console_draws() {
+fn the_pictures_match_the_console() {
     let pictures = [
         ("overview", ok(Screen::Overview)),
         ("alerts", ok(Screen::Alerts)),

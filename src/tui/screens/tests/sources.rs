@@ -1,14 +1,14 @@
-//! Sources that want something, disagree, or are a recording.
+//! Screens when a source refuses, warns or disagrees with another one, and during a recording or a replay.
 
 use super::*;
 use crate::api::ops::SeedProgress;
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::recording::view::{Playing, TapeView};
+use crate::tui::recording::view::{Playing, RecordingState};
 use crate::tui::update::update;
 
-fn playing(speed: u32, ended: bool) -> TapeView {
-    TapeView::Playing(Playing {
+fn playing(speed: u32, ended: bool) -> RecordingState {
+    RecordingState::Playing(Playing {
         speed,
         ended,
         span: (NOW - 600_000, NOW + 1_200_000),
@@ -23,11 +23,11 @@ fn edges(model: &Model) -> (String, String) {
 }
 
 #[test]
-fn a_recording_is_seen_to_be_one_on_every_screen() {
+fn every_screen_shows_that_a_recording_is_played() {
     for screen in Screen::ALL {
         let mut model = ok(*screen);
         model.load.run = None;
-        model.tape = playing(1, false);
+        model.recording = playing(1, false);
         let (first, status) = edges(&model);
         assert!(first.starts_with(" REPLAY 1x "), "{first}");
         assert!(status.contains("recorded at 127.0.0.1:8081"), "{status}");
@@ -35,25 +35,29 @@ fn a_recording_is_seen_to_be_one_on_every_screen() {
             status.contains("2026-06-01 11:50:00 to 12:20:00 UTC"),
             "{status}"
         );
-        model.tape = playing(0, false);
+        model.recording = playing(0, false);
         assert!(edges(&model).0.starts_with(" REPLAY held "));
-        model.tape = playing(5, true);
+        model.recording = playing(5, true);
         assert!(edges(&model).0.starts_with(" REPLAY end "));
     }
     let mut model = ok(Screen::Overview);
     model.load.run = None;
     model.settings.read_only = true;
-    model.tape = playing(10, false);
+    model.recording = playing(10, false);
     shot("replay", &model, SIZES[0]);
 }
 
 #[test]
-fn that_one_is_made_is_seen_and_that_it_ended_too() {
+fn every_screen_shows_that_a_recording_is_made_and_that_it_stopped() {
     let mut model = ok(Screen::Alerts);
-    model.tape = TapeView::Recording(1_300_000);
+    model.recording = RecordingState::Recording(1_300_000);
     shot("recording", &model, SIZES[0]);
     let why = "sale.jsonl: it has reached its bound of 64 MiB".to_owned();
-    update(&mut model, NOW, Event::Tape(TapeView::Stopped(why)));
+    update(
+        &mut model,
+        NOW,
+        Event::Recording(RecordingState::Stopped(why)),
+    );
     let text = text(&buffer(&model, SIZES[0]));
     assert!(text.contains("REC stopped"), "{text}");
     assert!(
@@ -63,7 +67,7 @@ fn that_one_is_made_is_seen_and_that_it_ended_too() {
 }
 
 #[test]
-fn figures_that_disagree_are_told_on_the_panel_and_beneath_every_screen() {
+fn a_disagreement_of_figures_is_shown_on_the_panel_and_in_the_status_line() {
     let mut model = ok(Screen::Overview);
     model.load.run = None;
     let mut at = NOW;
@@ -89,7 +93,7 @@ fn figures_that_disagree_are_told_on_the_panel_and_beneath_every_screen() {
 }
 
 #[test]
-fn a_source_that_wants_a_token_says_so_and_when_it_is_asked_again() {
+fn a_source_that_refuses_credentials_shows_the_reason_and_the_next_attempt() {
     let mut model = started(Screen::Overview);
     feed(&mut model, NOW, true);
     model.notice = None;
@@ -114,7 +118,7 @@ fn a_source_that_wants_a_token_says_so_and_when_it_is_asked_again() {
 }
 
 #[test]
-fn a_source_that_calls_its_own_answers_wrong_is_seen_to_do_so() {
+fn a_warning_of_a_source_is_shown_in_header_and_status_line() {
     let warned = |warning: Option<&str>| Event::Warned {
         source: Source::Prometheus,
         warning: warning.map(str::to_owned),
@@ -135,9 +139,9 @@ fn a_source_that_calls_its_own_answers_wrong_is_seen_to_do_so() {
 }
 
 #[test]
-fn what_is_admitted_and_registered_is_of_one_dataset() {
+fn admitted_and_registered_are_of_the_same_dataset() {
     let mut model = ok(Screen::Overview);
-    // The status tells of the new dataset, the last scrape of the one before.
+    // The status is about the new dataset, the last scrape about the previous one.
     let mut new = status(true);
     new.queue = crate::api::ops::QueueState::default();
     model.status = Some(new);

@@ -1,4 +1,4 @@
-//! A trace opened: as a waterfall, its spans in full, and where there is none.
+//! Snapshots of an opened trace: the waterfall, a span in full, and a missing trace.
 
 use super::*;
 use crate::clients::tempo::{FoundTrace, Kind, Span, SpanEvent, Status, Trace};
@@ -26,7 +26,7 @@ fn span(id: u8, parent: Option<u8>, name: &str, from: u64, took: u64) -> Span {
     }
 }
 
-/// A reservation that waited for a connection and failed, as the server tells it.
+/// The server's spans of a reservation that waited for a connection and failed.
 fn spans() -> Vec<Span> {
     let mut root = span(1, Some(0xfe), "POST /reservations", 2, 1_516);
     root.kind = Kind::Server;
@@ -49,7 +49,7 @@ fn spans() -> Vec<Span> {
     ]
 }
 
-/// The same with what the load generator saw around it.
+/// The same with the spans of the load generator.
 fn both() -> Vec<Span> {
     let mut client = span(0xfe, None, "POST /reservations", 0, 1_521);
     client.service = "concertctl-load".into();
@@ -120,13 +120,13 @@ fn opened(state: State, spans: Option<Vec<Span>>) -> Model {
     model
 }
 
-/// The one in the documentation.
+/// The trace of the picture in the documentation.
 pub(crate) fn pictured() -> Model {
     opened(ok, Some(both()))
 }
 
 #[test]
-fn a_waterfall_in_every_state_and_size_looks_as_it_did() {
+fn a_waterfall_in_every_state_and_size_matches_its_snapshot() {
     for size in SIZES {
         shot("waterfall_ok", &opened(ok, Some(both())), size);
         shot("waterfall_one_service", &opened(ok, Some(spans())), size);
@@ -151,7 +151,7 @@ fn a_waterfall_in_every_state_and_size_looks_as_it_did() {
 }
 
 #[test]
-fn a_span_in_full_looks_as_it_did() {
+fn a_span_in_full_matches_its_snapshots() {
     for size in SIZES {
         let mut model = opened(ok, Some(both()));
         model.dialog = Some(Dialog::Span(0));
@@ -159,7 +159,7 @@ fn a_span_in_full_looks_as_it_did() {
     }
 }
 
-/// A span of a service that records exceptions: one that was caught, and one that ended it.
+/// Spans of a service that records exceptions: one was caught, and one ended its span.
 fn thrown() -> Vec<Span> {
     let exception = |at_ms: u64, what: &str, says: &str| {
         SpanEvent {
@@ -192,7 +192,7 @@ fn thrown() -> Vec<Span> {
 }
 
 #[test]
-fn exceptions_are_shown_in_their_span_and_marked_in_the_waterfall() {
+fn exceptions_are_listed_in_their_span_and_marked_in_the_waterfall() {
     for size in SIZES {
         let mut model = opened(ok, Some(thrown()));
         model.traces.open.as_mut().unwrap().row = 0;
@@ -215,7 +215,7 @@ fn exceptions_are_shown_in_their_span_and_marked_in_the_waterfall() {
 }
 
 #[test]
-fn a_list_says_what_it_may_lack() {
+fn a_list_states_which_traces_it_may_lack() {
     let mut model = ok(Screen::Traces);
     for (coverage, says) in [
         (Coverage::All, "6 traces"),
@@ -231,7 +231,7 @@ fn a_list_says_what_it_may_lack() {
 }
 
 #[test]
-fn other_lists_of_traces_look_as_they_did() {
+fn other_lists_of_traces_match_their_snapshots() {
     let mut model = ok(Screen::Traces);
     model.traces.text = "seats".into();
     model.traces.chosen = 1;
@@ -248,7 +248,7 @@ fn other_lists_of_traces_look_as_they_did() {
 }
 
 #[test]
-fn records_of_a_trace_or_a_time_look_as_they_did() {
+fn records_of_a_trace_or_a_time_match_their_snapshots() {
     let mut model = opened(ok, Some(both()));
     let keys = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char('L'));
     update(&mut model, NOW, Event::Key(keys));
@@ -267,17 +267,17 @@ fn records_of_a_trace_or_a_time_look_as_they_did() {
     shot("logs_of_trace_empty", &nothing, SIZES[0]);
 }
 
-/// The row of the span that waited.
+/// The row of the span in which the trace waited.
 fn waiting(model: &Model, size: (u16, u16)) -> String {
     let text = text(&buffer(model, size));
     let marked = |line: &&str| line.starts_with('│') && line.contains(['◀', '▶']);
     let line = text.lines().find(marked);
-    line.unwrap_or_else(|| panic!("nothing waited:\n{text}"))
+    line.unwrap_or_else(|| panic!("no span is marked as waiting:\n{text}"))
         .to_owned()
 }
 
 #[test]
-fn the_span_that_waited_says_how_long_wherever_its_bar_is() {
+fn the_span_that_waited_shows_its_own_time_wherever_its_bar_is() {
     let of_three = |waits: &str| {
         let took = |name: &str| if name == waits { 721 } else { 400 };
         let mut spans = vec![span(1, None, "root", 0, 1_521)];
@@ -304,7 +304,7 @@ fn the_span_that_waited_says_how_long_wherever_its_bar_is() {
 }
 
 #[test]
-fn any_trace_is_drawn_at_any_size() {
+fn no_trace_makes_the_drawing_panic_at_any_size() {
     let sizes = [(80, 24), (113, 29), (120, 40), (250, 80)];
     let mut odd = spans();
     odd[1].duration_ns = u64::MAX;

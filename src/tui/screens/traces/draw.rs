@@ -1,5 +1,4 @@
-//! Traces: those that are worth a look, the slowest or the failed first; one of them opened is a
-//! waterfall.
+//! Draws the Traces screen: a list of the slowest, failed or newest traces, or the waterfall of the opened one.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
@@ -19,11 +18,11 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame, table};
 
-/// Columns of an id, where there is room for all of it and where not.
+/// The columns of a short and of a full trace id.
 const IDS: [u16; 2] = [8, 32];
-/// From this width on there is room.
+/// From this width on, the full id fits.
 const WIDE: u16 = 116;
-/// Columns of a service's name.
+/// The columns of a service's name.
 const SERVICE: u16 = 10;
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -62,7 +61,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// The traces that the list may lack.
+/// The note on traces that the list may lack.
 fn coverage(traces: &Traces) -> String {
     match (traces.coverage, traces.order) {
         (Coverage::All, _) => String::new(),
@@ -72,7 +71,7 @@ fn coverage(traces: &Traces) -> String {
     }
 }
 
-/// A duration as the search tells it, in whole milliseconds.
+/// A duration of the search, which has whole milliseconds.
 fn milliseconds(ms: u64) -> String {
     match u32::try_from(ms) {
         Ok(0) => "<1 ms".into(),
@@ -92,7 +91,7 @@ fn rows(model: &Model, shown: &[&FoundTrace], buffer: &mut Buffer, area: Rect) {
         Constraint::Length(SERVICE),
         Constraint::Length(id + 1),
     ]);
-    // The width that the other columns and the gaps leave.
+    // The request gets the width that the other columns and the gaps leave.
     let request = area
         .width
         .saturating_sub(2 + 6 + 8 + 4 + SERVICE + id + 1 + 6);
@@ -119,7 +118,7 @@ fn rows(model: &Model, shown: &[&FoundTrace], buffer: &mut Buffer, area: Rect) {
     );
 }
 
-/// The row of a trace; `request` and `id` are the columns that its request and its id may take.
+/// The row of a trace; its request gets `request` columns, its id `id` columns.
 fn line(model: &Model, trace: &FoundTrace, request: usize, id: usize) -> Row<'static> {
     let failed =
         trace.errors.is_some_and(|errors| errors > 0) || model.traces.order == Order::Failed;

@@ -1,5 +1,4 @@
-//! The traces as the console sees them: a list of those that are worth a look, and one opened as a
-//! waterfall. Pure.
+//! The state of the Traces screen: a list, and the trace that is opened as a waterfall. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
@@ -15,23 +14,22 @@ use crate::clients::tempo::{FoundTrace, Trace};
 use crate::tui::input::line::Input;
 use crate::tui::screens::traces::waterfall::Waterfall;
 
-/// How far back traces are sought, in seconds.
+/// How far back the search for traces goes, in seconds.
 pub(crate) const SPAN_S: i64 = 15 * 60;
-/// Traces that a list holds at most.
+/// The most traces of a list.
 pub(crate) const LIMIT: usize = 200;
-/// Spans arrive this much after the trace's end at most, in milliseconds: until then it is asked
-/// for again.
+/// The latest arrival of spans after the end of their trace, in milliseconds. Until then the trace is fetched again.
 const SETTLES_MS: i64 = 20_000;
-/// The least durations to choose from, in milliseconds.
+/// The minimum durations to choose from, in milliseconds.
 const LEAST: &[u64] = &[0, 10, 100, 500, 1_000];
 
 /// The selection and the order of traces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Those that took longest.
+    /// The longest durations first.
     #[default]
     Slowest,
-    /// Those with a failed span, newest first.
+    /// Traces with a failed span, newest first.
     Failed,
     /// Newest first.
     Newest,
@@ -46,7 +44,7 @@ impl Order {
         }
     }
 
-    /// Puts traces in this order, no more than a list holds.
+    /// Sorts traces in this order and drops those beyond [`LIMIT`].
     pub(crate) fn arrange(self, found: &mut Vec<FoundTrace>) {
         match self {
             Order::Slowest => {
@@ -59,7 +57,7 @@ impl Order {
         found.truncate(LIMIT);
     }
 
-    /// For people.
+    /// The name on the screen.
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Order::Slowest => "slowest",
@@ -73,20 +71,20 @@ impl Order {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) order: Order,
-    /// Of the whole trace, in milliseconds.
+    /// The minimum duration of the whole trace, in milliseconds.
     pub(crate) min_ms: u64,
 }
 
-/// The completeness of a list.
+/// Which of all traces a list has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RecordedCoverage", into = "RecordedCoverage")]
 pub(crate) enum Coverage {
-    /// All of it.
+    /// All traces.
     #[default]
     All,
-    /// All traces that took at least so many milliseconds, and some of the others.
+    /// All traces of at least this duration in milliseconds, and some of the others.
     From(u64),
-    /// A part: others may be newer, or slower.
+    /// Some traces: others may be newer or slower.
     Part,
 }
 
@@ -125,7 +123,7 @@ impl From<RecordedCoverage> for Coverage {
 pub(crate) enum State {
     /// No answer yet.
     Asking,
-    /// The source does not have it.
+    /// The source does not have the trace.
     Missing,
     /// The source refuses the id, or its answer cannot be read.
     Refused(String),
@@ -136,7 +134,7 @@ pub(crate) enum State {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Open {
     pub(crate) id: String,
-    /// A link led to it: Esc leads back there, not to the list.
+    /// Whether a link led to the trace: Esc then goes back along the link and not to the list.
     pub(crate) linked: bool,
     pub(crate) state: State,
     /// The chosen row of the waterfall.
@@ -160,7 +158,7 @@ impl Open {
         }
     }
 
-    /// It is still to come, or may get more spans.
+    /// Whether to fetch the trace: it has not arrived, or may get more spans.
     fn is_wanted(&self, now: i64) -> bool {
         match &self.state {
             State::Asking | State::Missing => true,
@@ -173,7 +171,7 @@ impl Open {
 /// The Traces screen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traces {
-    /// In the order that is asked for.
+    /// The traces in the chosen order.
     pub(crate) list: Vec<FoundTrace>,
     /// Whether the current request has been answered.
     pub(crate) answered: bool,
@@ -181,11 +179,11 @@ pub(crate) struct Traces {
     pub(crate) order: Order,
     /// Index into [`LEAST`].
     least: usize,
-    /// Only those with this in their name, service or id.
+    /// The filter: only traces with this text in their name, service or id.
     pub(crate) text: String,
     /// The filter while it is being typed.
     pub(crate) editing: Option<Input>,
-    /// Index into what [`Traces::shown`] gives.
+    /// Index into [`Traces::shown`].
     pub(crate) chosen: usize,
     pub(crate) open: Option<Open>,
 }
@@ -223,7 +221,7 @@ impl Traces {
         self.chosen = 0;
     }
 
-    /// The list as filtered by text.
+    /// The traces that pass the text filter.
     pub(crate) fn shown(&self) -> Vec<&FoundTrace> {
         let wanted = self.text.to_lowercase();
         let has = |text: &str| text.to_lowercase().contains(&wanted);
@@ -237,7 +235,7 @@ impl Traces {
         self.shown().get(self.chosen).copied()
     }
 
-    /// Takes an answer in. The choice stays on its trace, but at the top it stays at the top.
+    /// Stores a list. The choice stays on its trace; a choice at the top stays at the top.
     pub(crate) fn take(&mut self, mut found: Vec<FoundTrace>, coverage: Coverage) {
         let was = self.chosen().map(|trace| trace.id.clone());
         self.order.arrange(&mut found);
@@ -252,14 +250,14 @@ impl Traces {
         }
     }
 
-    /// Takes the source's answer about a trace.
+    /// Stores the source's answer for a trace.
     pub(crate) fn take_trace(&mut self, id: &str, answer: Result<Option<Trace>, String>) {
         let Some(open) = self.open.as_mut().filter(|open| open.id == id) else {
             return;
         };
         let waterfall = match answer {
             Ok(Some(trace)) => Arc::new(Waterfall::of(trace)),
-            // A trace that was shown once stays, because the source forgets the oldest ones.
+            // A trace that was shown stays, because the source may have dropped it meanwhile.
             Ok(None) if open.waterfall().is_some() => return,
             Ok(None) => {
                 open.state = State::Missing;
@@ -283,7 +281,7 @@ impl Traces {
         open.state = State::Here(waterfall);
     }
 
-    /// Moves the choice: of the span, else of the trace.
+    /// Moves the choice of the span in an open trace, or else of the trace in the list.
     pub(crate) fn move_by(&mut self, by: isize) {
         let rows = match &self.open {
             Some(open) => open.waterfall().map_or(0, |it| it.rows.len()),
@@ -296,7 +294,7 @@ impl Traces {
         *at = at.saturating_add_signed(by).min(rows.saturating_sub(1));
     }
 
-    /// The trace that is looked at, and its time in Unix milliseconds if that is known.
+    /// The open or chosen trace, and its time in Unix milliseconds if it is known.
     pub(crate) fn looked_at(&self) -> Option<(String, Option<(i64, i64)>)> {
         let ms = |ns: u64| i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
         match &self.open {
@@ -335,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_in_the_order_that_was_asked_for() {
+    fn the_list_is_in_the_chosen_order() {
         let list = || {
             vec![
                 found('a', "GET /x", 3, 5),
@@ -353,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_choice_stays_on_its_trace_and_at_the_top_on_the_top() {
+    fn the_choice_stays_on_its_trace_and_a_choice_at_the_top_stays_there() {
         let mut traces = Traces::default();
         traces.take(
             vec![found('a', "", 1, 10), found('b', "", 1, 5)],
@@ -377,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_sought_in_name_service_and_id_in_any_case() {
+    fn the_filter_searches_name_service_and_id_in_any_case() {
         let mut traces = Traces::default();
         traces.take(
             vec![
@@ -393,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_asked_for_until_it_has_settled() {
+    fn a_trace_is_fetched_until_all_its_spans_have_arrived() {
         let mut traces = Traces::default();
         assert_eq!(traces.wanted(0), (Some(Asked::default()), None));
         traces.open = Some(Open::new("ab", false));

@@ -11,12 +11,12 @@ use crate::tui::screens::logs::{Level, LogAim};
 use crate::tui::screens::traces::Open;
 use crate::tui::sources::evidence::Wanted;
 
-/// Records of a trace are sought from so much before its start, in milliseconds.
+/// How long before the start of a trace its records may be, in milliseconds.
 const BEFORE_MS: i64 = 10_000;
-/// And to so much after its end.
+/// How long after the end of a trace its records may be, in milliseconds.
 const AFTER_MS: i64 = 60_000;
 
-/// Handles the source's answer. Returns events that do not belong here.
+/// Handles answers of the trace source. Returns any other event.
 pub(crate) fn on_event(model: &mut Model, event: Event) -> Option<Event> {
     match event {
         Event::Traces {
@@ -24,7 +24,7 @@ pub(crate) fn on_event(model: &mut Model, event: Event) -> Option<Event> {
             found,
             coverage,
         } => {
-            // An answer to an earlier question is of no use any more.
+            // Ignore answers to earlier requests.
             if asked == model.traces.asked() {
                 model.traces.take(found, coverage);
             }
@@ -37,7 +37,7 @@ pub(crate) fn on_event(model: &mut Model, event: Event) -> Option<Event> {
     None
 }
 
-/// Enter: the trace, then its span in full.
+/// Enter: opens the chosen trace, or in an open trace the chosen span in full.
 pub(crate) fn open(model: &mut Model) {
     match &model.traces.open {
         Some(open) if open.waterfall().is_some() => model.dialog = Some(Dialog::Span(0)),
@@ -49,7 +49,7 @@ pub(crate) fn open(model: &mut Model) {
     }
 }
 
-/// Esc: whether there was something to close.
+/// Esc: closes the open part. Returns whether there was one.
 pub(crate) fn back(model: &mut Model) -> bool {
     let from_here = model.navigation.is_empty();
     let traces = &mut model.traces;
@@ -68,12 +68,12 @@ pub(crate) fn back(model: &mut Model) -> bool {
     }
 }
 
-/// What the list shows is chosen there, not in front of a waterfall.
+/// Goes back to the list, because order and filter apply to it.
 pub(crate) fn to_list(model: &mut Model) {
     model.traces.open = None;
 }
 
-/// A key while the filter is typed.
+/// Handles a key while the user types the filter.
 pub(crate) fn edit_filter(model: &mut Model, key: KeyEvent) {
     let Some(mut text) = model.traces.editing.take() else {
         return;
@@ -91,7 +91,7 @@ pub(crate) fn edit_filter(model: &mut Model, key: KeyEvent) {
     }
 }
 
-/// From a record to its trace.
+/// Follows the link from a record to its trace.
 pub(crate) fn of_record(model: &mut Model) {
     let Some(record) = model.logs.chosen() else {
         model.tell(NoticeKind::Info, "no record is chosen");
@@ -104,12 +104,12 @@ pub(crate) fn of_record(model: &mut Model) {
         );
         return;
     };
-    // Back at the record is back at this one, not at the newest.
+    // Freeze the log, so that going back returns to this record and not to the newest one.
     model.logs.frozen = true;
     navigation::to_trace(model, &id);
 }
 
-/// From an alert to the error records of its time.
+/// Follows the link from an alert to the error records of its time.
 pub(crate) fn records_of_alert(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         model.tell(NoticeKind::Info, "no alert is chosen");
@@ -126,7 +126,7 @@ pub(crate) fn records_of_alert(model: &mut Model) {
     );
 }
 
-/// From a trace to its records.
+/// Follows the link from a trace to its records.
 pub(crate) fn records_of_trace(model: &mut Model) {
     let Some((trace, time)) = model.traces.looked_at() else {
         model.tell(NoticeKind::Info, "no trace is chosen");

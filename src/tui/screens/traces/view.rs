@@ -1,4 +1,4 @@
-//! The Traces among the screens.
+//! The [`View`] of the Traces screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! Tests which differences are reported, and which ones only result from delays.
+//! Which differences are reported, and which result only from delays.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::tui::model::{RunState, RunView};
 use crate::tui::sources::panels::panel;
 use crate::tui::update::update;
 
-/// Seconds, as Unix milliseconds.
+/// Seconds as Unix milliseconds.
 const fn s(seconds: i64) -> i64 {
     1_780_315_200_000 + seconds * 1000
 }
@@ -61,7 +61,7 @@ fn texts(model: &Model) -> Vec<String> {
 }
 
 #[test]
-fn a_queue_that_metrics_never_saw_so_is_told_after_some_seconds() {
+fn a_queue_length_that_metrics_never_had_is_reported_after_some_seconds() {
     let mut model = Model::default();
     let mut first = None;
     for second in 0..60 {
@@ -72,9 +72,9 @@ fn a_queue_that_metrics_never_saw_so_is_told_after_some_seconds() {
         }
     }
     assert_eq!(first, Some(25), "a scrape interval, then five seconds");
-    let told = texts(&model);
+    let reported = texts(&model);
     assert_eq!(
-        told,
+        reported,
         ["waiting: metrics say 12.3k, the server 500, for 39 s"]
     );
     let other = about(&model, Check::Waiting).unwrap();
@@ -85,7 +85,7 @@ fn a_queue_that_metrics_never_saw_so_is_told_after_some_seconds() {
 }
 
 #[test]
-fn a_figure_of_a_screen_that_was_left_disagrees_with_nothing() {
+fn a_figure_of_a_screen_that_was_left_is_not_compared() {
     let mut model = Model::default();
     for second in 0..90 {
         // The queue fills after the screen that asks for it was left.
@@ -101,10 +101,10 @@ fn a_figure_of_a_screen_that_was_left_disagrees_with_nothing() {
 }
 
 #[test]
-fn what_a_scrape_interval_explains_is_no_disagreement() {
+fn a_difference_within_a_scrape_interval_is_not_reported() {
     let mut model = Model::default();
     for second in 0..120 {
-        // The queue falls fast; metrics are fifteen seconds late.
+        // The queue shrinks fast; metrics are fifteen seconds late.
         let at = |second: i64| u64::try_from(100_000 - 700 * second.max(0)).unwrap();
         server(&mut model, s(second), at(second));
         let late = number(at(second - 15));
@@ -114,7 +114,7 @@ fn what_a_scrape_interval_explains_is_no_disagreement() {
 }
 
 #[test]
-fn a_source_that_is_down_disagrees_with_nobody() {
+fn a_source_that_is_down_is_not_compared() {
     let mut model = Model::default();
     for second in 0..60 {
         server(&mut model, s(second), 500);
@@ -152,13 +152,17 @@ fn rehearsing(model: &mut Model, at: i64, second: u64, tps: u64) {
 }
 
 #[test]
-fn a_rehearsal_that_sends_more_than_the_server_counts_is_told() {
+fn a_rehearsal_that_sends_more_than_the_server_counts_is_reported() {
     let mut model = Model::default();
     for second in 0..40 {
         rehearsing(&mut model, s(second), second.unsigned_abs(), 1_000);
         metrics(&mut model, s(second), &[(PanelId::Tps, "", 900.0)]);
     }
-    assert_eq!(texts(&model), [""; 0], "a tenth is how one measures");
+    assert_eq!(
+        texts(&model),
+        [""; 0],
+        "a tenth is within the error of measurement"
+    );
     for second in 40..60 {
         rehearsing(&mut model, s(second), second.unsigned_abs(), 1_000);
         metrics(&mut model, s(second), &[(PanelId::Tps, "", 400.0)]);
@@ -174,42 +178,42 @@ fn a_rehearsal_that_sends_more_than_the_server_counts_is_told() {
 }
 
 #[test]
-fn more_sold_than_there_is_sold_is_told() {
+fn more_seats_bought_than_sold_are_reported() {
     let mut model = Model::default();
     for second in 0..60 {
         rehearsing(&mut model, s(second), second.unsigned_abs(), 10);
         metrics(&mut model, s(second), &[(PanelId::Seats, SOLD, 5.0)]);
     }
-    let told = texts(&model);
+    let reported = texts(&model);
     assert!(
-        told[0].starts_with("sold: metrics say 5 in all, this rehearsal alone 59, for "),
-        "{told:?}"
+        reported[0].starts_with("sold: metrics say 5 in all, this rehearsal alone 59, for "),
+        "{reported:?}"
     );
 }
 
 #[test]
-fn a_clock_that_is_far_off_is_told_until_it_is_set_right() {
+fn a_wrong_clock_is_reported_until_it_is_corrected() {
     let mut model = Model::default();
-    let mut says = |ahead_s| {
+    let mut reported_for = |ahead_s| {
         let source = Source::Loki;
         update(&mut model, s(0), Event::Clock { source, ahead_s });
         texts(&model)
     };
-    assert_eq!(says(4), [""; 0]);
+    assert_eq!(reported_for(4), [""; 0]);
     assert_eq!(
-        says(42),
+        reported_for(42),
         ["the clock of logs is 42 s ahead of this machine's"]
     );
     assert_eq!(
-        says(-180),
+        reported_for(-180),
         ["the clock of logs is 3 min behind this machine's"]
     );
-    assert_eq!(says(i64::MIN + 1).len(), 1);
-    assert_eq!(says(0), [""; 0]);
+    assert_eq!(reported_for(i64::MIN + 1).len(), 1);
+    assert_eq!(reported_for(0), [""; 0]);
 }
 
 #[test]
-fn of_many_answers_at_once_the_last_are_kept() {
+fn the_newest_of_many_reports_are_kept() {
     let mut list = VecDeque::new();
     (0..1_000).for_each(|n| note(&mut list, 1_000, n));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Fetches the evidence of the chosen alert.
+//! Fetches the evidence for the chosen alert.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::Track;
 
 const EVERY: Duration = Duration::from_secs(2);
-/// Series of one alert that are drawn.
+/// The most series that are drawn for an alert.
 const MOST_SERIES: usize = 8;
 
-/// The evidence of the chosen alert.
+/// The poll for the evidence of the chosen alert.
 pub(crate) struct EvidenceOfAlert {
     prometheus: Prometheus,
     loki: Loki,
@@ -53,7 +53,7 @@ impl Poll for EvidenceOfAlert {
             found = find(&self.prometheus, &self.loki, wanted) => {
                 Ok((vec![Event::Evidence(Box::new(found))], EVERY))
             }
-            // Another alert was chosen: this evidence is of no use.
+            // The user chose another alert: drop this evidence.
             _ = self.plan.wait_for(is_other) => Ok((Vec::new(), EVERY)),
         }
     }
@@ -111,7 +111,7 @@ async fn figure(
         return Err(format!("the rule of {name} cannot be read: {}", rule.query));
     };
     let step = Wanted::step(from, to);
-    // Whole steps, so that the points stay where they are from look to look.
+    // Whole steps, so that the points of all requests have the same times.
     let (from, to) = (
         from - from.rem_euclid(step),
         to - to.rem_euclid(step) + step,
@@ -137,7 +137,7 @@ async fn figure(
     Ok((Some(rule), tracks(series, wanted), limit))
 }
 
-/// Selects the rule with the labels of the alert among rules with the same name.
+/// The rule with the labels of the alert, among rules with the same name.
 fn best(rules: Vec<Rule>, wanted: &Wanted, name: &str) -> Option<Rule> {
     let of_name = rules.into_iter().filter(|rule| rule.name == name);
     let alike = |rule: &Rule| {
@@ -176,7 +176,7 @@ mod tests {
     use crate::clients::prometheus::Labels;
 
     #[test]
-    fn of_two_rules_of_a_name_the_one_with_the_alert_s_labels_is_taken() {
+    fn among_rules_with_the_same_name_the_labels_of_the_alert_decide() {
         let labels = |severity: &str| Labels::from([("severity".to_owned(), severity.to_owned())]);
         let rule = |severity: &str| Rule {
             name: "Slow".into(),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_tracks_are_kept_than_can_be_told_apart() {
+    fn the_number_of_drawn_series_is_bounded() {
         let wanted = Wanted {
             alert: Labels::new(),
             began: 0,

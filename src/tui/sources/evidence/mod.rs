@@ -1,5 +1,5 @@
-//! The evidence of an alert: its rule, the figure that the rule judges with its limit, and the error records of
-//! that time. Pure; `fetch` fetches it.
+//! The evidence for an alert: its rule, the figure that the rule judges with its limit, and the error records of that
+//! time. Pure; `fetch` fetches it.
 
 pub(crate) mod fetch;
 pub(crate) mod rule;
@@ -11,41 +11,41 @@ use crate::tui::format::unix_ms;
 use crate::tui::screens::logs::Record;
 use crate::tui::sources::series::Track;
 
-/// The time before the beginning of an alert that is shown, in milliseconds.
+/// How much of the time before an alert is shown, in milliseconds.
 const BEFORE: i64 = 120_000;
-/// The shortest and the longest time that is shown, in milliseconds.
+/// The shortest and the longest time range that is shown, in milliseconds.
 const SPANS: (i64, i64) = (300_000, 1_800_000);
-/// Points of a chart.
+/// The number of points of a chart.
 const POINTS: i64 = 150;
-/// Error records that are shown.
+/// The most error records that are shown.
 const RECORDS: usize = 50;
-/// The time before the beginning of an alert that is searched for error records, in milliseconds.
+/// How long before the beginning of an alert error records are searched for, in milliseconds.
 const RECORDS_BEFORE: i64 = 30_000;
 
 /// The data to fetch for the chosen alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) alert: Labels,
-    /// Unix milliseconds.
+    /// The beginning of the alert, in Unix milliseconds.
     pub(crate) began: i64,
 }
 
-/// Each part may be missing, for a reason of its own.
+/// The evidence. Each part may be missing, with its own reason.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Evidence {
     pub(crate) of: Wanted,
-    /// The stretch of time that is shown, in Unix milliseconds.
+    /// The time range that is shown, in Unix milliseconds.
     pub(crate) from: i64,
     pub(crate) to: i64,
     pub(crate) rule: Option<Rule>,
-    /// The judged figure, of the series that the alert is about.
+    /// The judged figure: the series that the alert is about.
     pub(crate) figure: Vec<Track>,
     pub(crate) limit: Option<LimitLine>,
-    /// On which side of the limit the alert holds.
+    /// The side of the limit on which the alert fires.
     pub(crate) side: Option<&'static str>,
     /// The reason why there is no rule or no figure.
     pub(crate) no_figure: Option<String>,
-    /// Oldest first.
+    /// The error records, oldest first.
     pub(crate) records: Vec<Record>,
     /// The reason why there are no records.
     pub(crate) no_records: Option<String>,
@@ -73,7 +73,7 @@ impl Wanted {
         (from, from.saturating_add(span).min(now.max(self.began)))
     }
 
-    /// The time window of its error records, in Unix milliseconds.
+    /// The time range of its error records, in Unix milliseconds.
     pub(crate) fn of_records(&self, now: i64) -> (i64, i64) {
         let from = self.began.saturating_sub(RECORDS_BEFORE);
         (from, self.window(now).1.max(from))
@@ -85,8 +85,8 @@ impl Wanted {
 
     /// Whether the alert may be about a series: no label of the series contradicts the alert's.
     fn is_about(&self, series: &Labels) -> bool {
-        let told = series.iter().filter(|(name, _)| *name != "__name__");
-        let mut known = told.filter_map(|(name, value)| Some((self.alert.get(name)?, value)));
+        let labels = series.iter().filter(|(name, _)| *name != "__name__");
+        let mut known = labels.filter_map(|(name, value)| Some((self.alert.get(name)?, value)));
         known.all(|(of_alert, value)| of_alert == value)
     }
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_shown_begins_before_the_alert_and_grows_to_a_bound() {
+    fn the_time_range_begins_before_the_alert_and_grows_to_a_bound() {
         let began = 10_000_000;
         let span = |after: i64| {
             let (from, to) = wanted(began).window(began + after);

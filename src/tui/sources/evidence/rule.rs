@@ -1,16 +1,16 @@
-//! Takes an alert's rule apart for a chart: the figure that it judges, and the limit. Pure.
+//! Splits the expression of an alert's rule for a chart: the figure that the rule judges, and its limit. Pure.
 
 use promql_parser::parser::token::{
     T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, TokenType,
 };
 use promql_parser::parser::{self, BinaryExpr, Expr};
 
-/// A rule's expression, taken apart for a chart.
+/// The parts of a rule's expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Judged {
-    /// The figure that is judged.
+    /// The query of the judged figure.
     pub(crate) query: String,
-    /// Absent where only the presence of the figure counts, as with `absent(…)`.
+    /// The limit; `None` if only the presence of the figure counts, as with `absent(…)`.
     pub(crate) limit: Option<Limit>,
 }
 
@@ -19,12 +19,12 @@ pub(crate) struct Judged {
 pub(crate) enum Limit {
     /// A number.
     Number(f64),
-    /// Another figure, which is drawn beside the first.
+    /// Another figure, which is drawn too.
     Query(String),
 }
 
-/// Takes `expr` apart. Of several conditions the first is drawn: the others say when the alert is not raised.
-/// `None`: the expression cannot be parsed.
+/// Splits `expr`; `None` if it cannot be parsed. Of several conditions the first is drawn: the others only restrict
+/// when the alert fires.
 pub(crate) fn judged(expr: &str) -> Option<Judged> {
     let expr = parser::parse(expr).ok()?;
     let first = first_condition(&expr);
@@ -74,7 +74,7 @@ fn number(expr: &Expr) -> Option<f64> {
     }
 }
 
-/// The side of the limit on which the alert fires: `above`, `below`, or nothing for an equality.
+/// The side of the limit on which the alert fires: `above`, `below`, or `None` for an equality.
 pub(crate) fn side(expr: &str) -> Option<&'static str> {
     let expr = parser::parse(expr).ok()?;
     let Expr::Binary(BinaryExpr { op, lhs, .. }) = first_condition(&expr) else {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_condition_is_taken_apart_at_its_comparison() {
+    fn the_first_condition_is_split_at_its_comparison() {
         let it = judged("errors / requests > 0.01 and 15 * errors >= 5").unwrap();
         assert_eq!(it.query, "errors / requests");
         assert_eq!(it.limit, Some(Limit::Number(0.01)));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_that_is_shipped_can_be_drawn() {
+    fn every_shipped_rule_can_be_drawn() {
         let text = include_str!("../../../../otel/prometheus/alerts.yml");
         let file: serde_json::Value = serde_saphyr::from_str(text).unwrap();
         let groups = file["groups"].as_array().unwrap().iter();

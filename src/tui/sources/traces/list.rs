@@ -1,8 +1,8 @@
 //! Finds the traces of a list.
 //!
-//! A source cannot sort: it gives about the newest traces, up to a limit. The slowest are found by the least
-//! duration: a full answer may leave slower ones out, so the least duration is raised until an answer is not
-//! full. That answer holds all traces from that duration on.
+//! A source cannot sort: it gives about the newest traces, up to a limit. The slowest ones are found by the minimum
+//! duration of a search: a full answer may leave out slower traces, so the minimum is raised until an answer is not
+//! full. That answer contains all traces from its minimum on.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use crate::tui::screens::traces::{Asked, Coverage, LIMIT, Order, SPAN_S};
 use crate::tui::sources::clients::now_ms;
 use crate::tui::sources::traces::CLOCK_SKEW_S;
 
-/// The most searches of one round for the slowest.
+/// The most searches of a round for the slowest traces.
 const SEARCHES: usize = 10;
-/// Enough traces that are known to be the slowest.
+/// The number of proven slowest traces that is enough.
 const ENOUGH: usize = LIMIT / 4;
-/// By how much the least duration is raised and lowered while nothing bounds it.
+/// The factor by which the minimum duration is raised and lowered while no bound is known.
 const STEP: u64 = 4;
 
-/// Asks for lists, and remembers between which least durations the slowest began the last time.
+/// Fetches lists, and remembers the minimum durations between which the last search for the slowest ended.
 #[derive(Debug, Default)]
 pub(crate) struct Lister {
     asked: Asked,
-    /// It gave no full answer.
+    /// The minimum duration whose answer was not full.
     floor_ms: u64,
-    /// It gave a full one.
+    /// The minimum duration whose answer was full.
     full_ms: Option<u64>,
 }
 
-/// The least durations that were tried.
+/// The minimum durations that were tried in a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Bounds {
-    /// The highest that gave a full answer.
+    /// The highest whose answer was full.
     full: Option<u64>,
-    /// The lowest that did not, and how many traces it gave.
+    /// The lowest whose answer was not full, and the number of traces in it.
     fits: Option<(u64, usize)>,
 }
 
@@ -124,7 +124,7 @@ impl Lister {
 }
 
 impl Bounds {
-    /// Notes the answer of a search from `floor` on; returns the median of the durations.
+    /// Notes the answer of a search with the minimum `floor`; returns the median of the durations.
     fn take(&mut self, floor: u64, found: &[FoundTrace]) -> u64 {
         if found.len() >= LIMIT {
             self.full = Some(floor);
@@ -136,12 +136,12 @@ impl Bounds {
         durations.get(durations.len() / 2).copied().unwrap_or(floor)
     }
 
-    /// The next search, if it can give more. `was_full` is the search that gave a full answer last time.
+    /// The minimum of the next search, if it can improve the result. `was_full` gave a full answer in the last round.
     fn next(self, min_ms: u64, median: u64, was_full: Option<u64>) -> Option<u64> {
         match (self.full, self.fits) {
             (_, Some((fits, count))) if fits <= min_ms || count >= ENOUGH => None,
             (Some(full), Some((fits, _))) if fits - full <= 1 => None,
-            // Durations lie as far apart as their ratios say.
+            // Durations differ by factors, so the geometric mean halves the interval.
             (Some(full), Some((fits, _))) => {
                 let middle = full.max(1).saturating_mul(fits).isqrt();
                 Some(middle.clamp(full + 1, fits - 1))
@@ -173,7 +173,7 @@ async fn mark_failed(
     search.min_ms = Some(fastest).filter(|ms| *ms > 0);
     let failed = match source.search(&search).await {
         Ok(failed) => failed,
-        // The list is useful without its marks.
+        // The list is useful without the marks.
         Err(ClientError::Refused {
             status: 400..=499, ..
         }) => return Ok(()),

@@ -1,4 +1,4 @@
-//! Fetches traces only while a screen shows them. One request at the start checks whether the source answers.
+//! Polls traces while a screen shows them. One request at the start checks whether the source answers.
 
 pub(crate) mod list;
 
@@ -10,18 +10,18 @@ use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 use crate::tui::sources::traces::list::Lister;
 
-/// The interval of questions.
+/// The interval of polls.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(2);
-/// The source's clock may be this much ahead, in seconds.
+/// How far the source's clock may be ahead, in seconds.
 const CLOCK_SKEW_S: i64 = 5;
 
-/// The list, or one trace by its id.
+/// The list, and a trace by its id.
 type Wanted = (Option<Asked>, Option<String>);
 
 pub(crate) struct Traces {
     source: Tempo,
     lister: Lister,
-    /// The last question was answered: no need to probe.
+    /// Whether the source has answered, so that no probe is needed.
     is_known: bool,
 }
 
@@ -63,7 +63,7 @@ impl Poll for Traces {
 async fn trace(source: &Tempo, id: &str) -> Result<Event, ClientError> {
     let trace = match source.trace(id).await {
         Ok(trace) => Ok(trace),
-        // The source answered, and this trace is the problem: another one may be fine.
+        // The source answered, so only this trace is the problem.
         Err(
             error @ (ClientError::Refused { status: 400, .. }
             | ClientError::Malformed(_)
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_plan_is_followed_from_nothing_to_the_list_to_a_trace() {
+    async fn the_poll_follows_the_plan_from_nothing_to_the_list_to_a_trace() {
         let (plan, follow_plan) = watch::channel(Plan::default());
         let (sender, mut events) = mpsc::channel(1);
         let tempo = empty().await;
@@ -119,7 +119,7 @@ mod tests {
         );
         for (id, is_missing) in [("ab", true), ("no id", false)] {
             plan.send_modify(|plan| plan.trace = Some(id.to_owned()));
-            // The previous trace may have been requested once more.
+            // The previous trace may be requested once more before the change of the plan arrives.
             let trace = loop {
                 match next().await {
                     Event::Trace { id: of, trace } if of == id => break trace,

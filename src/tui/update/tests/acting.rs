@@ -1,4 +1,4 @@
-//! Steering a rehearsal, and resizing admission.
+//! Steering a rehearsal, and changing admission.
 
 use super::*;
 use crate::load::Command;
@@ -11,7 +11,7 @@ fn on_load() -> Model {
 }
 
 #[test]
-fn a_running_rehearsal_is_steered_at_once_and_the_same_key_pauses_and_resumes() {
+fn a_rehearsal_is_steered_without_a_question_and_one_key_pauses_and_resumes() {
     let mut model = on_load();
     assert_eq!(keys(&mut model, " "), [Effect::Steer(Command::Pause)]);
     let paused = Progress {
@@ -35,12 +35,16 @@ fn a_running_rehearsal_is_steered_at_once_and_the_same_key_pauses_and_resumes() 
             "{pressed}"
         );
     }
-    assert_eq!(keys(&mut model, "n"), [], "what nothing brings back asks");
+    assert_eq!(
+        keys(&mut model, "n"),
+        [],
+        "ending a phase asks, because it cannot be undone"
+    );
     assert_eq!(keys(&mut model, "y"), [Effect::Steer(Command::Next)]);
 }
 
 #[test]
-fn without_a_running_rehearsal_there_is_nothing_to_steer_and_that_is_said() {
+fn steering_without_a_rehearsal_is_refused_with_the_reason() {
     let mut model = on_load();
     for state in [RunState::Stopping, RunState::Failed("x".into())] {
         model.load.run.as_mut().unwrap().state = state;
@@ -59,20 +63,20 @@ fn without_a_running_rehearsal_there_is_nothing_to_steer_and_that_is_said() {
 }
 
 #[test]
-fn the_pace_is_told_only_where_it_is_not_the_scenarios() {
-    let told = |pace| {
+fn the_pace_is_shown_only_if_it_differs_from_the_scenarios() {
+    let steered = |pace| {
         let mut run = running();
         run.progress.pace = pace;
         run.steered()
     };
-    assert_eq!([0.0, 1.0, 1.002].map(told), [None, None, None]);
-    let told = [1.25, 1.5625, 16.0, 0.0625].map(told);
+    assert_eq!([0.0, 1.0, 1.002].map(steered), [None, None, None]);
+    let texts = [1.25, 1.5625, 16.0, 0.0625].map(steered);
     let wanted = ["×1.25", "×1.56", "×16", "×0.06"].map(|text| Some(text.to_owned()));
-    assert_eq!(told, wanted);
+    assert_eq!(texts, wanted);
 }
 
 #[test]
-fn admission_is_resized_after_a_question_that_shows_both_settings() {
+fn admission_is_changed_after_a_question_that_shows_both_settings() {
     let mut model = console(Some("demo"), 0);
     assert_eq!(keys(&mut model, "b1,000\t5s\n"), []);
     let Some(Dialog::Ask(question)) = &model.dialog else {
@@ -81,7 +85,7 @@ fn admission_is_resized_after_a_question_that_shows_both_settings() {
     assert_eq!(question.lines[0], "500 every 15 s → 1,000 every 5 s.");
     assert_eq!(question.lines[1], "At most 2,000 → 12,000 people a minute.");
     let effects = keys(&mut model, "y");
-    let [Effect::Admission(change, said)] = effects.as_slice() else {
+    let [Effect::Admission(change, action)] = effects.as_slice() else {
         panic!("{effects:?}")
     };
     let wanted = AdmissionChange {
@@ -90,11 +94,11 @@ fn admission_is_resized_after_a_question_that_shows_both_settings() {
         ..AdmissionChange::default()
     };
     assert_eq!(*change, wanted);
-    assert_eq!(said, "admission set to 1,000 every 5 s");
+    assert_eq!(action, "admission set to 1,000 every 5 s");
 }
 
 #[test]
-fn what_is_left_empty_stays_as_it_is() {
+fn an_empty_field_leaves_its_setting_unchanged() {
     let mut model = console(Some("demo"), 0);
     let effects = keys(&mut model, "b\t1m\ny");
     assert!(
@@ -105,8 +109,8 @@ fn what_is_left_empty_stays_as_it_is() {
 }
 
 #[test]
-fn an_admission_out_of_bounds_is_refused_with_what_is_allowed() {
-    for (typed, said, field) in [
+fn an_admission_out_of_bounds_is_refused_with_the_allowed_range() {
+    for (typed, mistake, field) in [
         ("0\n", "1 to 1,000,000", 0),
         ("1000001\n", "1 to 1,000,000", 0),
         ("many\n", "1 to 1,000,000", 0),
@@ -122,13 +126,13 @@ fn an_admission_out_of_bounds_is_refused_with_what_is_allowed() {
             panic!("{typed:?}: {:?}", model.dialog)
         };
         let wrong = form.wrong.as_deref().unwrap_or_default();
-        assert!(wrong.contains(said), "{typed:?}: {wrong}");
+        assert!(wrong.contains(mistake), "{typed:?}: {wrong}");
         assert_eq!(form.focus, field, "{typed:?}");
     }
 }
 
 #[test]
-fn while_a_rehearsal_runs_the_question_says_that_it_puts_admission_back() {
+fn while_a_rehearsal_runs_the_question_states_that_its_end_restores_admission() {
     let mut model = on_load();
     keys(&mut model, "b700\n");
     assert!(matches!(&model.dialog, Some(Dialog::Ask(question))
@@ -150,7 +154,7 @@ fn text_is_pasted_into_a_form() {
 }
 
 #[test]
-fn that_a_seeding_began_does_not_stand_before_its_progress_but_a_failure_does() {
+fn the_progress_of_a_seeding_replaces_its_start_notice_but_not_a_failure() {
     let running = || {
         let seed = SeedProgress {
             phase: SeedPhase::Running,
@@ -168,7 +172,7 @@ fn that_a_seeding_began_does_not_stand_before_its_progress_but_a_failure_does() 
 }
 
 #[test]
-fn of_a_long_rehearsal_the_last_points_are_kept() {
+fn the_last_points_of_a_long_rehearsal_are_kept() {
     let mut model = on_load();
     for n in 0..7_300 {
         let progress = Box::new(Progress::default());

@@ -1,15 +1,15 @@
-//! Alerts: raised, resolved, heard.
+//! Alerts: raising, resolving, the bell, and the order of the list.
 
 use super::*;
 use crate::tui::sources::panels::{PanelId, panel};
 
 #[test]
-fn an_alert_is_raised_by_hand_only_when_it_says_what_is_wrong() {
+fn an_alert_by_hand_needs_a_summary() {
     let mut model = console(None, 0);
     assert_eq!(keys(&mut model, "a\n\n\n"), []);
     assert!(matches!(&model.dialog, Some(Dialog::Raise(form)) if form.wrong.is_some()));
     let effects = keys(&mut model, "pay hangs\n");
-    let [Effect::PostAlert(alert, said)] = effects.as_slice() else {
+    let [Effect::PostAlert(alert, action)] = effects.as_slice() else {
         panic!("{effects:?}")
     };
     assert_eq!(alert.labels["alertname"], "OperatorAlert");
@@ -18,7 +18,7 @@ fn an_alert_is_raised_by_hand_only_when_it_says_what_is_wrong() {
     assert_eq!(alert.annotations["summary"], "pay hangs");
     assert_eq!(alert.starts_at.as_deref(), Some("2026-06-01T12:00:00Z"));
     assert_eq!(alert.ends_at.as_deref(), Some("2026-07-01T12:00:00Z"));
-    assert_eq!(said, "alert OperatorAlert raised");
+    assert_eq!(action, "alert OperatorAlert raised");
 }
 
 #[test]
@@ -40,11 +40,14 @@ fn in_the_alert_form_enter_moves_on_and_raises_on_the_last_field() {
     };
     assert_eq!(alert.labels["alertname"], "OperatorAlert2");
     assert_eq!(alert.labels["severity"], "critical");
-    assert!(!alert.annotations.contains_key("seen"), "nothing was seen");
+    assert!(
+        !alert.annotations.contains_key("seen"),
+        "no figures are known"
+    );
 }
 
 #[test]
-fn an_alert_by_hand_says_how_things_stood() {
+fn an_alert_by_hand_records_the_current_figures() {
     let mut model = console(None, 0);
     let series = |number| {
         let points = vec![(NOW, number)];
@@ -76,7 +79,7 @@ fn resolving_posts_the_same_labels_with_an_end_that_is_now() {
     update(&mut model, NOW, Event::Alerts(list));
     model.screen = Screen::Alerts;
     let effects = keys(&mut model, "jr");
-    let [Effect::PostAlert(post, said)] = effects.as_slice() else {
+    let [Effect::PostAlert(post, action)] = effects.as_slice() else {
         panic!("{effects:?}")
     };
     assert_eq!(
@@ -85,7 +88,7 @@ fn resolving_posts_the_same_labels_with_an_end_that_is_now() {
     );
     assert_eq!(post.starts_at.as_deref(), Some("2026-06-01T11:00:00Z"));
     assert_eq!(post.ends_at.as_deref(), Some("2026-06-01T12:00:00Z"));
-    assert!(said.contains("its rule raises it again"), "{said}");
+    assert!(action.contains("its rule raises it again"), "{action}");
 }
 
 #[test]
@@ -95,18 +98,18 @@ fn the_bell_rings_for_a_new_alert_only() {
         alert("A", "warning", AlertState::Active),
         alert("B", "info", AlertState::Suppressed),
     );
-    let mut heard =
+    let mut rings =
         |list: Vec<Alert>| update(&mut model, NOW, Event::Alerts(list)) == [Effect::Bell];
-    assert!(!heard(vec![]));
-    assert!(heard(vec![a.clone()]));
-    assert!(!heard(vec![a.clone()]), "the same again");
-    assert!(!heard(vec![a.clone(), b]), "a silenced one");
-    assert!(!heard(vec![]), "none left");
-    assert!(heard(vec![a]), "back again");
+    assert!(!rings(vec![]));
+    assert!(rings(vec![a.clone()]));
+    assert!(!rings(vec![a.clone()]), "the same again");
+    assert!(!rings(vec![a.clone(), b]), "a silenced one");
+    assert!(!rings(vec![]), "none left");
+    assert!(rings(vec![a]), "back again");
 }
 
 #[test]
-fn alerts_that_were_there_before_the_console_do_not_ring() {
+fn alerts_from_before_the_start_of_the_console_do_not_ring() {
     let mut model = console(None, 0);
     assert_eq!(
         update(
@@ -156,7 +159,7 @@ fn the_choice_follows_the_top_until_the_operator_moves() {
 }
 
 #[test]
-fn an_alert_whose_severity_is_not_understood_stands_before_warnings() {
+fn an_alert_with_an_unknown_severity_comes_before_warnings() {
     let mut model = console(None, 0);
     let severities = ["info", "warning", "tier-one", "critical"];
     let alerts = severities.map(|severity| alert(severity, severity, AlertState::Active));

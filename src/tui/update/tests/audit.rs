@@ -1,4 +1,4 @@
-//! Tests of the list of actions in the console.
+//! The list of actions in the console.
 
 use super::*;
 use crate::tui::audit::{AuditEntry, KEPT};
@@ -15,7 +15,7 @@ fn done(action: &str, failed: Option<&str>) -> Event {
 }
 
 #[test]
-fn the_last_actions_are_kept_with_those_of_earlier_sessions_before_them() {
+fn the_last_actions_are_kept_after_those_of_earlier_sessions() {
     let mut model = console(None, 0);
     update(&mut model, NOW, done("now", None));
     let earlier = vec![entry("first"), entry("second"), entry("now")];
@@ -33,7 +33,7 @@ fn the_last_actions_are_kept_with_those_of_earlier_sessions_before_them() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_told_of_once() {
+fn a_log_that_cannot_be_written_is_reported_once() {
     let mut model = console(None, 0);
     update(&mut model, NOW, done("a", Some("disk full")));
     assert_eq!(notice(&model), "disk full");
@@ -58,7 +58,7 @@ fn the_history_opens_and_closes_by_its_key() {
 }
 
 #[test]
-fn of_earlier_sessions_no_more_is_kept_than_of_this_one() {
+fn the_actions_of_earlier_sessions_are_bounded() {
     let mut model = console(None, 0);
     let earlier = (0..2 * KEPT).map(|n| entry(&n.to_string())).collect();
     update(&mut model, NOW, Event::AuditRead(earlier));

@@ -1,4 +1,4 @@
-//! Starting, stopping and following drills by key.
+//! Drills by key: start, stop, progress.
 
 use super::*;
 use crate::drill::progress::Step;
@@ -19,13 +19,13 @@ fn a_drill_is_started_after_a_question_and_followed_to_its_verdict() {
     assert_eq!(keys(&mut model, "js"), []);
     assert!(matches!(&model.dialog, Some(Dialog::Ask(question))
             if question.lines[1].contains("Nothing is sent to")));
-    assert_eq!(keys(&mut model, "n"), [], "no is no");
+    assert_eq!(keys(&mut model, "n"), [], "n cancels");
     assert!(!model.drills.is_under_way());
     let started = Effect::StartDrill("slow-charge".into());
     assert_eq!(keys(&mut model, "sy"), [started]);
     assert!(
         model.drills.is_under_way(),
-        "at once: a second s is refused"
+        "the drill runs at once, so a second s is refused"
     );
     let progress = under_way().progress;
     update(&mut model, NOW, Event::DrillProgress(Box::new(progress)));
@@ -36,7 +36,7 @@ fn a_drill_is_started_after_a_question_and_followed_to_its_verdict() {
     assert_eq!(notice(&model), "drill slow-charge passed");
     let run = model.drills.run_of_chosen().unwrap();
     assert!(matches!(run.state, DrillState::Ended(_)));
-    // What comes late from a drill that is over changes nothing.
+    // A late event of a finished drill changes nothing.
     let late = Event::DrillProgress(Box::default());
     update(&mut model, NOW, late);
     assert_eq!(model.drills.run.unwrap().progress.step, Step::Fault);
@@ -58,7 +58,7 @@ fn a_drill_is_stopped_from_any_screen_after_a_question() {
 }
 
 #[test]
-fn two_loads_are_never_on_one_machine() {
+fn a_drill_and_a_rehearsal_never_run_together() {
     let mut model = on_drills();
     model.drills.run = Some(under_way());
     keys(&mut model, "s");
@@ -72,7 +72,7 @@ fn two_loads_are_never_on_one_machine() {
 }
 
 #[test]
-fn a_drill_file_with_a_mistake_is_not_started_and_says_why() {
+fn a_drill_file_with_a_mistake_is_not_started_and_the_mistake_is_shown() {
     let mut model = on_drills();
     keys(&mut model, "jjjjjjs");
     assert!(model.dialog.is_none());
@@ -88,7 +88,7 @@ fn a_drill_file_with_a_mistake_is_not_started_and_says_why() {
 }
 
 #[test]
-fn the_plan_is_opened_by_enter_and_left_by_enter_escape_or_another_choice() {
+fn enter_opens_the_plan_and_enter_escape_or_another_choice_closes_it() {
     let mut model = on_drills();
     for leave in [KeyCode::Enter, KeyCode::Esc, KeyCode::Down] {
         press(&mut model, KeyCode::Enter);
@@ -99,7 +99,7 @@ fn the_plan_is_opened_by_enter_and_left_by_enter_escape_or_another_choice() {
 }
 
 #[test]
-fn after_a_drill_the_list_is_read_anew_and_the_choice_stays() {
+fn after_a_drill_the_list_is_read_again_and_the_choice_stays() {
     let mut model = on_drills();
     keys(&mut model, "jj");
     let mut other = list(true);
@@ -109,7 +109,7 @@ fn after_a_drill_the_list_is_read_anew_and_the_choice_stays() {
 }
 
 #[test]
-fn one_who_leaves_is_told_that_the_drill_ends() {
+fn quitting_warns_that_the_drill_ends() {
     let mut model = on_drills();
     model.drills.run = Some(under_way());
     assert_eq!(keys(&mut model, "q"), []);
@@ -119,17 +119,17 @@ fn one_who_leaves_is_told_that_the_drill_ends() {
 }
 
 #[test]
-fn a_drill_that_could_not_run_says_why_in_a_line() {
+fn a_drill_that_could_not_run_shows_the_reason_in_one_line() {
     let mut model = on_drills();
     keys(&mut model, "sy");
     let why = "the drill's server:\nno place for its data".to_owned();
     update(&mut model, NOW, Event::DrillEnded(Err(why)));
-    let said = notice(&model);
+    let text = notice(&model);
     assert!(
-        said.starts_with("drill errors could not run: the drill's server:"),
-        "{said}"
+        text.starts_with("drill errors could not run: the drill's server:"),
+        "{text}"
     );
-    assert!(!said.contains('\n'));
+    assert!(!text.contains('\n'));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Faults by key: the dialog, its form, ending them.
+//! Faults by key: the dialog, its form, and ending faults.
 
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ fn a_fault_is_injected_from_any_screen_after_a_question_and_always_has_an_end() 
 }
 
 #[test]
-fn what_is_wrong_in_a_fault_is_told_at_its_field_and_nothing_is_asked() {
-    for (typed, said, field) in [
+fn a_mistake_in_a_fault_is_shown_at_its_field_and_no_question_follows() {
+    for (typed, mistake, field) in [
         ("\n", "share is missing", 0),
         ("2\n", "0 to 1", 0),
         ("0.5\t404\n", "500 or 503", 1),
@@ -54,7 +54,7 @@ fn what_is_wrong_in_a_fault_is_told_at_its_field_and_nothing_is_asked() {
         let mut model = console(Some("demo"), 0);
         keys(&mut model, &format!("{}\n", to(FaultKind::Errors)));
         if let Some(Dialog::Form(form)) = &mut model.dialog {
-            // Its default would stand before what is typed.
+            // Remove the default first, because keys append to it.
             if field == 3 {
                 form.fields[3].text = "".into();
             }
@@ -64,13 +64,13 @@ fn what_is_wrong_in_a_fault_is_told_at_its_field_and_nothing_is_asked() {
             panic!("{typed:?}: {:?}", model.dialog)
         };
         let wrong = form.wrong.as_deref().unwrap_or_default();
-        assert!(wrong.contains(said), "{typed:?}: {wrong}");
+        assert!(wrong.contains(mistake), "{typed:?}: {wrong}");
         assert_eq!(form.focus, field, "{typed:?}");
     }
 }
 
 #[test]
-fn one_fault_or_all_are_ended_at_once_while_the_dialog_stays() {
+fn faults_are_ended_without_a_question_and_the_dialog_stays_open() {
     let mut model = console(Some("demo"), 0);
     let fault = latency("2026-06-01T11:59:48Z", "2026-06-01T12:00:18Z");
     update(&mut model, NOW, Event::Faults(vec![fault]));
@@ -80,14 +80,14 @@ fn one_fault_or_all_are_ended_at_once_while_the_dialog_stays() {
     let all = Effect::EndFaults(None, "all faults ended".into());
     assert_eq!(keys(&mut model, "C"), [all]);
     assert!(matches!(model.dialog, Some(Dialog::Faults(_))));
-    // A kind that is not there has no end, and without faults there is nothing to clear.
+    // Without faults, ending one or all does nothing.
     update(&mut model, NOW, Event::Faults(vec![]));
     assert_eq!(keys(&mut model, "c"), []);
     assert_eq!(keys(&mut model, "C"), []);
 }
 
 #[test]
-fn without_a_server_there_is_nothing_to_break_and_that_is_said() {
+fn without_a_server_the_dialog_of_faults_is_refused_with_the_reason() {
     let mut model = Model::default();
     keys(&mut model, "!");
     assert!(model.dialog.is_none());

@@ -1,5 +1,4 @@
-//! The ways between screens: from a record to its trace and its spans, to the records of a trace,
-//! and back.
+//! Links between screens and back: from a record to its trace and its spans, from a trace to its records.
 
 use super::*;
 use crate::clients::loki::LogLine;
@@ -30,7 +29,7 @@ fn take_logs(model: &mut Model, lines: Vec<LogLine>) {
     update(model, NOW, event);
 }
 
-/// Three records, of which the middle one is chosen and of a trace.
+/// Three records. The middle one is chosen and belongs to a trace.
 fn on_a_record() -> Model {
     let mut model = console(None, 0);
     keys(&mut model, "3");
@@ -96,7 +95,7 @@ fn on_the_list() -> Model {
 }
 
 #[test]
-fn from_an_open_record_to_its_trace_to_a_span_and_back_to_the_record() {
+fn links_lead_from_a_record_to_its_trace_to_a_span_and_back() {
     let mut model = on_a_record();
     keys(&mut model, "\nt");
     assert_eq!(model.screen, Screen::Traces);
@@ -105,7 +104,7 @@ fn from_an_open_record_to_its_trace_to_a_span_and_back_to_the_record() {
     assert_eq!((plan.trace.as_deref(), plan.traces), (Some(ID), None));
     answer(&mut model, ID, Some(trace(ID)));
     let row = |model: &Model| model.traces.open.as_ref().map(|open| open.row);
-    assert_eq!(row(&model), Some(1), "what waited is chosen");
+    assert_eq!(row(&model), Some(1), "the span that waited is chosen");
     press(&mut model, KeyCode::Up);
     assert_eq!(row(&model), Some(0));
     keys(&mut model, "\n");
@@ -121,11 +120,11 @@ fn from_an_open_record_to_its_trace_to_a_span_and_back_to_the_record() {
     );
     press(&mut model, KeyCode::Esc);
     assert!(model.dialog.is_none() && model.screen == Screen::Logs);
-    assert!(model.traces.open.is_none(), "the list was never left");
+    assert!(model.traces.open.is_none(), "no trace is open");
 }
 
 #[test]
-fn a_live_log_stands_still_where_the_link_left_it() {
+fn going_back_to_a_live_log_returns_to_the_record_and_freezes() {
     let mut model = on_a_record();
     keys(&mut model, "0");
     take_logs(&mut model, vec![line(4, Some(ID))]);
@@ -140,7 +139,7 @@ fn a_live_log_stands_still_where_the_link_left_it() {
 }
 
 #[test]
-fn a_record_without_a_trace_says_so_and_leads_nowhere() {
+fn a_record_without_a_trace_shows_the_reason_and_stays() {
     let mut model = on_a_record();
     press(&mut model, KeyCode::Up);
     keys(&mut model, "t");
@@ -164,7 +163,7 @@ fn a_trace_that_the_source_does_not_have_is_missing_until_it_comes() {
 }
 
 #[test]
-fn from_a_trace_to_its_records_and_back_to_the_trace_and_the_list() {
+fn links_lead_from_a_trace_to_its_records_and_back_to_trace_and_list() {
     let mut model = on_the_list();
     keys(&mut model, "\n");
     answer(&mut model, ID, Some(trace(ID)));
@@ -174,14 +173,14 @@ fn from_a_trace_to_its_records_and_back_to_the_trace_and_the_list() {
     assert!(plan.logs.unwrap().contains(&format!("trace_id=\"{ID}\"")));
     let (from, to) = plan.log_window.unwrap();
     assert!(from < NOW && NOW + 9 < to);
-    // A filter of one's own is nearer than the way back.
+    // Esc first clears a filter that the user typed, and then goes back.
     keys(&mut model, "/seat\n");
     press(&mut model, KeyCode::Esc);
     assert_eq!((model.screen, model.logs.text.as_str()), (Screen::Logs, ""));
     press(&mut model, KeyCode::Esc);
     assert_eq!(model.screen, Screen::Traces);
     assert!(model.traces.open.is_some());
-    assert!(!model.logs.is_aimed(), "the log is as it was before");
+    assert!(!model.logs.is_aimed(), "the log shows the tail again");
     press(&mut model, KeyCode::Esc);
     assert!(model.traces.open.is_none() && model.screen == Screen::Traces);
     keys(&mut model, "jL");
@@ -189,7 +188,7 @@ fn from_a_trace_to_its_records_and_back_to_the_trace_and_the_list() {
 }
 
 #[test]
-fn a_fixed_time_is_asked_for_instead_of_the_tail_until_0_or_esc() {
+fn a_time_range_replaces_the_tail_until_0_or_esc() {
     for end in [KeyCode::Char('0'), KeyCode::Esc] {
         let mut model = console(None, 0);
         keys(&mut model, "6");
@@ -200,7 +199,7 @@ fn a_fixed_time_is_asked_for_instead_of_the_tail_until_0_or_esc() {
         };
         navigation::to_logs(&mut model, aim);
         assert_eq!(model.plan().log_window, Some((NOW - 5_000, NOW)));
-        // A late answer of the tail is not of that time.
+        // A late answer of the tail does not belong to the time range.
         let event = Event::Logs {
             query: model.logs.query(),
             lines: vec![line(9, None)],
@@ -210,7 +209,7 @@ fn a_fixed_time_is_asked_for_instead_of_the_tail_until_0_or_esc() {
         assert!(model.logs.records.is_empty());
         take_logs(&mut model, vec![line(1, None)]);
         assert_eq!(model.logs.records.len(), 1);
-        // A screen that the user chose directly has no way back except to the tail.
+        // On a screen that the user chose directly, Esc only goes back to the tail.
         if end == KeyCode::Esc {
             keys(&mut model, "13");
         }
@@ -222,7 +221,7 @@ fn a_fixed_time_is_asked_for_instead_of_the_tail_until_0_or_esc() {
 }
 
 #[test]
-fn from_an_alert_to_the_errors_of_its_time_to_a_trace_and_back_to_the_alert() {
+fn links_lead_from_an_alert_to_its_error_records_to_a_trace_and_back() {
     let mut model = console(None, 0);
     let alerts = vec![
         alert("A", "warning", AlertState::Active),
@@ -263,7 +262,7 @@ fn from_an_alert_to_the_errors_of_its_time_to_a_trace_and_back_to_the_alert() {
 }
 
 #[test]
-fn a_screen_chosen_by_number_is_a_fresh_start() {
+fn choosing_a_screen_by_number_clears_the_stack() {
     for key in ["4", "\t", "1"] {
         let mut model = on_a_record();
         keys(&mut model, "t");
@@ -280,7 +279,7 @@ fn a_screen_chosen_by_number_is_a_fresh_start() {
 }
 
 #[test]
-fn a_linked_trace_whose_way_is_forgotten_is_closed_to_the_list() {
+fn closing_a_linked_trace_after_the_stack_was_cleared_shows_the_list() {
     let mut model = on_a_record();
     keys(&mut model, "t4");
     assert!(model.traces.open.is_some());
@@ -289,7 +288,7 @@ fn a_linked_trace_whose_way_is_forgotten_is_closed_to_the_list() {
 }
 
 #[test]
-fn the_list_is_ordered_and_filtered_by_keys_and_old_answers_are_left_out() {
+fn keys_sort_and_filter_the_list_and_old_answers_are_ignored() {
     let mut model = on_the_list();
     let old = model.traces.asked();
     keys(&mut model, "vd");

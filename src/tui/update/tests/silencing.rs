@@ -1,4 +1,4 @@
-//! The list of alerts with their stages; acknowledged, silenced, heard again.
+//! The stages of alerts; acknowledging, silencing, ending a silence.
 
 use super::*;
 use crate::clients::alertmanager::{Matcher, PostableSilence, Silence, SilenceState};
@@ -60,7 +60,7 @@ fn posted(effects: &[Effect]) -> &PostableSilence {
 }
 
 #[test]
-fn the_list_shows_every_stage_and_what_is_over_for_some_minutes() {
+fn the_list_shows_every_stage_and_resolved_alerts_for_some_minutes() {
     let (seen, hush) = (hushed("Seen", "ack"), hushed("Hushed", "quiet"));
     let firing = alert("Fires", "critical", AlertState::Active);
     let over = alert("Over", "warning", AlertState::Active);
@@ -106,7 +106,7 @@ fn the_list_shows_every_stage_and_what_is_over_for_some_minutes() {
 }
 
 #[test]
-fn an_alert_that_comes_back_is_not_over_any_more() {
+fn an_alert_that_comes_back_is_no_longer_resolved() {
     let a = alert("A", "warning", AlertState::Active);
     let mut model = on_alerts(vec![a.clone()]);
     update(&mut model, NOW, Event::Alerts(vec![]));
@@ -128,7 +128,7 @@ fn the_choice_stays_on_its_alert_when_its_stage_changes() {
 }
 
 #[test]
-fn acknowledging_is_a_silence_of_exactly_this_alert_in_that_name_with_an_end() {
+fn acknowledging_silences_exactly_this_alert_with_a_name_and_an_end() {
     let a = alert("A", "critical", AlertState::Active);
     let mut model = on_alerts(vec![a.clone()]);
     let effects = keys(&mut model, "A\n");
@@ -139,7 +139,7 @@ fn acknowledging_is_a_silence_of_exactly_this_alert_in_that_name_with_an_end() {
     assert_eq!(silence.starts_at, "2026-06-01T12:00:00Z");
     assert_eq!(silence.ends_at, "2026-06-01T12:30:00Z");
     assert!(
-        matches!(effects.as_slice(), [Effect::Silence(_, said)] if said == "alert A acknowledged by mona for 30 min")
+        matches!(effects.as_slice(), [Effect::Silence(_, action)] if action == "alert A acknowledged by mona for 30 min")
     );
     let effects = keys(&mut model, "A2\t\ton it\n");
     assert_eq!(posted(&effects).created_by, "mona2");
@@ -147,8 +147,8 @@ fn acknowledging_is_a_silence_of_exactly_this_alert_in_that_name_with_an_end() {
 }
 
 #[test]
-fn what_is_acknowledged_has_an_end_and_a_name() {
-    for (typed, said) in [
+fn an_acknowledgement_needs_an_end_and_a_name() {
+    for (typed, mistake) in [
         ("\t0\n", "1m to 24h"),
         ("\t\u{15}25h\n", "1m to 24h"),
         ("\t\u{15}\n", "such as 30m"),
@@ -171,12 +171,12 @@ fn what_is_acknowledged_has_an_end_and_a_name() {
             Some(Dialog::Form(form)) => form.wrong.clone().unwrap_or_default(),
             other => panic!("{other:?}"),
         };
-        assert!(wrong.contains(said), "{typed:?}: {wrong}");
+        assert!(wrong.contains(mistake), "{typed:?}: {wrong}");
     }
 }
 
 #[test]
-fn a_silence_wants_a_comment_and_shows_what_it_matches() {
+fn a_silence_needs_a_comment_and_shows_its_matchers() {
     let mut model = on_alerts(vec![alert("A", "critical", AlertState::Active)]);
     assert_eq!(keys(&mut model, "S\n"), []);
     let Some(Dialog::Form(form)) = &model.dialog else {
@@ -190,7 +190,7 @@ fn a_silence_wants_a_comment_and_shows_what_it_matches() {
 }
 
 #[test]
-fn ending_a_silence_asks_and_names_who_made_it_and_what_it_matches() {
+fn ending_a_silence_asks_and_shows_its_author_and_matchers() {
     let seen = hushed("Seen", "ack");
     let mut model = on_alerts(vec![seen.clone()]);
     assert_eq!(keys(&mut model, "U"), []);
@@ -226,9 +226,9 @@ fn a_silence_that_is_over_does_not_make_an_alert_acknowledged() {
 }
 
 #[test]
-fn resolving_what_a_rule_holds_firing_says_first_that_it_comes_back() {
+fn resolving_an_alert_whose_rule_still_holds_warns_that_it_comes_back() {
     let mut a = alert("A", "warning", AlertState::Active);
-    // Prometheus adds this label before it sends the alert to Alertmanager.
+    // Prometheus adds this label when it sends the alert to Alertmanager.
     a.labels.insert("cluster".into(), "eu".into());
     let mut model = on_alerts(vec![a]);
     let rules = Ok(vec![of_rule("A", RuleState::Firing)]);
@@ -243,7 +243,7 @@ fn resolving_what_a_rule_holds_firing_says_first_that_it_comes_back() {
 }
 
 #[test]
-fn what_does_not_fire_is_not_resolved_and_what_is_over_not_hushed() {
+fn pending_alerts_are_not_resolved_and_resolved_ones_not_silenced() {
     let mut model = on_alerts(vec![]);
     let rules = Ok(vec![of_rule("Coming", RuleState::Pending)]);
     update(&mut model, NOW, Event::RuleAlerts(rules));

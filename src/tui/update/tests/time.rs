@@ -1,4 +1,4 @@
-//! The time cursor, the palette, the mouse.
+//! The time cursor, the palette, the mouse, and pasting.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
@@ -21,7 +21,7 @@ fn mouse(model: &mut Model, kind: MouseEventKind, column: u16, row: u16) -> Vec<
 }
 
 #[test]
-fn escape_closes_what_was_opened_last_and_zero_is_live_again() {
+fn escape_closes_the_part_opened_last_and_0_makes_the_charts_live() {
     let mut model = console(Some("demo"), 0);
     keys(&mut model, "e");
     assert_eq!(model.enlarged, Some(CHARTS[0]));
@@ -42,7 +42,7 @@ fn escape_closes_what_was_opened_last_and_zero_is_live_again() {
 }
 
 #[test]
-fn the_palette_does_what_was_chosen_and_not_what_is_off() {
+fn the_palette_runs_the_chosen_action_unless_it_is_off() {
     let mut model = console(Some("demo"), 0);
     keys(&mut model, ":raise an alert\n");
     assert!(
@@ -79,13 +79,16 @@ fn pasted_text_goes_into_the_palette_and_runs_nothing() {
 }
 
 #[test]
-fn an_opened_alert_is_closed_by_escape_and_its_evidence_is_asked_for() {
+fn the_evidence_of_an_open_alert_is_fetched_and_escape_closes_it() {
     let mut model = console(None, 0);
     let alerts = vec![alert("HighErrorRate", "critical", AlertState::Active)];
     update(&mut model, NOW, Event::Alerts(alerts));
-    assert_eq!(model.plan().evidence, None, "nobody looks");
+    assert_eq!(model.plan().evidence, None, "the alert is not open");
     keys(&mut model, "6");
-    let wanted = model.plan().evidence.expect("it is looked at");
+    let wanted = model
+        .plan()
+        .evidence
+        .expect("the evidence of the open alert");
     assert_eq!(wanted.alert["alertname"], "HighErrorRate");
     keys(&mut model, "\n");
     assert!(model.alerts.open);
@@ -124,7 +127,7 @@ fn the_wheel_moves_the_choice() {
 }
 
 #[test]
-fn of_a_pasted_book_the_first_line_is_taken() {
+fn a_long_pasted_text_is_cut() {
     let mut model = console(Some("demo"), 0);
     keys(&mut model, ":");
     update(&mut model, NOW, Event::Paste("x".repeat(1_000_000)));
@@ -147,7 +150,10 @@ fn a_cut_of_the_rate_is_marked_while_admission_follows_the_objective() {
     assert!(see(33.3, Follow::Settings).is_empty());
     let another_setting = see(8.0, Follow::Objective);
     assert!(another_setting.is_empty(), "{another_setting:?}");
-    assert!(see(20.0, Follow::Objective).is_empty(), "growth is no mark");
+    assert!(
+        see(20.0, Follow::Objective).is_empty(),
+        "an increase is not marked"
+    );
     let cut = "admission follows the objective: 20 → 14 a second";
     assert_eq!(see(14.0, Follow::Objective), [cut]);
 }

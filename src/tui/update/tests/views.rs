@@ -1,4 +1,4 @@
-//! Tests of the views: screens, filter, zoom, notices, the state of sources.
+//! Screens, filter, zoom, notices, and the state of sources.
 
 use super::*;
 use crate::tui::screens::view::MAX_SCROLL;
@@ -6,7 +6,7 @@ use crate::tui::sources::panels::{PanelId, panel};
 use crate::tui::window;
 
 #[test]
-fn the_charts_are_zoomed_from_what_they_show_and_fitted_again() {
+fn zooming_starts_at_the_visible_range_and_0_fits_the_charts_again() {
     let mut model = console(None, 0);
     let mut span = |key: &str| {
         keys(&mut model, key);
@@ -21,7 +21,7 @@ fn the_charts_are_zoomed_from_what_they_show_and_fitted_again() {
 }
 
 #[test]
-fn a_verdict_is_scrolled_by_pages_and_the_list_is_not() {
+fn page_keys_scroll_the_verdict_and_not_the_list() {
     let mut model = console(Some("demo"), 0);
     keys(&mut model, "l\n\ny");
     press(&mut model, KeyCode::PageDown);
@@ -39,7 +39,7 @@ fn a_verdict_is_scrolled_by_pages_and_the_list_is_not() {
 }
 
 #[test]
-fn the_filter_is_typed_applied_left_and_cleared() {
+fn the_filter_is_typed_applied_cancelled_and_cleared() {
     let mut model = console(None, 0);
     keys(&mut model, "/seat 7q\n");
     assert_eq!(
@@ -55,10 +55,7 @@ fn the_filter_is_typed_applied_left_and_cleared() {
     );
     keys(&mut model, "/x");
     press(&mut model, KeyCode::Esc);
-    assert_eq!(
-        model.logs.text, "seat 7q",
-        "leaving keeps the filter that was"
-    );
+    assert_eq!(model.logs.text, "seat 7q", "Esc keeps the earlier filter");
     press(&mut model, KeyCode::Esc);
     assert_eq!(model.logs.text, "");
     keys(&mut model, "vvv");
@@ -72,7 +69,7 @@ fn the_filter_is_typed_applied_left_and_cleared() {
 }
 
 #[test]
-fn answers_to_an_earlier_filter_are_not_mixed_in() {
+fn answers_to_an_earlier_filter_are_ignored() {
     let mut model = console(None, 0);
     keys(&mut model, "/new\n");
     let line = crate::clients::loki::LogLine {
@@ -94,7 +91,7 @@ fn answers_to_an_earlier_filter_are_not_mixed_in() {
 }
 
 #[test]
-fn pasted_text_never_presses_keys() {
+fn pasted_text_never_runs_actions() {
     let mut model = console(None, 0);
     update(&mut model, NOW, Event::Paste("qsl\ny".into()));
     assert!(model.dialog.is_none());
@@ -109,7 +106,7 @@ fn pasted_text_never_presses_keys() {
 }
 
 #[test]
-fn a_failed_source_keeps_its_data_and_tells_age_and_reason() {
+fn a_failed_source_keeps_its_data_with_age_and_reason() {
     let mut model = console(Some("demo"), 7);
     let down = Event::Down {
         source: Source::Ops,
@@ -125,12 +122,12 @@ fn a_failed_source_keeps_its_data_and_tells_age_and_reason() {
     assert_eq!(
         model.source(Source::Loki).stale(model.now),
         None,
-        "never heard of is not stale"
+        "a source that never answered has no stale data"
     );
 }
 
 #[test]
-fn the_end_of_a_seeding_is_told_in_the_status_line() {
+fn the_status_line_shows_the_end_of_a_seeding() {
     let seeding = |phase, error: Option<&str>| SeedProgress {
         phase,
         profile: "demo".into(),
@@ -139,7 +136,7 @@ fn the_end_of_a_seeding_is_told_in_the_status_line() {
         error: error.map(str::to_owned),
         ..SeedProgress::default()
     };
-    let told = |phase, error| {
+    let notice_after = |phase, error| {
         let mut model = console(None, 0);
         for progress in [seeding(SeedPhase::Running, None), seeding(phase, error)] {
             update(
@@ -151,15 +148,15 @@ fn the_end_of_a_seeding_is_told_in_the_status_line() {
         notice(&model).to_owned()
     };
     assert_eq!(
-        told(SeedPhase::Done, None),
+        notice_after(SeedPhase::Done, None),
         "demo is seeded: 12,025 rows in 410 ms"
     );
-    assert!(told(SeedPhase::Cancelled, None).contains("cancelled"));
-    assert!(told(SeedPhase::Failed, Some("disk full")).contains("disk full"));
+    assert!(notice_after(SeedPhase::Cancelled, None).contains("cancelled"));
+    assert!(notice_after(SeedPhase::Failed, Some("disk full")).contains("disk full"));
 }
 
 #[test]
-fn notices_go_away_by_themselves() {
+fn notices_disappear_after_some_seconds() {
     let mut model = console(None, 0);
     update(
         &mut model,
@@ -206,7 +203,7 @@ fn screens_are_reached_by_number_and_tab() {
 }
 
 #[test]
-fn the_rehearsals_tps_is_taken_over_the_window_that_the_servers_is() {
+fn the_rehearsals_tps_has_the_same_window_as_the_servers() {
     let window = panel(PanelId::Tps).window;
     assert_eq!(window, format!("{}s", TPS_WINDOW_MS / 1000));
     let mut model = console(Some("demo"), 0);
@@ -229,6 +226,10 @@ fn the_rehearsals_tps_is_taken_over_the_window_that_the_servers_is() {
         .map(|second| tps(second, second as u64 * 100))
         .collect();
     assert_eq!(after[20], 100.0);
-    assert_eq!(tps(60, 3_900), 0.0, "nothing answered for a whole window");
+    assert_eq!(
+        tps(60, 3_900),
+        0.0,
+        "no request was answered for a whole window"
+    );
     assert!(model.load.run.as_ref().unwrap().requests.len() < 20);
 }

@@ -1,4 +1,4 @@
-//! A private PostgreSQL: on a port of its own, with data of its own, gone with the test.
+//! A private PostgreSQL with its own port and data. It ends with the test.
 
 mod programs;
 mod template;
@@ -18,7 +18,7 @@ use super::kept::Kept;
 use super::port::Port;
 use super::{PATIENCE, skipped};
 
-/// Small, and without the waits that only a machine's failure would need; a test may ask otherwise.
+/// A small server that does not wait for the disk, unless a test asks for it.
 const SETTINGS: &[(&str, &str)] = &[
     ("listen_addresses", "127.0.0.1"),
     ("unix_socket_directories", ""),
@@ -26,7 +26,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("max_connections", "100"),
     ("shared_buffers", "16MB"),
     ("fsync", "off"),
-    // In files of the data directory: whatever ends it, they go with it.
+    // In files of the data directory, which are removed however the server ends.
     ("dynamic_shared_memory_type", "mmap"),
 ];
 
@@ -41,7 +41,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// What is needed and missing, in a word.
+    /// A program that PostgreSQL needs here and that is not installed.
     pub fn missing() -> Option<&'static str> {
         Programs::missing()
     }
@@ -51,12 +51,12 @@ impl Postgres {
         Programs::find()?.path(name)
     }
 
-    /// `None`, said in a line, where PostgreSQL is not installed.
+    /// Starts PostgreSQL; `None`, with a printed line, if it is not installed.
     pub async fn start() -> Option<Postgres> {
         Postgres::start_with(&[]).await
     }
 
-    /// The same with other settings; with `("fsync", "on")` the data are on a disk.
+    /// The same with other settings. With `("fsync", "on")` the data are on a disk.
     pub async fn start_with(settings: &[(&str, &str)]) -> Option<Postgres> {
         if Postgres::missing().is_some_and(skipped) {
             return None;
@@ -66,7 +66,7 @@ impl Postgres {
         Some(Postgres::begin(programs, dir, settings).await)
     }
 
-    /// The same with its data in a directory below `parent`, which its user must be able to reach.
+    /// The same with its data in a directory below `parent`, which the server's user must be able to access.
     pub async fn start_below(parent: &Path, settings: &[(&str, &str)]) -> Option<Postgres> {
         if Postgres::missing().is_some_and(skipped) {
             return None;
@@ -92,7 +92,7 @@ impl Postgres {
             port,
             dir,
         };
-        // Between the choice of a port and its use another program may take it.
+        // Another program may take the port between its choice and its use, so try again.
         for _ in 0..5 {
             if postgres.answers().await {
                 return postgres;
@@ -108,7 +108,7 @@ impl Postgres {
         panic!("postgres finds no free port");
     }
 
-    /// Where the server's own user finds its database.
+    /// The URL of the database for the user `concert`.
     pub fn url(&self) -> String {
         self.url_at(self.addr())
     }
@@ -118,12 +118,12 @@ impl Postgres {
         url(addr, "concert", &self.password, "concert")
     }
 
-    /// Another user, password or database, right or wrong.
+    /// The same with another user, password or database.
     pub fn url_with(&self, user: &str, password: &str, database: &str) -> String {
         url(self.addr(), user, password, database)
     }
 
-    /// Of the users `concert` and `postgres`.
+    /// The password of the users `concert` and `postgres`.
     pub fn password(&self) -> &str {
         &self.password
     }
@@ -136,12 +136,12 @@ impl Postgres {
         self.port.addr()
     }
 
-    /// Where its log and its data are.
+    /// The directory of its log and its data.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// What it has logged.
+    /// The server's log.
     pub fn log(&self) -> String {
         self.server.log()
     }
@@ -151,19 +151,18 @@ impl Postgres {
         self.server.family()
     }
 
-    /// SIGKILL to all of it, as a power cut would end it. Returns when it is gone.
+    /// Kills all its processes with SIGKILL, as a power cut would. Returns when they have ended.
     pub fn kill(&mut self) {
         self.server.kill();
     }
 
-    /// SIGQUIT: sessions are broken off and nothing is written; the next start recovers.
+    /// Stops the server with SIGQUIT: sessions are aborted and nothing is written, so the next start recovers.
     pub fn stop_immediately(&mut self) {
         self.server.signal(Signal::QUIT);
-        assert!(self.server.await_end(PATIENCE), "it does not stop");
+        assert!(self.server.await_end(PATIENCE), "postgres does not stop");
     }
 
-    /// Starts again on the same port and data; a running one is stopped first. Returns when it
-    /// answers.
+    /// Starts the server again on the same port and data, after stopping a running one. Returns when it answers.
     pub async fn restart(&mut self) {
         self.stop_immediately();
         self.launch();
@@ -174,7 +173,7 @@ impl Postgres {
         );
     }
 
-    /// Starts a server again that ended by itself; returns when it answers.
+    /// Starts a server again that has ended by itself. Returns when it answers.
     pub async fn revive(&mut self) {
         if self.server.is_running() && self.answers().await {
             return;
@@ -182,25 +181,25 @@ impl Postgres {
         self.restart().await;
     }
 
-    /// SIGSTOP to all of it: connections stay open and can be made, nothing answers.
+    /// Stops all its processes with SIGSTOP: connections can still be made and stay open, but nothing answers.
     pub fn stall(&mut self) {
         self.server.stall();
     }
 
-    /// The end of [`Postgres::stall`].
+    /// Continues the server after [`Postgres::stall`].
     pub fn resume(&mut self) {
         self.server.resume();
     }
 
-    /// Runs statements in the database `concert` as the superuser, to look and to break things.
-    /// Answers a line a row, the columns divided by `|`, NULL as nothing.
+    /// Runs statements in the database `concert` as the superuser. Returns a line for each row, with columns separated
+    /// by `|`, and nothing for NULL.
     pub async fn sql(&self, statements: &str) -> String {
         let answer = ask(&self.superuser(), statements).await;
         answer.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
-    /// Begins a transaction as the superuser, runs the statements in it, and leaves it open: what they
-    /// locked stays locked until the answer is dropped.
+    /// Begins a transaction as the superuser, runs the statements in it, and leaves it open: their locks stay until the
+    /// result is dropped.
     pub async fn hold(&self, statements: &str) -> Holding {
         let (client, connection) = tokio_postgres::connect(&self.superuser(), NoTls)
             .await
@@ -211,7 +210,7 @@ impl Postgres {
         Holding { client }
     }
 
-    /// Where whoever may do anything finds the same database.
+    /// The URL of the database for the superuser.
     pub fn superuser(&self) -> String {
         self.url_with("postgres", &self.password, "concert")
     }
@@ -220,7 +219,7 @@ impl Postgres {
         self.server = launch(&self.programs, &self.settings, &self.port, &self.dir);
     }
 
-    /// Whether it answers before it ends.
+    /// Waits until the server answers; false if it ends before.
     async fn answers(&mut self) -> bool {
         let begun = std::time::Instant::now();
         let superuser = self.superuser();
@@ -246,14 +245,17 @@ pub struct Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        // The connection ends with its client, and the locks with the connection.
-        assert!(!self.client.is_closed(), "what was held was lost before");
+        // Dropping the client ends the connection, and with it the locks.
+        assert!(
+            !self.client.is_closed(),
+            "the connection with the locks was lost"
+        );
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // In its own way first, in which it gives back its shared memory.
+        // Stop it normally first, so that it frees its shared memory.
         self.server.resume();
         self.server.signal(Signal::QUIT);
         self.server.await_end(Duration::from_secs(3));
@@ -277,10 +279,10 @@ fn url(addr: SocketAddr, user: &str, password: &str, database: &str) -> String {
     url.into()
 }
 
-/// Runs statements over a connection of their own; see [`Postgres::sql`].
+/// Runs statements over a new connection; see [`Postgres::sql`].
 ///
 /// # Errors
-/// What the server or the connection says, after [`PATIENCE`] that there was no answer.
+/// The message of the server or of the connection; after [`PATIENCE`], that there was no answer.
 pub async fn ask(url: &str, statements: &str) -> Result<String, String> {
     let work = async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
@@ -293,7 +295,7 @@ pub async fn ask(url: &str, statements: &str) -> Result<String, String> {
     let answer = tokio::time::timeout(PATIENCE, work).await;
     let answer = answer.map_err(|_| "no answer".to_owned())?;
     let lines = answer.map_err(|error| match error.as_db_error() {
-        Some(said) => said.to_string(),
+        Some(message) => message.to_string(),
         None => error.to_string(),
     })?;
     let rows = lines.iter().filter_map(|line| match line {

@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are, and the user as whom they run: they refuse to run as root.
+//! PostgreSQL's programs, and the user who runs them, because they refuse to run as root.
 
 use std::ffi::OsString;
 use std::os::unix::fs::chown;
@@ -9,20 +9,20 @@ use tempfile::TempDir;
 
 use crate::support::{kept, on_path};
 
-/// Free bytes in memory from which on data are kept there: over a thousand small files are made a
-/// start, and other tests measure the disk.
+/// The free bytes in memory from which on data are kept there. Each start makes over a thousand small files, and other
+/// tests measure the disk.
 const ROOM: u64 = 4 << 30;
 
 /// The programs of one version, run as a user that they accept.
 #[derive(Clone, Debug)]
 pub(super) struct Programs {
     bin: PathBuf,
-    /// User and group, where they are others than ours.
+    /// The user and group who run them, if they differ from those of the test.
     owner: Option<(u32, u32)>,
 }
 
 impl Programs {
-    /// What is needed and missing, in a word.
+    /// A program that is needed and not installed.
     pub(super) fn missing() -> Option<&'static str> {
         if bin().is_none() {
             return Some("postgres");
@@ -33,12 +33,12 @@ impl Programs {
         more.into_iter().find(|program| on_path(program).is_none())
     }
 
-    /// The newest version that is installed.
+    /// The newest installed version.
     pub(super) fn find() -> Option<Programs> {
         let owner = is_root().then(|| {
             let found = ["postgres", "nobody"].into_iter().find_map(user);
             found.expect(
-                "no user to run PostgreSQL as: root it refuses, postgres and nobody are unknown",
+                "no user to run PostgreSQL: it refuses root, and the users postgres and nobody do not exist",
             )
         });
         Some(Programs { bin: bin()?, owner })
@@ -48,13 +48,13 @@ impl Programs {
         self.owner
     }
 
-    /// As the program says it.
+    /// The version as the program prints it.
     pub(super) fn version(&self) -> String {
-        let said = Command::new(self.bin.join("postgres")).arg("-V").output();
-        String::from_utf8(said.unwrap().stdout).unwrap()
+        let output = Command::new(self.bin.join("postgres")).arg("-V").output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
     }
 
-    /// The program and what must stand before it.
+    /// The command line of a program, with the prefix that changes the user.
     pub(super) fn command_line(&self, program: &str) -> Vec<OsString> {
         let mut line: Vec<OsString> = Vec::new();
         if let Some((user, group)) = self.owner {
@@ -73,7 +73,7 @@ impl Programs {
         line
     }
 
-    /// Where a program is; the clients' may be elsewhere than the server's.
+    /// The path of a program. Client programs may be in another directory than the server.
     pub(super) fn path(&self, program: &str) -> Option<PathBuf> {
         let beside = Some(self.bin.join(program)).filter(|path| path.is_file());
         beside.or_else(|| on_path(program))
@@ -86,8 +86,7 @@ impl Programs {
         command
     }
 
-    /// A temporary directory for the owner alone; in memory, where there is room, unless it has to
-    /// be `on_disk`.
+    /// A temporary directory that only the owner can access: in memory if there is enough, unless it must be `on_disk`.
     pub(super) fn private_dir(&self, on_disk: bool) -> TempDir {
         let memory = Path::new("/dev/shm");
         let room = rustix::fs::statvfs(memory).map_or(0, |at| at.f_bavail * at.f_bsize);
@@ -97,14 +96,14 @@ impl Programs {
         self.private_dir_below(&std::env::temp_dir())
     }
 
-    /// A temporary directory for the owner alone, below `parent`.
+    /// The same below `parent`.
     pub(super) fn private_dir_below(&self, parent: &Path) -> TempDir {
         let dir = tempfile::tempdir_in(parent).unwrap();
         self.give(dir.path());
         dir
     }
 
-    /// Makes the owner the owner of a file.
+    /// Gives a file to the owner.
     pub(super) fn give(&self, path: &Path) {
         if let Some((user, group)) = self.owner {
             chown(path, Some(user), Some(group)).unwrap();
@@ -112,13 +111,13 @@ impl Programs {
     }
 }
 
-/// The folder of the programs: on PATH, Debian's place, or where `pg_config` says.
+/// The directory of the programs: on PATH, Debian's directory, or that of `pg_config`.
 fn bin() -> Option<PathBuf> {
     let folder = |program: PathBuf| Some(program.canonicalize().ok()?.parent()?.to_owned());
     let found = on_path("postgres").and_then(folder);
     let found = found.or_else(debian).or_else(|| {
-        let said = Command::new("pg_config").arg("--bindir").output().ok()?;
-        Some(String::from_utf8(said.stdout).ok()?.trim().into())
+        let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().into())
     });
     found.filter(|bin| {
         ["postgres", "initdb"]
@@ -142,11 +141,11 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// User and group by the user's name.
+/// The user and group ids of a user.
 fn user(name: &str) -> Option<(u32, u32)> {
     let ask = |what: &str| -> Option<u32> {
-        let said = Command::new("id").args([what, name]).output().ok()?;
-        String::from_utf8(said.stdout).ok()?.trim().parse().ok()
+        let output = Command::new("id").args([what, name]).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
     };
     Some((ask("-u")?, ask("-g")?))
 }

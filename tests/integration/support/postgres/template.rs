@@ -1,4 +1,4 @@
-//! The data directory that every private PostgreSQL begins with: made once a build, then copied.
+//! The initial data directory of every private PostgreSQL: made once per build, then copied.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,14 +8,14 @@ use std::process::{Command, Stdio};
 
 use super::programs::Programs;
 
-/// `initdb`, beside the directory and the file of the password. Whoever comes must know a password.
+/// The arguments of `initdb` beside the directory and the password file. All connections need a password.
 const INITDB: &[&str] = &[
     "--username=postgres",
     "--auth=scram-sha-256",
     "--encoding=UTF8",
     "--no-locale",
     "--no-sync",
-    // Segments of 1 MB rather than 16 MB: less to copy.
+    // Segments of 1 MB instead of 16 MB are faster to copy.
     "--wal-segsize=1",
 ];
 
@@ -26,7 +26,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// The template of this build, made now if there is none.
+    /// The template of this build, which is made if it is missing.
     pub(super) fn of(programs: &Programs) -> Template {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
         fs::create_dir_all(kept).unwrap();
@@ -51,12 +51,12 @@ impl Template {
     }
 }
 
-/// What turns a new cluster into the template; one statement a line.
+/// The statements that turn a new cluster into the template, one per line.
 const SQL: &str = "CREATE ROLE concert LOGIN PASSWORD 'SECRET';\n\
                    CREATE DATABASE concert OWNER concert;\n";
 
-/// Made elsewhere, for the owner need not be able to reach the target directory, and put in place
-/// whole.
+/// Makes the template in a temporary directory, because the owner may not be able to access the target directory, and
+/// moves it there when it is complete.
 fn make(programs: &Programs, dir: &Path) {
     let place = programs.private_dir(true);
     let data = place.path().join("data");
@@ -75,8 +75,8 @@ fn make(programs: &Programs, dir: &Path) {
         .current_dir(place.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&initdb.stderr);
-    assert!(initdb.status.success(), "initdb: {said}");
+    let errors = String::from_utf8_lossy(&initdb.stderr);
+    assert!(initdb.status.success(), "initdb: {errors}");
 
     let mut single = programs
         .command("postgres")
@@ -90,14 +90,14 @@ fn make(programs: &Programs, dir: &Path) {
         .spawn()
         .unwrap();
     let statements = SQL.replace("SECRET", &password);
-    let mut input = single.stdin.take().expect("it is piped");
+    let mut input = single.stdin.take().expect("standard input is piped");
     input.write_all(statements.as_bytes()).unwrap();
     drop(input);
     let ended = single.wait().unwrap();
-    let said = fs::read_to_string(place.path().join("log")).unwrap();
+    let log = fs::read_to_string(place.path().join("log")).unwrap();
     assert!(
-        ended.success() && !said.contains("ERROR"),
-        "postgres --single: {said}"
+        ended.success() && !log.contains("ERROR"),
+        "postgres --single: {log}"
     );
 
     let unfinished = dir.with_extension("unfinished");
@@ -108,10 +108,10 @@ fn make(programs: &Programs, dir: &Path) {
     fs::rename(&unfinished, dir).unwrap();
 }
 
-/// Owners are kept; blocks are shared where the file system can.
+/// Copies a directory with its owners; shares blocks if the file system supports it.
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-Rp").args([from, to]).output();
     let copied = copied.unwrap();
-    let said = String::from_utf8_lossy(&copied.stderr);
-    assert!(copied.status.success(), "cp: {said}");
+    let errors = String::from_utf8_lossy(&copied.stderr);
+    assert!(copied.status.success(), "cp: {errors}");
 }

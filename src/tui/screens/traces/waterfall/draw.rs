@@ -1,4 +1,4 @@
-//! One trace: its spans as a tree, their times as bars to scale, and where the time went.
+//! Draws a trace: its spans as a tree, their times as bars to scale, and the span with the most own time.
 
 pub(crate) mod bar;
 pub(crate) mod described;
@@ -28,11 +28,11 @@ const TALL: u16 = 28;
 /// The smallest and the largest height of the chosen span.
 const LEAST_BENEATH: u16 = 9;
 const MOST_BENEATH: u16 = 16;
-/// From this width on its start is told to the millisecond.
+/// From this width on, the start of the trace has milliseconds.
 const WIDE: u16 = 100;
-/// Columns of a time.
+/// The columns of a time.
 const TIME: usize = 8;
-/// Columns of a service's name, where there are several.
+/// The columns of a service's name, if there are several services.
 const SERVICE: usize = 6;
 
 pub(crate) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
@@ -83,7 +83,7 @@ pub(crate) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
     }
 }
 
-/// The height of the chosen span below this number of rows, if there is space for it.
+/// The height for the chosen span below this number of rows, if it fits.
 fn beneath(height: u16, rows: usize) -> Option<u16> {
     let left = usize::from(height).saturating_sub(rows + 3);
     let least = if height >= TALL {
@@ -120,7 +120,7 @@ fn note(waterfall: &Waterfall, failed: usize, zone: &Zone, wide: bool) -> String
     )
 }
 
-/// The reason why there is nothing to show.
+/// Draws the reason why there is no trace to show.
 fn missing(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
     let width = usize::from(area.width);
     let quiet = |text: &str| Line::styled(cells::cut(text, width), theme::quiet());
@@ -157,7 +157,7 @@ fn missing(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, fresh: &
     centred(buffer, area, &lines);
 }
 
-/// Nanoseconds for people.
+/// A duration from nanoseconds.
 fn took(ns: u64) -> String {
     let (number, unit) = format::latency(seconds(ns));
     format!("{number} {unit}")
@@ -172,10 +172,10 @@ pub(crate) fn short(service: &str) -> String {
     one_line(service.strip_prefix("concertctl-").unwrap_or(service))
 }
 
-/// Where the columns are.
+/// The widths of the columns.
 struct Columns {
     name: usize,
-    /// Zero where there is only one service.
+    /// Zero if there is only one service.
     service: usize,
     bars: usize,
 }
@@ -236,7 +236,7 @@ fn rows(model: &Model, open: &Open, waterfall: &Waterfall, buffer: &mut Buffer, 
     }
 }
 
-/// The names of the columns, and the scale of the bars.
+/// Draws the names of the columns and the scale of the bars.
 fn head(waterfall: &Waterfall, columns: &Columns, buffer: &mut Buffer, area: Rect) {
     let Columns {
         name,
@@ -296,7 +296,7 @@ fn text(
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 
-/// Whether the span belongs to another service than the first one. It then has another fill and colour.
+/// Whether the span belongs to another service than the first span. Such spans have another fill and colour.
 fn is_other(waterfall: &Waterfall, span: &Span) -> bool {
     let first = waterfall.services.first();
     first.is_some_and(|first| *first != span.service)
@@ -312,7 +312,7 @@ fn style(waterfall: &Waterfall, span: &Span) -> Style {
     }
 }
 
-/// The chosen span in full, in front of the screen.
+/// Draws the dialog with the chosen span in full.
 pub(crate) fn span(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) {
     let open = model.traces.open.as_ref();
     let Some((open, waterfall)) = open.and_then(|open| Some((open, open.waterfall()?))) else {

@@ -1,5 +1,5 @@
-//! A trace as a tree of spans over time. It shows parents and children, and where the time went. Pure. It is computed
-//! once per trace, and accepts any inconsistent parents.
+//! A trace as a tree of spans, with the own time of each. Pure. It is computed once per trace. Parents that are
+//! missing or inconsistent are allowed.
 
 pub(crate) mod draw;
 
@@ -7,15 +7,15 @@ use std::collections::HashMap;
 
 use crate::clients::tempo::{Kind, Span, SpanEvent, Status, Trace};
 
-/// Longest drawing of a span's place in the tree, in characters.
+/// The longest stem, in characters.
 const MAX_STEM: usize = 16;
 
-/// A span in its place.
+/// A row of the waterfall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     /// Index into the trace's spans.
     pub(crate) span: usize,
-    /// Its place in the tree, drawn: `│ ├ `.
+    /// The lines of the tree before the span: `│ ├ `.
     pub(crate) stem: String,
     /// The span's own time, without that of its children, in nanoseconds.
     pub(crate) own_ns: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Waterfall {
     pub(crate) trace: Trace,
-    /// Parents before their parts, those that began first first.
+    /// The rows: parents before their children, siblings in the order of their start.
     pub(crate) rows: Vec<Row>,
     /// The row with the most own time.
     pub(crate) waited: Option<usize>,
@@ -64,12 +64,12 @@ impl Waterfall {
         failed.count()
     }
 
-    /// Whether a span's parent is in the trace: else it is the caller's, or was lost.
+    /// Whether the trace has a span with this id. A parent that is missing belongs to the caller or was lost.
     pub(crate) fn holds(&self, id: &str) -> bool {
         self.trace.spans.iter().any(|span| span.id == id)
     }
 
-    /// When it ended, in Unix milliseconds.
+    /// The end of the trace, in Unix milliseconds.
     pub(crate) fn end_ms(&self) -> i64 {
         let end = self.trace.start_ns.saturating_add(self.trace.duration_ns);
         i64::try_from(end / 1_000_000).unwrap_or(i64::MAX)
@@ -81,15 +81,15 @@ pub(crate) const fn is_failed(span: &Span) -> bool {
     matches!(span.status, Status::Error(_))
 }
 
-/// Whether an exception was thrown in a span, which may have been caught.
+/// Whether an exception was thrown in the span; it may have been caught.
 pub(crate) fn has_exception(span: &Span) -> bool {
     span.events.iter().any(SpanEvent::is_exception)
 }
 
-/// What a span was to its parent, in words.
+/// The kind of a span in words.
 pub(crate) const fn kind(kind: Kind) -> &'static str {
     match kind {
-        Kind::Unspecified => "not told",
+        Kind::Unspecified => "unspecified",
         Kind::Internal => "internal",
         Kind::Server => "server: answered a request",
         Kind::Client => "client: asked somebody else",
@@ -98,7 +98,7 @@ pub(crate) const fn kind(kind: Kind) -> &'static str {
     }
 }
 
-/// The spans without a parent here, and the parts of each.
+/// The spans without a parent in the trace, and the children of each span.
 fn tree(spans: &[Span]) -> (Vec<usize>, Vec<Vec<usize>>) {
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (at, span) in spans.iter().enumerate() {
@@ -119,7 +119,7 @@ fn tree(spans: &[Span]) -> (Vec<usize>, Vec<Vec<usize>>) {
 fn rows(spans: &[Span], roots: &[usize], parts: &[Vec<usize>]) -> Vec<Row> {
     let mut rows = Vec::with_capacity(spans.len());
     let mut seen = vec![false; spans.len()];
-    // Spans that are each other's parents have no root; they are shown from the first one on.
+    // Spans in a cycle have no root: the first one stands for it.
     for top in roots.iter().copied().chain(0..spans.len()) {
         let mut open = vec![(top, String::new(), String::new())];
         while let Some((at, stem, beneath)) = open.pop() {
@@ -146,19 +146,19 @@ fn rows(spans: &[Span], roots: &[usize], parts: &[Vec<usize>]) -> Vec<Row> {
     rows
 }
 
-/// Deep levels lose the leftmost part.
+/// The stem one level deeper. At [`MAX_STEM`] its left part is cut.
 fn grown(stem: &str, by: &str) -> String {
     let all: Vec<char> = stem.chars().chain(by.chars()).collect();
     all[all.len().saturating_sub(MAX_STEM)..].iter().collect()
 }
 
-/// The part of a span's time that none of its parts covers; parts may overlap and outlast it.
+/// The time of a span that none of its children covers. Children may overlap and outlast the span.
 fn own(spans: &[Span], at: usize, parts: &[usize]) -> u64 {
     let end_of = |span: &Span| span.offset_ns.saturating_add(span.duration_ns);
     let (begin, end) = (spans[at].offset_ns, end_of(&spans[at]));
     let mut covered_to = begin;
     let mut own = 0u64;
-    // Spans come in the order of their beginnings, and so do the parts.
+    // Children are in the order of their start, as the spans are.
     for part in parts.iter().map(|part| &spans[*part]) {
         let from = part.offset_ns.clamp(begin, end);
         own = own.saturating_add(from.saturating_sub(covered_to));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_stand_under_their_parents_in_the_order_of_time() {
+    fn spans_are_below_their_parents_in_the_order_of_their_start() {
         let waterfall = waterfall(vec![
             span(1, Some(99), 0, 100),
             span(2, Some(1), 10, 20),
@@ -221,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn the_time_went_where_no_part_covers_it() {
+    fn own_time_is_the_time_that_no_child_covers() {
         let waterfall = waterfall(vec![
             span(1, None, 0, 100),
             // These two overlap: together they cover 10 to 90.
             span(2, Some(1), 10, 50),
             span(3, Some(1), 40, 50),
-            // This one outlasts its parent, which does not make the parent's own time less.
+            // This one outlasts its parent; the excess does not reduce the parent's own time.
             span(4, Some(3), 80, 50),
         ]);
         let own: Vec<u64> = waterfall.rows.iter().map(|row| row.own_ns).collect();
@@ -236,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_without_any_time_has_no_place_where_it_went() {
+    fn a_trace_without_duration_has_no_span_that_waited() {
         assert_eq!(waterfall(vec![span(1, None, 0, 0)]).waited, None);
         assert_eq!(waterfall(vec![]).waited, None);
     }
 
     proptest::proptest! {
         #[test]
-        fn whatever_the_parents_are_each_span_is_shown_once_and_has_at_most_its_own_time(
+        fn any_parents_give_each_span_once_with_at_most_its_duration_as_own_time(
             spans in proptest::collection::vec((0u8..12, proptest::option::of(0u8..14), 0u64..100, 0u64..100), 0..40)
         ) {
             let spans: Vec<_> = spans.into_iter().map(|(id, parent, from, took)| span(id, parent, from, took)).collect();

@@ -1,4 +1,4 @@
-//! Tests with sources that have many traces, and with sources that report little.
+//! Lists of sources that have many traces, and of sources that report little.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ const SLOWEST: Asked = Asked {
     min_ms: 0,
 };
 
-/// A source as Tempo is: asked by TraceQL alone, it gives the newest that pass, at most so many.
+/// A source like Tempo: it is queried by TraceQL alone and returns the newest matching traces, up to a limit.
 #[derive(Clone, Default)]
 struct Fake {
-    /// Duration in milliseconds and how many spans failed, the newest first.
+    /// The duration in milliseconds and the number of failed spans of each trace, newest first.
     traces: Arc<Vec<(u64, u64)>>,
     /// Whether it reports services and their errors.
     has_stats: bool,
-    /// Jobs that are still to be done when it answers.
+    /// The number of unfinished jobs that an answer reports.
     jobs_left: u64,
     queries: Arc<Mutex<Vec<String>>>,
 }
@@ -39,7 +39,7 @@ impl Fake {
     fn answer(&self, asked: &HashMap<String, String>) -> Value {
         let query = asked["q"].clone();
         let limit: usize = asked["limit"].parse().unwrap();
-        assert!(!asked.contains_key("minDuration"), "Tempo does not heed it");
+        assert!(!asked.contains_key("minDuration"), "Tempo ignores it");
         let least = query.split("traceDuration >= ").nth(1);
         let least = least.and_then(|rest| rest.split("ms").next()?.parse().ok());
         let least: u64 = least.unwrap_or(0);
@@ -88,7 +88,7 @@ async fn listed(lister: &mut Lister, source: &Tempo, asked: Asked) -> (Vec<Found
     }
 }
 
-/// Thousands of polls that took next to nothing, then a few requests of seconds, long ago.
+/// Thousands of fast polls, and older than these a few requests that took seconds.
 fn polls_then_slow(polls: usize) -> Vec<(u64, u64)> {
     let polls = std::iter::repeat_n((0, 0), polls);
     let slow = (0..30).map(|n| (3_000 + n, 0));
@@ -96,7 +96,7 @@ fn polls_then_slow(polls: usize) -> Vec<(u64, u64)> {
 }
 
 #[tokio::test]
-async fn the_slowest_are_found_behind_any_number_of_trivial_ones() {
+async fn the_slowest_are_found_behind_any_number_of_fast_traces() {
     let fake = Fake {
         has_stats: true,
         ..Fake::of(polls_then_slow(5_000))
@@ -109,15 +109,15 @@ async fn the_slowest_are_found_behind_any_number_of_trivial_ones() {
     assert_eq!(found.len(), LIMIT, "the rest are others");
     assert_eq!(coverage, Coverage::From(1));
     assert!(fake.asked() <= SEARCHES);
-    // Their beginning is known, so another search would give nothing new.
+    // The minimum is known, so one search is enough.
     let (again, _) = listed(&mut lister, &source, SLOWEST).await;
     assert_eq!(again[0].duration_ms, 9_500);
     assert!(fake.asked() <= 3);
 }
 
 #[tokio::test]
-async fn where_durations_are_spread_the_top_of_them_is_proven() {
-    // The older, the slower: no answer of the newest is of any use.
+async fn with_spread_durations_the_slowest_are_proven() {
+    // Older traces are slower, so the newest traces never contain the slowest.
     let fake = Fake {
         has_stats: true,
         ..Fake::of((0..20_000).map(|n| (n / 4, 0)))
@@ -142,7 +142,7 @@ async fn where_durations_are_spread_the_top_of_them_is_proven() {
 }
 
 #[tokio::test]
-async fn a_floor_that_has_become_too_high_is_lowered_again() {
+async fn a_minimum_that_has_become_too_high_is_lowered_again() {
     let few = Fake {
         has_stats: true,
         ..Fake::of((0..60).map(|n| (n, 0)))
@@ -165,7 +165,7 @@ async fn a_floor_that_has_become_too_high_is_lowered_again() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_not_proven_says_so() {
+async fn a_list_that_is_not_proven_is_marked_as_partial() {
     let unfinished = Fake {
         has_stats: true,
         jobs_left: 1,
@@ -183,7 +183,7 @@ async fn a_list_that_is_not_proven_says_so() {
 }
 
 #[tokio::test]
-async fn a_source_whose_answers_are_always_full_is_not_asked_for_ever() {
+async fn a_source_whose_answers_are_always_full_gets_a_bounded_number_of_searches() {
     let fake = Fake {
         has_stats: true,
         ..Fake::of((0..1_000).map(|_| (u64::MAX / 2, 0)))
@@ -195,7 +195,7 @@ async fn a_source_whose_answers_are_always_full_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
-async fn failed_traces_are_marked_where_the_source_says_nothing_of_services() {
+async fn failed_traces_are_marked_if_the_source_reports_no_services() {
     let fake = Fake::of([(5, 0), (900, 2), (30, 0), (7, 1)]);
     let source = fake.start().await;
     for order in [Order::Slowest, Order::Newest] {
@@ -221,8 +221,8 @@ async fn failed_traces_are_marked_where_the_source_says_nothing_of_services() {
 }
 
 #[tokio::test]
-async fn what_may_or_may_not_have_failed_is_not_called_well() {
-    // More traces failed than one answer contains.
+async fn traces_that_may_have_failed_are_not_shown_as_successful() {
+    // More traces failed than an answer contains.
     let fake = Fake::of((0..LIMIT as u64 * 2).map(|n| (LIMIT as u64 * 2 - n, 1)));
     let source = fake.start().await;
     let (found, _) = listed(&mut Lister::default(), &source, SLOWEST).await;
@@ -231,7 +231,7 @@ async fn what_may_or_may_not_have_failed_is_not_called_well() {
 }
 
 #[test]
-fn a_search_looks_back_a_quarter_of_an_hour_and_for_failures_if_asked() {
+fn a_search_covers_a_quarter_of_an_hour_and_selects_failures_if_asked() {
     let failed = Asked {
         order: Order::Failed,
         min_ms: 100,

@@ -1,4 +1,4 @@
-//! A span's time as a bar, and the mark where the trace waited.
+//! Draws a span's time as a bar, and marks the span in which the trace waited.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -24,7 +24,7 @@ impl Bar {
             let at = (u128::from(ns) * halves as u128 + whole / 2) / whole;
             usize::try_from(at).unwrap_or(halves).min(halves)
         };
-        // However short, it is somewhere.
+        // Even the shortest span is visible.
         let from = place(span.offset_ns).min(halves.saturating_sub(1));
         let to = place(span.offset_ns.saturating_add(span.duration_ns));
         Bar {
@@ -47,13 +47,13 @@ impl Bar {
         }
     }
 
-    /// The cells that it touches.
+    /// The first cell of the bar, and the cell after its last one.
     const fn cells(&self) -> (usize, usize) {
         (self.from / 2, self.to.div_ceil(2))
     }
 }
 
-/// Says beside the bar, or on it, that the time went here; in as many words as there is room for.
+/// Marks the span with the most own time, beside its bar or on it, with the longest text that fits.
 pub(crate) fn mark(buffer: &mut Buffer, area: Rect, bar: &Bar, own_ns: u64) {
     let own = took(own_ns);
     let (from, to) = bar.cells();

@@ -1,4 +1,4 @@
-//! A span in full: how it ended, where its time went, the exceptions in it, and all that it carries.
+//! A span in full: its status, times, exceptions, attributes and events.
 
 use ratatui::text::Line;
 
@@ -9,13 +9,13 @@ use crate::tui::screens::traces::waterfall::{Waterfall, is_failed, kind};
 use crate::tui::theme;
 use crate::tui::widgets::fields;
 
-/// All there is to say of the span of a row.
+/// The description of a row's span.
 pub(crate) fn described(waterfall: &Waterfall, row: usize, width: usize) -> Vec<Line<'static>> {
     let (Some(at), Some(span)) = (waterfall.rows.get(row), waterfall.span(row)) else {
         return Vec::new();
     };
     let status = match &span.status {
-        Status::Unset => "not told".to_owned(),
+        Status::Unset => "unset".to_owned(),
         Status::Ok => "ok".to_owned(),
         Status::Error(reason) if reason.is_empty() => "✖ failed".to_owned(),
         Status::Error(reason) => format!("✖ failed: {reason}"),
@@ -52,7 +52,7 @@ pub(crate) fn described(waterfall: &Waterfall, row: usize, width: usize) -> Vec<
     all.extend(exceptions(span));
     all.push(field("service", span.service.clone()));
     all.push(field("kind", kind(span.kind).to_owned()));
-    // What happened there says more than who it was.
+    // The attributes of the span are more useful than those of its resource, so they come first.
     all.extend(span.attributes.clone());
     all.extend(others(span));
     all.push(field("span", span.id.clone()));
@@ -77,14 +77,14 @@ fn attribute<'a>(event: &'a SpanEvent, name: &str) -> &'a str {
     event.attributes.get(name).map_or("", String::as_str)
 }
 
-/// Each exception in a line: what it is and what it says.
+/// Each exception in a line: its type and its message.
 fn exceptions(span: &Span) -> impl Iterator<Item = (String, String)> {
     let exceptions = span.events.iter().filter(|event| event.is_exception());
     exceptions.map(|event| {
         let texts = [TYPE, MESSAGE].map(|name| attribute(event, name));
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         let what = match texts.is_empty() {
-            true => "it says nothing of itself".to_owned(),
+            true => "without type and message".to_owned(),
             false => texts.join(": "),
         };
         let at = took(event.offset_ns);
@@ -92,7 +92,7 @@ fn exceptions(span: &Span) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The other events, and how many are not here.
+/// The other events, and how many are missing.
 fn others(span: &Span) -> impl Iterator<Item = (String, String)> {
     let others = span.events.iter().filter(|event| !event.is_exception());
     let others = others.map(|event| {
@@ -112,7 +112,7 @@ fn others(span: &Span) -> impl Iterator<Item = (String, String)> {
     others.chain(more)
 }
 
-/// Long, and so at the end.
+/// Stack traces, at the end because they are long.
 fn stacktraces(span: &Span) -> impl Iterator<Item = (String, String)> {
     let traces = span.events.iter().map(|event| attribute(event, STACKTRACE));
     let traces = traces.filter(|trace| !trace.is_empty());

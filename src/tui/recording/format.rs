@@ -1,6 +1,6 @@
-//! The format of a recording: JSON lines, compressed (zstd). The first line is the head, every other line is
-//! an event of a source with its time. `record` writes the file, `replay` plays it. The file may come from
-//! anywhere. Earlier versions wrote plain JSON lines: they are read too.
+//! The format of a recording: JSON lines, compressed (zstd). The first line is the head, every other line is an event
+//! of a source with its time. `record` writes the file, `replay` plays it. The file is untrusted. Files of earlier
+//! versions, plain JSON lines, are read too.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
@@ -15,25 +15,25 @@ use crate::tui::sources::series::QueryAnswer;
 const KIND: &str = "console recording";
 /// The only version of the format.
 const VERSION: u32 = 1;
-/// The most bytes of a file: hours of a sale.
+/// The largest file, in bytes: enough for hours of a sale.
 pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// The most bytes of its text, which `replay` holds in memory.
+/// The largest text of a file, in bytes: `replay` holds it in memory.
 pub(crate) const MAX_TEXT: u64 = 512 * 1024 * 1024;
-/// The last line may go over the bound.
+/// The most bytes of text that are read: the last line may exceed [`MAX_TEXT`].
 const MAX_READ: u64 = MAX_TEXT + 32 * 1024 * 1024;
 /// The first bytes of a compressed file.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Times of a recording lie before the year 2200, in Unix milliseconds.
+/// The latest valid time of a recording, in Unix milliseconds: the year 2200.
 const LAST_MS: i64 = 7_258_118_400_000;
 
-/// The first line.
+/// The first line of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     kind: String,
     version: u32,
     /// The address of the recorded server: `127.0.0.1:8081`.
     pub(crate) target: String,
-    /// The version of the program.
+    /// The version of the program that made the recording.
     program: String,
 }
 
@@ -48,7 +48,7 @@ impl Head {
     }
 }
 
-/// Any other line. The recorder borrows the event.
+/// Any other line. The recorder serializes a borrowed event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry<E = Event> {
     /// The time of the event, in Unix milliseconds.
@@ -59,26 +59,29 @@ pub(crate) struct Entry<E = Event> {
 
 /// A recording, read and checked.
 #[derive(Clone, Debug)]
-pub struct Tape {
+pub struct Recording {
     pub(crate) head: Head,
-    /// At least one.
+    /// The lines after the head, at least one.
     pub(crate) entries: Vec<Entry>,
 }
 
-impl Tape {
-    /// The error names the file, the line and the problem.
-    pub fn read(path: &Path) -> Result<Tape, String> {
+impl Recording {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// The file, the line and the mistake.
+    pub fn read(path: &Path) -> Result<Recording, String> {
         let shown = path.display();
         let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
         let file = std::fs::File::open(path).map_err(cannot)?;
         let bytes = text(file, MAX_READ).map_err(cannot)?;
         let bytes = bytes.ok_or_else(|| format!("{shown} is larger than any recording"))?;
-        Tape::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
+        Recording::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
     }
 
-    /// The error is the line, from 1, and the problem.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Tape, (usize, String)> {
-        // A recording that was cut off ends within a line: that line is left out.
+    /// Reads and checks the bytes of a file. An error is the number of the line, from 1, and the mistake.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Recording, (usize, String)> {
+        // A truncated recording ends within a line, which is left out.
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         let whole = end.map_or(bytes, |newline| &bytes[..=newline]);
         let mut lines = whole.split_inclusive(|byte| *byte == b'\n').zip(1..);
@@ -87,14 +90,14 @@ impl Tape {
         let mut entries: Vec<Entry> = Vec::new();
         for (line, number) in lines {
             let entry = entry(line).map_err(|why| (number, why))?;
-            // The recorded clock may have been set back: the replay keeps its time instead.
+            // If the recorded clock was set back, the replay stays at the latest time until the recording catches up.
             let t = entries.last().map_or(entry.t, |last| last.t.max(entry.t));
             entries.push(Entry { t, ..entry });
         }
         if entries.is_empty() {
             return Err((2, "nothing was recorded".into()));
         }
-        Ok(Tape { head, entries })
+        Ok(Recording { head, entries })
     }
 
     /// The beginning and the end, in Unix milliseconds.
@@ -104,8 +107,7 @@ impl Tape {
     }
 }
 
-/// The text of a recording; `None`: it is longer than `most`. A file that was cut off gives the text up to the
-/// cut.
+/// The text of a recording; `None` if it is longer than `most`. A truncated file gives the text up to its end.
 fn text(file: std::fs::File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut file = BufReader::new(file);
     let compressed = file.fill_buf()?.starts_with(&ZSTD_MAGIC);
@@ -145,7 +147,7 @@ fn head(line: &[u8]) -> Result<Head, String> {
 
 fn entry(line: &[u8]) -> Result<Entry, String> {
     let reason = |error: serde_json::Error| {
-        // The error counts lines within this line.
+        // serde_json counts lines within this line.
         let text = error.to_string();
         text.split(" at line").next().unwrap_or_default().to_owned()
     };

@@ -1,4 +1,4 @@
-//! Only recorded lines are read back, and all of them.
+//! The reader returns every recorded line, and refuses everything else.
 
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
@@ -87,7 +87,7 @@ fn trace() -> Trace {
     }
 }
 
-fn said() -> Vec<Event> {
+fn all_events() -> Vec<Event> {
     let answer = |value| Ok(vec![series(value)]);
     let now = BTreeMap::from([
         (panel(PanelId::Tps).query.into(), answer(f64::NAN)),
@@ -140,7 +140,7 @@ fn said() -> Vec<Event> {
     ]
 }
 
-/// A recording of these, a second apart.
+/// A recording of these events, a second apart.
 pub(crate) fn recorded(events: &[Event]) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(&Head::new("sale:8081")).unwrap();
     bytes.push(b'\n');
@@ -156,29 +156,29 @@ pub(crate) fn recorded(events: &[Event]) -> Vec<u8> {
 }
 
 #[test]
-fn all_that_the_sources_say_is_read_as_it_was_said() {
-    let events = said();
-    let tape = Tape::parse(&recorded(&events)).unwrap();
-    assert_eq!(tape.head.target, "sale:8081");
-    let read: Vec<_> = tape
+fn every_event_of_a_source_is_read_as_it_was_recorded() {
+    let events = all_events();
+    let recording = Recording::parse(&recorded(&events)).unwrap();
+    assert_eq!(recording.head.target, "sale:8081");
+    let read: Vec<_> = recording
         .entries
         .iter()
         .map(|entry| format!("{:?}", entry.event))
         .collect();
-    // NaN is not equal to itself, its text is.
+    // Compare texts, because NaN is not equal to itself.
     let expected: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
     assert_eq!(read, expected);
     assert!(
         serde_json::to_vec(&Event::Tick).is_err(),
-        "nobody said that"
+        "every kind of event is recorded"
     );
 }
 
 #[test]
 fn an_error_in_a_file_names_the_line() {
-    let good = recorded(&said());
+    let good = recorded(&all_events());
     let text = String::from_utf8(good.clone()).unwrap();
-    let wrong = |bytes: &[u8]| Tape::parse(bytes).unwrap_err();
+    let wrong = |bytes: &[u8]| Recording::parse(bytes).unwrap_err();
     let line = |number: usize, with: &str| {
         let mut lines: Vec<_> = text.lines().collect();
         lines[number - 1] = with;
@@ -199,12 +199,12 @@ fn an_error_in_a_file_names_the_line() {
             "nothing was recorded",
         ),
         (line(3, "what?"), 3, "expected"),
-        (line(3, r#"{"t":-1,"said":{"alerts":[]}}"#), 3, "time"),
-        (line(4, r#"{"t":1,"said":{"sang":[]}}"#), 4, "sang"),
+        (line(3, r#"{"t":-1,"all_events":{"alerts":[]}}"#), 3, "time"),
+        (line(4, r#"{"t":1,"all_events":{"sang":[]}}"#), 4, "sang"),
         (
             line(
                 4,
-                r#"{"t":1,"said":{"clock":{"source":"moon","ahead_s":1}}}"#,
+                r#"{"t":1,"all_events":{"clock":{"source":"moon","ahead_s":1}}}"#,
             ),
             4,
             "there is no source \"moon\"",
@@ -212,7 +212,7 @@ fn an_error_in_a_file_names_the_line() {
         (
             line(
                 2,
-                r#"{"t":1,"said":{"metrics":{"at":1,"now":{"x":{"series":[{"labels":{},"points":[[1,"many"]]}]}}}}}"#,
+                r#"{"t":1,"all_events":{"metrics":{"at":1,"now":{"x":{"series":[{"labels":{},"points":[[1,"many"]]}]}}}}}"#,
             ),
             2,
             "\"many\" is no value",
@@ -227,32 +227,32 @@ fn an_error_in_a_file_names_the_line() {
 }
 
 #[test]
-fn time_does_not_run_back_in_a_recording() {
-    let mut text = String::from_utf8(recorded(&said())).unwrap();
-    text.push_str("{\"t\":5,\"said\":{\"alerts\":[]}}\n");
-    let tape = Tape::parse(text.as_bytes()).unwrap();
-    assert_eq!(tape.span(), (START, START + 12_000));
+fn time_never_decreases_in_a_recording() {
+    let mut text = String::from_utf8(recorded(&all_events())).unwrap();
+    text.push_str("{\"t\":5,\"all_events\":{\"alerts\":[]}}\n");
+    let recording = Recording::parse(text.as_bytes()).unwrap();
+    assert_eq!(recording.span(), (START, START + 12_000));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_file_breaks_the_console(
+    fn no_changed_file_makes_the_console_panic(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         digits in any::<bool>(),
     ) {
-        let mut bytes = recorded(&said());
+        let mut bytes = recorded(&all_events());
         for (at, byte) in changes {
             let at = at.index(bytes.len());
-            // Another digit leaves the JSON whole and changes times and counts.
+            // A changed digit keeps the JSON valid and changes times and counts.
             let digit = digits && bytes[at].is_ascii_digit();
             bytes[at] = if digit { b'0' + byte % 10 } else if digits { bytes[at] } else { byte };
         }
-        if let Ok(tape) = Tape::parse(&bytes) {
+        if let Ok(recording) = Recording::parse(&bytes) {
             for screen in Screen::ALL {
                 let mut model = Model { screen: *screen, ..Model::default() };
-                for entry in &tape.entries {
+                for entry in &recording.entries {
                     let event = fitted_event(entry, &model);
                     update(&mut model, entry.t, event);
                 }
@@ -269,16 +269,16 @@ fn a_file_larger_than_any_recording_is_not_read() {
     let path = dir.path().join("huge");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(MAX_READ + 1).unwrap();
-    let told = Tape::read(&path).unwrap_err();
-    assert!(told.contains("larger than any recording"), "{told}");
+    let error = Recording::read(&path).unwrap_err();
+    assert!(error.contains("larger than any recording"), "{error}");
 }
 
 #[test]
-fn what_is_json_but_no_recording_is_told_apart() {
+fn json_that_is_not_a_recording_is_refused() {
     let other = b"{\"kind\":\"a diary\",\"version\":1,\"program\":\"x\",\"target\":\"y\"}\n";
-    let (line, told) = Tape::parse(other).unwrap_err();
+    let (line, error) = Recording::parse(other).unwrap_err();
     assert_eq!(line, 1);
-    assert!(told.contains("not a recording"), "{told}");
+    assert!(error.contains("not a recording"), "{error}");
 }
 
 fn compressed(text: &[u8]) -> Vec<u8> {
@@ -292,20 +292,20 @@ fn compressed(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_recording_that_was_cut_off_is_read_up_to_the_cut() {
+fn a_truncated_recording_is_read_up_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cut");
-    let plain = recorded(&said());
-    let all = Tape::parse(&plain).unwrap().entries.len();
+    let plain = recorded(&all_events());
+    let all = Recording::parse(&plain).unwrap().entries.len();
     for whole in [plain.clone(), compressed(&plain)] {
         // The number of entries that are read from each length, the whole file first.
         let read = (0..=whole.len()).rev().map(|length| {
             std::fs::write(&path, &whole[..length]).unwrap();
-            Tape::read(&path).map_or(0, |tape| tape.entries.len())
+            Recording::read(&path).map_or(0, |recording| recording.entries.len())
         });
         let read: Vec<usize> = read.collect();
         assert!(read.is_sorted_by(|one, next| one >= next), "{read:?}");
-        // Each line is there as soon as its last byte is: no number is left out.
+        // A line is read as soon as its last byte is present, so every number of entries occurs.
         let mut numbers = read.clone();
         numbers.dedup();
         assert_eq!(numbers, (0..=all).rev().collect::<Vec<_>>());
@@ -325,26 +325,26 @@ fn a_small_file_that_grows_beyond_any_recording_is_not_read() {
 
 /// Lines as earlier versions of the program wrote them.
 const VERSION_1: &str = r#"{"kind":"console recording","version":1,"target":"sale:8081","program":"0.1.0"}
-{"t":1780315200000,"said":{"metrics":{"at":1780315200000,"now":{"q":{"series":[{"labels":{"a":"b"},"points":[[1780315199000,"NaN"],[1780315200000,0.5]]}]},"r":{"refused":"no"}},"past":null}}}
-{"t":1780315200001,"said":{"metrics":{"at":1780315200001,"now":{},"past":{"q":{"series":[]}}}}}
-{"t":1780315200002,"said":{"logs":{"query":"{}","lines":[{"at_ns":1,"labels":{"a":"b"},"line":"x"}],"skipped":false}}}
-{"t":1780315200003,"said":{"logsRefused":{"reason":"no"}}}
-{"t":1780315200004,"said":{"boardLogs":[["q",{"Ok":[{"at_ns":1,"labels":{},"line":"x"}]}],["r",{"Err":"no"}]]}}
-{"t":1780315200005,"said":{"alerts":[]}}
-{"t":1780315200006,"said":{"silences":[]}}
-{"t":1780315200007,"said":{"ruleAlerts":{"Err":"no"}}}
-{"t":1780315200008,"said":{"traces":{"found":[],"cut":true,"from_ms":64}}}
-{"t":1780315200009,"said":{"traces":{"found":[],"cut":false}}}
-{"t":1780315200010,"said":{"trace":{"id":"ab","trace":{"Ok":null}}}}
-{"t":1780315200011,"said":"tracesThere"}
-{"t":1780315200012,"said":{"down":{"source":"logs","reason":"gone","retry_ms":4000}}}
-{"t":1780315200013,"said":{"clock":{"source":"server","ahead_s":-7}}}
+{"t":1780315200000,"all_events":{"metrics":{"at":1780315200000,"now":{"q":{"series":[{"labels":{"a":"b"},"points":[[1780315199000,"NaN"],[1780315200000,0.5]]}]},"r":{"refused":"no"}},"past":null}}}
+{"t":1780315200001,"all_events":{"metrics":{"at":1780315200001,"now":{},"past":{"q":{"series":[]}}}}}
+{"t":1780315200002,"all_events":{"logs":{"query":"{}","lines":[{"at_ns":1,"labels":{"a":"b"},"line":"x"}],"skipped":false}}}
+{"t":1780315200003,"all_events":{"logsRefused":{"reason":"no"}}}
+{"t":1780315200004,"all_events":{"boardLogs":[["q",{"Ok":[{"at_ns":1,"labels":{},"line":"x"}]}],["r",{"Err":"no"}]]}}
+{"t":1780315200005,"all_events":{"alerts":[]}}
+{"t":1780315200006,"all_events":{"silences":[]}}
+{"t":1780315200007,"all_events":{"ruleAlerts":{"Err":"no"}}}
+{"t":1780315200008,"all_events":{"traces":{"found":[],"cut":true,"from_ms":64}}}
+{"t":1780315200009,"all_events":{"traces":{"found":[],"cut":false}}}
+{"t":1780315200010,"all_events":{"trace":{"id":"ab","trace":{"Ok":null}}}}
+{"t":1780315200011,"all_events":"tracesThere"}
+{"t":1780315200012,"all_events":{"down":{"source":"logs","reason":"gone","retry_ms":4000}}}
+{"t":1780315200013,"all_events":{"clock":{"source":"server","ahead_s":-7}}}
 "#;
 
 #[test]
 fn recordings_of_version_1_are_read_and_written_unchanged() {
-    let tape = Tape::parse(VERSION_1.as_bytes()).unwrap();
-    let written = tape
+    let recording = Recording::parse(VERSION_1.as_bytes()).unwrap();
+    let written = recording
         .entries
         .iter()
         .map(|entry| serde_json::to_string(entry).unwrap());
