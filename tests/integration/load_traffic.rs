@@ -99,10 +99,10 @@ async fn a_storm_of_polls_causes_no_errors() {
     assert_eq!(polls["errors"], 0);
 }
 
-fn with_traffic(text: &str) -> RunOptions {
+fn options_of(crowd: &str) -> RunOptions {
     let scenario = format!(
         "{{ title: t, dataset: none, users: 0, admission: {{ batch: 1, every: 1s }}, \
-         limits: {{ duration: 20s }}, http: {{ request_timeout: 2s }}, traffic: {{ crowd: {text} }} }}"
+         limits: {{ duration: 20s }}, http: {{ request_timeout: 2s }}, traffic: {{ crowd: {crowd} }} }}"
     );
     RunOptions::new(Scenario::parse("t", &scenario, &[]).unwrap())
 }
@@ -114,7 +114,7 @@ async fn an_open_executor_keeps_its_schedule_and_drops_what_it_cannot_begin() {
     let arrivals = "{ executor: open, users: 100, at_once: 10, lasts: 1s, \
         arrival: { shape: constant, rate: 100 }, journeys: [{ steps: [{ call: concerts }] }] }";
     let url = &server.target().api_urls[0];
-    let measured = measure_traffic(url, &with_traffic(arrivals)).await.unwrap();
+    let measured = measure_traffic(url, &options_of(arrivals)).await.unwrap();
     assert_eq!(measured.frame.dropped, [0, 90]);
     let errors = measured
         .frame
