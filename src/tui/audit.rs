@@ -241,10 +241,10 @@ mod tests {
         let taken = dir.path().join("a-file");
         fs::write(&taken, "").unwrap();
         let file = AuditFile::new(Some(taken.join("audit.log")), "mona".into());
-        let said = file.append(&entry("x")).unwrap_err();
+        let error = file.append(&entry("x")).unwrap_err();
         assert!(
-            said.contains("a-file/audit.log cannot be written"),
-            "{said}"
+            error.contains("a-file/audit.log cannot be written"),
+            "{error}"
         );
         assert!(file.last().is_empty());
         assert_eq!(

@@ -43,7 +43,7 @@ fn one_command_starts_a_server_seeds_rehearses_and_leaves_no_process_at_120x40()
     let (status, after) = console.ended_with_the_terminal_restored();
     assert!(status.success(), "{status:?}");
     assert_eq!(after.trim(), "", "the screen is restored");
-    assert!(is_closed(listening), "the server went with it");
+    assert!(is_closed(listening), "the server must end with the console");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_signal_ends_the_server_too_and_restores_the_terminal() {
         console.signal(Signal::TERM);
         let (status, _) = console.ended_with_the_terminal_restored();
         assert_eq!(status.exit_code(), 143);
-        assert!(is_closed(listening), "the server went with it");
+        assert!(is_closed(listening), "the server must end with the console");
     }
 }
 

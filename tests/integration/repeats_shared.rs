@@ -180,14 +180,14 @@ async fn a_user_whose_answer_was_lost_to_kill_9_is_not_locked_out() {
             Some(token.to_str().unwrap().to_owned())
         }
     });
-    let told = join_all(registering).await;
+    let answers = join_all(registering).await;
     drop(server);
     let server = ServerProcess::start(dir.path(), &[]).await;
-    for (user, told) in users.iter().zip(&told) {
+    for (user, answer) in users.iter().zip(&answers) {
         let again = register_keyed(&user.at(&server.api), "k").await;
         let again = token(&again);
         assert!(
-            told.as_ref().is_none_or(|told| *told == again),
+            answer.as_ref().is_none_or(|first| *first == again),
             "{}",
             user.id
         );

@@ -35,7 +35,7 @@ addEventListener("load", () => {
 
 /// A page around another page, with the width of a phone.
 const FRAME: &str = r#"<!DOCTYPE html><body><script>
-addEventListener("message", (told) => (document.body.textContent = told.data));
+addEventListener("message", (event) => (document.body.textContent = event.data));
 </script><iframe src="probed.html" style="width: 380px; height: 900px; border: 0"></iframe></body>"#;
 
 /// A process group that ends with the test.
@@ -119,8 +119,8 @@ impl Browser {
         std::fs::write(self.path("frame.html"), FRAME).unwrap();
         let args = ["--dump-dom", "--virtual-time-budget=10000"].map(str::to_owned);
         let framed = self.open("frame.html", &args).await;
-        let told = framed.stdout.find('{').zip(framed.stdout.rfind('}'));
-        let (from, to) = told.unwrap_or_else(|| panic!("nothing was told: {framed:?}"));
+        let object = framed.stdout.find('{').zip(framed.stdout.rfind('}'));
+        let (from, to) = object.unwrap_or_else(|| panic!("the page reported nothing: {framed:?}"));
         let console = framed
             .stderr
             .lines()
@@ -307,9 +307,9 @@ async fn a_page_with_mistakes_is_detected() {
     let looked = Browser::new().look(&page).await;
     assert_eq!(looked.seen["verdict"], "Failed");
     assert_eq!(looked.seen["read"], false);
-    let said = |what: &str| looked.console.iter().any(|line| line.contains(what));
-    assert!(said("Uncaught Error: planted"), "{looked:?}");
-    assert!(said("Content Security Policy"), "{looked:?}");
+    let reports = |what: &str| looked.console.iter().any(|line| line.contains(what));
+    assert!(reports("Uncaught Error: planted"), "{looked:?}");
+    assert!(reports("Content Security Policy"), "{looked:?}");
     let asked = looked.requests.iter();
     assert!(
         asked.clone().any(|it| it.contains("planted.png")),

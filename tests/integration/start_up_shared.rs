@@ -72,9 +72,9 @@ async fn an_invalid_database_url_is_reported_with_advice() {
 
 #[tokio::test]
 async fn a_missing_database_and_a_server_that_is_not_postgres_are_reported() {
-    let nobody = Port::claim().addr().to_string();
-    let url = format!("postgres://me:hush@{nobody}/x");
-    database_is_refused(&url, &[&nobody, "cannot be reached", "host and port"]).await;
+    let closed = Port::claim().addr().to_string();
+    let url = format!("postgres://me:hush@{closed}/x");
+    database_is_refused(&url, &[&closed, "cannot be reached", "host and port"]).await;
 
     let stranger = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = stranger.local_addr().unwrap().to_string();
@@ -102,8 +102,8 @@ async fn a_wrong_password_user_or_database_is_reported_with_advice() {
     database_is_refused(&wrong, &[&at, "password of concert", "database URL"]).await;
     let missing = postgres.url_with("concert", postgres.password(), "nowhere");
     database_is_refused(&missing, &["\"nowhere\"", "createdb nowhere"]).await;
-    let nobody = postgres.url_with("nobody", "hush-hush", "concert");
-    database_is_refused(&nobody, &[&at, "nobody"]).await;
+    let unknown = postgres.url_with("nobody", "hush-hush", "concert");
+    database_is_refused(&unknown, &[&at, "nobody"]).await;
     postgres
         .sql("REVOKE CREATE ON DATABASE concert FROM concert; ALTER DATABASE concert OWNER TO postgres")
         .await;
@@ -131,9 +131,9 @@ async fn database_in_use(url: &str) {
 async fn an_unusable_redis_is_reported_with_advice() {
     redis_is_refused("http://me:hush@localhost", &["redis://"]).await;
     redis_is_refused("rediss://:hush@localhost", &["TLS"]).await;
-    let nobody = Port::claim().addr().to_string();
-    let url = format!("redis://:hush@{nobody}");
-    redis_is_refused(&url, &[&nobody, "cannot be reached"]).await;
+    let closed = Port::claim().addr().to_string();
+    let url = format!("redis://:hush@{closed}");
+    redis_is_refused(&url, &[&closed, "cannot be reached"]).await;
     let Some(redis) = Redis::with_password().await else {
         return;
     };

@@ -259,7 +259,7 @@ impl LoadGenerator for FakeGenerator {
                 };
                 progress.send_replace(running);
                 stopped.cancelled().await;
-                Err("stopped as told".into())
+                Err("stopped by the command".into())
             }),
         })
     }

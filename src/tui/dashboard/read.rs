@@ -26,8 +26,8 @@ pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     let json: Value =
         serde_json::from_str(source.trim_start_matches('\u{feff}')).map_err(|no| {
             let place = format!("line {}, column {}", no.line(), no.column());
-            let said = no.to_string();
-            let what = said.split(" at line ").next().unwrap_or_default();
+            let message = no.to_string();
+            let what = message.split(" at line ").next().unwrap_or_default();
             error(&place, format!("not JSON: {what}"))
         })?;
     let (root, path) = unwrapped(&json);

@@ -70,8 +70,8 @@ fn create_blocks(history: &History, dir: &Path) {
         .args([&file, &dir.join("data")])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "promtool: {said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "promtool: {errors}");
 }
 
 async fn launch(dir: &Path) -> Result<(String, Child), String> {
@@ -99,11 +99,11 @@ async fn launch(dir: &Path) -> Result<(String, Child), String> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Ok(Some(status)) = process.try_wait() {
-            let mut said = String::new();
+            let mut errors = String::new();
             if let Some(mut stderr) = process.stderr.take() {
-                let _ = stderr.read_to_string(&mut said);
+                let _ = stderr.read_to_string(&mut errors);
             }
-            return Err(format!("{status}: {said}"));
+            return Err(format!("{status}: {errors}"));
         }
         let ready = crate::support::client()
             .get(format!("{url}/-/ready"))

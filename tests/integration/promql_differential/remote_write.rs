@@ -35,8 +35,8 @@ pub(crate) async fn send(url: &str, series: &[Series]) {
         .await
         .unwrap();
     let status = response.status();
-    let said = response.text().await.unwrap();
-    assert!(status.is_success(), "remote write: {status} {said}");
+    let text = response.text().await.unwrap();
+    assert!(status.is_success(), "remote write: {status} {text}");
 }
 
 /// Writes a length-delimited field: tag, length, bytes.

@@ -44,8 +44,8 @@ impl Kept {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let said = keeper.stdout.take().expect("standard output is piped");
-        BufReader::new(said).read_line(&mut line).unwrap();
+        let output = keeper.stdout.take().expect("standard output is piped");
+        BufReader::new(output).read_line(&mut line).unwrap();
         let server = line.trim().parse().ok().and_then(Pid::from_raw);
         Kept {
             leash: keeper.stdin.take(),
@@ -137,7 +137,10 @@ impl Drop for Kept {
             let (log, dir) = (self.log(), self.dir.display());
             let lines: Vec<&str> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(80)..];
-            eprintln!("the server in {dir} said last:\n{}", last.join("\n"));
+            eprintln!(
+                "the last output of the server in {dir}:\n{}",
+                last.join("\n")
+            );
         }
         self.let_go();
         let _ = self.keeper.wait();

@@ -42,16 +42,16 @@ fn variable(more: Value, source: &str) -> (usize, String) {
 #[test]
 fn a_file_is_bounded_in_bytes_panels_and_queries() {
     let huge = " ".repeat(MAX_BYTES + 1);
-    let told = Dashboard::read(&huge).unwrap_err().to_string();
-    assert!(told.contains("larger than 8 MiB"), "{told}");
-    let told = read(vec![panel(json!({})); MAX_PANELS + 1]).unwrap_err();
-    assert!(told.contains("more than 300 panels"), "{told}");
+    let mistake = Dashboard::read(&huge).unwrap_err().to_string();
+    assert!(mistake.contains("larger than 8 MiB"), "{mistake}");
+    let mistake = read(vec![panel(json!({})); MAX_PANELS + 1]).unwrap_err();
+    assert!(mistake.contains("more than 300 panels"), "{mistake}");
     let folded = json!({ "type": "row", "panels": vec![panel(json!({})); MAX_PANELS] });
-    let told = read(vec![panel(folded)]).unwrap_err();
-    assert!(told.contains("more than 300 panels"), "{told}");
+    let mistake = read(vec![panel(folded)]).unwrap_err();
+    assert!(mistake.contains("more than 300 panels"), "{mistake}");
     let long = json!({ "targets": [{ "expr": "u".repeat(16 * 1024 + 1) }] });
-    let told = read(vec![panel(long)]).unwrap_err();
-    assert!(told.contains("more than 16 KiB"), "{told}");
+    let mistake = read(vec![panel(long)]).unwrap_err();
+    assert!(mistake.contains("more than 16 KiB"), "{mistake}");
     let many = one(json!({ "targets": vec![json!({ "expr": "up" }); 50] }));
     assert_eq!(many.targets.len(), MAX_TARGETS);
     let title = one(json!({ "title": "long ".repeat(100) })).title;

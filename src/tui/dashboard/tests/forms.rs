@@ -34,8 +34,8 @@ fn a_dashboard_is_found_inside_the_answer_of_the_api_and_inside_a_resource() {
         );
     }
     let wrong = json!({ "spec": { "panels": [{ "type": "stat", "targets": 7 }] } });
-    let told = read(&wrong).unwrap_err();
-    assert!(told.starts_with("$.spec.panels[0].targets"), "{told}");
+    let mistake = read(&wrong).unwrap_err();
+    assert!(mistake.starts_with("$.spec.panels[0].targets"), "{mistake}");
 }
 
 #[test]
@@ -72,8 +72,11 @@ fn panels_in_rows_are_placed_from_left_to_right() {
         "rows without headings"
     );
     let wrong = json!({ "rows": [{ "panels": [{ "type": "stat", "targets": [7] }] }] });
-    let told = read(&wrong).unwrap_err();
-    assert!(told.starts_with("$.rows[0].panels[0].targets[0]"), "{told}");
+    let mistake = read(&wrong).unwrap_err();
+    assert!(
+        mistake.starts_with("$.rows[0].panels[0].targets[0]"),
+        "{mistake}"
+    );
 }
 
 /// An element of schema v2 that asks `expr`.
@@ -155,9 +158,9 @@ fn elements_are_placed_by_grids_rows_and_tabs() {
 #[test]
 fn an_error_in_a_layout_names_its_place() {
     let grid = json!({ "kind": "GridLayout", "spec": { "items": [item("nowhere", 0, 0)] } });
-    let told = read(&version_2(json!({}), grid)).unwrap_err();
+    let mistake = read(&version_2(json!({}), grid)).unwrap_err();
     assert_eq!(
-        told,
+        mistake,
         "$.spec.elements.nowhere: missing, but the layout places it"
     );
     let mut deep = json!({ "kind": "GridLayout", "spec": {} });
@@ -165,12 +168,12 @@ fn an_error_in_a_layout_names_its_place() {
         deep =
             json!({ "kind": "RowsLayout", "spec": { "rows": [{ "spec": { "layout": deep } }] } });
     }
-    let told = read(&version_2(json!({}), deep)).unwrap_err();
-    assert!(told.contains("layouts within layouts"), "{told}");
+    let mistake = read(&version_2(json!({}), deep)).unwrap_err();
+    assert!(mistake.contains("layouts within layouts"), "{mistake}");
     let items = vec![item("a", 0, 0); MAX_PANELS + 1];
     let grid = json!({ "kind": "GridLayout", "spec": { "items": items } });
-    let told = read(&version_2(json!({ "a": element("a", "stat", "up") }), grid)).unwrap_err();
-    assert!(told.contains("more than 300 panels"), "{told}");
+    let mistake = read(&version_2(json!({ "a": element("a", "stat", "up") }), grid)).unwrap_err();
+    assert!(mistake.contains("more than 300 panels"), "{mistake}");
 }
 
 #[test]

@@ -42,11 +42,11 @@ pub(crate) fn draw(model: &Model, dialog: FaultsDialog, buffer: &mut Buffer, are
     lines.push(Line::raw(""));
     let chosen = fault_fields::forms().get(dialog.chosen);
     let of_chosen = chosen.and_then(|form| model.faults.of(form.kind));
-    let told = match of_chosen {
+    let explanation = match of_chosen {
         None => "Each ends by itself. The charts show when it begins and ends.".to_owned(),
         Some(fault) => format!("Injected by {}. Enter replaces it.", one_line(&fault.by)),
     };
-    lines.push(Line::styled(cells::cut(&told, ROOM), theme::quiet()));
+    lines.push(Line::styled(cells::cut(&explanation, ROOM), theme::quiet()));
     let keys = match (model.faults.active.is_empty(), of_chosen) {
         (true, _) => "Enter inject, Esc leaves",
         (false, None) => "Enter inject, C end all, Esc leaves",

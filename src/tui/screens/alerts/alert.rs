@@ -19,7 +19,7 @@ use crate::tui::{format, theme, timeline};
 /// Draws the alert on the whole screen.
 pub(crate) fn draw(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     let inside = usize::from(area.width.saturating_sub(4));
-    let words = u16::try_from(said(model, row, inside).len()).unwrap_or(u16::MAX);
+    let words = u16::try_from(wrapped_texts(model, row, inside).len()).unwrap_or(u16::MAX);
     // The frame and the name take three rows more.
     let words = words.saturating_add(3).clamp(5, area.height / 3 + 1);
     let rest = area.height - words;
@@ -74,7 +74,7 @@ pub(crate) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     ]);
     buffer.set_line(inside.x, inside.y, &head, inside.width);
     let rows = usize::from(inside.height.saturating_sub(1));
-    let lines = said(model, row, usize::from(inside.width));
+    let lines = wrapped_texts(model, row, usize::from(inside.width));
     let skip = model.alerts.scroll.min(lines.len().saturating_sub(rows));
     for (y, line) in (inside.y + 1..inside.bottom()).zip(lines.iter().skip(skip)) {
         buffer.set_line(inside.x, y, line, inside.width);
@@ -86,7 +86,7 @@ pub(crate) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
 }
 
 /// The text about an alert below its name, in lines of at most `width` columns.
-fn said(model: &Model, row: &Row, width: usize) -> Vec<Line<'static>> {
+fn wrapped_texts(model: &Model, row: &Row, width: usize) -> Vec<Line<'static>> {
     let texts = texts(model, row).into_iter();
     let lines = texts.flat_map(|(text, style)| {
         let parts = cells::wrap(&text, width).into_iter();
@@ -104,10 +104,11 @@ fn time(model: &Model, rfc3339: &str) -> String {
 fn texts(model: &Model, row: &Row) -> Vec<(String, ratatui::style::Style)> {
     let alert = &row.alert;
     let mut texts = Vec::new();
-    let said = ["summary", "description"];
+    let first = ["summary", "description"];
     let annotation = |name: &&str| alert.annotations.get(*name);
     texts.extend(
-        said.iter()
+        first
+            .iter()
             .filter_map(annotation)
             .map(|text| (one_line(text), theme::text())),
     );
@@ -144,7 +145,7 @@ fn texts(model: &Model, row: &Row) -> Vec<(String, ratatui::style::Style)> {
     let others = alert
         .annotations
         .iter()
-        .filter(|(name, _)| !said.contains(&name.as_str()));
+        .filter(|(name, _)| !first.contains(&name.as_str()));
     texts.extend(
         others.map(|(name, value)| (format!("{name}: {}", one_line(value)), theme::quiet())),
     );

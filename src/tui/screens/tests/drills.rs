@@ -233,8 +233,8 @@ fn every_other_screen_shows_that_a_drill_runs() {
     let mut model = ok(Screen::Drills);
     model.screen = Screen::Overview;
     let text = text(&buffer(&model, SIZES[0]));
-    let told = "▶ drill slow-charge: the fault is there  0:32   7 shows it";
-    assert!(text.contains(told), "{text}");
+    let notice = "▶ drill slow-charge: the fault is there  0:32   7 shows it";
+    assert!(text.contains(notice), "{text}");
     model.screen = Screen::Drills;
     let text = self::text(&buffer(&model, SIZES[0]));
     assert!(!text.contains("7 shows it"), "{text}");

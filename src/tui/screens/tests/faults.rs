@@ -46,8 +46,8 @@ fn every_screen_names_a_fault_at_every_size() {
         for size in SIZES {
             let text = text(&buffer(&faulty(*screen), size));
             let line = text.lines().nth(1).unwrap();
-            let told = ["▼ latency, 18 s left", "▼ fault 18 s", "▼ 18 s"];
-            assert!(told.iter().any(|told| line.contains(told)), "{line}");
+            let notices = ["▼ latency, 18 s left", "▼ fault 18 s", "▼ 18 s"];
+            assert!(notices.iter().any(|notice| line.contains(notice)), "{line}");
         }
     }
 }

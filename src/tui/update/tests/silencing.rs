@@ -15,7 +15,7 @@ fn on_alerts(list: Vec<Alert>) -> Model {
     model
 }
 
-fn hushed(name: &str, by: &str) -> Alert {
+fn suppressed(name: &str, by: &str) -> Alert {
     let mut alert = alert(name, "warning", AlertState::Suppressed);
     alert.status.silenced_by = vec![by.to_owned()];
     alert
@@ -61,14 +61,14 @@ fn posted(effects: &[Effect]) -> &PostableSilence {
 
 #[test]
 fn the_list_shows_every_stage_and_resolved_alerts_for_some_minutes() {
-    let (seen, hush) = (hushed("Seen", "ack"), hushed("Hushed", "quiet"));
+    let (seen, quiet) = (suppressed("Seen", "ack"), suppressed("Quiet", "quiet"));
     let firing = alert("Fires", "critical", AlertState::Active);
     let over = alert("Over", "warning", AlertState::Active);
-    let list = vec![firing.clone(), seen.clone(), hush.clone(), over];
+    let list = vec![firing.clone(), seen.clone(), quiet.clone(), over];
     let mut model = on_alerts(list);
     let silences = vec![
         silence("ack", "Acknowledged: on it", &seen.labels),
-        silence("quiet", "maintenance", &hush.labels),
+        silence("quiet", "maintenance", &quiet.labels),
     ];
     update(&mut model, NOW, Event::Silences(silences));
     let rules = Ok(vec![
@@ -76,13 +76,13 @@ fn the_list_shows_every_stage_and_resolved_alerts_for_some_minutes() {
         of_rule("Fires", RuleState::Firing),
     ]);
     update(&mut model, NOW, Event::RuleAlerts(rules));
-    let left = || vec![firing.clone(), seen.clone(), hush.clone()];
+    let left = || vec![firing.clone(), seen.clone(), quiet.clone()];
     update(&mut model, NOW + MINUTE, Event::Alerts(left()));
     let wanted = [
         ("Fires", Stage::Firing),
         ("Coming", Stage::Pending),
         ("Seen", Stage::Acknowledged),
-        ("Hushed", Stage::Silenced),
+        ("Quiet", Stage::Silenced),
         ("Over", Stage::Resolved),
     ];
     let wanted = wanted.map(|(name, stage)| (name.to_owned(), stage));
@@ -121,7 +121,10 @@ fn the_choice_stays_on_its_alert_when_its_stage_changes() {
     let mut model = on_alerts(vec![a.clone(), alert("B", "warning", AlertState::Active)]);
     assert_eq!(name(&model.alerts.chosen().unwrap().alert), "A");
     model.alerts.choose(0);
-    let list = vec![hushed("A", "x"), alert("B", "warning", AlertState::Active)];
+    let list = vec![
+        suppressed("A", "x"),
+        alert("B", "warning", AlertState::Active),
+    ];
     update(&mut model, NOW, Event::Alerts(list));
     assert_eq!(model.alerts.row, 1);
     assert_eq!(name(&model.alerts.chosen().unwrap().alert), "A");
@@ -191,7 +194,7 @@ fn a_silence_needs_a_comment_and_shows_its_matchers() {
 
 #[test]
 fn ending_a_silence_asks_and_shows_its_author_and_matchers() {
-    let seen = hushed("Seen", "ack");
+    let seen = suppressed("Seen", "ack");
     let mut model = on_alerts(vec![seen.clone()]);
     assert_eq!(keys(&mut model, "U"), []);
     assert!(notice(&model).contains("not known yet"));
@@ -217,7 +220,7 @@ fn ending_a_silence_asks_and_shows_its_author_and_matchers() {
 
 #[test]
 fn a_silence_that_is_over_does_not_make_an_alert_acknowledged() {
-    let seen = hushed("Seen", "ack");
+    let seen = suppressed("Seen", "ack");
     let mut model = on_alerts(vec![seen.clone()]);
     let mut over = silence("ack", "acknowledged", &seen.labels);
     over.status.state = SilenceState::Expired;
