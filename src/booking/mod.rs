@@ -223,7 +223,7 @@ pub enum Refusal {
     KeyReused,
     /// Another copy of the request is in progress.
     #[error(
-        "another copy of this request is under way; send it again with the same Idempotency-Key to learn its outcome"
+        "another copy of this request is in progress; send it again with the same Idempotency-Key to learn its outcome"
     )]
     OutcomeUnknown,
     /// An admission setting is out of bounds.

@@ -107,7 +107,7 @@ async fn into_directory(dir: &Path, profile: Profile, args: &SeedArgs) -> anyhow
 
 /// The error when a dataset would be replaced without `--replace`.
 fn refusal(there: &str) -> anyhow::Error {
-    anyhow::anyhow!("{there}; --replace seeds anew and loses everything sold in it")
+    anyhow::anyhow!("{there}; --replace replaces it and loses everything sold in it")
 }
 
 async fn seed_directly(
@@ -120,12 +120,12 @@ async fn seed_directly(
     if let (Some(there), false) = (storage.current().await?, args.replace) {
         let there = match storage.describe(there).await {
             Ok(info) => format!(
-                "the dataset {} with {} seats and {} users is there already",
+                "the dataset {} with {} seats and {} users exists already",
                 info.profile,
                 info.seats(),
                 info.users
             ),
-            Err(error) => format!("a dataset is there already, but {error}"),
+            Err(error) => format!("a dataset exists already, but {error}"),
         };
         return Err(refusal(&there));
     }

@@ -149,7 +149,7 @@ fn store_failed(error: &StoreError) -> ApiError {
     match error {
         StoreError::Overloaded => ApiError::new(
             ErrorCode::Overloaded,
-            "more work is under way than can be taken on",
+            "the server has reached its limit of queued work",
         ),
         StoreError::Timeout(_) => {
             let detail = "the database did not answer in time; nothing was changed";

@@ -117,7 +117,7 @@ impl Histograms {
             let at = |seconds: f64| {
                 let since = Duration::try_from_secs_f64(seconds).ok();
                 let at = since.and_then(|since| begun.checked_add(since));
-                at.ok_or_else(|| format!("{seconds} s is no time within a run"))
+                at.ok_or_else(|| format!("{seconds} s is not a time within a run"))
             };
             let span = match text.span {
                 Some((first, last)) => Some((at(first)?, at(last)?)),

@@ -41,7 +41,7 @@ impl Endpoint {
             Some("http") => {}
             Some("https") => {
                 return Err(wrong(
-                    "asks for TLS, which the load generator does not speak",
+                    "asks for TLS, which the load generator does not support",
                 ));
             }
             _ => return Err(wrong("is not a URL")),

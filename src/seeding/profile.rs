@@ -96,7 +96,7 @@ impl Profile {
             let known = Profile::built_in().collect::<Vec<_>>().join(", ");
             let problem = match error.kind() {
                 std::io::ErrorKind::NotFound => {
-                    format!("there is no such profile; built in are {known}, or give a file's path")
+                    format!("there is no such profile; the built-in ones are {known}, or give the path of a file")
                 }
                 _ => format!("cannot be read: {error}"),
             };

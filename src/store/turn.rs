@@ -69,7 +69,7 @@ impl Turn {
 
 /// The error of a write that was begun and has no outcome after `waited`.
 pub(super) fn unknown_after(waited: Duration) -> StoreError {
-    StoreError::Unknown(format!("it is still under way after {waited:?}"))
+    StoreError::Unknown(format!("it has no outcome after {waited:?}"))
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ fn check_rule(rule: RuleText, limits: &QueryLimits) -> Result<Rule, Finding> {
 
 fn check_recording(name: &str, rule: &RuleText) -> Result<(), Finding> {
     if !is_name(name, true) {
-        return Err(("record".to_owned(), format!("{name:?} is no metric name")));
+        return Err(("record".to_owned(), format!("{name:?} is not a metric name")));
     }
     let surplus = [
         ("annotations", !rule.annotations.is_empty()),
@@ -206,7 +206,7 @@ fn check_alerting(rule: &RuleText) -> Result<Alerting, Finding> {
 fn check_names(field: &str, pairs: &BTreeMap<String, String>) -> Result<(), Finding> {
     let fits = |name: &str| is_name(name, false) && !(field == "labels" && name == METRIC_NAME);
     match pairs.keys().find(|name| !fits(name)) {
-        Some(name) => Err((field.to_owned(), format!("{name:?} is no label name"))),
+        Some(name) => Err((field.to_owned(), format!("{name:?} is not a label name"))),
         None => Ok(()),
     }
 }

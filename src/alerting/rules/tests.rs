@@ -94,11 +94,11 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             in_rule("alert: A\n    expr: up\n    labels: { __name__: x }"),
-            "r.yml:6:5: groups.0.rules.0.labels: \"__name__\" is no label name",
+            "r.yml:6:5: groups.0.rules.0.labels: \"__name__\" is not a label name",
         ),
         (
             in_rule("alert: A\n    expr: up\n    annotations: { a-b: x }"),
-            "r.yml:6:5: groups.0.rules.0.annotations: \"a-b\" is no label name",
+            "r.yml:6:5: groups.0.rules.0.annotations: \"a-b\" is not a label name",
         ),
         (
             in_rule("alert: A\n    record: b\n    expr: up"),
@@ -114,7 +114,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             in_rule("record: a-b\n    expr: up"),
-            "r.yml:4:5: groups.0.rules.0.record: \"a-b\" is no metric name",
+            "r.yml:4:5: groups.0.rules.0.record: \"a-b\" is not a metric name",
         ),
         (
             in_rule("record: a\n    expr: up\n    for: 5s"),

@@ -264,7 +264,7 @@ async fn stop_on_signal(control: crate::load::LoadControl) {
     wait_for_signal().await;
     let _ = writeln!(
         std::io::stderr(),
-        "stopping: waiting for the requests under way; press Ctrl-C again to end at once"
+        "stopping: waiting for the requests in flight; press Ctrl-C again to end at once"
     );
     control.stop();
     wait_for_signal().await;

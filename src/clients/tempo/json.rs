@@ -198,7 +198,7 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         Json::String(text) => text.parse().ok(),
         other => other.as_u64(),
     };
-    number.ok_or_else(|| serde::de::Error::custom(format!("{json} is no count")))
+    number.ok_or_else(|| serde::de::Error::custom(format!("{json} is not a count")))
 }
 
 pub(super) fn trace(id: &str, json: TraceJson) -> Result<Trace, ClientError> {
@@ -290,7 +290,7 @@ fn id(text: &str, bytes: usize) -> Result<String, ClientError> {
         Ok(decoded) if decoded.len() == bytes => {
             Ok(decoded.iter().map(|byte| format!("{byte:02x}")).collect())
         }
-        _ => Err(ClientError::Malformed(format!("{text:?} is no id"))),
+        _ => Err(ClientError::Malformed(format!("{text:?} is not an id"))),
     }
 }
 

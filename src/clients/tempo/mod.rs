@@ -180,7 +180,7 @@ impl Tempo {
     pub async fn trace(&self, id: &str) -> Result<Option<Trace>, ClientError> {
         // The id becomes part of a path.
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(ClientError::Malformed(format!("{id:?} is no trace id")));
+            return Err(ClientError::Malformed(format!("{id:?} is not a trace id")));
         }
         let request = self.0.get(&format!("api/traces/{id}"));
         let request = request.header(reqwest::header::ACCEPT, "application/json");

@@ -35,7 +35,7 @@ pub enum RedisConnectError {
     },
     /// A URL asks for TLS.
     #[error(
-        "Redis URL number {which} asks for TLS, which this program is built without; use redis:// in a network you trust or through a TLS tunnel"
+        "Redis URL number {which} asks for TLS, which this program does not support; use redis:// in a network you trust or through a TLS tunnel"
     )]
     Tls { which: usize },
     /// No server listens there.

@@ -201,7 +201,7 @@ impl RedisCoordination {
         if let Some(policy) = coordination.queue.connect().await? {
             tracing::warn!(
                 policy,
-                "Redis throws keys away when its memory runs out; set maxmemory-policy to noeviction"
+                "Redis evicts keys when its memory runs out: set maxmemory-policy to noeviction"
             );
         }
         // Without locks only the database decides about seats.

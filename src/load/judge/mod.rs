@@ -371,7 +371,7 @@ fn verdict(
         }
         (Ending::TimeOver, true) => {
             reasons.push(format!(
-                "the scenario's longest duration was over with {unfinished} users under way"
+                "the scenario's longest duration (limits.duration) was over before {unfinished} users had finished"
             ));
             Verdict::Inconclusive
         }

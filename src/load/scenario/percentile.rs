@@ -45,7 +45,7 @@ impl FromStr for Percentile {
             (thousandths > 0).then_some(Percentile { thousandths })
         };
         read().ok_or_else(|| {
-            format!("`{name}` is no percentile: write one such as p50, p90 or p99.9, or max")
+            format!("`{name}` is not a percentile: write one such as p50, p90 or p99.9, or max")
         })
     }
 }

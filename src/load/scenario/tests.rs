@@ -174,7 +174,7 @@ fn any_percentile_may_be_limited_in_the_file_and_from_the_command_line() {
     assert_eq!(limits(&set), "p75 1s, p95 500ms, p99.9 3s");
     let wrong = parse(&SMALL.replace("p95", "p100"));
     assert!(
-        wrong.contains("`p100` is no percentile: write one such as p50"),
+        wrong.contains("`p100` is not a percentile: write one such as p50"),
         "{wrong}"
     );
 }

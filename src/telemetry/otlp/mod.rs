@@ -198,7 +198,7 @@ fn protocol(signal: Signal) -> Result<bool, String> {
         None | Some("http/protobuf") => Ok(false),
         Some("grpc") => Ok(true),
         Some(other) => Err(format!(
-            "OTEL_EXPORTER_OTLP_PROTOCOL asks for {other}: http/protobuf and grpc are spoken"
+            "OTEL_EXPORTER_OTLP_PROTOCOL is {other}, which is not supported: use http/protobuf or grpc"
         )),
     }
 }

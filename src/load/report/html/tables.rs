@@ -260,7 +260,7 @@ pub(super) fn audit(summary: &Summary) -> Markup {
         (table.markup())
         @if audits.count > 0 {
             (sentence(&format!(
-                "Audits while it was under way: {}; violations in the worst: {}.",
+                "Audits during the run: {}; violations in the worst: {}.",
                 count(audits.count),
                 count(audits.worst)
             )))
