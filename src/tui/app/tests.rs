@@ -224,7 +224,7 @@ struct FakeGenerator(CancellationToken);
 impl LoadGenerator for FakeGenerator {
     fn scenarios(&self) -> Vec<ScenarioInfo> {
         vec![ScenarioInfo {
-            name: "puppet".into(),
+            name: "fake".into(),
             title: String::new(),
             dataset: String::new(),
             users: 0,

@@ -199,12 +199,12 @@ fn an_error_in_a_file_names_the_line() {
             "nothing was recorded",
         ),
         (line(3, "what?"), 3, "expected"),
-        (line(3, r#"{"t":-1,"all_events":{"alerts":[]}}"#), 3, "time"),
-        (line(4, r#"{"t":1,"all_events":{"sang":[]}}"#), 4, "sang"),
+        (line(3, r#"{"t":-1,"said":{"alerts":[]}}"#), 3, "time"),
+        (line(4, r#"{"t":1,"said":{"sang":[]}}"#), 4, "sang"),
         (
             line(
                 4,
-                r#"{"t":1,"all_events":{"clock":{"source":"moon","ahead_s":1}}}"#,
+                r#"{"t":1,"said":{"clock":{"source":"moon","ahead_s":1}}}"#,
             ),
             4,
             "there is no source \"moon\"",
@@ -212,7 +212,7 @@ fn an_error_in_a_file_names_the_line() {
         (
             line(
                 2,
-                r#"{"t":1,"all_events":{"metrics":{"at":1,"now":{"x":{"series":[{"labels":{},"points":[[1,"many"]]}]}}}}}"#,
+                r#"{"t":1,"said":{"metrics":{"at":1,"now":{"x":{"series":[{"labels":{},"points":[[1,"many"]]}]}}}}}"#,
             ),
             2,
             "\"many\" is no value",
@@ -229,7 +229,7 @@ fn an_error_in_a_file_names_the_line() {
 #[test]
 fn time_never_decreases_in_a_recording() {
     let mut text = String::from_utf8(recorded(&all_events())).unwrap();
-    text.push_str("{\"t\":5,\"all_events\":{\"alerts\":[]}}\n");
+    text.push_str("{\"t\":5,\"said\":{\"alerts\":[]}}\n");
     let recording = Recording::parse(text.as_bytes()).unwrap();
     assert_eq!(recording.span(), (START, START + 12_000));
 }
@@ -325,20 +325,20 @@ fn a_small_file_that_grows_beyond_any_recording_is_not_read() {
 
 /// Lines as earlier versions of the program wrote them.
 const VERSION_1: &str = r#"{"kind":"console recording","version":1,"target":"sale:8081","program":"0.1.0"}
-{"t":1780315200000,"all_events":{"metrics":{"at":1780315200000,"now":{"q":{"series":[{"labels":{"a":"b"},"points":[[1780315199000,"NaN"],[1780315200000,0.5]]}]},"r":{"refused":"no"}},"past":null}}}
-{"t":1780315200001,"all_events":{"metrics":{"at":1780315200001,"now":{},"past":{"q":{"series":[]}}}}}
-{"t":1780315200002,"all_events":{"logs":{"query":"{}","lines":[{"at_ns":1,"labels":{"a":"b"},"line":"x"}],"skipped":false}}}
-{"t":1780315200003,"all_events":{"logsRefused":{"reason":"no"}}}
-{"t":1780315200004,"all_events":{"boardLogs":[["q",{"Ok":[{"at_ns":1,"labels":{},"line":"x"}]}],["r",{"Err":"no"}]]}}
-{"t":1780315200005,"all_events":{"alerts":[]}}
-{"t":1780315200006,"all_events":{"silences":[]}}
-{"t":1780315200007,"all_events":{"ruleAlerts":{"Err":"no"}}}
-{"t":1780315200008,"all_events":{"traces":{"found":[],"cut":true,"from_ms":64}}}
-{"t":1780315200009,"all_events":{"traces":{"found":[],"cut":false}}}
-{"t":1780315200010,"all_events":{"trace":{"id":"ab","trace":{"Ok":null}}}}
-{"t":1780315200011,"all_events":"tracesThere"}
-{"t":1780315200012,"all_events":{"down":{"source":"logs","reason":"gone","retry_ms":4000}}}
-{"t":1780315200013,"all_events":{"clock":{"source":"server","ahead_s":-7}}}
+{"t":1780315200000,"said":{"metrics":{"at":1780315200000,"now":{"q":{"series":[{"labels":{"a":"b"},"points":[[1780315199000,"NaN"],[1780315200000,0.5]]}]},"r":{"refused":"no"}},"past":null}}}
+{"t":1780315200001,"said":{"metrics":{"at":1780315200001,"now":{},"past":{"q":{"series":[]}}}}}
+{"t":1780315200002,"said":{"logs":{"query":"{}","lines":[{"at_ns":1,"labels":{"a":"b"},"line":"x"}],"skipped":false}}}
+{"t":1780315200003,"said":{"logsRefused":{"reason":"no"}}}
+{"t":1780315200004,"said":{"boardLogs":[["q",{"Ok":[{"at_ns":1,"labels":{},"line":"x"}]}],["r",{"Err":"no"}]]}}
+{"t":1780315200005,"said":{"alerts":[]}}
+{"t":1780315200006,"said":{"silences":[]}}
+{"t":1780315200007,"said":{"ruleAlerts":{"Err":"no"}}}
+{"t":1780315200008,"said":{"traces":{"found":[],"cut":true,"from_ms":64}}}
+{"t":1780315200009,"said":{"traces":{"found":[],"cut":false}}}
+{"t":1780315200010,"said":{"trace":{"id":"ab","trace":{"Ok":null}}}}
+{"t":1780315200011,"said":"tracesThere"}
+{"t":1780315200012,"said":{"down":{"source":"logs","reason":"gone","retry_ms":4000}}}
+{"t":1780315200013,"said":{"clock":{"source":"server","ahead_s":-7}}}
 "#;
 
 #[test]
