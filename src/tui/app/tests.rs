@@ -286,7 +286,7 @@ async fn the_console_follows_a_rehearsal_and_stops_it_when_it_quits() {
         consoles: 1,
     });
     let effect = Effect::StartLoad {
-        scenario: "puppet".into(),
+        scenario: "fake".into(),
         file: None,
         phase: None,
         reseed: false,
