@@ -89,7 +89,7 @@ pub(super) async fn cancel(
 
 /// Pay a reservation.
 ///
-/// The admission ends with a payment, unless the user has another hold that can still be paid. A hold can be paid until
+/// The admission ends when its user has paid something and has no hold that can still be paid. A hold can be paid until
 /// it runs out, also after the time of the admission.
 #[utoipa::path(
     post,
