@@ -117,6 +117,9 @@ pub struct Expect {
     pub notified: Option<Time>,
     /// From the fault's end until the objective is met again, at most.
     pub recovered: Option<Time>,
+    /// Seconds outside of the objective since the fault's beginning, at most. `0s`: users do not notice the fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Time>,
     /// From the fault's end until the notification that the alerts are resolved, at most.
     pub resolved: Option<Time>,
 }
@@ -127,8 +130,12 @@ pub struct Expect {
 pub struct Stop {
     /// Seats sold twice, more than this.
     pub oversold: u64,
-    /// Acknowledged writes that the database lacks, more than this. Known after the run.
+    /// Acknowledged writes that the database lacks, more than this. Payments are counted while the drill runs, all
+    /// writes are looked up after it.
     pub lost: u64,
+    /// Requests outside of the queue that failed, more than this. Left out: any number.
+    #[serde(rename = "buying.failed", skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
 }
 
 impl Drill {
@@ -240,10 +247,16 @@ impl Drill {
             if let Some((field, problem)) = check_fault(inject.at, &inject.fault) {
                 add(&format!("{path}{field}"), problem);
             }
-            if inject.expect.fires.is_empty() && inject.expect.recovered.is_none() {
+            let Expect {
+                fires,
+                recovered,
+                outside,
+                ..
+            } = &inject.expect;
+            if fires.is_empty() && recovered.is_none() && outside.is_none() {
                 add(
                     &format!("{path}.expect"),
-                    "expects nothing: write `fires: { ALERT: 20s }`, or `recovered: 20s`"
+                    "expects nothing: write `fires: { ALERT: 20s }`, `recovered: 20s` or `outside: 0s`"
                         .to_owned(),
                 );
             }
