@@ -2,11 +2,14 @@
 //! of it is left.
 
 mod bottleneck;
+mod clock;
 mod command_line;
 mod connections;
+mod disk;
 mod requests;
 mod settings;
 mod statements;
+mod telemetry;
 
 use std::time::Duration;
 
