@@ -195,7 +195,12 @@ mod tests {
             (FaultKind::PoolExhaustion, ["0", "", ""], 0, "1..=1000"),
             (FaultKind::RedisCut, ["away", "", ""], 0, "away"),
             (FaultKind::ClockStep, ["0", "", ""], 0, "but not 0"),
-            (FaultKind::ClockStep, ["-90000", "", ""], 0, "-86400 to 86400"),
+            (
+                FaultKind::ClockStep,
+                ["-90000", "", ""],
+                0,
+                "-86400 to 86400",
+            ),
             (FaultKind::ClockStep, ["1h", "", ""], 0, "1h"),
         ] {
             let (index, problem) = parse(of(kind), &texts).unwrap_err();

@@ -9,7 +9,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::file::Stop;
 use super::objective::Objective;
-use crate::api::ops::Audit;
 use crate::clients::HttpSource;
 use crate::clients::ops::Ops;
 use crate::load::progress::Step;
@@ -17,8 +16,8 @@ use crate::load::{PhaseName, Progress};
 
 /// The pause between two checks.
 const EVERY: Duration = Duration::from_secs(2);
-/// The longest wait for an audit. A fault may keep the server from answering; the next check asks again.
-const ANSWER: Duration = Duration::from_secs(2);
+/// The longest wait for an audit. A fault may keep the server from answering: few requests then wait there.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Checks the conditions until it is dropped.
 #[derive(Debug)]
@@ -43,7 +42,6 @@ impl StopWatch {
             ops: ops.ok(),
             objective,
             progress,
-            paid_before: None,
         };
         let checking = tokio::spawn(async move {
             if let Some(reason) = checks.until_violated().await {
@@ -77,89 +75,86 @@ struct Checks {
     ops: Option<Ops>,
     objective: Arc<Objective>,
     progress: watch::Receiver<Progress>,
-    /// Paid reservations before the sale opened. `None` if they were not counted in time: then payments are only
-    /// looked up after the run.
-    paid_before: Option<u64>,
 }
 
 impl Checks {
+    /// The condition that is violated, or `None` when the traffic has ended.
     async fn until_violated(mut self) -> Option<String> {
         let is_running = |progress: &Progress| matches!(progress.step, Step::Running(_));
-        // An error means that the traffic has ended.
         drop(self.progress.wait_for(is_running).await.ok()?);
+        tokio::select! {
+            reason = self.answers() => reason,
+            reason = self.audits() => reason,
+        }
+    }
+
+    /// Counts what users got.
+    async fn answers(&self) -> Option<String> {
         loop {
-            if let Some(reason) = self.check().await {
-                return Some(reason);
+            let reason = too_many_failed(self.stop, self.objective.failed());
+            if reason.is_some() || !self.goes_on().await {
+                return reason;
             }
-            tokio::time::sleep(EVERY).await;
-            if self.progress.has_changed().is_err() {
+        }
+    }
+
+    /// Counts what the database has.
+    async fn audits(&self) -> Option<String> {
+        let ops = self.ops.as_ref()?;
+        // Of other buyers. If they were not counted before the sale opened, payments are only looked up after the run.
+        let mut paid_before = None;
+        loop {
+            // Counted before the audit, so that the audit has to contain all of them.
+            let acknowledged = self.objective.paid();
+            if let Ok(audit) = ops.audit().await {
+                if self.is_closed() {
+                    paid_before = Some(audit.reservations_paid);
+                }
+                let paid = paid_before.map(|before| audit.reservations_paid.saturating_sub(before));
+                let lost = paid.map_or(0, |paid| acknowledged.saturating_sub(paid));
+                let reason = broken(self.stop, audit.oversold_seats, lost);
+                if reason.is_some() {
+                    return reason;
+                }
+            }
+            if !self.goes_on().await {
                 return None;
             }
         }
     }
 
-    async fn check(&mut self) -> Option<String> {
-        // Counted before the audit, so that the audit has to contain all of them.
-        let acknowledged = self.objective.paid();
-        let audit = match &self.ops {
-            Some(ops) => ops.audit().await.ok(),
-            None => None,
-        };
-        let is_closed = matches!(
-            self.progress.borrow().step,
-            Step::Running(PhaseName::Register)
-        );
-        if let Some(audit) = &audit
-            && is_closed
-        {
-            self.paid_before = Some(audit.reservations_paid);
-        }
-        let paid = audit.as_ref().zip(self.paid_before);
-        let paid = paid.map(|(audit, before)| audit.reservations_paid.saturating_sub(before));
-        violation(
-            self.stop,
-            &Seen {
-                oversold: audit.as_ref().map_or(0, |audit: &Audit| audit.oversold_seats),
-                lost: paid.map_or(0, |paid| acknowledged.saturating_sub(paid)),
-                failed: self.objective.failed(),
-            },
-        )
+    fn is_closed(&self) -> bool {
+        let step = &self.progress.borrow().step;
+        matches!(step, Step::Running(PhaseName::Register))
+    }
+
+    /// Waits for the next check; whether there is one.
+    async fn goes_on(&self) -> bool {
+        tokio::time::sleep(EVERY).await;
+        self.progress.has_changed().is_ok()
     }
 }
 
-/// What a check saw.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    /// Seats that were sold twice.
-    oversold: u64,
-    /// Acknowledged payments that the database lacks.
-    lost: u64,
-    /// Buying requests that failed.
-    failed: u64,
+/// The condition that `failed` buying requests violate.
+fn too_many_failed(stop: Stop, failed: u64) -> Option<String> {
+    let most = stop.failed.filter(|most| failed > *most)?;
+    Some(format!(
+        "stopped: {failed} buying requests failed (stop.buying.failed: {most})"
+    ))
 }
 
-fn violation(stop: Stop, seen: &Seen) -> Option<String> {
-    let Seen {
-        oversold,
-        lost,
-        failed,
-    } = *seen;
+/// The condition that `oversold` seats and `lost` payments violate.
+fn broken(stop: Stop, oversold: u64, lost: u64) -> Option<String> {
     if oversold > stop.oversold {
         let most = stop.oversold;
         return Some(format!(
             "stopped: {oversold} seats are sold twice (stop.oversold: {most})"
         ));
     }
-    if lost > stop.lost {
-        let most = stop.lost;
-        return Some(format!(
-            "stopped: {lost} acknowledged payments are not in the database (stop.lost: {most})"
-        ));
-    }
-    let most = stop.failed.filter(|most| failed > *most)?;
-    Some(format!(
-        "stopped: {failed} buying requests failed (stop.buying.failed: {most})"
-    ))
+    let most = stop.lost;
+    (lost > most).then(|| {
+        format!("stopped: {lost} acknowledged payments are not in the database (stop.lost: {most})")
+    })
 }
 
 #[cfg(test)]
@@ -173,36 +168,17 @@ mod tests {
             lost: 2,
             failed: Some(3),
         };
-        let within = Seen {
-            oversold: 1,
-            lost: 2,
-            failed: 3,
-        };
-        assert_eq!(violation(stop, &within), None);
-        for (seen, name) in [
-            (
-                Seen {
-                    oversold: 2,
-                    ..within
-                },
-                "stop.oversold: 1",
-            ),
-            (Seen { lost: 3, ..within }, "stop.lost: 2"),
-            (
-                Seen {
-                    failed: 4,
-                    ..within
-                },
-                "stop.buying.failed: 3",
-            ),
+        assert_eq!(broken(stop, 1, 2), None);
+        assert_eq!(too_many_failed(stop, 3), None);
+        for (reason, name) in [
+            (broken(stop, 2, 0), "stop.oversold: 1"),
+            (broken(stop, 0, 3), "stop.lost: 2"),
+            (too_many_failed(stop, 4), "stop.buying.failed: 3"),
         ] {
-            let reason = violation(stop, &seen).unwrap();
+            let reason = reason.unwrap();
             assert!(reason.contains(name), "{reason}");
         }
-        let many = Seen {
-            failed: u64::MAX,
-            ..Seen::default()
-        };
-        assert_eq!(violation(Stop::default(), &many), None, "not asked for");
+        let unlimited = too_many_failed(Stop::default(), u64::MAX);
+        assert_eq!(unlimited, None, "no number was given");
     }
 }

@@ -108,10 +108,7 @@ impl Faults {
         let Some(injected) = self.on(FaultKind::TelemetryGone) else {
             return true;
         };
-        if matches!(
-            injected.fault,
-            Fault::TelemetryGone { how: LinkCut::Hang }
-        ) {
+        if matches!(injected.fault, Fault::TelemetryGone { how: LinkCut::Hang }) {
             injected.over().await;
         }
         false

@@ -367,11 +367,12 @@ async fn a_payment_that_is_gone_ends_a_drill_at_once() {
         let mut files = datasets.map(|entry| entry.path());
         let file = files.find(|path| path.extension().is_some_and(|it| it == "db"))?;
         let connection = rusqlite::Connection::open(file).ok()?;
-        let paid: i64 = connection
-            .query_row(payments, [], |row| row.get(0))
-            .ok()?;
+        let paid: i64 = connection.query_row(payments, [], |row| row.get(0)).ok()?;
         let gone = "UPDATE reservations SET status = 3 WHERE status = 1";
-        (paid > 20).then(|| connection.execute(gone, [])).transpose().ok()?
+        (paid > 20)
+            .then(|| connection.execute(gone, []))
+            .transpose()
+            .ok()?
     })
     .await;
     assert!(removed > 20);
@@ -546,7 +547,10 @@ fn what_cannot_be_judged_is_refused_before_anything_is_sent() {
             "seconds is missing",
         ),
         (
-            drill("{ kind: disk_full, delay: 1s, for: 5s }", "{ recovered: 5s }"),
+            drill(
+                "{ kind: disk_full, delay: 1s, for: 5s }",
+                "{ recovered: 5s }",
+            ),
             "delayMs is no setting of this fault",
         ),
         (
@@ -579,6 +583,30 @@ fn a_mistake_that_the_rules_show_is_told_with_file_and_line() {
 }
 
 #[test]
+fn what_says_nothing_about_the_response_is_inconclusive() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.yml");
+    let always = "groups:\n- name: a\n  rules:\n  - alert: HighErrorRate\n    expr: vector(1)\n";
+    std::fs::write(&rules, always).unwrap();
+    let rules = ["--rules", rules.to_str().unwrap()];
+    let fault = "{ kind: errors, share: 0.5, for: 5s }";
+    let fires = drill(fault, "{ fires: { HighErrorRate: 10s } }");
+    let recovers = drill(fault, "{ recovered: 30s }");
+    let nobody = recovers
+        .replace("set: {", "set: { users: 2,")
+        .replace("at: 1s", "at: 5m");
+    for (text, more, reason) in [
+        (fires, &rules[..], "HighErrorRate fired before the fault"),
+        (nobody, &[], "the traffic ended before the drill"),
+    ] {
+        let (output, reports) = run(dir.path(), &text, more);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        let reasons = reports[0]["reasons"].to_string();
+        assert!(reasons.contains(reason), "{reasons}");
+    }
+}
+
+#[test]
 fn load_of_a_drill_does_the_same_as_drill() {
     let dir = tempfile::tempdir().unwrap();
     let quiet = "title: Quiet\nload: onsale-short\nwatch: 2s\nhost_busy: 1\n\
@@ -599,17 +627,29 @@ fn load_of_a_drill_does_the_same_as_drill() {
         assert!(!planned.stdout.is_empty());
         assert_eq!(load(&[name, "--plan"]).stdout, planned.stdout, "{name}");
     }
-    let printed = command(dir.path(), &["--print", "slow-charge"]).output().unwrap();
-    assert_eq!(load(&["--print-scenario", "slow-charge"]).stdout, printed.stdout);
+    let printed = command(dir.path(), &["--print", "slow-charge"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        load(&["--print-scenario", "slow-charge"]).stdout,
+        printed.stdout
+    );
     let output = load(&[file]);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(told(&output).contains("verdict  passed"), "{}", told(&output));
+    assert!(
+        told(&output).contains("verdict  passed"),
+        "{}",
+        told(&output)
+    );
 
     let wrong = dir.path().join("wrong.yaml");
     std::fs::write(&wrong, format!("{quiet}wach: 3s\n")).unwrap();
     let wrong = wrong.to_str().unwrap();
     for (args, problem) in [
-        (&[file, "--shard", "1/2"][..], "a drill, which --shard is not for"),
+        (
+            &[file, "--shard", "1/2"][..],
+            "a drill, which --shard is not for",
+        ),
         (&[wrong], "wrong.yaml:8:"),
     ] {
         let output = load(args);

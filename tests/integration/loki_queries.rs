@@ -246,7 +246,12 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
             let body = |record: &LogRecord| record.body.as_ref().map(text).unwrap_or_default();
             received.logs.iter().any(|(_, it)| body(it).contains(part))
         };
-        let all = ["failed with 503", "slow query", "a batch was admitted", "clock was set"];
+        let all = [
+            "failed with 503",
+            "slow query",
+            "a batch was admitted",
+            "clock was set",
+        ];
         all.into_iter().all(has).then_some(received)
     })
     .await;

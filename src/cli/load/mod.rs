@@ -162,7 +162,9 @@ fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
         let found = known.iter().find(|known| known.name == name);
         let text = found.map(|known| known.text).or_else(|| {
             let mut drills = crate::drill::file::shipped().iter();
-            drills.find(|(known, _)| known == name).map(|(_, text)| *text)
+            drills
+                .find(|(known, _)| known == name)
+                .map(|(_, text)| *text)
         });
         let text = text.map(str::to_owned).ok_or_else(|| {
             let names: Vec<&str> = known.iter().map(|known| known.name).collect();

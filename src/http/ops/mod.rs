@@ -117,10 +117,7 @@ fn protected(
 
 /// `GET /metrics`. A client that accepts OpenMetrics, as Prometheus does, gets it. Any other client gets the
 /// Prometheus text format.
-async fn meters(
-    State(state): State<OpsState>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+async fn meters(State(state): State<OpsState>, headers: HeaderMap) -> Result<Response, ApiError> {
     if !state.faults.reports_telemetry().await {
         let detail = "the metrics are not available";
         return Err(ApiError::new(ErrorCode::Overloaded, detail));

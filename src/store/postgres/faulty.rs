@@ -19,8 +19,7 @@ pub(super) const WRITE_A_ROW: &str =
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
 /// Fails on the server, as a statement does for which the disk has no room.
-const DISK_FULL: &str =
-    "DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$";
+const DISK_FULL: &str = "DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$";
 
 /// Between two attempts to take a connection that is not to be had.
 const PAUSE: Duration = Duration::from_millis(50);
