@@ -62,10 +62,11 @@ impl StopWatch {
     /// Waits until a condition is violated, and returns it.
     pub(super) async fn violated(&self) -> String {
         let mut violated = self.violated.clone();
-        match violated.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
+        let reason = violated.wait_for(Option::is_some).await.ok();
+        match reason.and_then(|reason| reason.clone()) {
+            Some(reason) => reason,
             // The traffic is over, and no condition was violated.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -124,8 +125,10 @@ impl Checks {
     }
 
     fn is_closed(&self) -> bool {
-        let step = &self.progress.borrow().step;
-        matches!(step, Step::Running(PhaseName::Register))
+        matches!(
+            self.progress.borrow().step,
+            Step::Running(PhaseName::Register)
+        )
     }
 
     /// Waits for the next check; whether there is one.
