@@ -118,7 +118,7 @@ pub enum Fault {
         #[serde(default)]
         how: LinkCut,
     },
-    /// Lose what the server reports: its metrics, and what it pushes to a collector
+    /// Lose the metrics, and all pushes over OTLP
     #[command(alias = "telemetry_gone")]
     TelemetryGone {
         /// What those who scrape the server see
@@ -126,10 +126,10 @@ pub enum Fault {
         #[serde(default)]
         how: LinkCut,
     },
-    /// Refuse the database's writes, as a full disk does
+    /// Refuse the writes, as a full disk does
     #[command(alias = "disk_full")]
     DiskFull {},
-    /// Set the server's wall clock forward or back, and to the right time at the end
+    /// Set the clock forward or back, until the end
     #[command(alias = "clock_step")]
     ClockStep {
         /// By how many seconds, at most a day; negative: back
