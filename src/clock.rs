@@ -55,6 +55,8 @@ pub struct Clock(Arc<Inner>);
 
 struct Inner {
     source: Box<dyn Source>,
+    /// By how much the wall clock is set ahead of `source`, in milliseconds.
+    wall_ahead: AtomicI64,
     /// The difference between the service's time and the monotonic time, in milliseconds.
     offset: AtomicI64,
     last: Mutex<Check>,
@@ -95,6 +97,7 @@ impl Clock {
         let offset = source.wall().0.saturating_sub(elapsed);
         Clock(Arc::new(Inner {
             source: Box::new(source),
+            wall_ahead: AtomicI64::new(0),
             offset: AtomicI64::new(offset),
             last: Mutex::new(Check {
                 elapsed,
@@ -111,10 +114,20 @@ impl Clock {
         Timestamp(elapsed.saturating_add(self.0.offset.load(Ordering::Relaxed)))
     }
 
+    /// Sets the wall clock that this server sees ahead of the system's by so many milliseconds, or behind it.
+    pub fn set_wall_ahead(&self, by_ms: i64) {
+        self.0.wall_ahead.store(by_ms, Ordering::Relaxed);
+    }
+
+    fn wall(&self) -> i64 {
+        let ahead = self.0.wall_ahead.load(Ordering::Relaxed);
+        self.0.source.wall().0.saturating_add(ahead)
+    }
+
     /// The milliseconds by which the wall clock is ahead of the service's time.
     #[must_use]
     pub fn wall_ahead_ms(&self) -> i64 {
-        self.0.source.wall().0.saturating_sub(self.now().0)
+        self.wall().saturating_sub(self.now().0)
     }
 
     /// Compares with the wall clock and closes a part of the gap. `Some` when the wall clock was set since the last
@@ -122,7 +135,7 @@ impl Clock {
     pub fn check(&self) -> Option<Step> {
         let mut last = self.0.last.lock();
         let elapsed = millis(self.0.source.elapsed());
-        let wall_offset = self.0.source.wall().0.saturating_sub(elapsed);
+        let wall_offset = self.wall().saturating_sub(elapsed);
         let by_ms = wall_offset.saturating_sub(last.wall_offset);
         last.unused += elapsed.saturating_sub(last.elapsed);
         (last.elapsed, last.wall_offset) = (elapsed, wall_offset);

@@ -194,6 +194,14 @@ mod tests {
             (FaultKind::SlowStatement, ["1s", "none", ""], 1, "not known"),
             (FaultKind::PoolExhaustion, ["0", "", ""], 0, "1..=1000"),
             (FaultKind::RedisCut, ["away", "", ""], 0, "away"),
+            (FaultKind::ClockStep, ["0", "", ""], 0, "but not 0"),
+            (
+                FaultKind::ClockStep,
+                ["-90000", "", ""],
+                0,
+                "-86400 to 86400",
+            ),
+            (FaultKind::ClockStep, ["1h", "", ""], 0, "1h"),
         ] {
             let (index, problem) = parse(of(kind), &texts).unwrap_err();
             assert!(problem.contains(said), "{texts:?}: {problem}");

@@ -25,6 +25,8 @@ pub const LONGEST_DELAY: Duration = Duration::from_secs(30);
 pub const STATUSES: [u16; 2] = [500, 503];
 /// More connections than any pool has.
 const MOST_CONNECTIONS: u32 = 1_000;
+/// The largest step of a clock, in seconds: a day.
+const LARGEST_STEP: i64 = 86_400;
 /// More processors than a host of this service has.
 const MOST_CORES: u32 = 1_024;
 
@@ -116,6 +118,25 @@ pub enum Fault {
         #[serde(default)]
         how: LinkCut,
     },
+    /// Lose the metrics, and all pushes over OTLP
+    #[command(alias = "telemetry_gone")]
+    TelemetryGone {
+        /// What those who scrape the server see
+        #[arg(long, value_enum, default_value_t)]
+        #[serde(default)]
+        how: LinkCut,
+    },
+    /// Refuse the writes, as a full disk does
+    #[command(alias = "disk_full")]
+    DiskFull {},
+    /// Set the clock forward or back, until the end
+    #[command(alias = "clock_step")]
+    ClockStep {
+        /// By how many seconds, at most a day; negative: back
+        #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+        #[serde(deserialize_with = "integer::whole")]
+        seconds: i64,
+    },
     /// Break nothing, and raise the alert FireAlarm
     #[command(alias = "fire_alarm")]
     FireAlarm {},
@@ -142,16 +163,16 @@ pub enum Fault {
     },
 }
 
-/// What a link that is cut looks like from the server.
+/// What a link that is cut looks like to the side that asks.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum LinkCut {
-    /// Requests to Redis get no answer
+    /// Requests get no answer
     #[default]
     Hang,
-    /// Connections to Redis are refused at once
+    /// Requests are refused at once
     Refuse,
 }
 
@@ -164,6 +185,10 @@ pub enum Site {
     Database,
     /// The link to Redis.
     Redis,
+    /// What the server reports about itself.
+    Telemetry,
+    /// The server's wall clock.
+    Clock,
     /// Nothing: it only shows in `concert_fault_active`.
     Nothing,
     /// The server's process, its host, its files, what observes it. A server cannot inject this into itself;
@@ -207,8 +232,12 @@ impl FaultKind {
     pub const fn site(self) -> Site {
         match self {
             FaultKind::Errors | FaultKind::Latency => Site::Requests,
-            FaultKind::SlowStatement | FaultKind::PoolExhaustion => Site::Database,
+            FaultKind::SlowStatement | FaultKind::PoolExhaustion | FaultKind::DiskFull => {
+                Site::Database
+            }
             FaultKind::RedisCut => Site::Redis,
+            FaultKind::TelemetryGone => Site::Telemetry,
+            FaultKind::ClockStep => Site::Clock,
             FaultKind::FireAlarm => Site::Nothing,
             FaultKind::KillServer
             | FaultKind::FreezeServer
@@ -278,7 +307,10 @@ impl Fault {
                 1..=MOST_CORES => Ok(()),
                 _ => Err(format!("cores is {cores}: it can be 1 to {MOST_CORES}")),
             },
+            Fault::ClockStep { seconds } => check_step(*seconds),
             Fault::RedisCut { .. }
+            | Fault::TelemetryGone { .. }
+            | Fault::DiskFull {}
             | Fault::FireAlarm {}
             | Fault::KillServer {}
             | Fault::FreezeServer {}
@@ -322,6 +354,15 @@ fn check_statement(name: Option<&str>) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+fn check_step(seconds: i64) -> Result<(), String> {
+    if seconds != 0 && seconds.saturating_abs() <= LARGEST_STEP {
+        return Ok(());
+    }
+    Err(format!(
+        "seconds is {seconds}: it can be -{LARGEST_STEP} to {LARGEST_STEP}, but not 0"
+    ))
 }
 
 fn check_connections(number: i64) -> Result<u32, String> {
@@ -530,6 +571,9 @@ mod tests {
             r#"{"kind":"slow_statement","delayMs":50,"statement":"ping"}"#,
             r#"{"kind":"pool_exhaustion","connections":3}"#,
             r#"{"kind":"redis_cut","how":"refuse"}"#,
+            r#"{"kind":"telemetry_gone","how":"hang"}"#,
+            r#"{"kind":"disk_full"}"#,
+            r#"{"kind":"clock_step","seconds":-3600}"#,
         ] {
             let fault: Fault = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&fault).unwrap(), text);

@@ -10,6 +10,25 @@ macro_rules! statements {
     };
 }
 
+/// Whether the statement called `name` changes data.
+#[must_use]
+pub fn writes(name: &str) -> bool {
+    matches!(
+        name,
+        ACCOUNT_CHARGE
+            | IDEMPOTENCY_FORGET
+            | QUEUE_ADMIT
+            | QUEUE_REGISTER
+            | QUEUE_REGISTER_NEXT
+            | QUEUE_SAVE_ADMISSION
+            | RESERVATION_CANCEL
+            | RESERVATION_CREATE
+            | RESERVATION_EXPIRE
+            | RESERVATION_PAY
+            | RESERVATION_REFUSE
+    )
+}
+
 statements! {
     ACCOUNT_CHARGE = "account.charge",
     ACCOUNT_READ = "account.read",

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub use crate::api::faults::FaultKind as Kind;
 pub use crate::load::scenario::{Fault, Window};
 use crate::load::scenario::{MOST_FAULTS, Scenario, Time, check_fault};
-use crate::yaml::{self, FileError};
+use crate::yaml::{self, FileError, Positions};
 
 /// A drill, read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub struct Drill {
     /// The name of a shipped drill, or the file's name without its extension.
     #[serde(skip)]
     pub name: String,
+    /// Where it was read.
+    #[serde(skip)]
+    source: Source,
     /// One line for people.
     pub title: String,
     /// The scenario whose traffic runs meanwhile: a shipped one, or a file.
@@ -45,6 +48,13 @@ pub struct Drill {
     /// What ends the drill at once.
     #[serde(default)]
     pub stop: Stop,
+}
+
+/// The file of a drill, and where its fields stand in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Source {
+    file: String,
+    positions: Positions,
 }
 
 const fn default_host_busy() -> f64 {
@@ -117,6 +127,9 @@ pub struct Expect {
     pub notified: Option<Time>,
     /// From the fault's end until the objective is met again, at most.
     pub recovered: Option<Time>,
+    /// Seconds outside of the objective since the fault's beginning, at most. `0s`: users do not notice the fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Time>,
     /// From the fault's end until the notification that the alerts are resolved, at most.
     pub resolved: Option<Time>,
 }
@@ -127,8 +140,12 @@ pub struct Expect {
 pub struct Stop {
     /// Seats sold twice, more than this.
     pub oversold: u64,
-    /// Acknowledged writes that the database lacks, more than this. Known after the run.
+    /// Acknowledged writes that the database lacks, more than this. Payments are counted while the drill runs, all
+    /// writes are looked up after it.
     pub lost: u64,
+    /// Requests outside of the queue that failed, more than this. Left out: any number.
+    #[serde(rename = "buying.failed", skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
 }
 
 impl Drill {
@@ -167,14 +184,23 @@ impl Drill {
         };
         let (mut drill, positions) = yaml::parse::<Drill>(origin, text, yaml::SMALL, lacking)?;
         origin.clone_into(&mut drill.name);
-        if let Some((field, problem)) = drill.check().into_iter().next() {
-            return Err(FileError {
-                at: positions.position(&field),
-                field: Some(field),
-                ..FileError::new(origin, problem)
-            });
+        drill.source = Source {
+            file: origin.to_owned(),
+            positions,
+        };
+        match drill.check().into_iter().next() {
+            Some((field, problem)) => Err(drill.wrong(&field, problem)),
+            None => Ok(drill),
         }
-        Ok(drill)
+    }
+
+    /// The message about a field, with its place in the file.
+    pub(super) fn wrong(&self, field: &str, problem: String) -> FileError {
+        FileError {
+            at: self.source.positions.position(field),
+            field: Some(field.to_owned()),
+            ..FileError::new(&self.source.file, problem)
+        }
     }
 
     /// The traffic, with the drill's own settings.
@@ -240,10 +266,16 @@ impl Drill {
             if let Some((field, problem)) = check_fault(inject.at, &inject.fault) {
                 add(&format!("{path}{field}"), problem);
             }
-            if inject.expect.fires.is_empty() && inject.expect.recovered.is_none() {
+            let Expect {
+                fires,
+                recovered,
+                outside,
+                ..
+            } = &inject.expect;
+            if fires.is_empty() && recovered.is_none() && outside.is_none() {
                 add(
                     &format!("{path}.expect"),
-                    "expects nothing: write `fires: { ALERT: 20s }`, or `recovered: 20s`"
+                    "expects nothing: write `fires: { ALERT: 20s }`, `recovered: 20s` or `outside: 0s`"
                         .to_owned(),
                 );
             }
@@ -296,6 +328,9 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "pool",
     "pool-brief",
     "nobody-let-in",
+    "disk-full",
+    "telemetry-gone",
+    "clock-step",
     "freeze",
     "kill",
     "cpu",
@@ -392,6 +427,16 @@ mod tests {
             let told = refusal(&text);
             assert!(told.contains(place) && told.contains(problem), "{told}");
         }
+    }
+
+    #[test]
+    fn a_mistake_that_the_rules_show_has_its_line_too() {
+        let drill = Drill::parse("drill.yaml", SLOW).unwrap();
+        let told = drill.wrong("injects.0.expect.fires.SlowBuying", "late".to_owned());
+        assert_eq!(
+            told.to_string(),
+            "drill.yaml:8:16: injects.0.expect.fires.SlowBuying: late"
+        );
     }
 
     #[test]

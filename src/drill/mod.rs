@@ -14,6 +14,7 @@
 //! - `embedded`: the server that a drill starts for itself;
 //! - `system`: what a drill is held on, that server or a running system;
 //! - `fire_alarm`: the check of the day before: an alert through the whole chain;
+//! - `stop`: what ends a drill at once;
 //! - `verdict`: what was observed, judged;
 //! - `record`: the part of a report that is not judged: the clock's marks, customer harm, what is needed to repeat it;
 //! - `report`: the after-action report, as text, HTML, Markdown and JSON, and the comparison with an earlier one;
@@ -36,6 +37,7 @@ pub mod record;
 pub mod report;
 mod rules;
 pub mod run;
+mod stop;
 pub mod system;
 pub mod verdict;
 

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use super::Moment;
 use super::file::Hypothesis;
-use crate::load::model::Class;
-use crate::load::recorder::Sample;
+use crate::load::model::{Class, Operation};
+use crate::load::recorder::{BUYERS, Sample};
 
 /// Seconds that are kept: longer than any drill.
 const MOST: usize = 7_200;
@@ -51,6 +51,10 @@ struct State {
     seconds: VecDeque<Second>,
     /// People of whom a request failed or took too long: when the last one did.
     harmed: HashMap<i64, Moment>,
+    /// Buying requests that failed.
+    failed: u64,
+    /// Payments that were acknowledged.
+    paid: u64,
 }
 
 impl State {
@@ -84,6 +88,8 @@ impl Objective {
                 current,
                 seconds: VecDeque::new(),
                 harmed: HashMap::new(),
+                failed: 0,
+                paid: 0,
             }),
         }
     }
@@ -100,6 +106,9 @@ impl Objective {
         if is_slow || sample.class == Class::Error {
             state.harm(sample.user, now);
         }
+        state.failed += u64::from(sample.class == Class::Error);
+        let paid = sample.operation == Operation::Pay && sample.class == Class::Ok;
+        state.paid += u64::from(paid && sample.traffic == BUYERS);
         let current = &mut state.current;
         current.requests += 1;
         match sample.class {
@@ -110,6 +119,16 @@ impl Objective {
             Class::Refused => {}
             Class::Error => current.errors += 1,
         }
+    }
+
+    /// Buying requests that failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.state.lock().failed
+    }
+
+    /// Payments of buyers that were acknowledged.
+    pub(super) fn paid(&self) -> u64 {
+        self.state.lock().paid
     }
 
     /// All seconds that are over.

@@ -77,8 +77,12 @@ impl Effect {
         let delay = fault.delay.map_or(Duration::ZERO, |delay| delay.0);
         let share = match fault.kind {
             Kind::Errors | Kind::Latency => fault.share.unwrap_or(1.0).max(0.001),
-            Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut | Kind::CpuHog => SOME,
-            Kind::FireAlarm | Kind::KillServer | Kind::FreezeServer | Kind::Command => 1.0,
+            Kind::SlowStatement
+            | Kind::PoolExhaustion
+            | Kind::RedisCut
+            | Kind::DiskFull
+            | Kind::CpuHog => SOME,
+            _ => 1.0,
         };
         let share = if fault.routes.is_some() {
             share * SOME
@@ -89,7 +93,7 @@ impl Effect {
             // A request gives up waiting for a connection after 5 s.
             Kind::PoolExhaustion => Duration::from_secs(5),
             // A server asks what it depends on every second, and gives it as long to answer.
-            Kind::RedisCut | Kind::Command => Duration::from_secs(2),
+            Kind::RedisCut | Kind::DiskFull | Kind::Command => Duration::from_secs(2),
             _ => delay,
         };
         Effect { share, delay }

@@ -7,7 +7,7 @@ use super::alerts::Spell;
 use super::file::{Drill, Inject};
 use super::prediction::Prediction;
 use super::run::Report;
-use super::verdict::{FalseAlarm, Injected, Observed, false_alarms, judge};
+use super::verdict::{self, FalseAlarm, Injected, Observed, false_alarms, judge};
 use super::{Moment, seconds};
 
 /// One line of the stream: the progress some times a second, then the report.
@@ -258,7 +258,7 @@ fn clock(
     let judged = judge(drill, observed, |_, _| None);
     let recovered = judged
         .iter()
-        .find(|it| it.inject == index && it.alert.is_none());
+        .find(|it| it.inject == index && it.step == verdict::Step::Recovers);
     let over = injected.filter(|it| it.ended <= observed.ended);
     let from = over.and_then(|it| since(it.ended));
     let took = recovered.and_then(|it| it.measured);

@@ -225,10 +225,7 @@ pub(super) fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileErro
     for (index, inject) in drill.injects.iter().enumerate() {
         for (alert, budget) in &inject.expect.fires {
             let field = format!("injects.{index}.expect.fires.{alert}");
-            let refused = |problem: String| FileError {
-                field: Some(field.clone()),
-                ..FileError::new(&drill.name, problem)
-            };
+            let refused = |problem: String| drill.wrong(&field, problem);
             let Some(worst) = worst_case(alert, inject, rules, *settings) else {
                 let known = rules.iter().filter(|rule| rule.is_alert);
                 let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();

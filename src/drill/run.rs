@@ -21,6 +21,7 @@ use super::progress::{self, Progress};
 use super::record::{self, AlertTimes, Harm, Mark, Record};
 use super::report::improve::Improvement;
 use super::rules::place_of;
+use super::stop::StopWatch;
 use super::system::{Basis, Given, System};
 use super::verdict::{
     Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms,
@@ -131,6 +132,12 @@ pub async fn run(
     let watcher = receiver.watch(prometheus, alertmanager);
     let objective = Arc::new(Objective::new(drill.hypothesis, now()));
     let handle = traffic(drill, &system, &objective)?;
+    let stop_watch = StopWatch::start(
+        drill.stop,
+        &system.target().ops_url,
+        Arc::clone(&objective),
+        handle.progress.clone(),
+    );
     let mut running = Running {
         drill,
         options,
@@ -141,6 +148,7 @@ pub async fn run(
         objective,
         handle,
         stop,
+        stop_watch,
         injected: Vec::new(),
         began: now(),
         basis,
@@ -176,6 +184,7 @@ struct Running<'d> {
     objective: Arc<Objective>,
     handle: RunHandle,
     stop: &'d CancellationToken,
+    stop_watch: StopWatch,
     injected: Vec<Injected>,
     began: Moment,
     basis: &'d Basis,
@@ -376,6 +385,7 @@ impl<'d> Running<'d> {
             () = due => Ok(()),
             () = ended => Err("the traffic ended before the drill: give it more users, or let in fewer at once".to_owned()),
             () = self.stop.cancelled() => Err("stopped".to_owned()),
+            reason = self.stop_watch.violated() => Err(reason),
         }
     }
 
@@ -417,9 +427,10 @@ impl<'d> Running<'d> {
         self.system.end().await;
         let outcome = outcome.map(|()| verdict(&expectations, &alarms));
         let was_stopped = self.stop.is_cancelled();
-        let verdict = match broken(self.drill, &summary) {
-            Some(reason) => Verdict::Failed(vec![reason]),
-            None => concluded(outcome, &summary, was_stopped).weighed(&limits),
+        let verdict = match (self.stop_watch.reason(), broken(self.drill, &summary)) {
+            (Some(reason), _) => Verdict::Inconclusive(vec![reason]),
+            (None, Some(reason)) => Verdict::Failed(vec![reason]),
+            (None, None) => concluded(outcome, &summary, was_stopped).weighed(&limits),
         };
         let relative = |moment: Moment| super::seconds(begin, moment);
         let faults = self.injected.iter();

@@ -35,6 +35,8 @@ pub enum Step {
     Resolves,
     /// Users are served within the objective again.
     Recovers,
+    /// Users are served within the objective all the time.
+    Serves,
 }
 
 /// One expectation beside what was measured. Times are seconds.
@@ -213,6 +215,7 @@ pub fn judge(
             all.extend(judged.alert(alert, budget.0.as_secs_f64(), predict(alert, inject)));
         }
         all.extend(judged.recovery());
+        all.extend(judged.service());
     }
     all
 }
@@ -303,6 +306,21 @@ impl Judge<'_> {
             None,
             took,
             exercised,
+        ))
+    }
+
+    /// The seconds outside of the objective since the fault began, until the next fault or the end.
+    fn service(&self) -> Option<Expectation> {
+        let budget = self.inject.expect.outside?.0.as_secs_f64();
+        let outside = self.observed.outside(self.index).count();
+        Some(self.expectation(
+            Step::Serves,
+            "users outside of the objective".to_owned(),
+            None,
+            budget,
+            None,
+            Some(outside as f64),
+            true,
         ))
     }
 

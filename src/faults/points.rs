@@ -48,6 +48,12 @@ impl Faults {
         }
     }
 
+    /// Whether a fault may affect the statement.
+    #[must_use]
+    pub fn hit_statement(&self, name: &str) -> bool {
+        self.statement_delay(name).is_some() || self.disk_is_full()
+    }
+
     /// The delay injected into the statement.
     pub fn statement_delay(&self, name: &str) -> Option<Duration> {
         self.slow_statement(name).map(|(_, delay)| delay)
@@ -96,12 +102,40 @@ impl Faults {
         Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
     }
 
-    /// Waits for a fault that takes connections to the database.
-    pub async fn pool_exhaustion(&self) -> Arc<Injected> {
+    /// Returns at once unless what the server reports is lost: then it waits or not, as the fault says, and returns
+    /// `false`.
+    pub async fn reports_telemetry(&self) -> bool {
+        let Some(injected) = self.on(FaultKind::TelemetryGone) else {
+            return true;
+        };
+        if matches!(injected.fault, Fault::TelemetryGone { how: LinkCut::Hang }) {
+            injected.over().await;
+        }
+        false
+    }
+
+    /// Whether the database has no room to write.
+    #[must_use]
+    pub fn disk_is_full(&self) -> bool {
+        self.on(FaultKind::DiskFull).is_some()
+    }
+
+    /// By how much the wall clock is set forward, in milliseconds.
+    #[must_use]
+    pub fn clock_step_ms(&self) -> i64 {
+        let injected = self.on(FaultKind::ClockStep);
+        match injected.as_deref().map(|injected| &injected.fault) {
+            Some(Fault::ClockStep { seconds }) => seconds.saturating_mul(1_000),
+            _ => 0,
+        }
+    }
+
+    /// Waits for a fault of that kind.
+    pub async fn injected(&self, kind: FaultKind) -> Arc<Injected> {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();
-            if let Some(injected) = self.on(FaultKind::PoolExhaustion) {
+            if let Some(injected) = self.on(kind) {
                 return injected;
             }
             if changes.changed().await.is_err() {

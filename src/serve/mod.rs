@@ -94,7 +94,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     );
     let state = service.ops_state(api_addr, metrics);
     let ops_router = http::ops::router(state, access, stores.open, stores.guarded);
-    background.extend(service.spawn_background(&settings, metrics, &critical, &stop_api));
+    background.extend(service.spawn_background(&settings, &telemetry, &critical, &stop_api));
     let api = http::listener::serve(api.socket, api_router, api_bounds, stop_api.clone());
     let ops = http::listener::serve(ops.socket, ops_router, ops_bounds, stop_ops.clone());
     let running = Running {
@@ -244,15 +244,20 @@ impl Service {
     fn spawn_background(
         &self,
         settings: &ServeSettings,
-        metrics: &Metrics,
+        telemetry: &Telemetry,
         critical: &CriticalTasks,
         stop: &CancellationToken,
-    ) -> [JoinHandle<()>; 5] {
+    ) -> [JoinHandle<()>; 6] {
+        let metrics = &telemetry.metrics;
         let (booking, datasets, faults) = (&self.booking, &self.datasets, &self.faults);
         let clock = booking::run_background(Arc::clone(booking), stop.clone());
         [
             critical.spawn("clock of admissions and holds", stop, clock),
-            tokio::spawn(monitors::clock(settings.clock.clone(), metrics.clone())),
+            tokio::spawn(monitors::clock(
+                settings.clock.clone(),
+                metrics.clone(),
+                faults.clone(),
+            )),
             tokio::spawn(Arc::clone(datasets).follow()),
             tokio::spawn(monitors::database(
                 Arc::clone(datasets),
@@ -261,6 +266,10 @@ impl Service {
             )),
             tokio::spawn(monitors::pool_exhaustion(
                 Arc::clone(booking),
+                faults.clone(),
+            )),
+            tokio::spawn(monitors::telemetry_gone(
+                telemetry.deliveries.clone(),
                 faults.clone(),
             )),
         ]

@@ -1,5 +1,5 @@
-//! Background tasks that observe the database and the system's clock. One more task holds database connections while
-//! the fault `pool_exhaustion` is injected.
+//! Background tasks that observe the database and the system's clock. Others act while a fault is injected: they hold
+//! database connections (`pool_exhaustion`), or keep pushes from the collector (`telemetry_gone`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::datasets::Datasets;
 use crate::booking::Booking;
 use crate::clock::{CHECK_EVERY, Clock};
-use crate::faults::{Faults, Injected};
-use crate::telemetry::{ClockStep, Metrics};
+use crate::faults::{FaultKind, Faults, Injected};
+use crate::telemetry::{ClockStep, Deliveries, Metrics};
 
 /// The pause between two checks of PostgreSQL.
 const POSTGRES_INTERVAL: Duration = Duration::from_millis(250);
@@ -44,11 +44,12 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
 }
 
 /// Compares the service's time with the system's clock, and reports each change of the clock.
-pub(super) async fn clock(clock: Clock, metrics: Metrics) {
+pub(super) async fn clock(clock: Clock, metrics: Metrics, faults: Faults) {
     let mut ticks = tokio::time::interval(CHECK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        clock.set_wall_ahead(faults.clock_step_ms());
         if let Some(step) = clock.check() {
             let (back, seconds) = (step.by_ms < 0, seconds(step.by_ms.saturating_abs()));
             metrics.clock_step(match back {
@@ -83,7 +84,7 @@ fn counts_as_up(answers: bool, held_up: bool, was_up: bool) -> bool {
 /// Takes connections while the fault is injected. After a switch it takes those of the new dataset.
 pub(super) async fn pool_exhaustion(booking: Arc<Booking>, faults: Faults) {
     loop {
-        let injected = faults.pool_exhaustion().await;
+        let injected = faults.injected(FaultKind::PoolExhaustion).await;
         tokio::select! {
             () = injected.over() => {}
             () = take_connections(&booking, &injected) => {}
@@ -110,6 +111,16 @@ async fn take_connections(booking: &Booking, injected: &Injected) {
             () = dataset.hold_connections(injected.connections()) => {}
             () = replaced => {}
         }
+    }
+}
+
+/// Keeps pushes from the collector while the fault is injected.
+pub(super) async fn telemetry_gone(deliveries: Deliveries, faults: Faults) {
+    loop {
+        let injected = faults.injected(FaultKind::TelemetryGone).await;
+        deliveries.cut_off(true);
+        injected.over().await;
+        deliveries.cut_off(false);
     }
 }
 

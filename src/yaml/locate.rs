@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 pub type Position = (u64, u64);
 
 /// The positions of a document's fields, in document order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Positions(Vec<(String, Position)>);
 
 impl Positions {

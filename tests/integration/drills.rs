@@ -1,14 +1,15 @@
 //! `concertctl drill` as people run it: a server of its own, real traffic, real faults, its exit codes.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::support::process::{Guard, concertctl, finish};
+use super::support::port::Port;
+use super::support::process::{Guard, ServerProcess, concertctl, finish};
 use super::support::{eventually, ops_client};
 
 /// A drill that is over soon, on a machine however busy: what `fault` does to the traffic, and what is expected.
@@ -252,6 +253,136 @@ async fn nothing_outlasts_a_drill_that_is_killed_during_a_fault_in_its_server() 
 }
 
 #[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_during_any_other_fault_in_its_server() {
+    for fault in [
+        "{ kind: telemetry_gone, for: 5m }",
+        "{ kind: disk_full, for: 5m }",
+        "{ kind: clock_step, seconds: -3600, for: 5m }",
+    ] {
+        let drill = Endless::start(fault);
+        eventually(&format!("the fault is on: {fault}"), || async {
+            let (url, token) = operations(drill.dir())?;
+            let faults = ops_client(&url, &token).faults().await.ok()?;
+            (!faults.faults.is_empty()).then_some(())
+        })
+        .await;
+        drill.killed().await;
+    }
+}
+
+/// A drill of a running server, which outlives it.
+struct OnServer {
+    dir: TempDir,
+    server: ServerProcess,
+    notified_at: Port,
+}
+
+impl OnServer {
+    async fn start() -> OnServer {
+        let (dir, notified_at) = (tempfile::tempdir().unwrap(), Port::claim());
+        let webhook = format!("http://{}/", notified_at.addr());
+        let data = dir.path().join("server");
+        let server = ServerProcess::start(&data, &["--webhook", &webhook]).await;
+        std::fs::write(dir.path().join("token"), &server.ops_token).unwrap();
+        OnServer {
+            dir,
+            server,
+            notified_at,
+        }
+    }
+
+    fn drill(&self, text: &str) -> Command {
+        let path = |name: &str| self.dir.path().join(name).display().to_string();
+        std::fs::write(path("drill.yaml"), text).unwrap();
+        let mut command = command(self.dir.path(), &[&path("drill.yaml"), "--reseed"]);
+        command.args(["--target", &self.server.api]);
+        command.args(["--ops-url", &self.server.ops_url]);
+        command.args(["--ops-token-file", &path("token")]);
+        command.args(["--notified-at", &self.notified_at.addr().to_string()]);
+        command.args(["--report", &path("report.json")]);
+        command
+    }
+
+    async fn faults(&self) -> usize {
+        self.server.ops.faults().await.unwrap().faults.len()
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_a_running_server_ends_in_its_time_although_its_drill_is_killed() {
+    let on = OnServer::start().await;
+    for fault in [
+        "{ kind: errors, share: 1, for: 4s }",
+        "{ kind: telemetry_gone, how: refuse, for: 4s }",
+        "{ kind: disk_full, for: 4s }",
+        "{ kind: clock_step, seconds: 3600, for: 4s }",
+    ] {
+        let mut command = on.drill(&drill(fault, "{ recovered: 30s }"));
+        let mut running = Guard(command.stderr(Stdio::null()).spawn().unwrap());
+        let is_on = |count| async move { (count > 0).then_some(()) };
+        eventually(&format!("the fault is on: {fault}"), || async {
+            is_on(on.faults().await).await
+        })
+        .await;
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+        eventually(&format!("the fault is over: {fault}"), || async {
+            (on.faults().await == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_stop_condition_ends_a_drill_at_once_and_takes_its_fault_back() {
+    let on = OnServer::start().await;
+    let text = drill("{ kind: errors, share: 1, for: 5m }", "{ recovered: 30s }");
+    let mut command = on.drill(&format!("{text}stop: {{ buying.failed: 3 }}\n"));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("stop.buying.failed: 3"),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(on.faults().await, 0);
+    let report = std::fs::read(on.dir.path().join("report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let report = &report["drills"][0];
+    assert_eq!(report["verdict"], "inconclusive");
+    let seconds = report["seconds"].as_array().unwrap();
+    let last = seconds.last().unwrap()[0].as_f64().unwrap();
+    assert!(last < 120.0, "it did not wait for the end of its fault");
+}
+
+/// What no fault can do: a payment that was acknowledged is taken out of the database.
+#[tokio::test]
+async fn a_payment_that_is_gone_ends_a_drill_at_once() {
+    let drill = Endless::start("{ kind: clock_step, seconds: 60, for: 5m }");
+    let payments = "SELECT count(*) FROM reservations WHERE status = 1";
+    let removed = eventually("payments are taken out", || async {
+        let data = data_directory(drill.dir())?;
+        let datasets = std::fs::read_dir(data.join("datasets")).ok()?.flatten();
+        let mut files = datasets.map(|entry| entry.path());
+        let file = files.find(|path| path.extension().is_some_and(|it| it == "db"))?;
+        let connection = rusqlite::Connection::open(file).ok()?;
+        let paid: i64 = connection.query_row(payments, [], |row| row.get(0)).ok()?;
+        let gone = "UPDATE reservations SET status = 3 WHERE status = 1";
+        (paid > 20)
+            .then(|| connection.execute(gone, []))
+            .transpose()
+            .ok()?
+    })
+    .await;
+    assert!(removed > 20);
+    let mut drill = drill;
+    let code = drill.process.0.wait().unwrap().code();
+    assert_eq!(code, Some(3));
+    drill.leaves_nothing().await;
+}
+
+#[tokio::test]
 async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_is_frozen() {
     let drill = Endless::start("{ kind: freeze_server, for: 5m }");
     drill
@@ -338,16 +469,22 @@ fn a_command_that_fails_is_inconclusive_and_undone() {
     assert!(undone.exists());
 }
 
-/// Operations listener and token of the server of a drill in `dir`.
-fn operations(dir: &Path) -> Option<(String, String)> {
+/// The data directory of the server of a drill in `dir`.
+fn data_directory(dir: &Path) -> Option<PathBuf> {
     let mut entries = std::fs::read_dir(dir).ok()?.flatten();
     let data = entries.find(|entry| {
         let name = entry.file_name();
         name.to_string_lossy().starts_with("concertctl-drill-")
-    })?;
-    let file = std::fs::read(data.path().join("server.json")).ok()?;
+    });
+    data.map(|data| data.path())
+}
+
+/// Operations listener and token of the server of a drill in `dir`.
+fn operations(dir: &Path) -> Option<(String, String)> {
+    let data = data_directory(dir)?;
+    let file = std::fs::read(data.join("server.json")).ok()?;
     let file: Value = serde_json::from_slice(&file).ok()?;
-    let token = std::fs::read_to_string(data.path().join("ops-token")).ok()?;
+    let token = std::fs::read_to_string(data.join("ops-token")).ok()?;
     let url = format!("http://{}", file["ops_addr"].as_str()?);
     Some((url, token.trim().to_owned()))
 }
@@ -406,6 +543,17 @@ fn what_cannot_be_judged_is_refused_before_anything_is_sent() {
         ),
         (drill(fault, "{}"), "expects nothing"),
         (
+            drill("{ kind: clock_step, for: 5s }", "{ recovered: 5s }"),
+            "seconds is missing",
+        ),
+        (
+            drill(
+                "{ kind: disk_full, delay: 1s, for: 5s }",
+                "{ recovered: 5s }",
+            ),
+            "delayMs is no setting of this fault",
+        ),
+        (
             drill("{ kind: redis_cut, for: 5s }", "{ recovered: 5s }")
                 .replace("onsale-short", "nowhere"),
             "no such scenario",
@@ -413,6 +561,98 @@ fn what_cannot_be_judged_is_refused_before_anything_is_sent() {
     ];
     for (text, problem) in cases {
         let (output, _) = run(dir.path(), &text, &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains(problem), "{}", told(&output));
+    }
+}
+
+#[test]
+fn a_mistake_that_the_rules_show_is_told_with_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let fault = "{ kind: latency, delay: 1s, for: 20s }";
+    for alert in ["SlowBuing: 30s", "SlowBuying: 2s"] {
+        let text = drill(fault, &format!("{{ fires: {{ {alert} }} }}"));
+        let (output, _) = run(dir.path(), &text, &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        let line = text.lines().position(|line| line.contains(alert)).unwrap() + 1;
+        let place = format!("drill.yaml:{line}:");
+        let told = told(&output);
+        assert!(told.contains(&place), "{told}");
+        assert!(told.contains("injects.0.expect.fires."), "{told}");
+    }
+}
+
+#[test]
+fn what_says_nothing_about_the_response_is_inconclusive() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.yml");
+    let always = "groups:\n- name: a\n  rules:\n  - alert: HighErrorRate\n    expr: vector(1)\n";
+    std::fs::write(&rules, always).unwrap();
+    let rules = ["--rules", rules.to_str().unwrap()];
+    let fault = "{ kind: errors, share: 0.5, for: 5s }";
+    let fires = drill(fault, "{ fires: { HighErrorRate: 10s } }");
+    let recovers = drill(fault, "{ recovered: 30s }");
+    let nobody = recovers
+        .replace("set: {", "set: { users: 2,")
+        .replace("at: 1s", "at: 5m");
+    for (text, more, reason) in [
+        (fires, &rules[..], "HighErrorRate fired before the fault"),
+        (nobody, &[], "the traffic ended before the drill"),
+    ] {
+        let (output, reports) = run(dir.path(), &text, more);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        let reasons = reports[0]["reasons"].to_string();
+        assert!(reasons.contains(reason), "{reasons}");
+    }
+}
+
+#[test]
+fn load_of_a_drill_does_the_same_as_drill() {
+    let dir = tempfile::tempdir().unwrap();
+    let quiet = "title: Quiet\nload: onsale-short\nwatch: 2s\nhost_busy: 1\n\
+         set: { users: 200, admission.batch: 2, admission.every: 1s, generator.lag_p99: 10s }\n\
+         hypothesis: { buying.p95: 20s, buying.error_rate: 0.001, for: 2s }\n\
+         may_fire: [SlowBuying, SlowStatements, ConnectionWaitHigh, HostCpuBusy, HostLoadHigh]\n";
+    let file = dir.path().join("quiet.yaml");
+    std::fs::write(&file, quiet).unwrap();
+    let file = file.to_str().unwrap();
+    let load = |args: &[&str]| {
+        let mut command = concertctl();
+        command.arg("load").args(args).env("TMPDIR", dir.path());
+        command.env("CONCERTCTL_DATA_DIR", dir.path().join("data"));
+        command.output().unwrap()
+    };
+    for name in [file, "slow-charge"] {
+        let planned = command(dir.path(), &[name, "--plan"]).output().unwrap();
+        assert!(!planned.stdout.is_empty());
+        assert_eq!(load(&[name, "--plan"]).stdout, planned.stdout, "{name}");
+    }
+    let printed = command(dir.path(), &["--print", "slow-charge"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        load(&["--print-scenario", "slow-charge"]).stdout,
+        printed.stdout
+    );
+    let output = load(&[file]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(
+        told(&output).contains("verdict  passed"),
+        "{}",
+        told(&output)
+    );
+
+    let wrong = dir.path().join("wrong.yaml");
+    std::fs::write(&wrong, format!("{quiet}wach: 3s\n")).unwrap();
+    let wrong = wrong.to_str().unwrap();
+    for (args, problem) in [
+        (
+            &[file, "--shard", "1/2"][..],
+            "a drill, which --shard is not for",
+        ),
+        (&[wrong], "wrong.yaml:8:"),
+    ] {
+        let output = load(args);
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
         assert!(told(&output).contains(problem), "{}", told(&output));
     }

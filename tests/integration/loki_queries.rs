@@ -196,6 +196,7 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
     assert_eq!(user.reserve(1).await.status, 500);
     inject(errors(503)).await;
     assert_eq!(user.reserve(1).await.status, 503);
+    inject(Fault::ClockStep { seconds: -3_600 }).await;
     (server, user)
 }
 
@@ -244,8 +245,13 @@ async fn every_query_for_log_lines_finds_its_record_in_both_kinds_of_stores() {
             let body = |record: &LogRecord| record.body.as_ref().map(text).unwrap_or_default();
             received.logs.iter().any(|(_, it)| body(it).contains(part))
         };
-        (has("failed with 503") && has("slow query") && has("a batch was admitted"))
-            .then_some(received)
+        let all = [
+            "failed with 503",
+            "slow query",
+            "a batch was admitted",
+            "clock was set",
+        ];
+        all.into_iter().all(has).then_some(received)
     })
     .await;
     let store = LokiStore::new(LokiConfig::default());

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use concertctl::api::ops::{Fault, LinkCut};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -183,6 +184,38 @@ async fn a_rehearsal_passes_although_the_collector_never_answers() {
     command.env("OTEL_EXPORTER_OTLP_TIMEOUT", FOR_EVER);
     let ended = finish(command).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// While the fault lasts, nobody gets the metrics either, so they are read after it.
+#[tokio::test]
+async fn an_injected_fault_keeps_telemetry_from_the_collector_until_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::http().await;
+    let server = serve(dir.path(), &collector.url).await;
+    let gone = Fault::TelemetryGone {
+        how: LinkCut::Refuse,
+    };
+    let length = Duration::from_secs(120);
+    server.ops.inject_fault(&gone, length, None).await.unwrap();
+    assert_eq!(server.user(1).register().await.status, 201);
+    for signal in ["logs", "metrics"] {
+        eventually(&format!("{signal} are not delivered"), || async {
+            let told = told(dir.path());
+            let words = format!("{signal} cannot");
+            told.iter().any(|line| line.contains(&words)).then_some(())
+        })
+        .await;
+    }
+    server.ops.end_faults(None).await.unwrap();
+    assert!(dropped(&server, "metrics").await > 0);
+    for signal in ["logs", "metrics"] {
+        eventually(&format!("{signal} are delivered again"), || async {
+            let told = told(dir.path());
+            let words = format!("{signal} are delivered to the collector again");
+            told.iter().any(|line| line.contains(&words)).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ pub struct LoadArgs {
     /// Another command.
     #[command(subcommand)]
     pub what: Option<LoadCommand>,
-    /// A shipped scenario's name, or the path of a scenario file
+    /// A shipped scenario's name, or the path of a scenario file; a drill's, as for `concertctl drill`
     #[arg(default_value = crate::load::scenario::DEFAULT)]
     pub scenario: String,
     /// List the shipped scenarios
@@ -24,7 +24,7 @@ pub struct LoadArgs {
     /// Print the capacity estimate and send nothing
     #[arg(long, help_heading = "Without a run")]
     pub plan: bool,
-    /// Print a shipped scenario, as the beginning of your own file
+    /// Print a shipped scenario or drill, as the beginning of your own file
     #[arg(long, value_name = "NAME", help_heading = "Without a run")]
     pub print_scenario: Option<String>,
     /// Print the JSON Schema of scenario files, for editors
@@ -88,6 +88,14 @@ pub struct LoadArgs {
     /// The outputs of a run.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl LoadArgs {
+    /// Whether its scenario is run or planned, and not something else asked for.
+    pub(super) fn runs(&self) -> bool {
+        let asks = self.list || self.scenario_schema || self.summary_schema || self.self_check;
+        self.what.is_none() && self.print_scenario.is_none() && !asks
+    }
 }
 
 /// The outputs of a run.

@@ -1,6 +1,7 @@
 //! `concertctl load` turns flags into a run, shows its progress and its report, and sets the exit code.
 
 mod args;
+mod drill;
 mod embedded;
 mod keys;
 mod listener;
@@ -66,8 +67,12 @@ impl From<LoadError> for Failure {
 
 /// Runs the subcommand.
 pub async fn run(args: LoadArgs) -> ExitCode {
-    match Box::pin(rehearse(&args)).await {
-        Ok(code) => ExitCode::from(code),
+    let code = match args.runs() && drill::is_one(&args.scenario) {
+        true => Box::pin(drill::run(&args)).await,
+        false => Box::pin(rehearse(&args)).await.map(ExitCode::from),
+    };
+    match code {
+        Ok(code) => code,
         Err(failure) => {
             // The message is one line, whatever the cause contains.
             let message = failure.message.replace('\n', " ");
@@ -155,10 +160,18 @@ fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
     if let Some(name) = &args.print_scenario {
         let known = builtins();
         let found = known.iter().find(|known| known.name == name);
-        let text = found.map(|known| known.text.to_owned()).ok_or_else(|| {
+        let text = found.map(|known| known.text).or_else(|| {
+            let mut drills = crate::drill::file::shipped().iter();
+            drills
+                .find(|(known, _)| known == name)
+                .map(|(_, text)| *text)
+        });
+        let text = text.map(str::to_owned).ok_or_else(|| {
             let names: Vec<&str> = known.iter().map(|known| known.name).collect();
-            let names = names.join(", ");
-            Failure::usage(format!("--print-scenario {name}: shipped ones are {names}"))
+            let (names, drills) = (names.join(", "), crate::drill::file::names());
+            Failure::usage(format!(
+                "--print-scenario {name}: shipped ones are {names}; drills are {drills}"
+            ))
         })?;
         return Ok(Some(text));
     }

@@ -90,6 +90,10 @@ fn advice(it: &Expectation, report: &Report) -> Option<String> {
              shorten `group_interval` (--group-interval), and see that the receiver gets resolved notices.",
             happened(it)
         ),
+        (Outcome::Missed | Outcome::Late, Step::Serves) => format!(
+            "{what}: {measured}, the budget is {limit}. {fault} must not reach users: compare the failed and the \
+             slow requests of that time with the beginning of the fault."
+        ),
         (Outcome::Missed | Outcome::Late, Step::Recovers) => format!(
             "{what}: {}, the budget is {limit} from the fault's end. See in the charts what stayed slow: \
              queued requests, lost connections, retries.",

@@ -30,6 +30,7 @@ use access::{authorize, check_host};
 
 use super::reservations::iso8601;
 use super::{ApiError, Limits, error, extract, middleware};
+use crate::api::ErrorCode;
 use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
 use crate::booking::{Booking, DatasetInfo, Refusal};
 use crate::faults::Faults;
@@ -116,19 +117,23 @@ fn protected(
 
 /// `GET /metrics`. A client that accepts OpenMetrics, as Prometheus does, gets it. Any other client gets the
 /// Prometheus text format.
-async fn meters(State(state): State<OpsState>, headers: HeaderMap) -> Response {
+async fn meters(State(state): State<OpsState>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if !state.faults.reports_telemetry().await {
+        let detail = "the metrics are not available";
+        return Err(ApiError::new(ErrorCode::Overloaded, detail));
+    }
     let mut accepted = headers.get_all(header::ACCEPT).iter();
     let named = |value: &HeaderValue| {
         let value = value.to_str().unwrap_or_default();
         value.contains("application/openmetrics-text")
     };
     if !accepted.any(named) {
-        return exposition(state.metrics.render());
+        return Ok(exposition(state.metrics.render()));
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let kind = HeaderValue::from_static(kind);
     let text = state.metrics.render_openmetrics();
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 fn exposition(text: String) -> Response {

@@ -134,9 +134,12 @@ pub struct Fault {
     /// pool_exhaustion: how many connections; left out: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
-    /// redis_cut: whether what is sent is lost (`hang`) or refused (`refuse`).
+    /// redis_cut, telemetry_gone: whether what is sent is lost (`hang`) or refused (`refuse`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<LinkCut>,
+    /// clock_step: by how many seconds the clock is set forward, or back (negative).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
     /// cpu_hog: how many processors; left out: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores: Option<u32>,
@@ -163,6 +166,7 @@ impl Fault {
             "statement": self.statement,
             "connections": self.connections,
             "how": self.how,
+            "seconds": self.seconds,
             "cores": self.cores,
             "run": self.run,
             "undo": self.undo,

@@ -114,7 +114,7 @@ impl<'a> Attempts<'a> {
     ) -> Result<Vec<Row>, Fault> {
         let mut lease = self.pool.lend().await?;
         let began = std::time::Instant::now();
-        let result = match lease.slowed(self.name).await {
+        let result = match lease.faulty(self.name).await {
             Ok(()) => {
                 begun.store(true, Ordering::Relaxed);
                 lease.rows(sql, params).await
@@ -131,7 +131,7 @@ impl<'a> Attempts<'a> {
         attempt: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         let began = std::time::Instant::now();
-        let attempt = self.pool.slowed(self.name, attempt);
+        let attempt = self.pool.faulty(self.name, attempt);
         let attempt = timeout_at(self.deadline, attempt).await;
         let result = attempt.unwrap_or_else(|_| Err(self.out_of_time()));
         self.pool.measured(self.name, began, &result);

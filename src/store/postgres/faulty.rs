@@ -7,6 +7,7 @@ use deadpool_postgres::{PoolError, TimeoutType};
 use super::PgStore;
 use super::fault::Fault;
 use super::pool::{Lease, Pool};
+use crate::domain::statement;
 
 /// Whether the database refuses writes, as a standby does.
 pub(super) const TAKES_NO_WRITES: &str =
@@ -16,6 +17,9 @@ pub(super) const TAKES_NO_WRITES: &str =
 pub(super) const WRITE_A_ROW: &str =
     "INSERT INTO meta (key, value) VALUES ('readiness', now()::text)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
+/// Fails on the server, as a statement does for which the disk has no room.
+const DISK_FULL: &str = "DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$";
 
 /// Between two attempts to take a connection that is not to be had.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -40,23 +44,32 @@ impl Pool {
         }
     }
 
-    /// `work` of several statements, after the delay that is injected into it.
-    pub(super) async fn slowed<T>(
+    /// `work` of several statements, after what is injected into it.
+    pub(super) async fn faulty<T>(
         &self,
         name: &'static str,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        if self.faults.statement_delay(name).is_some() {
-            self.lend().await?.slowed(name).await?;
+        if self.faults.hit_statement(name) {
+            self.lend().await?.faulty(name).await?;
         }
         work.await
     }
 }
 
 impl Lease<'_> {
+    /// What is injected into the statement called `name`, before it is begun.
+    pub(super) async fn faulty(&mut self, name: &'static str) -> Result<(), Fault> {
+        self.slowed(name).await?;
+        match self.pool.faults.disk_is_full() && statement::writes(name) {
+            true => self.batch(DISK_FULL).await,
+            false => Ok(()),
+        }
+    }
+
     /// Takes as long as is injected into the statement, on the server, as a slow statement would: what
     /// bounds that one bounds this.
-    pub(super) async fn slowed(&mut self, name: &'static str) -> Result<(), Fault> {
+    async fn slowed(&mut self, name: &'static str) -> Result<(), Fault> {
         let Some(delay) = self.pool.faults.statement_delay(name) else {
             return Ok(());
         };

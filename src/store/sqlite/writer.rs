@@ -267,6 +267,8 @@ fn commit_group(
     let changed = tx.conn.total_changes() != changes;
     let committed = begun.and_then(|()| match tx.conn.is_autocommit() {
         true => Err(rolled_back()),
+        // Like a log that cannot grow: this commit is the first to need the disk.
+        false if changed && faults.disk_is_full() => Err(disk_full()),
         false => commit(tx.conn, &written.commits, changed),
     });
     let commit = Statement {
@@ -300,6 +302,11 @@ fn begin(connection: &Connection) -> Result<(), StoreError> {
 
 fn rolled_back() -> StoreError {
     StoreError::Unwritable("the transaction was rolled back".to_owned())
+}
+
+fn disk_full() -> StoreError {
+    let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+    rusqlite::Error::SqliteFailure(full, None).into()
 }
 
 /// Commits if the files are still at their paths. Only a transaction that changed something is numbered, because only

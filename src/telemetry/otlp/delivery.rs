@@ -68,6 +68,8 @@ pub(in crate::telemetry) struct Delivery {
     signal: Signal,
     dropped: AtomicU64,
     failing: AtomicBool,
+    /// While it is set, nothing reaches the collector.
+    cut_off: AtomicBool,
     rejecting: AtomicBool,
     /// The reason of the last refusal, until it is read.
     refusal: Mutex<Option<Refusal>>,
@@ -85,6 +87,7 @@ impl Default for Deliveries {
                 signal,
                 dropped: AtomicU64::new(0),
                 failing: AtomicBool::new(false),
+                cut_off: AtomicBool::new(false),
                 rejecting: AtomicBool::new(false),
                 refusal: Mutex::default(),
                 not_before: Mutex::default(),
@@ -98,6 +101,13 @@ impl Default for Deliveries {
 impl Deliveries {
     pub(in crate::telemetry) fn of(&self, signal: Signal) -> Arc<Delivery> {
         Arc::clone(&self.0[signal as usize])
+    }
+
+    /// Keeps every push from the collector, or lets them through again.
+    pub fn cut_off(&self, is_cut: bool) {
+        for delivery in &self.0 {
+            delivery.cut_off.store(is_cut, Ordering::Relaxed);
+        }
     }
 
     /// The number of lost records, traces or pushes of `signal`.
@@ -122,6 +132,17 @@ impl Delivery {
 
     pub(super) fn signal(&self) -> Signal {
         self.signal
+    }
+
+    /// Whether a push can reach the collector.
+    ///
+    /// # Errors
+    /// It cannot: what the exporter of an unreachable collector says.
+    pub(super) fn reaches_collector(&self) -> Result<(), String> {
+        match self.cut_off.load(Ordering::Relaxed) {
+            true => Err("the collector cannot be reached".to_owned()),
+            false => Ok(()),
+        }
     }
 
     /// Counts `records` that were given up.

@@ -54,7 +54,10 @@ impl PushMetricExporter for CountedExporter {
             let early = "the collector asked for a pause, which is not over".to_owned();
             return Err(OTelSdkError::InternalFailure(early));
         }
-        let result = self.exporter.export(metrics).await;
+        let result = match self.delivery.reaches_collector() {
+            Ok(()) => self.exporter.export(metrics).await,
+            Err(why) => Err(OTelSdkError::InternalFailure(why)),
+        };
         match &result {
             Ok(()) => self.delivery.pushed(None),
             Err(error) => {

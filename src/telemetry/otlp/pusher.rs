@@ -133,7 +133,8 @@ impl<T, S: Send<T>> Work<T, S> {
     fn deliver(&mut self, batch: &[T]) {
         let mut backoff = Backoff::new(Duration::from_millis(500), LONGEST_PAUSE);
         for attempt in 1..=TRIES {
-            let Err(error) = self.sender.send(batch) else {
+            let reached = self.delivery.reaches_collector();
+            let Err(error) = reached.and_then(|()| self.sender.send(batch)) else {
                 self.delivery.pushed(None);
                 return;
             };

@@ -2,11 +2,14 @@
 //! traces.
 
 mod bottleneck;
+mod clock;
 mod command_line;
 mod connections;
+mod disk;
 mod requests;
 mod settings;
 mod statements;
+mod telemetry;
 
 use std::time::Duration;
 

@@ -99,6 +99,13 @@ async fn invalid_settings_are_refused_by_name_and_nothing_is_injected() {
             "connections is -1",
         ),
         ("redis_cut", json!({"forMs": 1, "how": "slowly"}), "slowly"),
+        ("clock_step", json!({"forMs": 1}), "seconds is missing"),
+        ("clock_step", json!({"forMs": 1, "seconds": 0}), "but not 0"),
+        (
+            "disk_full",
+            json!({"forMs": 1, "how": "hang"}),
+            "how is no setting",
+        ),
     ];
     for (kind, body, named) in bad {
         let answer = call(&server, Method::PUT, &format!("/{kind}"), Some(body)).await;
