@@ -41,6 +41,8 @@ struct Data {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct RuleGroup {
+    /// Its name.
+    pub name: String,
     /// Where it stands, as Prometheus names it.
     pub file: String,
     /// Seconds between two evaluations.

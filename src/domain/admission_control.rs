@@ -169,9 +169,9 @@ pub enum Reason {
     /// The service is between good and bad: the rate holds.
     Near,
     /// Fewer wait than the rate admits: the rate holds.
-    NobodyWaits,
-    /// Those who were let in do not come: the rate holds.
-    NobodyComes,
+    FewWaiting,
+    /// Fewer steps of buying than people admitted: they do not come. The rate holds.
+    FewBuying,
     /// The rate climbs back to what was good.
     Back,
     /// The rate grows.
@@ -190,8 +190,8 @@ impl Reason {
         Reason::Connections,
         Reason::CoolDown,
         Reason::Near,
-        Reason::NobodyWaits,
-        Reason::NobodyComes,
+        Reason::FewWaiting,
+        Reason::FewBuying,
         Reason::Back,
         Reason::Growth,
         Reason::AtCap,
@@ -208,8 +208,8 @@ impl Reason {
             Reason::Connections => "connections",
             Reason::CoolDown => "cool_down",
             Reason::Near => "near_objective",
-            Reason::NobodyWaits => "nobody_waits",
-            Reason::NobodyComes => "nobody_comes",
+            Reason::FewWaiting => "few_waiting",
+            Reason::FewBuying => "few_buying",
             Reason::Back => "back_to_good",
             Reason::Growth => "growth",
             Reason::AtCap => "at_cap",
@@ -295,10 +295,10 @@ fn grow(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason {
     }
     // A service that nobody uses is fast, which says nothing about a higher rate.
     if waiting < next.rate {
-        return Reason::NobodyWaits;
+        return Reason::FewWaiting;
     }
     if now.samples < now.admitted {
-        return Reason::NobodyComes;
+        return Reason::FewBuying;
     }
     if next.rate < next.good {
         next.rate = (BACK * next.rate).min(next.good);

@@ -299,6 +299,8 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "freeze",
     "kill",
     "cpu",
+    "adaptive-slow",
+    "adaptive-latency",
     "quiet",
     "quiet-rush",
 ];

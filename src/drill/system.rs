@@ -8,7 +8,7 @@ use super::file::{Drill, Fault, Kind};
 use super::guard::Order;
 use super::orders::{Orders, order_for};
 use super::prediction::{Rule, Settings};
-use super::rules;
+use super::rules::{self, RuleFile};
 use super::run::{DrillError, Options};
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
@@ -37,6 +37,8 @@ pub struct Given {
 pub struct Basis {
     pub(super) rules: Vec<Rule>,
     pub(super) settings: Settings,
+    /// Where the rules come from, with their hashes.
+    pub(super) identity: Vec<RuleFile>,
 }
 
 impl Basis {
@@ -60,6 +62,7 @@ impl Basis {
         Ok(Basis {
             rules: rules::read(rule_files)?,
             settings: Settings::EMBEDDED,
+            identity: rules::hashes(rule_files)?,
         })
     }
 
@@ -78,7 +81,9 @@ impl Basis {
         let alertmanager = Alertmanager::new(given.alertmanager.clone(), None);
         let config = alertmanager.config().await;
         let config = config.map_err(|error| format!("Alertmanager's settings: {error}"))?;
+        let listed_at = format!("/api/v1/rules of {}", given.prometheus.authority());
         Ok(Basis {
+            identity: vec![rules::hash_of_groups(&listed_at, &groups)],
             rules: rules::of_groups(groups),
             settings: Settings {
                 scrape: scrape.unwrap_or(embedded.scrape),

@@ -205,9 +205,9 @@ fn the_good_rate_is_that_before_the_first_cut_and_the_way_back_to_it_is_short() 
 }
 
 #[test]
-fn the_rate_does_not_grow_while_few_wait_or_nobody_comes() {
+fn the_rate_does_not_grow_while_few_wait_or_few_buy() {
     let (_, few) = step(at(30.0), &well(), 29, cap(1.0));
-    assert_eq!((few.rate, few.reason), (30.0, Reason::NobodyWaits));
+    assert_eq!((few.rate, few.reason), (30.0, Reason::FewWaiting));
     let absent = Measurement {
         samples: 100,
         admitted: 101,
@@ -216,7 +216,7 @@ fn the_rate_does_not_grow_while_few_wait_or_nobody_comes() {
     let (_, decision) = step(at(30.0), &absent, 1_000, cap(1.0));
     assert_eq!(
         (decision.rate, decision.reason),
-        (30.0, Reason::NobodyComes)
+        (30.0, Reason::FewBuying)
     );
 }
 
