@@ -13,6 +13,7 @@
 //! - `orders`: the drill's side of it;
 //! - `embedded`: the server that a drill starts for itself;
 //! - `system`: what a drill is held on, that server or a running system;
+//! - `fit`: a shipped drill with the budgets of a running system, or why it cannot be held there;
 //! - `fire_alarm`: the check of the day before: an alert through the whole chain;
 //! - `verdict`: what was observed, judged;
 //! - `record`: the part of a report that is not judged: the clock's marks, customer harm, what is needed to repeat it;
@@ -25,6 +26,7 @@ mod alerts;
 mod embedded;
 pub mod file;
 pub mod fire_alarm;
+pub mod fit;
 pub mod guard;
 mod host;
 pub mod kept;

@@ -287,6 +287,7 @@ mod tests {
             rules: parse("alerts.yml", rules).unwrap(),
             settings: Settings::EMBEDDED,
             identity: Vec::new(),
+            running: None,
         };
         let drills = crate::drill::file::shipped().iter().copied();
         let refusal = |(name, text)| {

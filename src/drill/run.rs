@@ -552,7 +552,9 @@ fn judged(
     observed: &Observed<'_>,
     basis: &Basis,
 ) -> (Vec<Expectation>, Vec<FalseAlarm>) {
-    let Basis { rules, settings } = basis;
+    let Basis {
+        rules, settings, ..
+    } = basis;
     let mut expectations = judge(drill, observed, |alert, inject| {
         worst_case(alert, inject, rules, *settings)
     });
