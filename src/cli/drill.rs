@@ -17,12 +17,14 @@ use super::fire_alarm::{self, FireAlarmArgs};
 use super::flags::DataDirArg;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
-use crate::drill::file::{Drill, names, shipped};
+use crate::drill::file::{self, Drill, shipped};
 use crate::drill::report::baseline::compare;
+use crate::drill::report::matrix::Skipped;
 use crate::drill::report::{self, Document};
 use crate::drill::system::Basis;
 use crate::drill::verdict::Verdict;
-use crate::drill::{guard, kept, run};
+use crate::drill::{fit, guard, kept, run};
+use crate::yaml::FileError;
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from detection to recovery against a
 /// budget, on a server of its own or on a running system. Exit codes: 0 passed, 99 an expectation was missed or a false
@@ -32,14 +34,15 @@ use crate::drill::{guard, kept, run};
 pub(super) struct DrillArgs {
     #[command(subcommand)]
     command: Option<DrillCommand>,
-    /// A shipped drill (--list), or a drill file
+    /// A shipped drill (--list), or a drill file; several run one after the other
     #[arg(value_name = "DRILL")]
-    drill: Option<String>,
+    drills: Vec<String>,
     /// List the shipped drills
     #[arg(long)]
     list: bool,
-    /// Run all shipped drills, one after the other, and print which alerts fired
-    #[arg(long, conflicts_with = "drill")]
+    /// Run all shipped drills, then the named ones, and print which alerts fired. A running system skips the drills
+    /// whose faults it does not support
+    #[arg(long)]
     suite: bool,
     /// Print what the drill will do and the worst case of each alert; send nothing
     #[arg(long)]
@@ -67,7 +70,7 @@ pub(super) struct DrillArgs {
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     baseline: Option<PathBuf>,
     /// Run no drill: report a saved run again, from its report as JSON
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["drill", "suite", "plan"], help_heading = "Report")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["drills", "suite", "plan"], help_heading = "Report")]
     from: Option<PathBuf>,
     /// Print the JSON Schema of reports
     #[arg(long, help_heading = "Report")]
@@ -118,7 +121,7 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
             Some((_, text)) => print_and_exit(text, 0),
             None => fail(
                 USAGE,
-                &format!("--print {name}: shipped drills are {}", names()),
+                &format!("--print {name}: shipped drills are {}", file::names()),
             ),
         };
     }
@@ -144,9 +147,13 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         Ok(basis) => basis,
         Err(error) => return fail_of(&error),
     };
+    let program = match Program::of(drills, &basis, args.suite) {
+        Ok(program) => program,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
     // All files are checked before the first drill runs, because a suite takes a quarter of an hour.
     let (mut plans, mut problems) = (String::new(), Vec::new());
-    for drill in &drills {
+    for drill in &program.drills {
         match run::plan(drill, &basis) {
             Ok(plan) => plans.push_str(&plan),
             Err(error) => problems.push(error.to_string()),
@@ -156,9 +163,42 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         return fail(USAGE, &problems.join("\n"));
     }
     if args.plan {
+        for Skipped { drill, reason, .. } in &program.skipped {
+            plans += &format!("{drill}: not exercised: {reason}\n");
+        }
         return print_and_exit(&plans, 0);
     }
-    conduct(&args, &drills, &options, &basis, &outputs).await
+    conduct(&args, program, &options, &basis, &outputs).await
+}
+
+/// The drills of a run, and those of the suite that the system cannot have.
+struct Program {
+    drills: Vec<Drill>,
+    skipped: Vec<Skipped>,
+}
+
+impl Program {
+    fn of(chosen: Vec<Drill>, basis: &Basis, is_suite: bool) -> Result<Program, FileError> {
+        let (mut drills, mut skipped) = (Vec::new(), Vec::new());
+        for drill in chosen {
+            match fit::unsupported(&drill, basis).filter(|_| is_suite) {
+                Some(reason) => skipped.push(Skipped {
+                    alerts: drill.expected().map(str::to_owned).collect(),
+                    drill: drill.name,
+                    reason,
+                }),
+                None if is_shipped(&drill) => drills.push(fit::fitted(drill, basis)?),
+                None => drills.push(drill),
+            }
+        }
+        Ok(Program { drills, skipped })
+    }
+}
+
+/// A file of that name with other content is not.
+fn is_shipped(drill: &Drill) -> bool {
+    let found = shipped().iter().find(|(known, _)| *known == drill.name);
+    found.is_some_and(|(name, text)| Drill::parse(name, text).is_ok_and(|it| it == *drill))
 }
 
 /// Reports a saved run again.
@@ -166,7 +206,7 @@ fn again(outputs: &Outputs<'_>, document: Document) -> ExitCode {
     let texts = document.drills.iter().map(report::text);
     let mut text: String = texts.collect();
     if document.drills.len() != 1 {
-        text += &document.matrix.text(&document.drills);
+        text += &document.matrix.text(&document.drills, &document.skipped);
     }
     match outputs.finish(document) {
         Ok(code) => print_and_exit(&text, code),
@@ -254,20 +294,20 @@ fn list() -> String {
 }
 
 fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
-    if args.suite {
-        let all = shipped().iter().map(|(name, _)| Drill::load(name));
-        return all
-            .collect::<Result<_, _>>()
-            .map_err(|error| error.to_string());
-    }
-    let Some(name) = &args.drill else {
+    let suite = shipped().iter().filter(|_| args.suite);
+    let names = suite.map(|(name, _)| *name);
+    let names: Vec<&str> = names
+        .chain(args.drills.iter().map(String::as_str))
+        .collect();
+    if names.is_empty() {
         return Err(format!(
             "name a drill or a drill file, or run all with --suite; shipped drills are {}",
-            names()
+            file::names()
         ));
-    };
-    let drill = Drill::load(name).map_err(|error| error.to_string())?;
-    Ok(vec![drill])
+    }
+    let drills = names.into_iter().map(Drill::load);
+    let drills = drills.collect::<Result<_, _>>();
+    drills.map_err(|error| error.to_string())
 }
 
 fn options(args: &DrillArgs, drills: &[Drill]) -> Result<run::Options, String> {
@@ -300,7 +340,7 @@ fn fail_of(error: &run::DrillError) -> ExitCode {
 
 async fn conduct(
     args: &DrillArgs,
-    drills: &[Drill],
+    program: Program,
     options: &run::Options,
     basis: &Basis,
     outputs: &Outputs<'_>,
@@ -318,7 +358,7 @@ async fn conduct(
     });
     let kept_in = args.data_dir.path().join(kept::DIR_NAME);
     let mut reports = Vec::new();
-    for drill in drills {
+    for drill in &program.drills {
         match Box::pin(hold(drill, options, basis, &stop, args.suite)).await {
             Ok(report) => reports.push(report),
             Err(error) => return fail_of(&error),
@@ -343,12 +383,22 @@ async fn conduct(
     if let Some(telling) = telling {
         telling.abort();
     }
-    let document = Document::new(reports);
-    let matrix = document.matrix.text(&document.drills);
-    match (outputs.finish(document), drills.len()) {
-        (Ok(code), 1) => ExitCode::from(code),
-        (Ok(code), _) => print_and_exit(&matrix, code),
-        (Err(failure), _) => failure,
+    let document = Document::new(reports, program.skipped);
+    let is_one = program.drills.len() == 1 && document.skipped.is_empty();
+    let matrix = document.matrix.text(&document.drills, &document.skipped);
+    let streams_progress = args
+        .progress
+        .as_deref()
+        .is_some_and(crate::files::is_stdout);
+    match outputs.finish(document) {
+        Ok(code) if is_one => ExitCode::from(code),
+        // Standard output is for the reader of the JSON lines.
+        Ok(code) if streams_progress => {
+            drop(write!(std::io::stderr(), "{matrix}"));
+            ExitCode::from(code)
+        }
+        Ok(code) => print_and_exit(&matrix, code),
+        Err(failure) => failure,
     }
 }
 

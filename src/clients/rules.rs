@@ -41,6 +41,8 @@ struct Data {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct RuleGroup {
+    /// The group's name.
+    pub name: String,
     /// The file, as Prometheus names it.
     pub file: String,
     /// Seconds between two evaluations.

@@ -172,9 +172,9 @@ pub enum Reason {
     /// p95 is between good and bad: the rate holds.
     Near,
     /// Fewer users wait than the rate admits: the rate holds.
-    NobodyWaits,
+    FewWaiting,
     /// The admitted users send few requests: the rate holds.
-    NobodyComes,
+    FewBuying,
     /// The rate climbs back to the good rate.
     Back,
     /// The rate grows.
@@ -193,8 +193,8 @@ impl Reason {
         Reason::Connections,
         Reason::CoolDown,
         Reason::Near,
-        Reason::NobodyWaits,
-        Reason::NobodyComes,
+        Reason::FewWaiting,
+        Reason::FewBuying,
         Reason::Back,
         Reason::Growth,
         Reason::AtCap,
@@ -211,8 +211,8 @@ impl Reason {
             Reason::Connections => "connections",
             Reason::CoolDown => "cool_down",
             Reason::Near => "near_objective",
-            Reason::NobodyWaits => "nobody_waits",
-            Reason::NobodyComes => "nobody_comes",
+            Reason::FewWaiting => "few_waiting",
+            Reason::FewBuying => "few_buying",
             Reason::Back => "back_to_good",
             Reason::Growth => "growth",
             Reason::AtCap => "at_cap",
@@ -298,10 +298,10 @@ fn grow(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason {
     }
     // An idle service is fast, which says nothing about a higher rate.
     if waiting < next.rate {
-        return Reason::NobodyWaits;
+        return Reason::FewWaiting;
     }
     if now.samples < now.admitted {
-        return Reason::NobodyComes;
+        return Reason::FewBuying;
     }
     if next.rate < next.good {
         next.rate = (BACK * next.rate).min(next.good);

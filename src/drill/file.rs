@@ -228,6 +228,12 @@ impl Drill {
         injects.any(|inject| inject.fault.kind == Kind::Command)
     }
 
+    /// The alerts that its faults are expected to raise.
+    pub fn expected(&self) -> impl Iterator<Item = &str> {
+        let fires = self.injects.iter().flat_map(|it| it.expect.fires.keys());
+        fires.map(String::as_str)
+    }
+
     /// Every alert that may fire without being a false alarm.
     #[must_use]
     pub fn allowed(&self) -> Vec<&str> {
@@ -334,6 +340,8 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "freeze",
     "kill",
     "cpu",
+    "adaptive-slow",
+    "adaptive-latency",
     "quiet",
     "quiet-rush",
 ];

@@ -13,6 +13,7 @@
 //! - `orders`: the drill's side of it;
 //! - `embedded`: the server that a drill starts for itself;
 //! - `system`: what a drill is held on, that server or a running system;
+//! - `fit`: a shipped drill with the budgets of a running system, or why it cannot be held there;
 //! - `fire_alarm`: the check of the day before: an alert through the whole chain;
 //! - `stop`: what ends a drill at once;
 //! - `verdict`: what was observed, judged;
@@ -26,6 +27,7 @@ mod alerts;
 mod embedded;
 pub mod file;
 pub mod fire_alarm;
+pub mod fit;
 pub mod guard;
 mod host;
 pub mod kept;

@@ -13,7 +13,7 @@ use super::prediction::{Rule, Settings};
 use super::run::worst_case;
 use super::system::Basis;
 use crate::alerting::SHIPPED_RULES;
-use crate::clients::rules::RuleGroup;
+use crate::clients::rules::{Rule as ListedRule, RuleGroup};
 use crate::yaml::{self, FileError};
 
 /// Where the shipped rules stand in the repository.
@@ -75,12 +75,14 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Rule>, FileError> {
     Ok(all)
 }
 
-/// A file of rules, by what is in it.
+/// Where the rules come from, and what identifies them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleFile {
-    /// Its path; of the shipped rules that in the repository.
+    /// The path of a file, of the shipped rules that in the repository; of a running system what lists its
+    /// rules: `/api/v1/rules of HOST:PORT`.
     pub file: String,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 in hexadecimal: of the file's bytes; of a running system, of group, name, expression, `for` and
+    /// labels of each rule, in that order.
     pub sha256: String,
 }
 
@@ -91,7 +93,7 @@ pub struct RuleFile {
 pub(super) fn hashes(files: &[PathBuf]) -> Result<Vec<RuleFile>, FileError> {
     let of = |file: String, text: &str| RuleFile {
         file,
-        sha256: hex(&Sha256::digest(text.as_bytes())),
+        sha256: sha256(text),
     };
     if files.is_empty() {
         return Ok(vec![of(SHIPPED_FILE.to_owned(), SHIPPED_RULES)]);
@@ -100,7 +102,27 @@ pub(super) fn hashes(files: &[PathBuf]) -> Result<Vec<RuleFile>, FileError> {
     files.iter().map(hash).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// What identifies the rules that `listed_at` lists, from whatever files and in whatever order.
+pub(super) fn hash_of_groups(listed_at: &str, groups: &[RuleGroup]) -> RuleFile {
+    let of_group = |group: &RuleGroup| {
+        let name = group.name.clone();
+        let of_rule = move |rule: &ListedRule| {
+            let fields = (&name, &rule.name, &rule.query, rule.duration, &rule.labels);
+            // Text and finite numbers always become JSON.
+            serde_json::to_string(&fields).unwrap_or_default()
+        };
+        group.rules.iter().map(of_rule).collect::<Vec<_>>()
+    };
+    let mut rules: Vec<String> = groups.iter().flat_map(of_group).collect();
+    rules.sort_unstable();
+    RuleFile {
+        file: listed_at.to_owned(),
+        sha256: sha256(&rules.join("\n")),
+    }
+}
+
+fn sha256(text: &str) -> String {
+    let bytes = Sha256::digest(text.as_bytes());
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -221,7 +243,9 @@ pub(super) fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
 /// # Errors
 /// The first of them, with its field.
 pub(super) fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileError> {
-    let Basis { rules, settings } = basis;
+    let Basis {
+        rules, settings, ..
+    } = basis;
     for (index, inject) in drill.injects.iter().enumerate() {
         for (alert, budget) in &inject.expect.fires {
             let field = format!("injects.{index}.expect.fires.{alert}");
@@ -259,6 +283,8 @@ mod tests {
         let basis = Basis {
             rules: parse("alerts.yml", rules).unwrap(),
             settings: Settings::EMBEDDED,
+            identity: Vec::new(),
+            running: None,
         };
         let drills = crate::drill::file::shipped().iter().copied();
         let refusal = |(name, text)| {
@@ -307,6 +333,50 @@ mod tests {
             "{found:#?}"
         );
         assert_eq!(refused(SHIPPED_RULES), BTreeMap::new());
+    }
+
+    fn listed(change: impl Fn(&mut Vec<RuleGroup>)) -> String {
+        let rule = |name: &str| ListedRule {
+            name: name.to_owned(),
+            query: "up == 0".to_owned(),
+            duration: 5.0,
+            labels: [("severity".to_owned(), "critical".to_owned())].into(),
+            ..ListedRule::default()
+        };
+        let group = |name: &str, rules| RuleGroup {
+            name: name.to_owned(),
+            rules,
+            ..RuleGroup::default()
+        };
+        let mut groups = vec![
+            group("a", vec![rule("Down"), rule("Gone")]),
+            group("b", vec![rule("Down")]),
+        ];
+        change(&mut groups);
+        hash_of_groups("/api/v1/rules of p:9090", &groups).sha256
+    }
+
+    #[test]
+    fn the_identity_of_listed_rules_is_their_content_not_their_order_file_or_state() {
+        let plain = listed(|_| {});
+        let same = listed(|groups| {
+            groups.reverse();
+            groups[1].rules.reverse();
+            groups[0].file = "/elsewhere/alerts.yml".to_owned();
+            groups[0].rules[0].health = "err".to_owned();
+        });
+        assert_eq!(plain, same);
+        let changes: [fn(&mut Vec<RuleGroup>); 6] = [
+            |groups| groups[0].name = "c".to_owned(),
+            |groups| groups[0].rules[0].name = "Away".to_owned(),
+            |groups| groups[0].rules[0].query = "up == 1".to_owned(),
+            |groups| groups[0].rules[0].duration = 6.0,
+            |groups| groups[0].rules[0].labels.clear(),
+            |groups| drop(groups[0].rules.pop()),
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            assert_ne!(plain, listed(change), "change {index}");
+        }
     }
 
     #[test]

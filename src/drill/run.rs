@@ -411,7 +411,7 @@ impl<'d> Running<'d> {
         };
         let (marks, times) = (record.marks(), record.alerts());
         let harm = record.harm(self.objective.harmed_since(begin));
-        let basis = record.basis(super::rules::hashes(&self.options.rules)?);
+        let basis = record.basis(self.basis.identity.clone());
         let ended = now();
         let host = self.crowded(ended);
         // The audit at the traffic's end needs a server that answers.
@@ -525,7 +525,9 @@ pub struct Planned {
 /// No rule raises an alert, or a budget is below the worst case.
 pub fn outline(drill: &Drill, basis: &Basis) -> Result<Vec<PlannedInject>, crate::yaml::FileError> {
     basis.check(drill)?;
-    let Basis { rules, settings } = basis;
+    let Basis {
+        rules, settings, ..
+    } = basis;
     let planned = |inject: &Inject| {
         let alerts = inject.expect.fires.iter().map(|(alert, budget)| {
             let worst = worst_case(alert, inject, rules, *settings);
@@ -561,7 +563,9 @@ fn judged(
     observed: &Observed<'_>,
     basis: &Basis,
 ) -> (Vec<Expectation>, Vec<FalseAlarm>) {
-    let Basis { rules, settings } = basis;
+    let Basis {
+        rules, settings, ..
+    } = basis;
     let mut expectations = judge(drill, observed, |alert, inject| {
         worst_case(alert, inject, rules, *settings)
     });

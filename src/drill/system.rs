@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use super::Moment;
 use super::embedded::{Embedded, end_by_operations, inject_by_operations};
 use super::file::{Drill, Fault, Kind};
+use super::fit::Backends;
 use super::guard::Order;
 use super::orders::{Orders, order_for};
 use super::prediction::{Rule, Settings};
-use super::rules;
+use super::rules::{self, RuleFile};
 use super::run::{DrillError, Options};
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
@@ -37,6 +38,10 @@ pub struct Given {
 pub struct Basis {
     pub(super) rules: Vec<Rule>,
     pub(super) settings: Settings,
+    /// Where the rules come from, with their hashes.
+    pub(super) identity: Vec<RuleFile>,
+    /// Of a running system; `None`: the drill's own server.
+    pub(super) running: Option<Backends>,
 }
 
 impl Basis {
@@ -60,6 +65,8 @@ impl Basis {
         Ok(Basis {
             rules: rules::read(rule_files)?,
             settings: Settings::EMBEDDED,
+            identity: rules::hashes(rule_files)?,
+            running: None,
         })
     }
 
@@ -78,8 +85,14 @@ impl Basis {
         let alertmanager = Alertmanager::new(given.alertmanager.clone(), None);
         let config = alertmanager.config().await;
         let config = config.map_err(|error| format!("Alertmanager's settings: {error}"))?;
+        let listed_at = format!("/api/v1/rules of {}", given.prometheus.authority());
         Ok(Basis {
+            identity: vec![rules::hash_of_groups(&listed_at, &groups)],
             rules: rules::of_groups(groups),
+            running: Some(Backends {
+                database: backend(&prometheus, "concert_database_up").await,
+                coordination: backend(&prometheus, "concert_coordination_up").await,
+            }),
             settings: Settings {
                 scrape: scrape.unwrap_or(embedded.scrape),
                 group_wait: rules::group_wait(&config).unwrap_or(embedded.group_wait),
@@ -94,6 +107,12 @@ impl Basis {
     pub fn check(&self, drill: &Drill) -> Result<(), FileError> {
         rules::check_budgets(drill, self)
     }
+}
+
+/// The label `backend` of a metric, if Prometheus has it.
+async fn backend(prometheus: &Prometheus, metric: &str) -> Option<String> {
+    let found = prometheus.instant(metric, super::now()).await.ok()?;
+    found.first()?.labels.get("backend").cloned()
 }
 
 /// The system while a drill runs.

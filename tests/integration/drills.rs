@@ -165,6 +165,13 @@ fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
         "{reason}"
     );
     assert!(reason.contains("rules.yml:"), "{reason}");
+    // A drill of another rule passes.
+    let other = drill(
+        "{ kind: errors, share: 0.5, for: 5s }",
+        "{ fires: { ErrorBudgetBurnFast: 8s }, may_fire: [HighErrorRate, ErrorBudgetBurnSlow] }",
+    );
+    let (output, _) = run(dir.path(), &other, &["--rules", rules.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }
 
 #[test]
@@ -655,6 +662,23 @@ fn load_of_a_drill_does_the_same_as_drill() {
         let output = load(args);
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
         assert!(told(&output).contains(problem), "{}", told(&output));
+    }
+}
+
+#[test]
+fn the_drills_for_real_programs_can_be_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/real-stack");
+    let files = std::fs::read_dir(folder).unwrap();
+    let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    let mut args = vec!["--plan", "--allow-commands"];
+    args.extend(files.iter().map(|path| path.to_str().unwrap()));
+    let output = command(dir.path(), &args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let plans = String::from_utf8(output.stdout).unwrap();
+    for path in &files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(plans.contains(&format!("{name}: ")), "{name}: {plans}");
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal};
 
 use crate::fake_sources::{Fake, TOKEN, demo};
 use crate::support::process::{Ended, ServerProcess, concertctl, finish, run};
@@ -267,6 +270,36 @@ async fn a_server_with_a_full_or_closed_standard_output_serves_and_counts_lost_l
         server.terminate();
         assert!(server.exited().await.success());
     }
+}
+
+#[tokio::test]
+async fn progress_on_standard_output_is_json_lines_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let stderr = tempfile::NamedTempFile::new().unwrap();
+    let mut command = concertctl();
+    command.args(["drill", "--suite", "--progress", "-"]);
+    command.env("TMPDIR", dir.path());
+    command.env("CONCERTCTL_DATA_DIR", dir.path().join("data"));
+    command.stdout(Stdio::piped());
+    command.stderr(stderr.reopen().unwrap());
+    let mut child = crate::support::process::Guard(command.spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let read = tokio::task::spawn_blocking(move || {
+        let first = lines.next().unwrap().unwrap();
+        // The suite ends after this drill, with its matrix.
+        rustix::process::kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
+        let rest = lines.map(Result::unwrap);
+        let all: Vec<String> = std::iter::once(first).chain(rest).collect();
+        (all, child.0.wait().unwrap().code())
+    });
+    let (lines, code) = read.await.unwrap();
+    assert_eq!(code, Some(3), "{lines:#?}");
+    for line in lines {
+        let parsed = serde_json::from_str::<serde_json::Value>(&line);
+        assert!(parsed.is_ok(), "{line}");
+    }
+    let text = std::fs::read_to_string(stderr.path()).unwrap();
+    assert!(text.contains("1 drills: 1 inconclusive"), "{text}");
 }
 
 #[test]

@@ -200,9 +200,12 @@ async fn an_injected_fault_keeps_telemetry_from_the_collector_until_it_ends() {
     assert_eq!(server.user(1).register().await.status, 201);
     for signal in ["logs", "metrics"] {
         eventually(&format!("{signal} are not delivered"), || async {
-            let told = told(dir.path());
+            let reported = deliveries(dir.path());
             let words = format!("{signal} cannot");
-            told.iter().any(|line| line.contains(&words)).then_some(())
+            reported
+                .iter()
+                .any(|line| line.contains(&words))
+                .then_some(())
         })
         .await;
     }
@@ -210,9 +213,12 @@ async fn an_injected_fault_keeps_telemetry_from_the_collector_until_it_ends() {
     assert!(dropped(&server, "metrics").await > 0);
     for signal in ["logs", "metrics"] {
         eventually(&format!("{signal} are delivered again"), || async {
-            let told = told(dir.path());
+            let reported = deliveries(dir.path());
             let words = format!("{signal} are delivered to the collector again");
-            told.iter().any(|line| line.contains(&words)).then_some(())
+            reported
+                .iter()
+                .any(|line| line.contains(&words))
+                .then_some(())
         })
         .await;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Cap, Decision, Measurement, OBJECTIVE, RECENT, State, WINDOW, step};
 
 /// Milliseconds of simulated time.
-type Ms = u64;
+pub(super) type Ms = u64;
 
 /// Requests of one user: list seats, reserve, charge, pay.
 const REQUESTS: u32 = 4;
@@ -51,13 +51,16 @@ pub(super) struct Setting {
     pub(super) seconds: u32,
     /// The capacity in a second of the run, as a share of [`CAPACITY`].
     pub(super) capacity: fn(u32) -> f64,
+    /// Added to each request before it needs a worker, however many people there are; by the second.
+    pub(super) delay: fn(u32) -> Ms,
 }
 
 pub(super) struct Plant {
     chance: Chance,
     now: Ms,
-    /// The next request of each user: its time, and the requests left after it.
-    due: BinaryHeap<Reverse<(Ms, u32)>>,
+    delay: Ms,
+    /// When a request needs a worker: its time, when it was sent, and the requests left after it.
+    due: BinaryHeap<Reverse<(Ms, Ms, u32)>>,
     /// Requests that wait for a worker: since when, and the requests left.
     queue: VecDeque<(Ms, u32)>,
     /// Busy workers: until when, since when the request waits, and the requests left.
@@ -72,6 +75,7 @@ impl Plant {
         Plant {
             chance: Chance(seed),
             now: 0,
+            delay: 0,
             due: BinaryHeap::new(),
             queue: VecDeque::new(),
             busy: Vec::new(),
@@ -84,20 +88,26 @@ impl Plant {
     fn admit(&mut self, people: u64) {
         for _ in 0..people {
             let poll = (self.chance.next() * 1_000.0) as Ms;
-            self.due.push(Reverse((self.now + poll, REQUESTS - 1)));
+            self.send(poll, REQUESTS - 1);
         }
         *self.admitted.last_mut().unwrap() += people;
+    }
+
+    /// Schedules a request in `wait` milliseconds.
+    fn send(&mut self, wait: Ms, left: u32) {
+        let at = self.now + wait;
+        self.due.push(Reverse((at + self.delay, at, left)));
     }
 
     /// Simulates one millisecond at a share `capacity` of the full capacity.
     fn tick(&mut self, capacity: f64) {
         self.now += 1;
         let now = self.now;
-        while let Some(&Reverse((at, left))) = self.due.peek()
+        while let Some(&Reverse((at, sent, left))) = self.due.peek()
             && at <= now
         {
             self.due.pop();
-            self.queue.push_back((at, left));
+            self.queue.push_back((sent, left));
         }
         while let Some(&(since, _)) = self.queue.front()
             && now - since >= TIMEOUT
@@ -111,7 +121,7 @@ impl Plant {
             self.answers.last_mut().unwrap().0.push(now - since);
             if left > 0 {
                 let think = 1_000.0 + 2_000.0 * self.chance.next();
-                self.due.push(Reverse((now + think as Ms, left - 1)));
+                self.send(think as Ms, left - 1);
             }
         }
         while self.busy.len() < WORKERS
@@ -133,7 +143,9 @@ impl Plant {
         let recent = window.len().saturating_sub(RECENT as usize);
         let (mut times, mut recent) = (of(window), of(&window[recent..]));
         let errors = window.iter().map(|it| it.1).sum();
-        let waiting = self.queue.iter().map(|it| it.0);
+        let delayed = self.due.iter().map(|it| it.0.1);
+        let delayed = delayed.filter(|sent| *sent <= self.now);
+        let waiting = delayed.chain(self.queue.iter().map(|it| it.0));
         let oldest = waiting.chain(self.busy.iter().map(|it| it.1)).min();
         Measurement {
             samples: times.len() as u64 + errors,
@@ -168,6 +180,7 @@ pub(super) fn run(setting: &Setting) -> Vec<Second> {
             true => decision.rate,
             false => setting.cap.rate(),
         };
+        plant.delay = (setting.delay)(second);
         for ms in 0..1_000 {
             if ms % ENTRY == 0 && (decision.admits || !setting.controlled) {
                 credit += rate * ENTRY as f64 / 1e3;

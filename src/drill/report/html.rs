@@ -23,17 +23,20 @@ use crate::load::report::html::timeline::{Flag, lines, percent, plots};
 /// The whole report.
 #[must_use]
 pub fn html(document: &Document) -> String {
-    let body = match document.drills.as_slice() {
-        [only] => html! {
+    let body = match (document.drills.as_slice(), document.skipped.is_empty()) {
+        ([only], true) => html! {
             (verdict(only))
             (key_figures(only))
             (parts(only, 0))
             (comparison(document))
         },
-        drills => html! {
+        (drills, _) => html! {
             (verdict_of_all(document))
             (section("drills", "Drills", &contents(drills)))
             (section("matrix", "Alerts × drills", &matrix(document)))
+            @if !document.skipped.is_empty() {
+                (section("skipped", "Not exercised", &skipped(document)))
+            }
             (comparison(document))
             @for (at, report) in drills.iter().enumerate() {
                 article id={ "drill-" (at + 1) } {
@@ -372,7 +375,7 @@ const fn class_of(cell: Cell) -> &'static str {
     match cell {
         Cell::InTime => "good",
         Cell::Late | Cell::Missed | Cell::False => "bad",
-        Cell::Allowed | Cell::Nothing => "",
+        Cell::Allowed | Cell::NotExercised | Cell::Nothing => "",
     }
 }
 
@@ -422,6 +425,7 @@ fn matrix(document: &Document) -> Markup {
                                 a href={ "#drill-" (at + 1) } { (at + 1) }
                             }
                         }
+                        @for it in &document.skipped { th scope="col" { (esc(&it.drill)) } }
                     }
                 }
                 tbody {
@@ -439,7 +443,7 @@ fn matrix(document: &Document) -> Markup {
                         th scope="row" class="w" { "all alerts" }
                         td class="n" { (esc(&matrix.all.recall())) }
                         td class="n" { (esc(&matrix.all.precision())) }
-                        td colspan=(document.drills.len()) {}
+                        td colspan=(document.drills.len() + document.skipped.len()) {}
                     }
                 }
             }
@@ -447,8 +451,14 @@ fn matrix(document: &Document) -> Markup {
         (remark(
             "Columns: the drills by their number above. ✓ fired in time, (✓) a known consequence; recall: of the drills \
              that expect the alert, those in which it fired in time; precision: of the drills in which it fired, those \
-             that expect or allow it."
+             that expect or allow it; · not exercised."
         ))
+    }
+}
+
+fn skipped(document: &Document) -> Markup {
+    html! {
+        ul { @for it in &document.skipped { li { (esc(&it.drill)) ": " (esc(&it.reason)) } } }
     }
 }
 

@@ -23,7 +23,7 @@ macro_rules! line {
 #[must_use]
 pub fn markdown(document: &Document) -> String {
     let mut out = String::new();
-    let several = document.drills.len() != 1;
+    let several = document.drills.len() != 1 || !document.skipped.is_empty();
     if several {
         line!(out, "# {}\n", esc(&document.sentence));
         matrix(&mut out, document);
@@ -187,8 +187,9 @@ fn alerts(out: &mut String, report: &Report, level: &str) {
 }
 
 fn matrix(out: &mut String, document: &Document) {
-    let names = document.drills.iter().map(|it| esc(&it.drill));
-    let names: Vec<String> = names.collect();
+    let names = document.drills.iter().map(|it| &it.drill);
+    let names = names.chain(document.skipped.iter().map(|it| &it.drill));
+    let names: Vec<String> = names.map(|name| esc(name)).collect();
     let mut columns = vec!["alert", "recall", "precision"];
     columns.extend(names.iter().map(String::as_str));
     head(out, &columns);
@@ -203,6 +204,17 @@ fn matrix(out: &mut String, document: &Document) {
         &["all alerts".to_owned(), all.recall(), all.precision()],
     );
     out.push('\n');
+    for it in &document.skipped {
+        line!(
+            out,
+            "- not exercised: {}: {}",
+            esc(&it.drill),
+            esc(&it.reason)
+        );
+    }
+    if !document.skipped.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn comparison(out: &mut String, baseline: &Comparison) {

@@ -24,6 +24,8 @@ pub enum Cell {
     False,
     /// It fired as a known consequence.
     Allowed,
+    /// Expected, in a drill that the system cannot have.
+    NotExercised,
     /// Neither expected nor fired.
     Nothing,
 }
@@ -38,6 +40,7 @@ impl Cell {
             Cell::Missed => "missed",
             Cell::False => "FALSE",
             Cell::Allowed => "allowed",
+            Cell::NotExercised => "not exercised",
             Cell::Nothing => "",
         }
     }
@@ -51,6 +54,7 @@ impl Cell {
             Cell::Missed => "✗ missed",
             Cell::False => "✗ false",
             Cell::Allowed => "(✓)",
+            Cell::NotExercised => "·",
             Cell::Nothing => "",
         }
     }
@@ -108,7 +112,7 @@ impl Score {
         let mut score = Score::default();
         for cell in cells {
             let expected = matches!(cell, Cell::InTime | Cell::Late | Cell::Missed);
-            let fired = !matches!(cell, Cell::Missed | Cell::Nothing);
+            let fired = !matches!(cell, Cell::Missed | Cell::NotExercised | Cell::Nothing);
             score.expected += usize::from(expected);
             score.in_time += usize::from(cell == Cell::InTime);
             score.fired += usize::from(fired);
@@ -149,10 +153,30 @@ fn share(part: usize, of: usize) -> String {
 pub struct Row {
     /// The alert.
     pub alert: String,
-    /// What it did in each drill, in the order of the drills.
+    /// What it did in each drill, in the order of the drills, then of those that were skipped.
     pub cells: Vec<Cell>,
     /// Its precision and recall.
     pub score: Score,
+}
+
+/// A drill of a suite that the running system cannot have. It is neither passed nor failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Skipped {
+    /// The drill's name.
+    pub drill: String,
+    /// Why the system cannot have it.
+    pub reason: String,
+    /// The alerts that it expects.
+    pub alerts: Vec<String>,
+}
+
+impl Skipped {
+    fn cell(&self, alert: &str) -> Cell {
+        match self.alerts.iter().any(|it| it == alert) {
+            true => Cell::NotExercised,
+            false => Cell::Nothing,
+        }
+    }
 }
 
 /// Alerts × drills.
@@ -165,18 +189,23 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Of these drills.
+    /// Of these drills, and of those that the system cannot have.
     #[must_use]
-    pub fn of(drills: &[Report]) -> Matrix {
+    pub fn of(drills: &[Report], skipped: &[Skipped]) -> Matrix {
+        let not_exercised = skipped.iter().flat_map(|it| &it.alerts);
         let expected = drills.iter().flat_map(|report| {
             let expectations = report.expectations.iter();
             expectations.filter_map(|it| it.alert.as_deref())
         });
         let fired = drills.iter().flat_map(|it| it.fired.keys());
-        let alerts: BTreeSet<&str> = expected.chain(fired.map(String::as_str)).collect();
+        let others = fired.chain(not_exercised).map(String::as_str);
+        let alerts: BTreeSet<&str> = expected.chain(others).collect();
         let mut matrix = Matrix::default();
         for alert in alerts {
-            let cells: Vec<Cell> = drills.iter().map(|report| cell(report, alert)).collect();
+            let held = drills.iter().map(|report| cell(report, alert));
+            let cells: Vec<Cell> = held
+                .chain(skipped.iter().map(|it| it.cell(alert)))
+                .collect();
             let score = Score::of(cells.iter().copied());
             matrix.all.add(score);
             matrix.rows.push(Row {
@@ -190,7 +219,7 @@ impl Matrix {
 
     /// For a terminal.
     #[must_use]
-    pub fn text(&self, drills: &[Report]) -> String {
+    pub fn text(&self, drills: &[Report], skipped: &[Skipped]) -> String {
         let mut text = String::new();
         let line = |score: Score| {
             let (recall, precision) = (score.recall(), score.precision());
@@ -199,9 +228,11 @@ impl Matrix {
         for row in &self.rows {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}   {}", row.alert, line(row.score));
-            let cells = drills.iter().zip(&row.cells);
-            for (report, cell) in cells.filter(|(_, cell)| **cell != Cell::Nothing) {
-                let _ = writeln!(text, "  {:<28} {}", report.drill, cell.word());
+            let names = drills.iter().map(|it| &it.drill);
+            let names = names.chain(skipped.iter().map(|it| &it.drill));
+            let cells = names.zip(&row.cells);
+            for (name, cell) in cells.filter(|(_, cell)| **cell != Cell::Nothing) {
+                let _ = writeln!(text, "  {name:<28} {}", cell.word());
             }
         }
         let _ = writeln!(text, "all alerts   {}", line(self.all));
@@ -212,6 +243,9 @@ impl Matrix {
         let verdicts = verdicts.iter().map(|(word, n)| format!("{n} {word}"));
         let verdicts: Vec<String> = verdicts.collect();
         let _ = writeln!(text, "{} drills: {}", drills.len(), verdicts.join(", "));
+        for Skipped { drill, reason, .. } in skipped {
+            let _ = writeln!(text, "not exercised: {drill}: {reason}");
+        }
         text
     }
 }

@@ -22,7 +22,7 @@ use self::baseline::Comparison;
 use self::format::{budget, figure, sign};
 pub use self::html::html;
 pub use self::markdown::markdown;
-use self::matrix::Matrix;
+use self::matrix::{Matrix, Skipped};
 use super::run::Report;
 use super::verdict::{Outcome, Verdict};
 
@@ -41,6 +41,9 @@ pub struct Document {
     pub sentence: String,
     /// The drills in the order in which they ran.
     pub drills: Vec<Report>,
+    /// Drills of the suite that the running system cannot have.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
     /// Which alert fired in which drill, with precision and recall.
     pub matrix: Matrix,
     /// The comparison with an earlier run, if there was one.
@@ -48,13 +51,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// Of the drills that ran.
+    /// Of the drills that ran, and of those that the running system cannot have.
     #[must_use]
-    pub fn new(drills: Vec<Report>) -> Document {
+    pub fn new(drills: Vec<Report>, skipped: Vec<Skipped>) -> Document {
         Document {
             schema: SCHEMA,
-            sentence: sentence_of_all(&drills),
-            matrix: Matrix::of(&drills),
+            sentence: sentence_of_all(&drills, skipped.len()),
+            matrix: Matrix::of(&drills, &skipped),
+            skipped,
             drills,
             baseline: None,
         }
@@ -100,9 +104,12 @@ impl Document {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// The exit code: the worst of the drills'.
+    /// The exit code: the worst of the drills'. A suite of which nothing could run is inconclusive.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
+        if self.drills.is_empty() && !self.skipped.is_empty() {
+            return Verdict::Inconclusive(Vec::new()).exit_code();
+        }
         let codes = self.drills.iter().map(|report| report.verdict.exit_code());
         codes.max().unwrap_or(0)
     }
@@ -177,8 +184,8 @@ fn were(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn sentence_of_all(drills: &[Report]) -> String {
-    if let [only] = drills {
+fn sentence_of_all(drills: &[Report], skipped: usize) -> String {
+    if let ([only], 0) = (drills, skipped) {
         return only.sentence.clone();
     }
     let of = |word: &str| {
@@ -190,7 +197,11 @@ fn sentence_of_all(drills: &[Report]) -> String {
     let counts: Vec<String> = counts
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    format!("Of {} drills: {}.", drills.len(), counts.join(", "))
+    let all = format!("Of {} drills: {}.", drills.len(), counts.join(", "));
+    match skipped {
+        0 => all,
+        skipped => format!("{all} Not exercised: {skipped} more."),
+    }
 }
 
 /// The report of one drill, for a terminal.

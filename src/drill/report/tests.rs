@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::baseline::{Change, compare};
-use super::matrix::Cell;
+use super::matrix::{Cell, Skipped};
 use super::sample::{failed, passed, suite};
 use super::*;
 
@@ -47,7 +47,7 @@ fn each_missed_late_or_false_alert_is_named_with_the_line_of_its_rule() {
             ("ServerDown", "rules.yml:12"),
         ]
     );
-    for page in both(&Document::new(vec![failed()])) {
+    for page in both(&Document::new(vec![failed()], Vec::new())) {
         for it in ["rules.yml:12", "rules.yml:93", "may"] {
             assert!(page.contains(it), "{it} {page}");
         }
@@ -161,7 +161,7 @@ fn changes() -> Vec<(&'static str, Value, &'static str)> {
 
 #[test]
 fn every_figure_of_page_and_markdown_is_that_of_the_json() {
-    let document = Document::new(vec![failed()]);
+    let document = Document::new(vec![failed()], Vec::new());
     let json: Value = serde_json::from_str(&document.to_json()).unwrap();
     let read = |json: &Value| Document::parse(&json.to_string()).unwrap();
     assert_eq!(
@@ -178,6 +178,34 @@ fn every_figure_of_page_and_markdown_is_that_of_the_json() {
             assert!(page.contains(shown), "{path}: {shown} is not in {page}");
         }
     }
+}
+
+#[test]
+fn a_drill_that_the_system_cannot_have_is_not_exercised_and_never_passed() {
+    let skipped = Skipped {
+        drill: "commit".to_owned(),
+        reason: "no such statement".to_owned(),
+        alerts: vec!["SlowStatements".to_owned(), "Elsewhere".to_owned()],
+    };
+    let document = Document::new(vec![passed("calm")], vec![skipped.clone()]);
+    let rows = document.matrix.rows.iter();
+    let rows: Vec<_> = rows.map(|row| (&*row.alert, &*row.cells)).collect();
+    let expected: [(&str, &[Cell]); 2] = [
+        ("Elsewhere", &[Cell::Nothing, Cell::NotExercised]),
+        ("SlowStatements", &[Cell::InTime, Cell::NotExercised]),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(document.matrix.all.recall(), "1.00 (1 of 1)");
+    let text = document.matrix.text(&document.drills, &document.skipped);
+    let line = "not exercised: commit: no such statement";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("1 drills: 1 passed"), "{text}");
+    let page = html(&document);
+    assert!(page.contains("Not exercised: 1 more"), "{page}");
+    let text = markdown(&document);
+    assert!(text.contains(line), "{text}");
+    // Nothing was shown.
+    assert_eq!(Document::new(Vec::new(), vec![skipped]).exit_code(), 3);
 }
 
 #[test]
@@ -275,14 +303,14 @@ fn poison(json: &mut Value, evil: &str) {
 
 #[test]
 fn an_earlier_run_is_compared_figure_by_figure() {
-    let before = Document::new(vec![failed()]);
+    let before = Document::new(vec![failed()], Vec::new());
     let mut later = failed();
     later.expectations[0].measured = Some(19.0);
     later.expectations[3].measured = Some(11.0);
     later.harm.failed = 1;
     later.seed = 2;
     later.basis.rules[0].sha256 = "cd34".to_owned();
-    let mut now = Document::new(vec![later, passed("new")]);
+    let mut now = Document::new(vec![later, passed("new")], Vec::new());
     let compared = compare(&now, &before).unwrap();
     let change = |what: &str| {
         let mut found = compared.figures.iter();
@@ -313,7 +341,7 @@ fn an_earlier_run_is_compared_figure_by_figure() {
             assert!(page.contains(part), "{part} {page}");
         }
     }
-    let other = Document::new(vec![passed("other")]);
+    let other = Document::new(vec![passed("other")], Vec::new());
     assert!(
         compare(&other, &before)
             .unwrap_err()
@@ -343,7 +371,7 @@ fn a_drill_of_nothing_has_a_page_without_nonsense() {
     empty.alerts.clear();
     empty.fired.clear();
     empty.harm = Default::default();
-    for page in both(&Document::new(vec![empty.concluded()])) {
+    for page in both(&Document::new(vec![empty.concluded()], Vec::new())) {
         assert!(page.contains("nothing was broken"), "{page}");
         for nonsense in ["NaN", "inf ", "Infinity"] {
             assert!(!page.contains(nonsense), "{nonsense}");

@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
 use super::*;
-use crate::api::ops::{SeedPhase, SeedProgress};
+use crate::api::ops::{Follow, SeedPhase, SeedProgress};
 use crate::load::Verdict;
 use crate::tui::input::dialog::question::Question;
 use crate::tui::input::dialog::{AlertForm, Dialog, LaunchDialog, PathField, SeedDialog, Stage};
@@ -431,6 +431,23 @@ fn without_traffic_the_overview_says_so_instead_of_old_figures() {
         text.contains("no traffic") && !text.contains("612 ms"),
         "{text}"
     );
+}
+
+#[test]
+fn the_overview_shows_the_rate_while_it_is_slowed_and_only_then() {
+    let mut model = ok(Screen::Overview);
+    let mut shown = |follow, rate| {
+        let admission = &mut model.status.as_mut().unwrap().admission;
+        (admission.follow, admission.rate) = (follow, rate);
+        text(&buffer(&model, SIZES[0]))
+    };
+    // 500 every 15 s are 33 a second.
+    let slowed = shown(Follow::Objective, 8.0);
+    assert!(slowed.contains("500 every 15 s, now 8/s"), "{slowed}");
+    let whole = shown(Follow::Objective, 500.0 / 15.0);
+    assert!(!whole.contains(", now "), "{whole}");
+    let set = shown(Follow::Settings, 8.0);
+    assert!(!set.contains(", now "), "{set}");
 }
 
 #[test]

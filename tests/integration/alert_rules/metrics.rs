@@ -48,7 +48,8 @@ fn selectors() -> Vec<VectorSelector> {
 /// The queries in this language that the runbooks contain, one a line.
 fn to_paste(language: &str) -> Vec<String> {
     let (fence, mut queries) = (format!("```{language}"), Vec::new());
-    for (name, _) in alerts() {
+    let names = alerts().into_iter().map(|(name, _)| name);
+    for name in names.chain(["README".to_owned()]) {
         let book = text(&format!("docs/runbooks/{name}.md"));
         let mut lines = book.lines().map(str::trim);
         while lines.any(|line| line == fence) {

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::end_to_end::prometheus;
 use super::real::{self, Program};
@@ -44,6 +45,27 @@ fn run(dir: &Path, server: &ServerProcess, sources: [&Program; 2], notified_at: 
     command.args(["--alertmanager-url", &sources[1].url]);
     command.args(["--notified-at", &notified_at.addr().to_string()]);
     command
+}
+
+/// SHA-256 of what the Prometheus lists: group, name, expression, `for` and labels of each rule, sorted.
+async fn identity_of(prometheus: &Program) -> String {
+    let answer = prometheus.get("/api/v1/rules", &[]).await;
+    let mut rules = Vec::new();
+    for group in answer["data"]["groups"].as_array().unwrap() {
+        for rule in group["rules"].as_array().unwrap() {
+            let labels = match &rule["labels"] {
+                Value::Null => json!({}),
+                labels => labels.clone(),
+            };
+            let hold = rule["duration"].as_f64().unwrap_or_default();
+            let fields = json!([group["name"], rule["name"], rule["query"], hold, labels]);
+            rules.push(fields.to_string());
+        }
+    }
+    assert!(rules.len() > 20, "{answer}");
+    rules.sort();
+    let hash = Sha256::digest(rules.join("\n"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,6 +110,12 @@ async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() 
         rule.contains("alerts.yml:") && !rule.ends_with(":0"),
         "{rule}"
     );
+    let identity = &reports["drills"][0]["basis"]["rules"];
+    let expected = json!([{
+        "file": format!("/api/v1/rules of {}", prometheus.url.trim_start_matches("http://")),
+        "sha256": identity_of(&prometheus).await,
+    }]);
+    assert_eq!(identity, &expected);
     let notifies = &reports["drills"][0]["expectations"][1];
     // Of `group_wait` as the real Alertmanager has it.
     assert_eq!(notifies["predicted"], 3.0, "{notifies}");

@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
+use concertctl::embedded::prometheus::labels::Labels;
 use serde_json::{Value, json};
 
 use super::listener::Listener;
 use super::real::{self, Program};
+use crate::promql_differential::remote_write;
 use crate::support::eventually;
 use crate::support::port::Port;
 use crate::support::process::{Ended, ServerProcess, concertctl, finish};
@@ -229,6 +231,35 @@ async fn each_hop_that_does_not_happen_is_named_with_what_to_look_at() {
         .configure(&prometheus_config("[]", target, alertmanager))
         .await;
     broken(&["✗ the rule fires", "no rule FireAlarm", "alerts.yml"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sample_of_an_earlier_alarm_does_not_count_as_scraped() {
+    if real::missing(&["prometheus", "prometheus-alertmanager"]) {
+        return;
+    }
+    let listener = Listener::start().await;
+    let system = System::start(&listener.url).await;
+    // Nothing is scraped any more, so a sample stays.
+    system.configure("scrape_configs: []\n").await;
+    let write = async |value| {
+        let labels = [
+            ("__name__", "concert_fault_active"),
+            ("fault", "fire_alarm"),
+            ("instance", "earlier"),
+        ];
+        let labels = Labels::from_pairs(labels);
+        let sample = (jiff::Timestamp::now().as_millisecond(), value);
+        remote_write(&system.prometheus.url, &[(labels, vec![sample])]).await;
+    };
+    write(1.0).await;
+    let ended = system.check(&["--within", "2s"]).await;
+    ended.failed_with(1, &["still has the sample of an earlier fire alarm"]);
+    write(0.0).await;
+    let ended = system.check(&["--within", "2s"]).await;
+    assert_eq!(ended.code, Some(99), "{ended:?}");
+    let missed = "✗ Prometheus has the metric";
+    assert!(ended.stdout.contains(missed), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::api::ops::{AdmissionState, Follow};
 use crate::cells;
 use crate::clients::alertmanager::AlertState;
 use crate::tui::connection::Source;
@@ -218,13 +219,21 @@ fn setting(model: &Model) -> Vec<Span<'static>> {
             } else {
                 format!("{every:.1} s")
             };
-            vec![Span::raw(format!(
-                "{} every {every}",
-                format::count(format::whole(batch))
-            ))]
+            let setting = format!("{} every {every}", format::count(format::whole(batch)));
+            let mut spans = vec![Span::raw(setting)];
+            spans.extend(admission.and_then(slowed));
+            spans
         }
         _ => unknown(),
     }
+}
+
+/// The rate that was decided, while it is below what is set.
+fn slowed(admission: &AdmissionState) -> Option<Span<'static>> {
+    let cap = to_f64(admission.batch) / (to_f64(admission.every_ms) / 1000.0);
+    let is_slowed = admission.follow == Follow::Objective && admission.rate < cap;
+    let text = format!(", now {}/s", format::short(admission.rate));
+    is_slowed.then(|| Span::styled(text, theme::warn()))
 }
 
 fn mark(model: &Model) -> Vec<Span<'static>> {

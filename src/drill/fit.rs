@@ -1,0 +1,206 @@
+//! A shipped drill on a running system: whether the system can have its fault, and budgets by the system's intervals.
+//!
+//! The budgets of shipped drills are those of an embedded server, which scrapes and evaluates every second. On another
+//! system each budget, and the fault with it, is longer by what the system's intervals add to the worst case of the
+//! shipped rule. The system's own rules add nothing: if one of them is slower than the shipped one, the drill must
+//! find it.
+
+use std::time::Duration;
+
+use super::file::{Drill, Fault, Inject, Kind};
+use super::prediction::{Prediction, Rule, Settings};
+use super::rules;
+use super::run::worst_case;
+use super::system::Basis;
+use crate::load::scenario::Time;
+use crate::yaml::FileError;
+
+/// The statement that only the embedded database has: the commit of a batch of writes.
+const COMMIT: &str = "commit";
+
+/// What the servers of a running system store their data in, as `backend` of their metrics has it. `None`: unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backends {
+    pub(super) database: Option<String>,
+    pub(super) coordination: Option<String>,
+}
+
+/// Why the running system cannot have a fault of this drill, if it cannot.
+#[must_use]
+pub fn unsupported(drill: &Drill, basis: &Basis) -> Option<String> {
+    let backends = basis.running.as_ref()?;
+    let mut injects = drill.injects.iter();
+    injects.find_map(|inject| unsupported_fault(&inject.fault, backends))
+}
+
+fn unsupported_fault(fault: &Fault, backends: &Backends) -> Option<String> {
+    let is_commit = fault.statement.as_deref() == Some(COMMIT);
+    match (fault.kind, &backends.database, &backends.coordination) {
+        (Kind::KillServer | Kind::FreezeServer, ..) => Some(format!(
+            "{} needs a server of the drill's own: write a drill with `kind: command`",
+            fault.kind.into_str()
+        )),
+        (Kind::SlowStatement, Some(database), _) if is_commit && database != "sqlite" => Some(
+            format!("{database} has no statement `commit`: only the embedded database has"),
+        ),
+        (Kind::RedisCut, _, Some(coordination)) if coordination != "redis" => {
+            Some("the system has no Redis".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The shipped drill with budgets and faults as long as the running system's intervals need.
+///
+/// # Errors
+/// The shipped rules cannot be read.
+pub fn fitted(drill: Drill, basis: &Basis) -> Result<Drill, FileError> {
+    if basis.running.is_none() {
+        return Ok(drill);
+    }
+    let shipped = rules::read(&[])?;
+    let slowest = basis.rules.iter().map(|rule| rule.interval).max();
+    let here = |rule: &Rule| Rule {
+        interval: slowest.unwrap_or(rule.interval).max(rule.interval),
+        ..rule.clone()
+    };
+    let here: Vec<Rule> = shipped.iter().map(here).collect();
+    let added = |alert: &str, inject: &Inject| {
+        let there = worst_case(alert, inject, &shipped, Settings::EMBEDDED)?;
+        let here = worst_case(alert, inject, &here, basis.settings)?;
+        Some(Prediction {
+            firing: whole_seconds(here.firing.saturating_sub(there.firing)),
+            notified: whole_seconds(here.notified.saturating_sub(there.notified)),
+        })
+    };
+    let mut drill = drill;
+    for inject in &mut drill.injects {
+        lengthen(inject, added);
+    }
+    Ok(drill)
+}
+
+fn lengthen(inject: &mut Inject, added: impl Fn(&str, &Inject) -> Option<Prediction>) {
+    let before = inject.clone();
+    let mut most = Prediction {
+        firing: Duration::ZERO,
+        notified: Duration::ZERO,
+    };
+    for (alert, budget) in &mut inject.expect.fires {
+        let Some(added) = added(alert, &before) else {
+            continue;
+        };
+        budget.0 += added.firing;
+        most.firing = most.firing.max(added.firing);
+        most.notified = most.notified.max(added.notified);
+    }
+    let longer = |budget: &mut Option<Time>, by: Duration| {
+        if let Some(budget) = budget {
+            budget.0 += by;
+        }
+    };
+    longer(&mut inject.expect.notified, most.notified);
+    longer(&mut inject.expect.resolved, most.firing + most.notified);
+    // An alert that takes longer needs its cause for longer.
+    inject.fault.length.0 += most.firing;
+}
+
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs_f64().ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::file::shipped;
+
+    /// A system on PostgreSQL and Redis that scrapes and evaluates every 5 s.
+    fn running() -> Basis {
+        let every_5s = |rule| Rule {
+            interval: Duration::from_secs(5),
+            ..rule
+        };
+        Basis {
+            rules: rules::read(&[])
+                .unwrap()
+                .into_iter()
+                .map(every_5s)
+                .collect(),
+            settings: Settings {
+                scrape: Duration::from_secs(5),
+                group_wait: Duration::from_secs(5),
+            },
+            identity: Vec::new(),
+            running: Some(Backends {
+                database: Some("postgres".to_owned()),
+                coordination: Some("redis".to_owned()),
+            }),
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Drill> {
+        shipped()
+            .iter()
+            .map(|(name, text)| Drill::parse(name, text).unwrap())
+    }
+
+    #[test]
+    fn what_a_running_system_cannot_have_is_named_with_the_reason() {
+        let basis = running();
+        let reasons = all().filter_map(|drill| Some((unsupported(&drill, &basis)?, drill.name)));
+        let mut reasons: Vec<_> = reasons.map(|(reason, name)| (name, reason)).collect();
+        reasons.sort_unstable();
+        let names: Vec<&str> = reasons.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["freeze", "kill", "slow-commit"]);
+        assert!(
+            reasons[2].1.contains("postgres has no statement"),
+            "{reasons:?}"
+        );
+        let own = Basis::embedded(&[]).unwrap();
+        assert!(all().all(|drill| unsupported(&drill, &own).is_none()));
+    }
+
+    #[test]
+    fn budgets_and_faults_are_longer_by_what_the_intervals_add() {
+        let basis = running();
+        for drill in all() {
+            let before = drill.clone();
+            let fitted = fitted(drill, &basis).unwrap();
+            basis
+                .check(&fitted)
+                .unwrap_or_else(|error| panic!("{error}"));
+            for (inject, before) in fitted.injects.iter().zip(&before.injects) {
+                for (alert, budget) in &inject.expect.fires {
+                    let worst = worst_case(alert, inject, &basis.rules, basis.settings).unwrap();
+                    let of = format!("{}: {alert}", fitted.name);
+                    assert!(worst.notified <= inject.expect.notified.unwrap().0, "{of}");
+                    // Two scrapes and at least an evaluation of 5 s instead of 1 s.
+                    let longer = budget.0 - before.expect.fires[alert].0;
+                    assert!(longer >= Duration::from_secs(12), "{of}: {longer:?}");
+                }
+            }
+        }
+        let own = Basis::embedded(&[]).unwrap();
+        assert!(all().all(|drill| fitted(drill.clone(), &own).unwrap() == drill));
+    }
+
+    #[test]
+    fn a_rule_that_the_system_has_made_slower_gets_no_longer_budget() {
+        let mut basis = running();
+        let mut rules = basis.rules.iter_mut();
+        let slow = rules.find(|rule| rule.is_alert && rule.name == "SlowBuying");
+        slow.unwrap().hold = Duration::from_secs(120);
+        let refused = all().filter_map(|drill| {
+            let drill = fitted(drill, &basis).unwrap();
+            basis.check(&drill).err().map(|error| error.to_string())
+        });
+        let refused: Vec<String> = refused.collect();
+        assert!(!refused.is_empty());
+        for problem in refused {
+            assert!(
+                problem.contains("SlowBuying") && problem.contains("below the worst case"),
+                "{problem}"
+            );
+        }
+    }
+}
