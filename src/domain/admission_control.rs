@@ -39,6 +39,9 @@ const BAD: f64 = 0.7;
 const ROOM: f64 = 0.5;
 /// A cut. Smaller ones do not drain a queue within the window; larger ones waste capacity.
 const CUT: f64 = 0.7;
+/// A cut leaves so many samples a window, as far as they fall with the rate. At fewer than [`MIN_SAMPLES`] the rate
+/// holds, so a rate that gives fewer would never grow again, however well the service is.
+const KEPT_SAMPLES: u64 = 2 * MIN_SAMPLES;
 /// Share of the rate before the first cut that is remembered as good: that rate itself was too much.
 const REMEMBERED: f64 = 0.9;
 /// Growth a step on the way back to a rate that was good.
@@ -262,7 +265,9 @@ fn decide(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason
             next.good = within(REMEMBERED * next.rate, cap);
             next.in_trouble = true;
         }
-        next.rate *= CUT;
+        #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 2^53")]
+        let kept = KEPT_SAMPLES as f64 / now.samples as f64;
+        next.rate *= kept.clamp(CUT, 1.0);
         next.cool_down = WINDOW;
         return reason;
     }
