@@ -40,6 +40,9 @@ const ROOM: f64 = 0.5;
 /// The factor of a cut. A smaller cut would not drain the service's queue within the window; a larger one would waste
 /// capacity.
 const CUT: f64 = 0.7;
+/// The samples of a window that a cut keeps, as far as they fall with the rate. At fewer than [`MIN_SAMPLES`] the rate
+/// holds, so a rate that gives fewer would never grow again, however well the service is.
+const KEPT_SAMPLES: u64 = 2 * MIN_SAMPLES;
 /// Share of the rate before the first cut that counts as good: that rate itself was too high.
 const REMEMBERED: f64 = 0.9;
 /// Factor of growth a step, up to a rate that was good.
@@ -265,7 +268,9 @@ fn decide(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason
             next.good = within(REMEMBERED * next.rate, cap);
             next.in_trouble = true;
         }
-        next.rate *= CUT;
+        #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 2^53")]
+        let kept = KEPT_SAMPLES as f64 / now.samples as f64;
+        next.rate *= kept.clamp(CUT, 1.0);
         next.cool_down = WINDOW;
         return reason;
     }

@@ -56,11 +56,6 @@ impl Follow {
     /// Both.
     pub const ALL: [Follow; 2] = [Follow::Settings, Follow::Objective];
 
-    #[must_use]
-    pub fn is_settings(&self) -> bool {
-        *self == Follow::Settings
-    }
-
     /// The word in settings, scenario files and the operations API.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -38,7 +38,7 @@ fn unsupported_fault(fault: &Fault, backends: &Backends) -> Option<String> {
     match (fault.kind, &backends.database, &backends.coordination) {
         (Kind::KillServer | Kind::FreezeServer, ..) => Some(format!(
             "{} needs a server of the drill's own: write a drill with `kind: command`",
-            fault.kind.into_str()
+            fault.kind.as_str()
         )),
         (Kind::SlowStatement, Some(database), _) if is_commit && database != "sqlite" => Some(
             format!("{database} has no statement `commit`: only the embedded database has"),

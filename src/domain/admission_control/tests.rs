@@ -218,6 +218,19 @@ fn each_kind_of_trouble_cuts_the_rate_once_a_window() {
 }
 
 #[test]
+fn a_cut_leaves_samples_to_learn_from() {
+    let rate_with = |samples| {
+        let few = Measurement { samples, ..slow() };
+        let (_, decision) = step(at(10.0), &few, 1_000, cap(1.0));
+        assert_eq!(decision.reason, Reason::Slow);
+        decision.rate
+    };
+    assert_eq!(rate_with(100), 7.0);
+    assert_eq!(rate_with(50), 8.0);
+    assert_eq!(rate_with(40), 10.0);
+}
+
+#[test]
 fn a_window_that_is_slow_in_its_older_part_only_is_not_cut_again() {
     let mended = Measurement {
         recent_p95: OBJECTIVE / 10,

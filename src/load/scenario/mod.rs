@@ -110,7 +110,7 @@ pub struct Admission {
     pub every: Time,
     /// Whether admission follows the settings or the objective. With `objective`, batch and interval are the upper
     /// limit.
-    #[serde(default, skip_serializing_if = "Follow::is_settings")]
+    #[serde(default)]
     pub follow: Follow,
 }
 

@@ -138,6 +138,12 @@ fn an_override_replaces_a_field_of_any_depth() {
 }
 
 #[test]
+fn an_override_may_set_a_field_that_the_file_leaves_out() {
+    let scenario = set(&["admission.follow=objective"]).unwrap();
+    assert_eq!(scenario.admission.follow, Follow::Objective);
+}
+
+#[test]
 fn an_override_may_limit_an_operation_the_file_does_not_mention() {
     let scenario = set(&["thresholds.cancel.p95=1s"]).unwrap();
     let (name, group) = scenario
