@@ -163,7 +163,10 @@ fn check_rule(rule: RuleText, limits: &QueryLimits) -> Result<Rule, Finding> {
 
 fn check_recording(name: &str, rule: &RuleText) -> Result<(), Finding> {
     if !is_name(name, true) {
-        return Err(("record".to_owned(), format!("{name:?} is not a metric name")));
+        return Err((
+            "record".to_owned(),
+            format!("{name:?} is not a metric name"),
+        ));
     }
     let surplus = [
         ("annotations", !rule.annotations.is_empty()),
