@@ -292,7 +292,7 @@ impl SeedControl for Arc<Datasets> {
         {
             let mut seeding = self.seeding.lock();
             if seeding.as_ref().is_some_and(|one| one.ended.is_none()) {
-                let detail = "a seeding already runs: wait for its end, or cancel it with DELETE /ops/v1/seed";
+                let detail = "a seeding is under way: wait for its end, or cancel it with DELETE /ops/v1/seed";
                 return Err(ApiError::new(ErrorCode::OpsConflict, detail));
             }
             *seeding = Some(Seeding {

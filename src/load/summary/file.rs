@@ -52,7 +52,7 @@ impl Summary {
         let is_none = |error: serde_json::Error| {
             let (line, column) = (error.line(), error.column());
             let problem = crate::yaml::of_json(&error);
-            format!("is not a summary of a run: line {line}, column {column}: {problem}")
+            format!("is no summary of a run: line {line}, column {column}: {problem}")
         };
         let version: Version = serde_json::from_str(text).map_err(is_none)?;
         if version.schema != SCHEMA {
