@@ -133,7 +133,7 @@ pub enum Fault {
     #[command(alias = "clock_step")]
     ClockStep {
         /// By how many seconds, at most a day; negative: back
-        #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+        #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = whole_seconds)]
         #[serde(deserialize_with = "integer::whole")]
         seconds: i64,
     },
@@ -402,6 +402,11 @@ pub fn share(text: &str) -> Result<f64, String> {
 
 fn delay(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| format!("{text:?} is not a duration such as 250ms or 2s"))
+}
+
+fn whole_seconds(text: &str) -> Result<i64, String> {
+    let seconds = text.parse();
+    seconds.map_err(|_| format!("{text:?} is not a number of seconds such as 3600 or -3600"))
 }
 
 fn status(text: &str) -> Result<u16, String> {
