@@ -1,22 +1,29 @@
 //! `concertctl drill`: rehearses the response to a fault, and judges it.
 
+mod hidden;
+mod player;
 mod target;
 mod told;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::hidden::arguments;
 use self::target::TargetArgs;
 use self::told::Told;
 use super::fire_alarm::{self, FireAlarmArgs};
 use super::flags::DataDirArg;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
+use crate::drill::blind::plan::{self, Sealed};
+use crate::drill::blind::{self, Blind};
 use crate::drill::file::{Drill, names, shipped};
 use crate::drill::report::baseline::compare;
 use crate::drill::report::{self, Document};
@@ -50,9 +57,18 @@ pub(super) struct DrillArgs {
     /// Print the JSON Schema of drill files
     #[arg(long)]
     schema: bool,
-    /// Where the draws begin
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// Where the draws begin [default: 1; of a blind drill random]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Withhold what is broken, how much and when: the player is to find out. Without a name the seed chooses the drill
+    #[arg(long, conflicts_with_all = ["suite", "plan"], help_heading = "Blind drill")]
+    blind: bool,
+    /// How long the player has, 10s to 4m; then the fault ends by itself
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = within, requires = "blind", help_heading = "Blind drill")]
+    within: Duration,
+    /// A player that follows this file; `-` is standard input, with an action a line
+    #[arg(long, value_name = "FILE", requires = "blind", help_heading = "Blind drill")]
+    player: Option<PathBuf>,
     /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
@@ -92,7 +108,7 @@ enum DrillCommand {
     FireAlarm(FireAlarmArgs),
 }
 
-pub(super) async fn run(args: DrillArgs) -> ExitCode {
+pub(super) async fn run(args: DrillArgs, hidden: bool) -> ExitCode {
     if let Some(DrillCommand::FireAlarm(args)) = args.command {
         return fire_alarm::run(args).await;
     }
@@ -122,6 +138,9 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
             ),
         };
     }
+    if args.blind && !hidden {
+        return fail(FAILED, &hidden::hide());
+    }
     let outputs = match Outputs::check(&args) {
         Ok(outputs) => outputs,
         Err(problem) => return fail(USAGE, &problem),
@@ -132,11 +151,12 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
             Err(problem) => fail(USAGE, &format!("--from {problem}")),
         };
     }
-    let drills = match chosen(&args) {
+    let seed = seed(&args);
+    let mut drills = match chosen(&args, seed) {
         Ok(drills) => drills,
         Err(problem) => return fail(USAGE, &problem),
     };
-    let options = match options(&args, &drills) {
+    let mut options = match options(&args, &drills, seed) {
         Ok(options) => options,
         Err(problem) => return fail(USAGE, &problem),
     };
@@ -144,6 +164,13 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         Ok(basis) => basis,
         Err(error) => return fail_of(&error),
     };
+    if args.blind {
+        let blind = match blind(&args, &mut drills, seed, &basis) {
+            Ok(blind) => blind,
+            Err(problem) => return fail(USAGE, &problem),
+        };
+        options.blind = Some(blind);
+    }
     // Before the first of them runs: a suite takes a quarter of an hour.
     let (mut plans, mut problems) = (String::new(), Vec::new());
     for drill in &drills {
@@ -254,24 +281,60 @@ fn list() -> String {
     lines.collect()
 }
 
-fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
+/// Where the draws begin. A player who knows the seed of a blind drill could draw the plan.
+fn seed(args: &DrillArgs) -> u64 {
+    // Programs that read JSON numbers as floating point keep these.
+    let random = || u64::from(rand::random::<u32>());
+    let usual = if args.blind { random() } else { 1 };
+    args.seed.unwrap_or(usual)
+}
+
+/// How long the player of a blind drill has.
+fn within(text: &str) -> Result<Duration, String> {
+    crate::duration::parse(text)
+        .filter(|it| (Duration::from_secs(10)..=Duration::from_secs(240)).contains(it))
+        .ok_or_else(|| "write a duration from 10s to 4m".to_owned())
+}
+
+/// Draws and seals the plan of a blind drill.
+fn blind(
+    args: &DrillArgs,
+    drills: &mut [Drill],
+    seed: u64,
+    basis: &Basis,
+) -> Result<Arc<Blind>, String> {
+    let [drill] = drills else {
+        return Err("--blind: name one drill, or none".to_owned());
+    };
+    *drill = plan::draw(drill.clone(), seed, args.within, basis)?;
+    let blind = player::prepare(Sealed::of(drill, seed), args.player.as_deref())?;
+    let hash = &blind.sealed.sha256;
+    drop(writeln!(
+        std::io::stderr(),
+        "blind drill: SHA-256 of the plan {hash}"
+    ));
+    Ok(blind)
+}
+
+fn chosen(args: &DrillArgs, seed: u64) -> Result<Vec<Drill>, String> {
     if args.suite {
         let all = shipped().iter().map(|(name, _)| Drill::load(name));
         return all
             .collect::<Result<_, _>>()
             .map_err(|error| error.to_string());
     }
-    let Some(name) = &args.drill else {
+    let drawn = args.blind.then(|| plan::choose(seed).to_owned());
+    let Some(name) = args.drill.clone().or(drawn) else {
         return Err(format!(
             "name a drill or a drill file, or run all with --suite; shipped drills are {}",
             names()
         ));
     };
-    let drill = Drill::load(name).map_err(|error| error.to_string())?;
+    let drill = Drill::load(&name).map_err(|error| error.to_string())?;
     Ok(vec![drill])
 }
 
-fn options(args: &DrillArgs, drills: &[Drill]) -> Result<run::Options, String> {
+fn options(args: &DrillArgs, drills: &[Drill], seed: u64) -> Result<run::Options, String> {
     if let Some(drill) = drills.iter().find(|drill| drill.runs_commands())
         && !args.allow_commands
     {
@@ -282,7 +345,8 @@ fn options(args: &DrillArgs, drills: &[Drill]) -> Result<run::Options, String> {
     }
     let program = std::env::current_exe();
     Ok(run::Options {
-        seed: args.seed,
+        seed,
+        blind: None,
         program: program.map_err(|error| format!("this program's own file: {error}"))?,
         rules: args.rules.clone(),
         given: args.system.given()?,
@@ -317,6 +381,10 @@ async fn conduct(
         let progress = options.progress.subscribe();
         tokio::spawn(told.follow(progress, stop.clone()))
     });
+    let placing = options.blind.as_ref().map(|_| {
+        let progress = options.progress.subscribe();
+        tokio::spawn(player::print_place(progress))
+    });
     let kept_in = args.data_dir.path().join(kept::DIR_NAME);
     let mut reports = Vec::new();
     for drill in drills {
@@ -341,8 +409,8 @@ async fn conduct(
         }
     }
     stopping.abort();
-    if let Some(telling) = telling {
-        telling.abort();
+    for task in telling.into_iter().chain(placing) {
+        task.abort();
     }
     let document = Document::new(reports);
     let matrix = document.matrix.text(&document.drills);
@@ -365,7 +433,11 @@ async fn hold(
     loop {
         // A closed standard error must not end the drill.
         let mut stderr = std::io::stderr();
-        drop(writeln!(stderr, "{}: {}", drill.name, drill.title));
+        let (name, title) = match options.blind {
+            Some(_) => (blind::NAME, blind::TITLE),
+            None => (&*drill.name, &*drill.title),
+        };
+        drop(writeln!(stderr, "{name}: {title}"));
         let report = Box::pin(run::run(drill, options, basis, stop)).await?;
         drop(write!(stderr, "{}", report::text(&report)));
         let says_nothing = matches!(report.verdict, Verdict::Inconclusive(_));
