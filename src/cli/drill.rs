@@ -67,7 +67,12 @@ pub(super) struct DrillArgs {
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = within, requires = "blind", help_heading = "Blind drill")]
     within: Duration,
     /// A player that follows this file; `-` is standard input, with an action a line
-    #[arg(long, value_name = "FILE", requires = "blind", help_heading = "Blind drill")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "blind",
+        help_heading = "Blind drill"
+    )]
     player: Option<PathBuf>,
     /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
     #[arg(long, value_name = "FILE")]

@@ -212,7 +212,9 @@ pub(super) async fn inject_with(
     drill: &str,
 ) -> Result<Moment, String> {
     let by = format!("drill {drill}");
-    let active = ops.inject_fault(&fault.injected()?, length, Some(&by)).await;
+    let active = ops
+        .inject_fault(&fault.injected()?, length, Some(&by))
+        .await;
     let active = active.map_err(|error| error.to_string())?;
     let began = active.started_at.parse::<jiff::Timestamp>();
     Ok(began.map_or_else(|_| now(), |began| began.as_millisecond()))

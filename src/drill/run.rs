@@ -265,7 +265,7 @@ impl<'d> Running<'d> {
         let observed = self.observed(&alerts, &seconds);
         self.options.progress.send_modify(|progress| {
             if let Some(play) = &self.play {
-                progress.observe_blind(&observed, play.board());
+                progress.observe_blind(&observed, play.board(&alerts));
                 return;
             }
             progress.observe(self.drill, &observed, |alert, inject| {

@@ -161,9 +161,9 @@ impl System {
     pub(super) async fn restart(&self) -> Result<(), String> {
         match self {
             System::Own(embedded) => embedded.restart().await,
-            System::Given(..) => Err(
-                "the server is not this drill's own: restart it where it runs".to_owned(),
-            ),
+            System::Given(..) => {
+                Err("the server is not this drill's own: restart it where it runs".to_owned())
+            }
         }
     }
 

@@ -20,9 +20,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::api::faults::{Fault, FaultKind, LONGEST, LinkCut};
-pub use seal::SealKey;
 use crate::api::faults::{Site, check_length};
 use crate::telemetry::Metrics;
+pub use seal::SealKey;
 
 /// The reason why a fault was not injected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -130,8 +130,10 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     // Requests of operators and probes are neither metered nor traced.
     let span = RequestSpan::begin(trace, started, meters.is_some());
     // A record of an injection would tell the player of a blind drill when it was.
-    let is_withheld =
-        shared.meters.is_none() && request.headers().contains_key(crate::api::faults::SEAL_HEADER);
+    let is_withheld = shared.meters.is_none()
+        && request
+            .headers()
+            .contains_key(crate::api::faults::SEAL_HEADER);
     let mut guard = RequestGuard::begin(meters, Arc::clone(&info), span.clone(), started);
 
     let (mut response, close) = match strictness::refusal(&request) {

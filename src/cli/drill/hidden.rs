@@ -26,8 +26,8 @@ pub(in crate::cli) fn arguments() -> Result<(Vec<OsString>, bool), String> {
     };
     let path = std::path::Path::new("/dev/fd").join(number);
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(&path)
-        .and_then(|file| file.take(MOST as u64).read_to_end(&mut bytes));
+    let read =
+        std::fs::File::open(&path).and_then(|file| file.take(MOST as u64).read_to_end(&mut bytes));
     read.map_err(|error| format!("--arguments-from {}: {error}", path.display()))?;
     let arguments = bytes.split(|byte| *byte == 0);
     let arguments = arguments.map(|bytes| OsString::from_vec(bytes.to_vec()));
@@ -56,8 +56,6 @@ fn replaced() -> std::io::Result<String> {
     // The next program inherits it.
     fcntl_setfd(&reader, FdFlags::empty())?;
     let mut command = Command::new(std::env::current_exe()?);
-    command
-        .args(SHOWN)
-        .arg(reader.as_raw_fd().to_string());
+    command.args(SHOWN).arg(reader.as_raw_fd().to_string());
     Err(command.exec())
 }

@@ -64,7 +64,9 @@ pub(super) async fn print_place(mut progress: watch::Receiver<Progress>) {
     let Ok(Some(board)) = found.map(|now| now.blind.clone()) else {
         return;
     };
-    let token = board.token_file.map(|path| format!(" --ops-token-file {path}"));
+    let token = board
+        .token_file
+        .map(|path| format!(" --ops-token-file {path}"));
     let (url, token) = (board.ops_url, token.unwrap_or_default());
     drop(writeln!(
         std::io::stderr(),

@@ -1,6 +1,7 @@
 //! What the player of a blind drill can do, and the lists to choose from.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,11 +44,11 @@ impl Action {
     pub fn check(&self) -> Result<(), String> {
         match self {
             Action::Answer(cause) => {
-                known("component", &cause.component, &components())?;
-                known("mechanism", &cause.mechanism, &mechanisms())
+                known("component", &cause.component, part(|it| &it.component))?;
+                known("mechanism", &cause.mechanism, part(|it| &it.mechanism))
             }
             Action::Mitigate(Mitigation::Clear(mechanism)) => {
-                known("mechanism", mechanism, &mechanisms())
+                known("mechanism", mechanism, part(|it| &it.mechanism))
             }
             Action::Mitigate(Mitigation::ChangeBatch(0)) => {
                 Err("change_batch: admit at least one person, or pause_admission".to_owned())
@@ -95,35 +96,29 @@ impl Mitigation {
     }
 }
 
-fn known(what: &str, given: &str, list: &[String]) -> Result<(), String> {
-    if list.iter().any(|known| known == given) {
+fn known(what: &str, given: &str, all: BTreeSet<&str>) -> Result<(), String> {
+    if all.contains(given) {
         return Ok(());
     }
-    Err(format!(
-        "there is no {what} {given:?}; there are {}",
-        list.join(", ")
-    ))
+    let all: Vec<&str> = all.into_iter().collect();
+    let all = all.join(", ");
+    Err(format!("there is no {what} {given:?}; there are {all}"))
 }
 
-/// The components that an answer can name: those of the shipped drills.
+/// The causes that an answer can name: those of the shipped drills.
 #[must_use]
-pub fn components() -> Vec<String> {
-    of_shipped(|cause| cause.component)
+pub fn causes() -> &'static BTreeSet<Cause> {
+    static CAUSES: LazyLock<BTreeSet<Cause>> = LazyLock::new(|| {
+        let drills = shipped().iter();
+        let drills = drills.filter_map(|(name, text)| Drill::parse(name, text).ok());
+        let injects = drills.flat_map(|drill| drill.injects);
+        injects.map(|inject| inject.cause).collect()
+    });
+    &CAUSES
 }
 
-/// The mechanisms that an answer and a mitigation can name: those of the shipped drills.
-#[must_use]
-pub fn mechanisms() -> Vec<String> {
-    of_shipped(|cause| cause.mechanism)
-}
-
-fn of_shipped(part: impl Fn(Cause) -> String) -> Vec<String> {
-    let drills = shipped()
-        .iter()
-        .filter_map(|(name, text)| Drill::parse(name, text).ok());
-    let causes = drills.flat_map(|drill| drill.injects.into_iter().map(|inject| inject.cause));
-    let parts: BTreeSet<String> = causes.map(part).collect();
-    parts.into_iter().collect()
+fn part(of: impl Fn(&Cause) -> &String) -> BTreeSet<&'static str> {
+    causes().iter().map(|cause| of(cause).as_str()).collect()
 }
 
 /// What to do about a mechanism, for the list of mitigations.

@@ -81,9 +81,7 @@ pub(in crate::drill) fn grade(
     let answers: Vec<(Moment, &Cause)> = answers.collect();
     let right = answers.iter().find(|(_, answer)| *answer == cause);
     let last = answers.last().map(|(_, answer)| *answer);
-    let wrong_clear = |action: &Action| {
-        matches!(action, Action::Mitigate(Mitigation::Clear(mechanism)) if *mechanism != cause.mechanism)
-    };
+    let wrong_clear = |action: &Action| matches!(action, Action::Mitigate(Mitigation::Clear(mechanism)) if *mechanism != cause.mechanism);
     Response {
         plan: sealed.plan.clone(),
         salt: sealed.salt.clone(),

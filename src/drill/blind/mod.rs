@@ -74,6 +74,8 @@ pub struct Board {
     pub ops_url: String,
     /// The file with its token; absent on a running system.
     pub token_file: Option<String>,
+    /// Alerts that Alertmanager lists now.
+    pub alerts: Vec<String>,
     /// What the player did, in order, with the second of the drill.
     pub done: Vec<(f64, String)>,
 }

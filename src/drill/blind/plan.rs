@@ -38,9 +38,10 @@ impl Sealed {
     /// Seals what the drill will do.
     #[must_use]
     pub fn of(drill: &Drill, seed: u64) -> Sealed {
-        let injects = drill.injects.iter().map(
-            |inject| json!({ "at": inject.at, "fault": inject.fault, "cause": inject.cause }),
-        );
+        let injects = drill
+            .injects
+            .iter()
+            .map(|inject| json!({ "at": inject.at, "fault": inject.fault, "cause": inject.cause }));
         let injects: Vec<Value> = injects.collect();
         let plan = json!({ "drill": drill.name, "seed": seed, "injects": injects });
         let plan = canonical(&plan).to_string();
@@ -87,12 +88,7 @@ pub fn choose(seed: u64) -> &'static str {
 ///
 /// # Errors
 /// The drill has not one fault, or its cause is in no list of answers.
-pub fn draw(
-    mut drill: Drill,
-    seed: u64,
-    within: Duration,
-    basis: &Basis,
-) -> Result<Drill, String> {
+pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Result<Drill, String> {
     let name = drill.name.clone();
     let [inject] = drill.injects.as_mut_slice() else {
         let count = drill.injects.len();

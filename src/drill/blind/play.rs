@@ -16,6 +16,7 @@ use crate::api::faults::{LONGEST, Site};
 use crate::api::ops::AdmissionChange;
 use crate::clients::ops::Ops;
 use crate::clients::{HttpSource, Secret};
+use crate::drill::alerts::{Alerts, Spell};
 use crate::drill::embedded::inject_with;
 use crate::drill::file::{Drill, Fault, Inject, Kind};
 use crate::drill::run::DrillError;
@@ -50,8 +51,7 @@ impl Play {
     ) -> Result<Play, DrillError> {
         let failed = |problem: String| DrillError::Server(format!("a blind drill: {problem}"));
         let target = system.target();
-        let server =
-            HttpSource::new(&target.ops_url).map_err(|error| failed(error.to_string()))?;
+        let server = HttpSource::new(&target.ops_url).map_err(|error| failed(error.to_string()))?;
         let token = target.ops_token.as_deref().map(Secret::new);
         let open = Ops::new(server.clone(), token);
         let sealed = open.seal(LONGEST).await;
@@ -70,7 +70,7 @@ impl Play {
             sha256: blind.sealed.sha256.clone(),
             ops_url: target.ops_url,
             token_file: system.token_file(),
-            done: Vec::new(),
+            ..Board::default()
         };
         Ok(Play {
             blind: Arc::clone(blind),
@@ -84,8 +84,16 @@ impl Play {
     }
 
     /// What the player sees.
-    pub(in crate::drill) fn board(&self) -> Board {
-        self.board.lock().clone()
+    pub(in crate::drill) fn board(&self, alerts: &Alerts) -> Board {
+        let last = |(name, spells): (&String, &Vec<Spell>)| {
+            let spell = spells.last()?;
+            let is_listed = spell.shown.is_some() && spell.resolved.is_none();
+            is_listed.then(|| name.clone())
+        };
+        Board {
+            alerts: alerts.spells.iter().filter_map(last).collect(),
+            ..self.board.lock().clone()
+        }
     }
 
     /// What the player did.
@@ -144,9 +152,8 @@ impl Play {
         drill: &Drill,
         active: Option<(&Inject, Injected)>,
     ) -> Result<(), String> {
-        let ends = active.is_some_and(|(inject, _)| {
-            mitigation.clears(inject.fault.kind, &inject.cause)
-        });
+        let ends =
+            active.is_some_and(|(inject, _)| mitigation.clears(inject.fault.kind, &inject.cause));
         match mitigation {
             Mitigation::PauseAdmission => self.admission(Some(true), None).await?,
             Mitigation::ResumeAdmission => self.admission(Some(false), None).await?,
@@ -218,7 +225,11 @@ impl Play {
             return Ok(());
         }
         let mut sealed = self.sealed.lock().await;
-        *sealed = self.open.seal(LONGEST).await.map_err(|error| error.to_string())?;
+        *sealed = self
+            .open
+            .seal(LONGEST)
+            .await
+            .map_err(|error| error.to_string())?;
         drop(sealed);
         let left = u64::try_from(injected.ended - now()).unwrap_or(0).max(1);
         let again = Fault {

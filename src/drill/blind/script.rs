@@ -277,7 +277,10 @@ impl Looks {
             wanted.all(|(name, value)| found.get(name) == Some(value))
         };
         let series = series.iter().filter(|it| counts(&it.labels));
-        Ok(series.flat_map(|it| it.points.last()).map(|(_, it)| *it).collect())
+        Ok(series
+            .flat_map(|it| it.points.last())
+            .map(|(_, it)| *it)
+            .collect())
     }
 
     async fn lines(&self, query: &str) -> Result<f64, ClientError> {

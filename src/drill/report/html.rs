@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::Document;
 use super::baseline::{Change, Comparison, Figure};
 use super::format::{
-    NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons, response,
+    NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
+    response,
 };
 use super::matrix::{Cell, cell, result};
 use crate::drill::record::{Mark, MarkKind};

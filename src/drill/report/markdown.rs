@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::Document;
 use super::baseline::Comparison;
 use super::format::{
-    NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons, response,
+    NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
+    response,
 };
 use super::html::value;
 use super::matrix::result;

@@ -64,6 +64,7 @@ pub(crate) enum Action {
     Pick,
     NextVariable,
     StartDrill,
+    PlayDrill,
     Faults,
     /// The next chart, or the one before.
     Chart(bool),

@@ -9,6 +9,7 @@ use crate::tui::input::faults::FaultsDialog;
 use crate::tui::input::forms::Form;
 use crate::tui::input::line::Input;
 use crate::tui::input::palette::Palette;
+use crate::tui::input::play::PlayDialog;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Dialog {
@@ -32,6 +33,8 @@ pub(crate) enum Dialog {
     Form(Form),
     /// The faults of the server.
     Faults(FaultsDialog),
+    /// What the player of a blind drill can do.
+    Play(PlayDialog),
     /// The audit log; the scroll position.
     History(u16),
 }
