@@ -139,3 +139,78 @@ impl Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::file::Drill;
+
+    const BEGAN: Moment = 100_000;
+
+    fn graded(actions: &[(i64, Action)], cleared: Option<Moment>) -> Response {
+        let drill = Drill::load("slow-charge").unwrap();
+        let played = Played {
+            actions: actions
+                .iter()
+                .map(|(second, action)| (BEGAN + second * 1_000, action.clone(), None))
+                .collect(),
+            cleared,
+        };
+        let fired = |alert: &str, at: Moment| alert == "SlowStatements" && at >= BEGAN + 5_000;
+        grade(&Sealed::of(&drill, 7), &drill.injects[0], &played, BEGAN, fired)
+    }
+
+    fn answer(component: &str, mechanism: &str) -> Action {
+        Action::Answer(Cause {
+            component: component.to_owned(),
+            mechanism: mechanism.to_owned(),
+        })
+    }
+
+    fn acknowledge(alert: &str) -> Action {
+        Action::Acknowledge(alert.to_owned())
+    }
+
+    fn clear(mechanism: &str) -> Action {
+        Action::Mitigate(Mitigation::Clear(mechanism.to_owned()))
+    }
+
+    #[test]
+    fn times_count_from_the_fault_and_only_what_is_right() {
+        let right = answer("database", "slow_statement");
+        let response = graded(
+            &[
+                (-3, right.clone()),
+                (2, acknowledge("SlowStatements")),
+                (3, acknowledge("SlowBuying")),
+                (6, acknowledge("SlowStatements")),
+                (8, answer("database", "pool_exhaustion")),
+                (9, clear("pool_exhaustion")),
+                (10, right),
+                (12, clear("slow_statement")),
+            ],
+            Some(BEGAN + 12_100),
+        );
+        assert_eq!(response.acknowledged, Some(6.0), "before it fired it is none");
+        assert_eq!(response.localised, Some(10.0), "before the fault it is a guess");
+        assert_eq!(response.mitigated, Some(12.1));
+        assert_eq!((response.wrong_answers, response.wrong_mitigations), (1, 1));
+        assert_eq!(response.weigh(Verdict::Passed), Verdict::Passed);
+    }
+
+    #[test]
+    fn the_last_answer_counts_and_what_is_missing_fails_the_drill() {
+        let right = answer("database", "slow_statement");
+        let response = graded(&[(5, right), (9, answer("server", "latency"))], None);
+        assert_eq!(response.localised, Some(5.0));
+        let Verdict::Failed(reasons) = response.weigh(Verdict::Passed) else {
+            panic!("{response:?}")
+        };
+        let told = [
+            "the component was not named: database",
+            "the mechanism was not named: slow_statement",
+            "the fault was not mitigated: it ended by itself",
+        ];
+        assert_eq!(reasons, told);
+    }
+}

@@ -134,3 +134,73 @@ fn strengthen(fault: &mut Fault, by: f64) {
         *share = ((*share * by * 1e3).round() / 1e3).min(1.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(60);
+
+    fn drawn(name: &str, seed: u64) -> Drill {
+        let basis = Basis::embedded(&[]).unwrap();
+        let drill = Drill::load(name).unwrap();
+        let drawn = draw(drill, seed, WITHIN, &basis).unwrap();
+        basis.check(&drawn).unwrap_or_else(|error| panic!("{error}"));
+        drawn
+            .scenario()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        drawn
+    }
+
+    #[test]
+    fn the_seed_decides_drill_moment_and_strength() {
+        let plan = |seed| Sealed::of(&drawn(choose(seed), seed), seed).plan;
+        assert_eq!(plan(7), plan(7));
+        let plans: std::collections::BTreeSet<String> = (0..20).map(plan).collect();
+        assert_eq!(plans.len(), 20);
+        let of = |seed| drawn("slow-charge", seed).injects[0].clone();
+        let delays: std::collections::BTreeSet<_> =
+            (0..20).map(|seed| of(seed).fault.delay.unwrap()).collect();
+        assert_eq!(delays, [400, 500, 600].map(Time::from_millis).into());
+        for seed in 0..20 {
+            let inject = of(seed);
+            assert_eq!(inject.at.from, inject.at.to, "drawn, not a span");
+            assert!((6..=26).contains(&inject.at.from.0.as_secs()));
+            assert_eq!(inject.fault.length, Time(WITHIN));
+        }
+    }
+
+    #[test]
+    fn every_shipped_drill_with_a_fault_can_be_blind_and_admits_the_same() {
+        for (name, _) in shipped() {
+            let drill = Drill::load(name).unwrap();
+            if drill.injects.len() == 1 {
+                let scenario = drawn(name, 3).scenario().unwrap();
+                assert_eq!(scenario.admission.batch, ADMITTED, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_drill_without_a_fault_or_with_an_unknown_cause_is_refused() {
+        let basis = Basis::embedded(&[]).unwrap();
+        let quiet = Drill::load("quiet").unwrap();
+        let refused = draw(quiet, 1, WITHIN, &basis).unwrap_err();
+        assert_eq!(refused, "quiet has 0 faults: a blind drill has exactly one");
+        let mut odd = Drill::load("errors").unwrap();
+        odd.injects[0].cause.mechanism = "gremlins".to_owned();
+        let refused = draw(odd, 1, WITHIN, &basis).unwrap_err();
+        assert!(refused.contains("injects.0.cause") && refused.contains("slow_statement"));
+    }
+
+    #[test]
+    fn a_plan_is_canonical_and_its_hash_needs_the_salt() {
+        let drill = drawn("errors", 7);
+        let (one, other) = (Sealed::of(&drill, 7), Sealed::of(&drill, 7));
+        assert_eq!(one.plan, other.plan);
+        assert_ne!(one.sha256, other.sha256);
+        assert_eq!((one.salt.len(), one.sha256.len()), (64, 64));
+        assert!(one.plan.starts_with(r#"{"drill":"errors","injects":[{"at":""#));
+        assert!(!one.plan.contains(": "));
+    }
+}

@@ -114,7 +114,7 @@ impl Play {
     ) -> Result<Moment, String> {
         match fault.kind.site() {
             Site::Outside => system.inject(fault, NAME).await,
-            _ => inject_with(&*self.sealed.lock().await, fault, fault.length.0, NAME).await,
+            _ => inject_with(&self.sealed.lock().await, fault, fault.length.0, NAME).await,
         }
     }
 

@@ -291,3 +291,26 @@ impl Looks {
         Ok(lines.len() as f64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_told_with_line_and_field() {
+        const RULE: &str = "rules:\n  - when: { alert: SlowBuying }\n    ask:\n      - { promql: up, above: 0 }\n    then:\n      - answer: { component: server, mechanism: latency }\n";
+        let script = Script::parse("player.yaml", RULE).unwrap();
+        assert_eq!(script.rules[0].when, When::Alert("SlowBuying".to_owned()));
+        for (text, place, problem) in [
+            (RULE.replace("above: 0", "limit: 0"), "player.yaml:4:", "limit"),
+            (RULE.replace(", above: 0", ""), "rules.0.ask.0", "above"),
+            (RULE.replace("promql: up, ", ""), "rules.0.ask.0", "promql"),
+            (RULE.replace("mechanism: latency", "mechanism: gremlins"), "player.yaml:6:", "there are"),
+            (RULE.replace("alert: SlowBuying", "alrt: SlowBuying"), "player.yaml:2:", "alrt"),
+            ("rules: []".to_owned(), "rules", "1 to 64"),
+        ] {
+            let told = Script::parse("player.yaml", &text).unwrap_err().to_string();
+            assert!(told.contains(place) && told.contains(problem), "{told}");
+        }
+    }
+}
