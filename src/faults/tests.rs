@@ -226,10 +226,7 @@ async fn a_sealed_fault_acts_and_is_shown_only_with_the_key() {
     assert!(active(&metrics, FaultKind::SlowStatement));
     assert_eq!(faults.shown().len(), 1);
     assert!(faults.check_key(None).is_ok());
-    assert!(matches!(
-        faults.seal(LONG),
-        Err(Refused::NothingToBreak(_))
-    ));
+    assert!(matches!(faults.seal(LONG), Err(Refused::NothingToBreak(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,7 +236,10 @@ async fn a_seal_ends_by_itself_and_not_the_next_one() {
     assert!(faults.unseal(&old));
     faults.seal(Duration::from_secs(10)).unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert!(faults.are_sealed(), "the old one's end is not the new one's");
+    assert!(
+        faults.are_sealed(),
+        "the old one's end is not the new one's"
+    );
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert!(!faults.are_sealed());
 }

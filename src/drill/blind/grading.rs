@@ -157,7 +157,13 @@ mod tests {
             cleared,
         };
         let fired = |alert: &str, at: Moment| alert == "SlowStatements" && at >= BEGAN + 5_000;
-        grade(&Sealed::of(&drill, 7), &drill.injects[0], &played, BEGAN, fired)
+        grade(
+            &Sealed::of(&drill, 7),
+            &drill.injects[0],
+            &played,
+            BEGAN,
+            fired,
+        )
     }
 
     fn answer(component: &str, mechanism: &str) -> Action {
@@ -191,8 +197,16 @@ mod tests {
             ],
             Some(BEGAN + 12_100),
         );
-        assert_eq!(response.acknowledged, Some(6.0), "before it fired it is none");
-        assert_eq!(response.localised, Some(10.0), "before the fault it is a guess");
+        assert_eq!(
+            response.acknowledged,
+            Some(6.0),
+            "before it fired it is none"
+        );
+        assert_eq!(
+            response.localised,
+            Some(10.0),
+            "before the fault it is a guess"
+        );
         assert_eq!(response.mitigated, Some(12.1));
         assert_eq!((response.wrong_answers, response.wrong_mitigations), (1, 1));
         assert_eq!(response.weigh(Verdict::Passed), Verdict::Passed);

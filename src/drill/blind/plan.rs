@@ -145,7 +145,9 @@ mod tests {
         let basis = Basis::embedded(&[]).unwrap();
         let drill = Drill::load(name).unwrap();
         let drawn = draw(drill, seed, WITHIN, &basis).unwrap();
-        basis.check(&drawn).unwrap_or_else(|error| panic!("{error}"));
+        basis
+            .check(&drawn)
+            .unwrap_or_else(|error| panic!("{error}"));
         drawn
             .scenario()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -200,7 +202,10 @@ mod tests {
         assert_eq!(one.plan, other.plan);
         assert_ne!(one.sha256, other.sha256);
         assert_eq!((one.salt.len(), one.sha256.len()), (64, 64));
-        assert!(one.plan.starts_with(r#"{"drill":"errors","injects":[{"at":""#));
+        assert!(
+            one.plan
+                .starts_with(r#"{"drill":"errors","injects":[{"at":""#)
+        );
         assert!(!one.plan.contains(": "));
     }
 }

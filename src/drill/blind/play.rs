@@ -114,7 +114,10 @@ impl Play {
     ) -> Result<Moment, String> {
         match fault.kind.site() {
             Site::Outside => system.inject(fault, NAME).await,
-            _ => inject_with(&self.sealed.lock().await, fault, fault.length.0, NAME).await,
+            _ => {
+                let sealed = self.sealed.lock().await;
+                inject_with(&sealed, fault, fault.length.0, NAME).await
+            }
         }
     }
 

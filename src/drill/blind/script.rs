@@ -302,11 +302,23 @@ mod tests {
         let script = Script::parse("player.yaml", RULE).unwrap();
         assert_eq!(script.rules[0].when, When::Alert("SlowBuying".to_owned()));
         for (text, place, problem) in [
-            (RULE.replace("above: 0", "limit: 0"), "player.yaml:4:", "limit"),
+            (
+                RULE.replace("above: 0", "limit: 0"),
+                "player.yaml:4:",
+                "limit",
+            ),
             (RULE.replace(", above: 0", ""), "rules.0.ask.0", "above"),
             (RULE.replace("promql: up, ", ""), "rules.0.ask.0", "promql"),
-            (RULE.replace("mechanism: latency", "mechanism: gremlins"), "player.yaml:6:", "there are"),
-            (RULE.replace("alert: SlowBuying", "alrt: SlowBuying"), "player.yaml:2:", "alrt"),
+            (
+                RULE.replace("mechanism: latency", "mechanism: gremlins"),
+                "player.yaml:6:",
+                "there are",
+            ),
+            (
+                RULE.replace("alert: SlowBuying", "alrt: SlowBuying"),
+                "player.yaml:2:",
+                "alrt",
+            ),
             ("rules: []".to_owned(), "rules", "1 to 64"),
         ] {
             let told = Script::parse("player.yaml", &text).unwrap_err().to_string();
