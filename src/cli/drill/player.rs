@@ -42,9 +42,10 @@ fn read_actions(player: &mpsc::Sender<Action>) {
         if !read.is_ok_and(|count| count > 0) {
             return;
         }
-        match action(&line) {
-            Ok(action) if player.blocking_send(action).is_err() => return,
-            Ok(_) => {}
+        match action(&line).map(|action| player.blocking_send(action)) {
+            Ok(Ok(())) => {}
+            // The drill is over.
+            Ok(Err(_)) => return,
             Err(problem) => drop(writeln!(std::io::stderr(), "--player -: {problem}")),
         }
     }
