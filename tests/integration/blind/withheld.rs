@@ -12,6 +12,9 @@ use crate::support::{client, eventually, profile, seed};
 
 const LONG: Duration = Duration::from_secs(120);
 
+/// The answer of the faults API when there is none.
+const NONE: &str = r#"{"faults":[]}"#;
+
 /// Lines of `text` that name a fault. What stands in every exposition says nothing: helps, and gauges at 0.
 pub(super) fn naming(text: &str) -> Vec<String> {
     let kinds = FaultKind::ALL.iter().map(|kind| kind.as_str());
@@ -21,7 +24,11 @@ pub(super) fn naming(text: &str) -> Vec<String> {
         let words = ["fault", "inject"];
         words.iter().chain(&kinds).any(|word| line.contains(word))
     };
-    let says_nothing = |line: &str| line.starts_with('#') || line.ends_with(" 0");
+    let says_nothing = |line: &str| {
+        let zero = line.ends_with(" 0") || line.ends_with(" 0.0");
+        // Page faults of the host are no injected ones.
+        zero || line.starts_with('#') || line.starts_with("node_") || line == NONE
+    };
     let lines = text
         .lines()
         .filter(|line| names(line) && !says_nothing(line));
