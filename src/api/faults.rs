@@ -473,6 +473,26 @@ pub struct FaultRequest {
     pub settings: Map<String, Value>,
 }
 
+/// The request header with the key of a seal: `PUT` and `DELETE` of faults need it while faults are withheld.
+pub const SEAL_HEADER: &str = "concertctl-seal-key";
+
+/// `PUT /ops/v1/seal`: withholds faults, for a blind drill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SealRequest {
+    /// For how long at most, 1 to 3,600,000 ms.
+    #[serde(deserialize_with = "integer::whole")]
+    pub for_ms: i64,
+}
+
+/// The answer of `PUT /ops/v1/seal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealAnswer {
+    /// The value of the header [`SEAL_HEADER`]. It is told once.
+    pub key: String,
+}
+
 /// A fault that a server has now; the answer of PUT.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

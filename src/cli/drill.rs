@@ -1,22 +1,29 @@
 //! `concertctl drill`: rehearses the response to a fault, and judges it.
 
+mod hidden;
+mod player;
 mod target;
 mod told;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::hidden::arguments;
 use self::target::TargetArgs;
 use self::told::Told;
 use super::fire_alarm::{self, FireAlarmArgs};
 use super::flags::DataDirArg;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
+use crate::drill::blind::plan::{self, Sealed};
+use crate::drill::blind::{self, Blind};
 use crate::drill::file::{self, Drill, shipped};
 use crate::drill::report::baseline::compare;
 use crate::drill::report::matrix::Skipped;
@@ -53,9 +60,24 @@ pub(super) struct DrillArgs {
     /// Print the JSON Schema of drill files
     #[arg(long)]
     schema: bool,
-    /// Seed of the random choices
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// Seed of the random choices [default: 1; random for a blind drill]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Withhold the fault, its strength and its moment, so that the player has to find the cause. Without a name the
+    /// seed chooses the drill
+    #[arg(long, conflicts_with_all = ["suite", "plan"], help_heading = "Blind drill")]
+    blind: bool,
+    /// The time that the player has, 10s to 4m; then the fault ends by itself
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = within, requires = "blind", help_heading = "Blind drill")]
+    within: Duration,
+    /// A file of the player's rules; `-` reads an action per line from standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "blind",
+        help_heading = "Blind drill"
+    )]
+    player: Option<PathBuf>,
     /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
@@ -95,7 +117,7 @@ enum DrillCommand {
     FireAlarm(FireAlarmArgs),
 }
 
-pub(super) async fn run(args: DrillArgs) -> ExitCode {
+pub(super) async fn run(args: DrillArgs, hidden: bool) -> ExitCode {
     if let Some(DrillCommand::FireAlarm(args)) = args.command {
         return fire_alarm::run(args).await;
     }
@@ -107,23 +129,11 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         drop(hangup);
         return code;
     }
-    if args.list {
-        return print_and_exit(&list(), 0);
+    if let Some(code) = printed(&args) {
+        return code;
     }
-    if args.schema {
-        return print_and_exit(&crate::drill::file::json_schema(), 0);
-    }
-    if args.report_schema {
-        return print_and_exit(&report::json_schema(), 0);
-    }
-    if let Some(name) = &args.print {
-        return match shipped().iter().find(|(known, _)| known == name) {
-            Some((_, text)) => print_and_exit(text, 0),
-            None => fail(
-                USAGE,
-                &format!("--print {name}: shipped drills are {}", file::names()),
-            ),
-        };
+    if args.blind && !hidden {
+        return fail(FAILED, &hidden::hide());
     }
     let outputs = match Outputs::check(&args) {
         Ok(outputs) => outputs,
@@ -135,11 +145,12 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
             Err(problem) => fail(USAGE, &format!("--from {problem}")),
         };
     }
-    let drills = match chosen(&args) {
+    let seed = seed(&args);
+    let mut drills = match chosen(&args, seed) {
         Ok(drills) => drills,
         Err(problem) => return fail(USAGE, &problem),
     };
-    let options = match options(&args, &drills) {
+    let mut options = match options(&args, &drills, seed) {
         Ok(options) => options,
         Err(problem) => return fail(USAGE, &problem),
     };
@@ -147,6 +158,13 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         Ok(basis) => basis,
         Err(error) => return fail_of(&error),
     };
+    if args.blind {
+        let blind = match blind(&args, &mut drills, seed, &basis) {
+            Ok(blind) => blind,
+            Err(problem) => return fail(USAGE, &problem),
+        };
+        options.blind = Some(blind);
+    }
     let program = match Program::of(drills, &basis, args.suite) {
         Ok(program) => program,
         Err(error) => return fail(USAGE, &error.to_string()),
@@ -169,6 +187,27 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         return print_and_exit(&plans, 0);
     }
     conduct(&args, program, &options, &basis, &outputs).await
+}
+
+/// Prints what a flag asks for instead of a run.
+fn printed(args: &DrillArgs) -> Option<ExitCode> {
+    if args.list {
+        return Some(print_and_exit(&list(), 0));
+    }
+    if args.schema {
+        return Some(print_and_exit(&crate::drill::file::json_schema(), 0));
+    }
+    if args.report_schema {
+        return Some(print_and_exit(&report::json_schema(), 0));
+    }
+    let name = args.print.as_ref()?;
+    Some(match shipped().iter().find(|(known, _)| known == name) {
+        Some((_, text)) => print_and_exit(text, 0),
+        None => fail(
+            USAGE,
+            &format!("--print {name}: shipped drills are {}", file::names()),
+        ),
+    })
 }
 
 /// The drills of a run, and those of the suite that the system cannot have.
@@ -293,12 +332,47 @@ fn list() -> String {
     lines.collect()
 }
 
-fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
+/// The seed of the random choices. A player who knows the seed of a blind drill could draw its plan.
+fn seed(args: &DrillArgs) -> u64 {
+    // Programs that read JSON numbers as floating point keep these.
+    let random = || u64::from(rand::random::<u32>());
+    let usual = if args.blind { random() } else { 1 };
+    args.seed.unwrap_or(usual)
+}
+
+/// Parses the time that the player of a blind drill has.
+fn within(text: &str) -> Result<Duration, String> {
+    crate::duration::parse(text)
+        .filter(|it| (Duration::from_secs(10)..=Duration::from_secs(240)).contains(it))
+        .ok_or_else(|| "write a duration from 10s to 4m".to_owned())
+}
+
+/// Draws and seals the plan of a blind drill.
+fn blind(
+    args: &DrillArgs,
+    drills: &mut [Drill],
+    seed: u64,
+    basis: &Basis,
+) -> Result<Arc<Blind>, String> {
+    let [drill] = drills else {
+        return Err("--blind: name one drill, or none".to_owned());
+    };
+    *drill = plan::draw(drill.clone(), seed, args.within, basis)?;
+    let blind = player::prepare(Sealed::of(drill, seed), args.player.as_deref())?;
+    let hash = &blind.sealed.sha256;
+    drop(writeln!(
+        std::io::stderr(),
+        "blind drill: SHA-256 of the plan {hash}"
+    ));
+    Ok(blind)
+}
+
+fn chosen(args: &DrillArgs, seed: u64) -> Result<Vec<Drill>, String> {
     let suite = shipped().iter().filter(|_| args.suite);
-    let names = suite.map(|(name, _)| *name);
-    let names: Vec<&str> = names
-        .chain(args.drills.iter().map(String::as_str))
-        .collect();
+    let suite = suite.map(|(name, _)| *name);
+    let drawn = (args.blind && args.drills.is_empty()).then(|| plan::choose(seed));
+    let named = args.drills.iter().map(String::as_str);
+    let names: Vec<&str> = suite.chain(drawn).chain(named).collect();
     if names.is_empty() {
         return Err(format!(
             "name a drill or a drill file, or run all with --suite; shipped drills are {}",
@@ -310,7 +384,7 @@ fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
     drills.map_err(|error| error.to_string())
 }
 
-fn options(args: &DrillArgs, drills: &[Drill]) -> Result<run::Options, String> {
+fn options(args: &DrillArgs, drills: &[Drill], seed: u64) -> Result<run::Options, String> {
     if let Some(drill) = drills.iter().find(|drill| drill.runs_commands())
         && !args.allow_commands
     {
@@ -321,7 +395,8 @@ fn options(args: &DrillArgs, drills: &[Drill]) -> Result<run::Options, String> {
     }
     let program = std::env::current_exe();
     Ok(run::Options {
-        seed: args.seed,
+        seed,
+        blind: None,
         program: program.map_err(|error| format!("this program's own file: {error}"))?,
         rules: args.rules.clone(),
         given: args.system.given()?,
@@ -356,6 +431,10 @@ async fn conduct(
         let progress = options.progress.subscribe();
         tokio::spawn(told.follow(progress, stop.clone()))
     });
+    let placing = options.blind.as_ref().map(|_| {
+        let progress = options.progress.subscribe();
+        tokio::spawn(player::print_place(progress))
+    });
     let kept_in = args.data_dir.path().join(kept::DIR_NAME);
     let mut reports = Vec::new();
     for drill in &program.drills {
@@ -380,8 +459,8 @@ async fn conduct(
         }
     }
     stopping.abort();
-    if let Some(telling) = telling {
-        telling.abort();
+    for task in telling.into_iter().chain(placing) {
+        task.abort();
     }
     let document = Document::new(reports, program.skipped);
     let is_one = program.drills.len() == 1 && document.skipped.is_empty();
@@ -414,7 +493,11 @@ async fn hold(
     loop {
         // A closed standard error must not end the drill.
         let mut stderr = std::io::stderr();
-        drop(writeln!(stderr, "{}: {}", drill.name, drill.title));
+        let (name, title) = match options.blind {
+            Some(_) => (blind::NAME, blind::TITLE),
+            None => (&*drill.name, &*drill.title),
+        };
+        drop(writeln!(stderr, "{name}: {title}"));
         let report = Box::pin(run::run(drill, options, basis, stop)).await?;
         drop(write!(stderr, "{}", report::text(&report)));
         let says_nothing = matches!(report.verdict, Verdict::Inconclusive(_));

@@ -80,6 +80,7 @@ async fn chain(args: &FireAlarmArgs) -> Result<Chain, String> {
             rules: Vec::new(),
             given: None,
             allow_commands: false,
+            blind: None,
             progress: tokio::sync::watch::Sender::default(),
         })
         .await;

@@ -25,7 +25,6 @@ mod tui;
 
 pub mod load;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -75,7 +74,10 @@ const USAGE: u8 = 2;
 
 /// Parses the process arguments and runs the chosen subcommand.
 pub fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().collect();
+    let (args, hidden) = match drill::arguments() {
+        Ok(arguments) => arguments,
+        Err(problem) => return fail(USAGE, &problem),
+    };
     let command = match config_file::with_file(Cli::command(), &args) {
         Ok(command) => command,
         Err(error) => return fail(USAGE, &error.to_string()),
@@ -101,7 +103,7 @@ pub fn main() -> ExitCode {
             Command::Restore(args) => restore::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Fault(args) => fault::run(args).await,
-            Command::Drill(args) => Box::pin(drill::run(args)).await,
+            Command::Drill(args) => Box::pin(drill::run(args, hidden)).await,
             Command::Tui(args) => Box::pin(tui::run(args)).await,
             Command::Load(args) => load::run(args).await,
             Command::Completions(args) => completions_and_man::completions(&args),

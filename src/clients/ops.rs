@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 
 use super::http::{ClientError, HttpSource};
+use crate::api::faults::{SEAL_HEADER, SealAnswer, SealRequest};
 use crate::api::ops::{
     ActiveFault, AdmissionChange, AdmissionState, Audit, CONSOLE_HEADER, Fault, FaultKind,
     FaultList, FaultRequest, LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
@@ -18,6 +19,8 @@ pub struct Ops {
     token: Option<Secret>,
     /// Identifies this console to the server.
     console: Option<String>,
+    /// Changes faults while they are withheld.
+    seal_key: Option<Secret>,
 }
 
 impl Ops {
@@ -28,6 +31,7 @@ impl Ops {
             source,
             token,
             console: None,
+            seal_key: None,
         }
     }
 
@@ -38,6 +42,29 @@ impl Ops {
             console: Some(id),
             ..self
         }
+    }
+
+    /// Withholds faults for at most `length`: `PUT /ops/v1/seal`. Returns a client with the key, which changes faults
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`ClientError`], with 409 when a fault is active or faults are withheld already.
+    pub async fn seal(&self, length: Duration) -> Result<Ops, ClientError> {
+        let for_ms = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        let request = self.write(Method::PUT, "ops/v1/seal");
+        let request = request.json(&SealRequest { for_ms });
+        let answer: SealAnswer = self.source.json(request).await?;
+        Ok(Ops {
+            seal_key: Some(Secret::new(&answer.key)),
+            ..self.clone()
+        })
+    }
+
+    /// Shows faults again: `DELETE /ops/v1/seal`. Returns the faults that are still active.
+    pub async fn unseal(&self) -> Result<FaultList, ClientError> {
+        self.source
+            .json(self.write(Method::DELETE, "ops/v1/seal"))
+            .await
     }
 
     /// The address.
@@ -151,8 +178,12 @@ impl Ops {
 
     fn write(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.source.request(method, path);
-        match &self.token {
+        let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        match &self.seal_key {
+            Some(key) => request.header(SEAL_HEADER, key.expose()),
             None => request,
         }
     }

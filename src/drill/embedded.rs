@@ -155,6 +155,17 @@ impl Embedded {
         self.guard.begin(&order).await
     }
 
+    /// Kills the server, if there is one, and starts it again at once.
+    pub(super) async fn restart(&self) -> Result<(), String> {
+        let args = self.args();
+        self.guard.give(&Order::Restart { args }).await.map(drop)
+    }
+
+    /// The file with the token of the operations API.
+    pub(super) fn token_file(&self) -> PathBuf {
+        settings::ops_token_file(&self.dir)
+    }
+
     /// Ends what was injected, before its time.
     pub(super) async fn release(&self, drill: &Drill) {
         // What cannot be ended now ends in its time.
@@ -188,12 +199,22 @@ pub(super) async fn inject_by_operations(
     fault: &Fault,
     drill: &str,
 ) -> Result<Moment, String> {
-    let by = format!("drill {drill}");
-    let injected = fault.injected()?;
     let source = HttpSource::new(&target.ops_url).map_err(|error| error.to_string())?;
     let token = target.ops_token.as_deref().map(Secret::new);
-    let ops = Ops::new(source, token);
-    let active = ops.inject_fault(&injected, fault.length.0, Some(&by)).await;
+    inject_with(&Ops::new(source, token), fault, fault.length.0, drill).await
+}
+
+/// The same with a client, for `length`.
+pub(super) async fn inject_with(
+    ops: &Ops,
+    fault: &Fault,
+    length: Duration,
+    drill: &str,
+) -> Result<Moment, String> {
+    let by = format!("drill {drill}");
+    let active = ops
+        .inject_fault(&fault.injected()?, length, Some(&by))
+        .await;
     let active = active.map_err(|error| error.to_string())?;
     let began = active.started_at.parse::<jiff::Timestamp>();
     Ok(began.map_or_else(|_| now(), |began| began.as_millisecond()))

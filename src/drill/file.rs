@@ -106,7 +106,7 @@ pub struct Inject {
 }
 
 /// Where the fault is and how it works, in the words that a player answers with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cause {
     /// Such as `database`, `redis`, `server`.

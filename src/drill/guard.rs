@@ -12,6 +12,7 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -48,8 +49,13 @@ pub(super) enum Order {
         /// For how long, ms.
         for_ms: u64,
     },
-    /// Ends what was done to the server's process and by commands, before its time.
+    /// Ends what was done to the server's process, to the processors and by commands, before its time.
     Release,
+    /// Kills the server, if it runs, and starts it again at once.
+    Restart {
+        /// The arguments of the next start.
+        args: Vec<String>,
+    },
     /// Runs a command, and later the one that undoes it.
     Command {
         /// For `sh -c`.
@@ -94,6 +100,8 @@ pub(super) enum Event {
 struct Guarded {
     server: Option<Server>,
     child: Option<Child>,
+    /// Set when the processors are to be let go.
+    let_go: Arc<AtomicBool>,
     /// The commands that undo what others have done since.
     undo: Vec<(Moment, String)>,
 }
@@ -117,6 +125,22 @@ impl Guarded {
         Ok(())
     }
 
+    /// Starts the server, unless somebody else has started it since it was killed.
+    fn start_again(&mut self) -> std::io::Result<()> {
+        match self.child {
+            Some(_) => Ok(()),
+            None => self.start(),
+        }
+    }
+
+    fn restart(&mut self, args: Vec<String>) -> std::io::Result<()> {
+        self.kill();
+        if let Some(server) = &mut self.server {
+            server.args = args;
+        }
+        self.start()
+    }
+
     fn signal(&self, signal: Signal) -> std::io::Result<()> {
         let gone = || std::io::Error::other("the server does not run");
         let child = self.child.as_ref().ok_or_else(gone)?;
@@ -131,6 +155,7 @@ impl Guarded {
     }
 
     fn release(&mut self) {
+        std::mem::take(&mut self.let_go).store(true, Ordering::Relaxed);
         for (_, undo) in std::mem::take(&mut self.undo) {
             report_end(shell(&undo));
         }
@@ -182,7 +207,7 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
             if let Some(server) = &mut held.server {
                 server.args = args;
             }
-            later(guarded, for_ms, Guarded::start);
+            later(guarded, for_ms, Guarded::start_again);
             Ok(Event::Began(now()))
         }
         Order::Freeze { for_ms } => {
@@ -194,9 +219,11 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
         }
         Order::Hog { cores, for_ms } => {
             let until = Instant::now() + Duration::from_millis(for_ms);
+            let let_go = Arc::clone(&guarded.lock().let_go);
             for _ in 0..cores {
+                let let_go = Arc::clone(&let_go);
                 std::thread::spawn(move || {
-                    while Instant::now() < until {
+                    while Instant::now() < until && !let_go.load(Ordering::Relaxed) {
                         std::hint::spin_loop();
                     }
                 });
@@ -207,6 +234,7 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
             guarded.lock().release();
             Ok(Event::Released)
         }
+        Order::Restart { args } => guarded.lock().restart(args).map(|()| Event::Started),
         Order::Command { run, undo, for_ms } => {
             let began = now();
             // Before it runs: what fails half-way is undone too.

@@ -21,9 +21,11 @@
 //! - `report`: the after-action report, as text, HTML, Markdown and JSON, and the comparison with an earlier one;
 //! - `progress`: the clock of a drill under way;
 //! - `kept`: the reports of earlier drills;
+//! - `blind`: drills whose fault the player does not know;
 //! - `run`: one drill from end to end.
 
 mod alerts;
+pub mod blind;
 mod embedded;
 pub mod file;
 pub mod fire_alarm;

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::alerts::Spell;
+use super::blind::{self, Board};
 use super::file::{Drill, Inject};
 use super::prediction::Prediction;
 use super::run::Report;
@@ -39,6 +40,8 @@ pub enum Step {
     Following,
     /// A quiet drill: nothing may fire.
     Watching,
+    /// A blind drill: something may be broken.
+    Playing,
     /// Its server ends, and the report is made.
     Ending,
 }
@@ -55,7 +58,18 @@ impl Step {
             Step::Fault => "the fault is there",
             Step::Following => "after the fault",
             Step::Watching => "nothing may fire",
+            Step::Playing => "something may be broken: find it",
             Step::Ending => "it ends",
+        }
+    }
+}
+
+impl Step {
+    /// The step as the player of a blind drill may know it.
+    pub(super) const fn withheld(self) -> Step {
+        match self {
+            Step::Waiting | Step::Fault | Step::Following => Step::Playing,
+            other => other,
         }
     }
 }
@@ -164,6 +178,9 @@ pub struct Progress {
     pub false_alarms: Vec<FalseAlarm>,
     /// What users see; absent before there is traffic.
     pub traffic: Option<Traffic>,
+    /// What the player of a blind drill sees and did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<Board>,
 }
 
 impl Progress {
@@ -178,6 +195,23 @@ impl Progress {
         }
     }
 
+    /// Of a blind drill that begins.
+    pub(super) fn blind(now: Moment) -> Progress {
+        Progress {
+            drill: blind::NAME.to_owned(),
+            title: blind::TITLE.to_owned(),
+            started: now,
+            ..Progress::default()
+        }
+    }
+
+    /// Takes in what the player of a blind drill may know: time, users, and what the player did.
+    pub(super) fn observe_blind(&mut self, observed: &Observed<'_>, board: Board) {
+        self.elapsed = seconds(self.started, observed.ended);
+        self.traffic = traffic(observed);
+        self.blind = Some(board);
+    }
+
     /// Takes in what is observed.
     pub(super) fn observe(
         &mut self,
@@ -188,12 +222,7 @@ impl Progress {
         let now = observed.ended;
         self.elapsed = seconds(self.started, now);
         self.injected = observed.injected.len();
-        self.traffic = observed.seconds.last().map(|second| Traffic {
-            requests: second.requests,
-            errors: second.errors,
-            p95_ms: second.p95_ms,
-            met: second.met,
-        });
+        self.traffic = traffic(observed);
         let last = observed.injected.last();
         let began = last.map(|it| it.began).or_else(|| {
             let watching = self.step == Step::Watching;
@@ -216,6 +245,15 @@ impl Progress {
             }],
         };
     }
+}
+
+fn traffic(observed: &Observed<'_>) -> Option<Traffic> {
+    observed.seconds.last().map(|second| Traffic {
+        requests: second.requests,
+        errors: second.errors,
+        p95_ms: second.p95_ms,
+        met: second.met,
+    })
 }
 
 const fn row(stage: Stage, at: Option<f64>) -> Row {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Moment;
 use super::alerts::Spell;
+use super::blind::grading::Response;
 use super::file::Drill;
 pub use super::rules::RuleFile;
 use super::verdict::Observed;
@@ -38,6 +39,8 @@ pub enum MarkKind {
     Resolved,
     /// The receiver got the notification of the end.
     ToldResolved,
+    /// The player of a blind drill did something.
+    Acted,
 }
 
 impl MarkKind {
@@ -55,6 +58,7 @@ impl MarkKind {
             MarkKind::Mitigated => "objective met again",
             MarkKind::Resolved => "resolved",
             MarkKind::ToldResolved => "end notified",
+            MarkKind::Acted => "(the player)",
         }
     }
 }
@@ -226,6 +230,17 @@ impl Record<'_> {
             rules,
         }
     }
+}
+
+/// Adds what the player of a blind drill did.
+pub(super) fn add_actions(marks: &mut Vec<Mark>, response: Option<&Response>) {
+    let taken = response.into_iter().flat_map(|it| &it.actions);
+    marks.extend(taken.map(|it| Mark {
+        at: it.at,
+        kind: MarkKind::Acted,
+        subject: it.action.words(),
+    }));
+    marks.sort_by(|one, other| one.at.total_cmp(&other.at).then(one.kind.cmp(&other.kind)));
 }
 
 /// The subject of what is seen of the users.

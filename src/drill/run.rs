@@ -13,6 +13,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::{Alerts, Receiver, Spell, Watcher};
+use super::blind::Blind;
+use super::blind::grading::{Response, grade};
+use super::blind::play::Play;
 use super::file::{Drill, Fault, Inject, Kind};
 use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
@@ -51,6 +54,8 @@ pub struct Options {
     pub given: Option<Given>,
     /// Whether drills may run commands that their file names.
     pub allow_commands: bool,
+    /// How the drill is played, if its fault is withheld.
+    pub blind: Option<Arc<Blind>>,
     /// Where the progress is published.
     pub progress: watch::Sender<Progress>,
 }
@@ -109,6 +114,9 @@ pub struct Report {
     pub improvements: Vec<Improvement>,
     /// What is needed to run it again.
     pub basis: record::Basis,
+    /// The player's response, in a blind drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<Response>,
 }
 
 /// Runs a drill.
@@ -122,12 +130,19 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<Report, DrillError> {
     basis.check(drill)?;
-    options.progress.send_replace(Progress::of(drill, now()));
+    options.progress.send_replace(match options.blind {
+        Some(_) => Progress::blind(now()),
+        None => Progress::of(drill, now()),
+    });
     let notified_at = options.given.as_ref().map(|given| given.notified_at);
     let receiver = Receiver::start(notified_at.unwrap_or(([127, 0, 0, 1], 0).into()))
         .await
         .map_err(|error| DrillError::Server(format!("no place for notifications: {error}")))?;
     let system = System::start(options, &receiver.url).await?;
+    let play = match &options.blind {
+        Some(blind) => Some(Play::begin(blind, &system).await?),
+        None => None,
+    };
     let (prometheus, alertmanager) = system.alert_sources()?;
     let watcher = receiver.watch(prometheus, alertmanager);
     let objective = Arc::new(Objective::new(drill.hypothesis, now()));
@@ -144,6 +159,7 @@ pub async fn run(
         // What a running system does is not ours to tell from other programs.
         host: options.given.is_none().then(Host::watch),
         system,
+        play,
         watcher,
         objective,
         handle,
@@ -180,6 +196,7 @@ struct Running<'d> {
     options: &'d Options,
     host: Option<Host>,
     system: System,
+    play: Option<Play>,
     watcher: Watcher,
     objective: Arc<Objective>,
     handle: RunHandle,
@@ -217,13 +234,33 @@ impl<'d> Running<'d> {
             let injected = self.inject(&inject.fault).await?;
             self.injected.push(injected);
             self.enter(progress::Step::Fault);
-            self.wait_until(injected.ended).await?;
+            self.fault_over(injected).await?;
         }
         self.enter(progress::Step::Following);
         self.follow_up().await
     }
 
+    /// Waits until the fault has ended: by itself, or by the player of a blind drill.
+    async fn fault_over(&mut self, injected: Injected) -> Result<(), Inconclusive> {
+        let cleared = |play: &Option<Play>| play.as_ref().and_then(Play::cleared);
+        while now() < injected.ended && cleared(&self.play).is_none() {
+            let next = match self.play {
+                Some(_) => injected.ended.min(now() + millis(LOOK)),
+                None => injected.ended,
+            };
+            self.wait_until(next).await?;
+        }
+        if let (Some(last), Some(cleared)) = (self.injected.last_mut(), cleared(&self.play)) {
+            last.ended = cleared;
+        }
+        Ok(())
+    }
+
     fn enter(&self, step: progress::Step) {
+        let step = match self.play {
+            Some(_) => step.withheld(),
+            None => step,
+        };
         let enter = |progress: &mut Progress| progress.step = step;
         self.options.progress.send_modify(enter);
     }
@@ -236,6 +273,10 @@ impl<'d> Running<'d> {
         let (alerts, seconds) = (self.watcher.alerts(), self.objective.seconds(now()));
         let observed = self.observed(&alerts, &seconds);
         self.options.progress.send_modify(|progress| {
+            if let Some(play) = &self.play {
+                progress.observe_blind(&observed, play.board(&alerts));
+                return;
+            }
             progress.observe(self.drill, &observed, |alert, inject| {
                 worst_case(alert, inject, &self.basis.rules, self.basis.settings)
             });
@@ -294,7 +335,10 @@ impl<'d> Running<'d> {
         if fault.kind == Kind::Command && !self.options.allow_commands {
             return Err("the fault is a command, and commands were not allowed".to_owned());
         }
-        let began = self.system.inject(fault, &self.drill.name).await;
+        let began = match &self.play {
+            Some(play) => play.inject(&self.system, fault).await,
+            None => self.system.inject(fault, &self.drill.name).await,
+        };
         let began =
             began.map_err(|problem| format!("the fault could not be injected: {problem}"))?;
         let ended = began + millis(fault.length.0);
@@ -373,6 +417,10 @@ impl<'d> Running<'d> {
         };
         let due = async {
             loop {
+                if let Some(play) = &self.play {
+                    let injected = self.injected.last().copied();
+                    play.act(&self.system, self.drill, injected).await;
+                }
                 self.tell();
                 let left = moment - now();
                 let Ok(left @ 1..) = u64::try_from(left) else {
@@ -404,16 +452,21 @@ impl<'d> Running<'d> {
         let observed = self.observed(&alerts, &seconds);
         let (expectations, alarms) = judged(self.drill, &observed, self.basis);
         let begin = self.injected.first().map_or(self.began, |it| it.began);
+        let blind = self.graded(&alerts, begin);
         let record = Record {
             drill: self.drill,
             observed: &observed,
             begin,
         };
-        let (marks, times) = (record.marks(), record.alerts());
+        let (mut marks, times) = (record.marks(), record.alerts());
+        record::add_actions(&mut marks, blind.as_ref());
         let harm = record.harm(self.objective.harmed_since(begin));
         let basis = record.basis(self.basis.identity.clone());
         let ended = now();
         let host = self.crowded(ended);
+        if let Some(play) = &self.play {
+            play.reveal(self.drill).await;
+        }
         // The audit at the traffic's end needs a server that answers.
         self.system.release(self.drill).await;
         self.handle.control.stop();
@@ -426,6 +479,10 @@ impl<'d> Running<'d> {
         };
         self.system.end().await;
         let outcome = outcome.map(|()| verdict(&expectations, &alarms));
+        let outcome = outcome.map(|it| match &blind {
+            Some(response) => response.weigh(it),
+            None => it,
+        });
         let was_stopped = self.stop.is_cancelled();
         let verdict = match (self.stop_watch.reason(), broken(self.drill, &summary)) {
             (Some(reason), _) => Verdict::Inconclusive(vec![reason]),
@@ -465,8 +522,21 @@ impl<'d> Running<'d> {
             harm,
             improvements: Vec::new(),
             basis,
+            blind,
         };
         Ok(report.concluded())
+    }
+
+    /// The response of a blind drill's player.
+    fn graded(&self, alerts: &Alerts, begin: Moment) -> Option<Response> {
+        let play = self.play.as_ref()?;
+        let inject = self.drill.injects.first()?;
+        let fired = |alert: &str, at: Moment| {
+            let mut spells = alerts.of(alert).iter();
+            spells.any(|spell| spell.firing.is_some_and(|from| from <= at))
+        };
+        let sealed = &play.blind.sealed;
+        Some(grade(sealed, inject, &play.played(), begin, fired))
     }
 }
 

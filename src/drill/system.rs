@@ -176,6 +176,24 @@ impl System {
         }
     }
 
+    /// Restarts the server, if it is the drill's own.
+    pub(super) async fn restart(&self) -> Result<(), String> {
+        match self {
+            System::Own(embedded) => embedded.restart().await,
+            System::Given(..) => {
+                Err("the server is not this drill's own: restart it where it runs".to_owned())
+            }
+        }
+    }
+
+    /// The file with the token of the operations API; `None`: whoever named the system knows it.
+    pub(super) fn token_file(&self) -> Option<String> {
+        match self {
+            System::Own(embedded) => Some(embedded.token_file().display().to_string()),
+            System::Given(..) => None,
+        }
+    }
+
     /// Ends what was injected, before its time: the drill is over, or was stopped.
     pub(super) async fn release(&self, drill: &Drill) {
         match self {

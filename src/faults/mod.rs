@@ -5,11 +5,12 @@
 //! injected, this costs one relaxed load.
 
 mod points;
+mod seal;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::api::faults::{Fault, FaultKind, LONGEST, LinkCut};
 use crate::api::faults::{Site, check_length};
 use crate::telemetry::Metrics;
+pub use seal::SealKey;
 
 /// The reason why a fault was not injected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +33,9 @@ pub enum Refused {
     /// This server has no part that the fault could break.
     #[error("{0}")]
     NothingToBreak(&'static str),
+    /// Faults are withheld, and the caller does not have the key.
+    #[error("{0}")]
+    Sealed(&'static str),
 }
 
 /// An active or ended fault.
@@ -82,9 +87,11 @@ struct Inner {
     /// The kinds that may be active, one bit each. While no fault is injected, only this is read.
     on: AtomicU32,
     table: ArcSwap<Table>,
-    /// Serialises changes of `on` and `table`. A bit of `on` is set after its fault is in `table`, and cleared after
+    /// Serialises changes of `on`, `table` and the seal. A bit of `on` is set after its fault is in `table`, and cleared after
     /// the fault is removed. So a reader may find a bit without a fault, but never a fault without its bit.
-    changing: Mutex<()>,
+    changing: Mutex<Option<seal::Seal>>,
+    /// Whether there is a seal, for readers.
+    sealed: AtomicBool,
     changes: watch::Sender<()>,
     ids: AtomicU64,
     metrics: Option<Metrics>,
@@ -119,6 +126,7 @@ impl Faults {
             on: AtomicU32::new(0),
             table: ArcSwap::from_pointee(Table::default()),
             changing: Mutex::default(),
+            sealed: AtomicBool::new(false),
             changes: watch::Sender::new(()),
             ids: AtomicU64::new(0),
             metrics,
@@ -152,22 +160,15 @@ impl Faults {
         });
         let before = self.0.put(kind, Some(Arc::clone(&injected)));
         if let Some(before) = before {
-            log_end(&before, "it is replaced");
+            self.0.log_end(before, "it is replaced");
         }
-        tracing::warn!(
-            fault = kind.as_str(),
-            by,
-            settings = ?injected.fault,
-            for_seconds = length.as_secs_f64(),
-            "a fault is injected: {}",
-            kind.as_str()
-        );
+        self.0.log(seal::Event::begin(&injected));
         let (inner, timed) = (Arc::downgrade(&self.0), Arc::clone(&injected));
         tokio::spawn(async move { end_in_time(inner, timed).await });
         Ok(injected)
     }
 
-    /// The active faults, by kind.
+    /// The active faults, by kind; also those that are withheld.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Injected>> {
         let table = self.0.table.load();
@@ -178,10 +179,11 @@ impl Faults {
     /// Ends the fault of that kind. `false` when none was active.
     pub fn end(&self, kind: FaultKind, why: &str) -> bool {
         let ended = self.0.put(kind, None);
-        if let Some(ended) = &ended {
-            log_end(ended, why);
+        let was_active = ended.is_some();
+        if let Some(ended) = ended {
+            self.0.log_end(ended, why);
         }
-        ended.is_some()
+        was_active
     }
 
     /// Ends all faults.
@@ -236,11 +238,16 @@ impl Inner {
 
     /// Replaces the fault of that kind, and ends the earlier one.
     fn put(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
-        let _changing = self.changing.lock();
-        self.replace(kind, injected)
+        let seal = self.changing.lock();
+        self.replace(kind, injected, seal.is_some())
     }
 
-    fn replace(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
+    fn replace(
+        &self,
+        kind: FaultKind,
+        injected: Option<Arc<Injected>>,
+        is_sealed: bool,
+    ) -> Option<Arc<Injected>> {
         let mut table = Table::clone(&self.table.load());
         let is_on = injected.is_some();
         let before = std::mem::replace(&mut table[kind as usize], injected);
@@ -249,7 +256,7 @@ impl Inner {
             true => self.on.fetch_or(bit(kind), Ordering::Relaxed),
             false => self.on.fetch_and(!bit(kind), Ordering::Relaxed),
         };
-        if let Some(metrics) = &self.metrics {
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| !is_sealed) {
             metrics.set_fault(kind.as_str(), is_on);
         }
         if let Some(before) = &before {
@@ -261,11 +268,11 @@ impl Inner {
 
     /// Ends this fault, unless another has replaced it.
     fn end_this(&self, injected: &Injected) -> bool {
-        let _changing = self.changing.lock();
+        let seal = self.changing.lock();
         let kind = injected.fault.kind();
         let current = self.table.load()[kind as usize].clone();
         let is_current = current.is_some_and(|it| it.id == injected.id);
-        is_current && self.replace(kind, None).is_some()
+        is_current && self.replace(kind, None, seal.is_some()).is_some()
     }
 }
 
@@ -274,16 +281,6 @@ async fn end_in_time(inner: Weak<Inner>, injected: Arc<Injected>) {
     if let Some(inner) = inner.upgrade()
         && inner.end_this(&injected)
     {
-        log_end(&injected, "its time is over");
+        inner.log_end(injected, "its time is over");
     }
-}
-
-fn log_end(ended: &Injected, why: &str) {
-    let kind = ended.fault.kind().as_str();
-    tracing::warn!(
-        fault = kind,
-        by = ended.by,
-        why,
-        "an injected fault has ended: {kind}"
-    );
 }

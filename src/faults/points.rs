@@ -98,7 +98,10 @@ impl Faults {
         if matches!(injected.fault, Fault::RedisCut { how: LinkCut::Hang }) {
             injected.over().await;
         }
-        let why = "an injected fault cuts the link";
+        let why = self.reason(
+            "an injected fault cuts the link",
+            "connection reset by peer",
+        );
         Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
     }
 

@@ -207,3 +207,39 @@ fn cost_of_asking_while_nothing_is_injected() {
     let each = begun.elapsed().as_secs_f64() * 1e9 / f64::from(asked);
     println!("{each:.2} ns");
 }
+
+#[tokio::test]
+async fn a_sealed_fault_acts_and_is_shown_only_with_the_key() {
+    let (faults, metrics) = faults();
+    let key = faults.seal(LONG).unwrap();
+    assert!(matches!(faults.seal(LONG), Err(Refused::Sealed(_))));
+    faults.inject(slow(None, 7), LONG, "a test").unwrap();
+    assert!(faults.statement_delay("ping").is_some(), "it acts");
+    assert!(!active(&metrics, FaultKind::SlowStatement));
+    assert!(faults.shown().is_empty());
+    assert_eq!(faults.reason("a fault", "no reason"), "no reason");
+    assert!(faults.check_key(None).is_err());
+    assert!(faults.check_key(Some("guessed")).is_err());
+    assert!(faults.check_key(Some(&key)).is_ok());
+    assert!(!faults.unseal("guessed"));
+    assert!(faults.unseal(&key));
+    assert!(active(&metrics, FaultKind::SlowStatement));
+    assert_eq!(faults.shown().len(), 1);
+    assert!(faults.check_key(None).is_ok());
+    assert!(matches!(faults.seal(LONG), Err(Refused::NothingToBreak(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seal_ends_by_itself_and_not_the_next_one() {
+    let (faults, _) = faults();
+    let old = faults.seal(Duration::from_secs(2)).unwrap();
+    assert!(faults.unseal(&old));
+    faults.seal(Duration::from_secs(10)).unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(
+        faults.are_sealed(),
+        "the old one's end is not the new one's"
+    );
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(!faults.are_sealed());
+}

@@ -73,7 +73,10 @@ fn refusal(faults: &Faults, request: &Request) -> impl Future<Output = Option<Ap
             503 => ErrorCode::Overloaded,
             _ => ErrorCode::Internal,
         };
-        let detail = "an injected fault answered this request; GET /ops/v1/faults lists the faults";
+        let detail = faults.reason(
+            "an injected fault answered this request; GET /ops/v1/faults lists the faults",
+            "the server could not serve this request; send it again",
+        );
         Some(ApiError::new(code, detail))
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use tokio::sync::watch;
 
+use crate::drill::blind::action::Action;
 use crate::drill::progress::Progress;
 use crate::drill::run::{PlannedInject, Report};
 
@@ -39,6 +40,8 @@ pub struct DrillRun {
     pub progress: watch::Receiver<Progress>,
     /// Ends the drill and its fault. The drill still makes a report.
     pub stop: Box<dyn Fn() + Send + Sync>,
+    /// Passes on what the player of a blind drill does; `false` when nobody takes it.
+    pub play: Box<dyn Fn(&Action) -> bool + Send + Sync>,
     /// Resolves at its end.
     pub ended: DrillEnded,
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clients::Secret;
+use crate::drill::blind::action::Action;
 use crate::load::{Command, PhaseName, Progress, RunResult, Verdict};
 use crate::tui::audit::{AuditEntry, AuditFile};
 use crate::tui::event::ProfileFile;
@@ -38,6 +39,7 @@ pub(crate) struct Effects {
     run: JoinSet<()>,
     control: Option<Control>,
     stop_drill: Option<Box<dyn Fn() + Send + Sync>>,
+    play_drill: Option<Box<dyn Fn(&Action) -> bool + Send + Sync>>,
 }
 
 impl Effects {
@@ -66,6 +68,7 @@ impl Effects {
             run,
             control: None,
             stop_drill: None,
+            play_drill: None,
         }
     }
 
@@ -135,6 +138,12 @@ impl Effects {
                 reseed,
             } => self.start((scenario, file), phase, reseed, model),
             Effect::StartDrill(drill) => self.start_drill(drill),
+            Effect::PlayDrill(action) => {
+                let taken = self.play_drill.as_ref().is_some_and(|play| play(&action));
+                let why = "the drill is over";
+                let result = if taken { Ok("") } else { Err(why) };
+                self.act(action.words(), std::future::ready(result));
+            }
             Effect::StopDrill => {
                 if let Some(stop) = &self.stop_drill {
                     stop();

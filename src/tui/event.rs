@@ -15,6 +15,7 @@ use crate::clients::loki::LogLine;
 use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
 use crate::drill;
+use crate::drill::blind::action::Action;
 use crate::load::{Command, PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
 use crate::tui::connection::Source;
@@ -193,6 +194,8 @@ pub(crate) enum Effect {
     StartDrill(String),
     /// Ask the drill to end.
     StopDrill,
+    /// Does something as the player of the blind drill under way.
+    PlayDrill(Action),
 }
 
 /// A dataset profile that was read from a file.

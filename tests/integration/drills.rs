@@ -23,7 +23,7 @@ pub(super) fn drill(fault: &str, expect: &str) -> String {
     )
 }
 
-pub(super) fn command(dir: &Path, args: &[&str]) -> Command {
+pub fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = concertctl();
     command.arg("drill").args(args).env("TMPDIR", dir);
     command.env("CONCERTCTL_DATA_DIR", dir.join("data"));

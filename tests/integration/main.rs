@@ -18,6 +18,7 @@ mod api;
 mod architecture;
 mod backends;
 mod backup;
+mod blind;
 mod clients;
 mod clock;
 mod command_line;

@@ -54,7 +54,7 @@ pub(super) async fn run(args: &LoadArgs) -> Result<ExitCode, Failure> {
     }
     let line = Line::try_parse_from(line);
     let line = line.map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(drill::run(line.drill).await)
+    Ok(drill::run(line.drill, false).await)
 }
 
 /// The flags of `load` that were given and that a drill does not have.

@@ -1,16 +1,18 @@
 //! The console's drills. Each is `concertctl drill` in a process of its own, which ends when the console stops it or no
 //! longer reads it.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{oneshot, watch};
 
+use crate::drill::blind;
+use crate::drill::blind::action::Action;
 use crate::drill::file::{Drill, shipped};
 use crate::drill::kept;
 use crate::drill::progress::{Line, Progress};
@@ -36,7 +38,13 @@ pub(super) fn list(kept_in: &Path) -> Vec<DrillInfo> {
         let name = path.display().to_string();
         info(&name, Some(path), &basis, kept_in)
     });
-    shipped.chain(files).collect()
+    let blind = DrillInfo {
+        name: blind::NAME.to_owned(),
+        title: blind::TITLE.to_owned(),
+        traffic: "onsale-short".to_owned(),
+        ..DrillInfo::default()
+    };
+    shipped.chain([blind]).chain(files).collect()
 }
 
 /// The files `drill-*.yaml` in `dir`, except unchanged copies of the shipped drills.
@@ -107,9 +115,13 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
         .map_err(|error| format!("this program's own file is not known: {error}"))?;
     let mut command = Command::new(program);
     command.args(["drill", "--progress", "-", "--data-dir"]);
-    command.arg(data_dir).arg("--").arg(drill);
+    command.arg(data_dir);
+    match drill == blind::NAME {
+        true => command.args(["--blind", "--player", "-"]),
+        false => command.arg("--").arg(drill),
+    };
     command
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A process group of its own: a signal of the terminal to the console's group, such as a suspension, must not
@@ -120,6 +132,7 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
         .map_err(|error| format!("the drill cannot be started: {error}"))?;
     let missing = "the drill has no pipes";
     let (out, told) = (child.stdout.take(), child.stderr.take());
+    let player = Mutex::new(child.stdin.take());
     let (out, told) = (out.ok_or(missing)?, told.ok_or(missing)?);
     let last_words = Arc::<Mutex<String>>::default();
     let words = Arc::clone(&last_words);
@@ -146,11 +159,20 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
     Ok(DrillRun {
         progress,
         stop: Box::new(move || terminate(&child)),
+        play: Box::new(move |action| tell(&mut player.lock(), action)),
         ended: Box::pin(async move {
             let gone = |_| Err("the drill was lost".to_owned());
             ended.await.unwrap_or_else(gone)
         }),
     })
+}
+
+/// Writes an action of a blind drill's player to the drill's standard input.
+fn tell(player: &mut Option<ChildStdin>, action: &Action) -> bool {
+    let line = serde_json::to_string(action).unwrap_or_default();
+    let player = player.as_mut();
+    // The pipe holds many of these short lines, so the write does not block while the drill reads them.
+    player.is_some_and(|player| writeln!(player, "{line}").is_ok())
 }
 
 /// Asks the process to end. A process that has ended is not signalled, because another process may have its number.

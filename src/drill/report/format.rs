@@ -85,6 +85,36 @@ pub(super) fn noticed(report: &Report) -> Option<f64> {
     fires.filter_map(|it| it.measured).reduce(f64::min)
 }
 
+/// Names and texts of the response of a blind drill's player; none in other drills.
+pub(super) fn response(report: &Report) -> Vec<(&'static str, String)> {
+    let Some(response) = &report.blind else {
+        return Vec::new();
+    };
+    let right = |is_right: bool, what: &str| match is_right {
+        true => format!("right: {what}"),
+        false => format!("not named: it was {what}"),
+    };
+    let cause = &response.cause;
+    vec![
+        ("Acknowledged after", figure(response.acknowledged)),
+        ("Localised after", figure(response.localised)),
+        ("Mitigated after", figure(response.mitigated)),
+        (
+            "Component",
+            right(response.component_is_right, &cause.component),
+        ),
+        (
+            "Mechanism",
+            right(response.mechanism_is_right, &cause.mechanism),
+        ),
+        ("Wrong answers", count(response.wrong_answers)),
+        ("Wrong mitigations", count(response.wrong_mitigations)),
+        ("Plan", response.plan.clone()),
+        ("Salt", response.salt.clone()),
+        ("SHA-256 of salt and plan", response.sha256.clone()),
+    ]
+}
+
 /// Names and texts of a drill's facts, for those who run it again.
 pub(super) fn basis(report: &Report) -> Vec<(String, String)> {
     let basis = &report.basis;

@@ -6,6 +6,7 @@ use super::Document;
 use super::baseline::{Change, Comparison, Figure};
 use super::format::{
     NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
+    response,
 };
 use super::matrix::{Cell, cell, result};
 use crate::drill::record::{Mark, MarkKind};
@@ -179,7 +180,11 @@ fn parts(report: &Report, at: usize) -> Markup {
         ("improve", "What to improve", improve(report)),
         ("repeat", "To repeat it", repeat(report)),
     ];
+    let response = response(report);
     html! {
+        @if !response.is_empty() {
+            (section(&format!("response-{}", at + 1), "The player's response", &facts(&response)))
+        }
         @for (id, title, body) in &parts {
             (section(&format!("{id}-{}", at + 1), title, body))
         }
@@ -255,7 +260,7 @@ fn text_of(mark: &Mark) -> String {
 const fn kind_of(mark: &Mark) -> &'static str {
     match mark.kind {
         MarkKind::FaultBegins | MarkKind::FaultEnds => "fault",
-        MarkKind::Symptom | MarkKind::Mitigated => "users",
+        MarkKind::Symptom | MarkKind::Mitigated | MarkKind::Acted => "users",
         _ => "alert",
     }
 }

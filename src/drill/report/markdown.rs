@@ -6,6 +6,7 @@ use super::Document;
 use super::baseline::Comparison;
 use super::format::{
     NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
+    response,
 };
 use super::html::value;
 use super::matrix::result;
@@ -103,6 +104,13 @@ fn drill(out: &mut String, report: &Report, level: &str) {
             ""
         };
         row(out, &expectation(it, above));
+    }
+    let response = response(report);
+    if !response.is_empty() {
+        line!(out, "\n{level}# The player's response\n");
+    }
+    for (name, value) in response {
+        line!(out, "- {name}: {}", esc(&value));
     }
     harm(out, report, level);
     clock(out, report, level);

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::baseline::Comparison;
-use self::format::{budget, figure, sign};
+use self::format::{budget, figure, response, sign};
 pub use self::html::html;
 pub use self::markdown::markdown;
 use self::matrix::{Matrix, Skipped};
@@ -219,6 +219,9 @@ pub fn text(report: &Report) -> String {
             budget(expectation.budget),
             figure(expectation.predicted),
         );
+    }
+    for (name, value) in response(report) {
+        let _ = writeln!(text, "  {name:<24} {value}");
     }
     let _ = writeln!(text, "  verdict  {}", report.verdict.word());
     if let Verdict::Failed(reasons) | Verdict::Inconclusive(reasons) = &report.verdict {

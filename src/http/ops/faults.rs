@@ -4,10 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
+use http::HeaderMap;
 
 use super::{ApiError, OpsState, body, iso8601};
 use crate::api::ErrorCode;
-use crate::api::faults::{ActiveFault, Fault, FaultKind, FaultList, FaultRequest, millis};
+use crate::api::faults::{
+    ActiveFault, Fault, FaultKind, FaultList, FaultRequest, SEAL_HEADER, SealAnswer, SealRequest,
+    millis,
+};
 use crate::booking::Timestamp;
 use crate::faults::{Injected, Refused};
 use crate::http::BODY_LIMIT;
@@ -26,6 +30,7 @@ pub(super) async fn inject(
     request: Request,
 ) -> Result<Json<ActiveFault>, ApiError> {
     let kind = kind_named(&kind)?;
+    check_key(&state, request.headers())?;
     let wish: FaultRequest = body(request, BODY_LIMIT).await?;
     let refused = |why: String| {
         ApiError::new(
@@ -41,30 +46,76 @@ pub(super) async fn inject(
     match injected {
         Ok(injected) => Ok(Json(active(&injected))),
         Err(Refused::Setting(why)) => Err(refused(why)),
-        Err(Refused::NothingToBreak(why)) => Err(ApiError::new(
-            ErrorCode::OpsConflict,
-            format!("{}: {why}", kind.as_str()),
-        )),
+        Err(Refused::NothingToBreak(why) | Refused::Sealed(why)) => {
+            Err(conflict(format!("{}: {why}", kind.as_str())))
+        }
     }
+}
+
+/// Withholds faults: `PUT /ops/v1/seal`.
+pub(super) async fn seal(
+    State(state): State<OpsState>,
+    request: Request,
+) -> Result<Json<SealAnswer>, ApiError> {
+    let wish: SealRequest = body(request, BODY_LIMIT).await?;
+    let refused = |why: String| ApiError::new(ErrorCode::RequestMalformed, why);
+    let length = millis("forMs", wish.for_ms).map_err(refused)?;
+    match state.faults.seal(length) {
+        Ok(key) => Ok(Json(SealAnswer { key })),
+        Err(Refused::Setting(why)) => Err(refused(why)),
+        Err(Refused::NothingToBreak(why) | Refused::Sealed(why)) => Err(conflict(why)),
+    }
+}
+
+/// Shows faults again: `DELETE /ops/v1/seal`, with the key.
+pub(super) async fn unseal(
+    State(state): State<OpsState>,
+    headers: HeaderMap,
+) -> Result<Json<FaultList>, ApiError> {
+    check_key(&state, &headers)?;
+    let key = key_in(&headers).unwrap_or_default();
+    match state.faults.unseal(key) {
+        true => Ok(Json(all(&state))),
+        false => Err(conflict("no blind drill runs on this server")),
+    }
+}
+
+fn key_in(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SEAL_HEADER)?.to_str().ok()
+}
+
+/// Refuses a change of faults while they are withheld, unless the caller has the key.
+fn check_key(state: &OpsState, headers: &HeaderMap) -> Result<(), ApiError> {
+    let checked = state.faults.check_key(key_in(headers));
+    checked.map_err(|refused| conflict(refused.to_string()))
+}
+
+fn conflict(why: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::OpsConflict, why)
 }
 
 pub(super) async fn end(
     State(state): State<OpsState>,
     Path(kind): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Json<FaultList>, ApiError> {
-    state
-        .faults
-        .end(kind_named(&kind)?, "the operations API ended it");
+    let kind = kind_named(&kind)?;
+    check_key(&state, &headers)?;
+    state.faults.end(kind, "the operations API ended it");
     Ok(Json(all(&state)))
 }
 
-pub(super) async fn end_all(State(state): State<OpsState>) -> Json<FaultList> {
+pub(super) async fn end_all(
+    State(state): State<OpsState>,
+    headers: HeaderMap,
+) -> Result<Json<FaultList>, ApiError> {
+    check_key(&state, &headers)?;
     state.faults.end_all("the operations API ended it");
-    Json(all(&state))
+    Ok(Json(all(&state)))
 }
 
 fn all(state: &OpsState) -> FaultList {
-    let on = state.faults.list();
+    let on = state.faults.shown();
     FaultList {
         faults: on.iter().map(|injected| active(injected)).collect(),
     }

@@ -77,6 +77,10 @@ pub fn router(
             "/ops/v1/faults/{kind}",
             axum::routing::put(faults::inject).delete(faults::end),
         )
+        .route(
+            "/ops/v1/seal",
+            axum::routing::put(faults::seal).delete(faults::unseal),
+        )
         .with_state(state.clone())
         .merge(guarded)
         .route_layer(from_fn_with_state(token.clone(), authorize));

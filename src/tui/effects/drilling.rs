@@ -28,9 +28,11 @@ impl Effects {
                 let DrillRun {
                     progress,
                     stop,
+                    play,
                     ended,
                 } = run;
                 self.stop_drill = Some(stop);
+                self.play_drill = Some(play);
                 let load = Arc::clone(&self.load);
                 self.run.spawn(async move {
                     follow(progress, ended, (what, audit), &events).await;

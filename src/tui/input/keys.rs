@@ -64,6 +64,7 @@ pub(crate) enum Action {
     Pick,
     NextVariable,
     StartDrill,
+    PlayDrill,
     Faults,
     /// Choose the next chart (`true`) or the previous one.
     Chart(bool),

@@ -11,3 +11,4 @@ pub(crate) mod launch;
 pub(crate) mod line;
 pub(crate) mod mouse;
 pub(crate) mod palette;
+pub(crate) mod play;

@@ -13,7 +13,7 @@ use crate::tui::input::launch::draw as launch;
 use crate::tui::input::line::Input;
 use crate::tui::input::line::draw as input;
 use crate::tui::input::palette::draw as palette;
-use crate::tui::input::{help, history};
+use crate::tui::input::{help, history, play};
 use crate::tui::model::Model;
 use crate::tui::screens::logs::Record;
 use crate::tui::screens::logs::draw as logs;
@@ -33,6 +33,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         Some(Dialog::Ask(question)) => ask(question, buffer, area),
         Some(Dialog::Form(form)) => forms::draw(form, buffer, area),
         Some(Dialog::Faults(dialog)) => faults::draw(model, *dialog, buffer, area),
+        Some(Dialog::Play(dialog)) => play::draw(model, *dialog, buffer, area),
         Some(Dialog::History(scroll)) => history::draw(model, *scroll, buffer, area),
         Some(Dialog::Record(scroll)) => {
             if let Some(chosen) = model.logs.chosen() {

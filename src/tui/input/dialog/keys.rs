@@ -14,6 +14,7 @@ use crate::tui::input::forms::keys as forms;
 use crate::tui::input::launch::{keys as launch, pick_file};
 use crate::tui::input::line::Input;
 use crate::tui::input::palette::keys as palette;
+use crate::tui::input::play;
 use crate::tui::model::{Model, RunState};
 use crate::tui::screens::traces::update as traces;
 use crate::tui::update::actions;
@@ -95,6 +96,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Dialog::Raise(form) => raise(model, form, key),
         Dialog::Form(form) => forms::on_key(model, form, key),
         Dialog::Faults(dialog) => faults::on_key(model, dialog, key),
+        Dialog::Play(dialog) => play::on_key(model, dialog, key),
         Dialog::History(at) => scrolled(key, at, KeyCode::Char('H'))
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::History(at))),
     };

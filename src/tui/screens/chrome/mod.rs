@@ -249,6 +249,7 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
         let idle = match (binding.scope, binding.action) {
             (Scope::On(Screen::Load), Action::Open) => model.load.is_under_way(),
             (_, Action::StartDrill) => model.drills.is_under_way(),
+            (_, Action::PlayDrill) => !model.drills.is_blind(),
             (Scope::On(Screen::Drills), Action::StopWork) => !model.drills.is_under_way(),
             (_, Action::PauseLoad | Action::Slower) => !model.load.is_under_way(),
             _ => false,

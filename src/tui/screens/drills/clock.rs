@@ -4,6 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::drill::blind::Board;
 use crate::drill::progress::{Progress, Row, Stage};
 use crate::tui::format::{one_line, short, stopwatch, to_f64};
 use crate::tui::screens::drills::DrillView;
@@ -25,6 +26,10 @@ pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static
         traffic(progress),
         Line::raw(""),
     ];
+    if let Some(board) = &progress.blind {
+        lines.extend(played(board, width));
+        return lines;
+    }
     let mut about: Option<&str> = None;
     for row in &progress.clock {
         if let Some(alert) = row.alert.as_deref()
@@ -44,6 +49,27 @@ pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static
             alarm.alert, alarm.at
         );
         lines.extend(wrap(&text, width, theme::bad()));
+    }
+    lines
+}
+
+/// Where a blind drill is watched, what was printed of its plan, what the player did.
+fn played(board: &Board, width: usize) -> Vec<Line<'static>> {
+    let token = board.token_file.as_ref();
+    let token = token.map_or(String::new(), |path| format!(" --ops-token-file {path}"));
+    let watch = format!(
+        "watch it: concertctl tui --ops-url {}{token}",
+        board.ops_url
+    );
+    let mut lines = wrap(&watch, width, theme::strong());
+    let hash = format!("SHA-256 of the plan: {}", board.sha256);
+    lines.extend(wrap(&hash, width, theme::quiet()));
+    for alert in &board.alerts {
+        lines.extend(wrap(&format!("▲ {alert}"), width, theme::warn()));
+    }
+    for (at, what) in &board.done {
+        let text = format!("{} {what}", stopwatch(*at));
+        lines.extend(wrap(&text, width, theme::text()));
     }
     lines
 }

@@ -89,6 +89,12 @@ impl Drills {
         self.run.as_ref().is_some_and(DrillView::is_under_way)
     }
 
+    /// Whether a blind drill is played.
+    pub(crate) fn is_blind(&self) -> bool {
+        let run = self.run.as_ref().filter(|run| run.is_under_way());
+        run.is_some_and(|run| run.progress.blind.is_some())
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         let state = self.run.as_ref().map(|run| &run.state);
         matches!(state, Some(DrillState::Stopping))

@@ -4,6 +4,7 @@ use ratatui::text::{Line, Span};
 use serde_json::{Map, Value};
 
 use crate::cells;
+use crate::drill::blind;
 use crate::drill::run::{Planned, PlannedInject};
 use crate::tui::drill_runner::DrillInfo;
 use crate::tui::format::one_line;
@@ -31,7 +32,13 @@ pub(crate) fn facts(drill: &DrillInfo, width: usize) -> Vec<Line<'static>> {
         };
         lines.extend(fact("expects", &text, width));
     }
-    if drill.plan.is_empty() {
+    if drill.name == blind::NAME {
+        lines.extend(fact(
+            "fault",
+            "drawn from the shipped drills, and withheld",
+            width,
+        ));
+    } else if drill.plan.is_empty() {
         let text = format!("no alert for {}: nothing is broken", drill.watch);
         lines.extend(fact("expects", &text, width));
     }

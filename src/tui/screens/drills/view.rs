@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::tui::event::Effect;
 use crate::tui::input::keys::{Action, Binding};
+use crate::tui::input::play;
 use crate::tui::model::Model;
 use crate::tui::screens::drills::{draw, keys, update};
 use crate::tui::screens::view::{Hit, View, scrolled};
@@ -35,6 +36,7 @@ impl View for Drills {
                 model.drills.scroll = 0;
             }
             Action::StartDrill => update::start(model),
+            Action::PlayDrill => play::open(model),
             _ => return None,
         }
         Some(Vec::new())

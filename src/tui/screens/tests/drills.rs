@@ -155,6 +155,7 @@ fn progress() -> Progress {
             p95_ms: Some(812.0),
             met: false,
         }),
+        blind: None,
     }
 }
 

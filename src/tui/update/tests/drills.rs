@@ -146,3 +146,38 @@ fn read_only_neither_starts_nor_stops_a_drill_but_shows_its_plan() {
     press(&mut model, KeyCode::Enter);
     assert!(model.drills.plan);
 }
+
+#[test]
+fn the_player_of_a_blind_drill_acts_from_a_list_and_only_while_it_is_played() {
+    use crate::drill::blind::Board;
+    use crate::drill::blind::action::{Action, Mitigation};
+    let mut model = on_drills();
+    assert_eq!(keys(&mut model, "m"), []);
+    assert!(model.dialog.is_none(), "no blind drill is played");
+    let mut run = under_way();
+    run.progress.blind = Some(Board {
+        alerts: vec!["SlowStatements".to_owned()],
+        ..Board::default()
+    });
+    model.drills.run = Some(run);
+    let acknowledged = Action::Acknowledge("SlowStatements".to_owned());
+    assert_eq!(
+        keys(&mut model, "m\n"),
+        [Effect::PlayDrill(acknowledged)],
+        "the alerts stand first"
+    );
+    // Mitigations stand last.
+    keys(&mut model, "m");
+    press(&mut model, KeyCode::End);
+    let effects = keys(&mut model, "\n");
+    assert!(
+        matches!(
+            effects.as_slice(),
+            [Effect::PlayDrill(Action::Mitigate(Mitigation::Clear(_)))]
+        ),
+        "{effects:?}"
+    );
+    keys(&mut model, "m");
+    model.drills.run = None;
+    assert_eq!(keys(&mut model, "\n"), [], "the drill is over");
+}

@@ -1,0 +1,211 @@
+//! The plan of a blind drill: drawn from the seed, and sealed by a hash that is printed before it is carried out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::action::Action;
+use crate::api::faults::LONGEST_DELAY;
+use crate::drill::file::{Drill, Fault, Window, shipped};
+use crate::drill::system::Basis;
+use crate::load::scenario::Time;
+
+/// The fault begins so many seconds later than the file's earliest moment, at the latest.
+const SPREAD: u64 = 20;
+/// How much stronger than in the file a fault can be.
+const STRENGTHS: [f64; 3] = [1.0, 1.25, 1.5];
+/// People admitted a second: the same in all blind drills, because the admission would tell which drill it is.
+const ADMITTED: u64 = 5;
+/// What the sale takes besides the fault: opening, the steady state, the alerts' ends.
+const AROUND: Duration = Duration::from_secs(180);
+
+/// A plan, and what proves afterwards that it was made before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The plan as canonical JSON: keys in order, no spaces.
+    pub plan: String,
+    /// 32 random bytes in hexadecimal: without them, the plan could be found by trying all plans.
+    pub salt: String,
+    /// SHA-256 of salt and plan, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Sealed {
+    /// Seals what the drill will do.
+    #[must_use]
+    pub fn of(drill: &Drill, seed: u64) -> Sealed {
+        let injects = drill
+            .injects
+            .iter()
+            .map(|inject| json!({ "at": inject.at, "fault": inject.fault, "cause": inject.cause }));
+        let injects: Vec<Value> = injects.collect();
+        let plan = json!({ "drill": drill.name, "seed": seed, "injects": injects });
+        let plan = canonical(&plan).to_string();
+        let salt = hex(&rand::random::<[u8; 32]>());
+        let sha256 = hex(&Sha256::digest(format!("{salt}{plan}").as_bytes()));
+        Sealed { plan, salt, sha256 }
+    }
+}
+
+/// The same value with the keys of every object in order, whatever order the JSON library keeps.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            let sorted = sorted.into_iter();
+            Value::Object(
+                sorted
+                    .map(|(key, value)| (key.clone(), canonical(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(all) => Value::Array(all.iter().map(canonical).collect()),
+        other => other.clone(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name of the shipped drill that `seed` chooses, of those with one fault.
+#[must_use]
+pub fn choose(seed: u64) -> &'static str {
+    let names = shipped().iter().filter(|(name, text)| {
+        Drill::parse(name, text).is_ok_and(|drill| drill.injects.len() == 1)
+    });
+    let names: Vec<&'static str> = names.map(|(name, _)| *name).collect();
+    let mut random = SmallRng::seed_from_u64(seed);
+    names[random.random_range(0..names.len())]
+}
+
+/// The drill with moment and strength drawn from `seed`. Its fault lasts for `within`, unless the player ends it, and
+/// any alert may fire: the player's own actions raise some.
+///
+/// # Errors
+/// The drill has not one fault, or its cause is in no list of answers.
+pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Result<Drill, String> {
+    let name = drill.name.clone();
+    let [inject] = drill.injects.as_mut_slice() else {
+        let count = drill.injects.len();
+        return Err(format!(
+            "{name} has {count} faults: a blind drill has exactly one"
+        ));
+    };
+    let answer = Action::Answer(inject.cause.clone()).check();
+    answer.map_err(|problem| format!("{name}: injects.0.cause: {problem}"))?;
+    let mut random = SmallRng::seed_from_u64(seed);
+    let later = Duration::from_millis(random.random_range(0..=SPREAD * 1_000));
+    let at = Time(inject.at.from.0 + later);
+    inject.at = Window { from: at, to: at };
+    strengthen(
+        &mut inject.fault,
+        STRENGTHS[random.random_range(0..STRENGTHS.len())],
+    );
+    inject.fault.length = Time(within);
+    let expected = inject.expect.fires.keys();
+    let expected: Vec<&String> = expected.chain(&inject.expect.may_fire).collect();
+    let alerts = basis.rules.iter().filter(|rule| rule.is_alert);
+    let others = alerts.filter(|rule| !expected.contains(&&rule.name));
+    let others: Vec<String> = others.map(|rule| rule.name.clone()).collect();
+    drill.may_fire.extend(others);
+    let traffic = [
+        ("admission.batch", json!(ADMITTED)),
+        ("admission.every", json!("1s")),
+        ("limits.duration", json!(Time(within + AROUND))),
+        // A server that is away for the fault's time is not lost.
+        ("limits.silence", json!(Time(within + AROUND))),
+    ];
+    let traffic = traffic.map(|(path, value)| (path.to_owned(), value));
+    drill.set.extend(traffic);
+    Ok(drill)
+}
+
+fn strengthen(fault: &mut Fault, by: f64) {
+    if let Some(delay) = &mut fault.delay {
+        let millis = (delay.0.as_secs_f64() * 1e3 * by).round() as u64;
+        *delay = Time(Duration::from_millis(millis).min(LONGEST_DELAY));
+    }
+    if let Some(share) = &mut fault.share {
+        *share = ((*share * by * 1e3).round() / 1e3).min(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(60);
+
+    fn drawn(name: &str, seed: u64) -> Drill {
+        let basis = Basis::embedded(&[]).unwrap();
+        let drill = Drill::load(name).unwrap();
+        let drawn = draw(drill, seed, WITHIN, &basis).unwrap();
+        basis
+            .check(&drawn)
+            .unwrap_or_else(|error| panic!("{error}"));
+        drawn
+            .scenario()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        drawn
+    }
+
+    #[test]
+    fn the_seed_decides_drill_moment_and_strength() {
+        let plan = |seed| Sealed::of(&drawn(choose(seed), seed), seed).plan;
+        assert_eq!(plan(7), plan(7));
+        let plans: std::collections::BTreeSet<String> = (0..20).map(plan).collect();
+        assert_eq!(plans.len(), 20);
+        let of = |seed| drawn("slow-charge", seed).injects[0].clone();
+        let delays: std::collections::BTreeSet<_> =
+            (0..20).map(|seed| of(seed).fault.delay.unwrap()).collect();
+        assert_eq!(delays, [400, 500, 600].map(Time::from_millis).into());
+        for seed in 0..20 {
+            let inject = of(seed);
+            assert_eq!(inject.at.from, inject.at.to, "drawn, not a span");
+            assert!((6..=26).contains(&inject.at.from.0.as_secs()));
+            assert_eq!(inject.fault.length, Time(WITHIN));
+        }
+    }
+
+    #[test]
+    fn every_shipped_drill_with_a_fault_can_be_blind_and_admits_the_same() {
+        for (name, _) in shipped() {
+            let drill = Drill::load(name).unwrap();
+            if drill.injects.len() == 1 {
+                let scenario = drawn(name, 3).scenario().unwrap();
+                assert_eq!(scenario.admission.batch, ADMITTED, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_drill_without_a_fault_or_with_an_unknown_cause_is_refused() {
+        let basis = Basis::embedded(&[]).unwrap();
+        let quiet = Drill::load("quiet").unwrap();
+        let refused = draw(quiet, 1, WITHIN, &basis).unwrap_err();
+        assert_eq!(refused, "quiet has 0 faults: a blind drill has exactly one");
+        let mut odd = Drill::load("errors").unwrap();
+        odd.injects[0].cause.mechanism = "gremlins".to_owned();
+        let refused = draw(odd, 1, WITHIN, &basis).unwrap_err();
+        assert!(refused.contains("injects.0.cause") && refused.contains("slow_statement"));
+    }
+
+    #[test]
+    fn a_plan_is_canonical_and_its_hash_needs_the_salt() {
+        let drill = drawn("errors", 7);
+        let (one, other) = (Sealed::of(&drill, 7), Sealed::of(&drill, 7));
+        assert_eq!(one.plan, other.plan);
+        assert_ne!(one.sha256, other.sha256);
+        assert_eq!((one.salt.len(), one.sha256.len()), (64, 64));
+        assert!(
+            one.plan
+                .starts_with(r#"{"drill":"errors","injects":[{"at":""#)
+        );
+        assert!(!one.plan.contains(": "));
+    }
+}

@@ -1,0 +1,118 @@
+//! The dialog of a blind drill's player: a list of what can be acknowledged, answered and done.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use crate::cells;
+use crate::drill::blind::Board;
+use crate::drill::blind::action::{Action, Mitigation, causes, remedy};
+use crate::tui::event::Effect;
+use crate::tui::format::one_line;
+use crate::tui::input::dialog::Dialog;
+use crate::tui::input::dialog::answer::{After, chosen};
+use crate::tui::model::{Model, NoticeKind};
+use crate::tui::theme;
+use crate::tui::widgets::message::{ROOM, message};
+
+/// The dialog, on an action.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PlayDialog {
+    /// Index into the choices.
+    pub(crate) chosen: usize,
+}
+
+/// People admitted with each batch, to choose from.
+const BATCHES: [u64; 3] = [1, 5, 20];
+
+/// `m`: opens the dialog, if a blind drill is played.
+pub(crate) fn open(model: &mut Model) {
+    match board(model) {
+        Some(_) => model.dialog = Some(Dialog::Play(PlayDialog::default())),
+        None => model.tell(
+            NoticeKind::Info,
+            "no blind drill is played: choose blind, and start it (s)",
+        ),
+    }
+}
+
+/// What the player sees, while a blind drill is under way.
+fn board(model: &Model) -> Option<&Board> {
+    let run = model.drills.run.as_ref().filter(|run| run.is_under_way())?;
+    run.progress.blind.as_ref()
+}
+
+/// Alerts to acknowledge, then answers, then mitigations: each in words.
+fn choices(board: &Board) -> Vec<(String, Action)> {
+    let alerts = board.alerts.iter().map(|alert| {
+        let text = format!("acknowledge  {}", one_line(alert));
+        (text, Action::Acknowledge(alert.clone()))
+    });
+    let answers = causes().iter().map(|cause| {
+        let text = format!("answer       {}: {}", cause.component, cause.mechanism);
+        (text, Action::Answer(cause.clone()))
+    });
+    let admission = [Mitigation::PauseAdmission, Mitigation::ResumeAdmission]
+        .into_iter()
+        .chain(BATCHES.map(Mitigation::ChangeBatch));
+    let own = admission.chain([Mitigation::RestartServer]).map(|it| {
+        let text = match &it {
+            Mitigation::PauseAdmission => "pause admission".to_owned(),
+            Mitigation::ResumeAdmission => "resume admission".to_owned(),
+            Mitigation::ChangeBatch(batch) => format!("admit {batch} with each batch"),
+            _ => "restart the server".to_owned(),
+        };
+        (text, it)
+    });
+    let mut mechanisms: Vec<&String> = causes().iter().map(|cause| &cause.mechanism).collect();
+    mechanisms.sort();
+    mechanisms.dedup();
+    let clear = mechanisms.into_iter().map(|mechanism| {
+        let text = remedy(mechanism).to_owned();
+        (text, Mitigation::Clear(mechanism.clone()))
+    });
+    let mitigations = own.chain(clear).map(|(text, mitigation)| {
+        let text = format!("mitigate     {text}");
+        (text, Action::Mitigate(mitigation))
+    });
+    alerts.chain(answers).chain(mitigations).collect()
+}
+
+pub(crate) fn on_key(model: &Model, mut dialog: PlayDialog, key: KeyEvent) -> After {
+    let Some(board) = board(model) else {
+        return After::Close(vec![]);
+    };
+    let mut choices = choices(board);
+    if let Some(at) = chosen(key, dialog.chosen, choices.len()) {
+        dialog.chosen = at;
+        return After::Keep(Dialog::Play(dialog));
+    }
+    match key.code {
+        KeyCode::Enter if dialog.chosen < choices.len() => {
+            let (_, action) = choices.swap_remove(dialog.chosen);
+            After::Close(vec![Effect::PlayDrill(action)])
+        }
+        KeyCode::Char('q' | 'm') => After::Close(vec![]),
+        _ => After::Keep(Dialog::Play(dialog)),
+    }
+}
+
+pub(crate) fn draw(model: &Model, dialog: PlayDialog, buffer: &mut Buffer, area: Rect) {
+    let Some(board) = board(model) else { return };
+    let choices = choices(board);
+    let rows = usize::from(area.height).saturating_sub(6).max(1);
+    let skip = (dialog.chosen + 1).saturating_sub(rows);
+    let lines = choices.iter().enumerate().skip(skip).take(rows);
+    let lines: Vec<Line<'static>> = lines
+        .map(|(index, (text, _))| {
+            let (marker, style) = match index == dialog.chosen {
+                true => ("▶ ", theme::key()),
+                false => ("  ", theme::text()),
+            };
+            Line::styled(format!("{marker}{}", cells::cut(text, ROOM - 2)), style)
+        })
+        .collect();
+    let keys = "↑ ↓ choose, Enter does it, Esc leaves";
+    message(buffer, area, "What is broken, and what to do", keys, &lines);
+}

@@ -1,0 +1,248 @@
+//! Nothing that a player can ask names a withheld fault, and the same questions find it when it is shown again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use concertctl::api::faults::{Fault, FaultKind, Site};
+use concertctl::clients::ClientError;
+use serde_json::Value;
+
+use crate::support::process::{ServerProcess, concertctl};
+use crate::support::{client, eventually, profile, seed};
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// The answer of the faults API when there is none.
+const NONE: &str = r#"{"faults":[]}"#;
+
+/// Lines of `text` that name a fault. What stands in every exposition says nothing: helps, and gauges at 0.
+pub(super) fn naming(text: &str) -> Vec<String> {
+    let kinds = FaultKind::ALL.iter().map(|kind| kind.as_str());
+    let kinds: Vec<&str> = kinds.filter(|name| name.contains('_')).collect();
+    let names = |line: &str| {
+        let line = line.to_lowercase().replace("default", "");
+        let words = ["fault", "inject"];
+        words.iter().chain(&kinds).any(|word| line.contains(word))
+    };
+    let says_nothing = |line: &str| {
+        let zero = line.ends_with(" 0") || line.ends_with(" 0.0");
+        // Page faults of the host are no injected ones.
+        zero || line.starts_with('#') || line.starts_with("node_") || line == NONE
+    };
+    let lines = text
+        .lines()
+        .filter(|line| names(line) && !says_nothing(line));
+    lines.map(str::to_owned).collect()
+}
+
+/// Everything that a player can ask a server, as text: the address or the file, and the answer.
+pub(super) async fn everything(server: &ServerProcess, dir: &Path) -> Vec<(String, String)> {
+    let (ops, token) = (&server.ops_url, &server.ops_token);
+    let mut all = Vec::new();
+    let ask = async |url: String, accept: &str| {
+        let request = client()
+            .get(&url)
+            .bearer_auth(token)
+            .header("accept", accept);
+        let text = request.send().await.unwrap().text().await.unwrap();
+        (url, text)
+    };
+    let loki = "loki/api/v1/query_range?query=%7Bservice_name%3D~%22.%2B%22%7D&limit=5000";
+    // The log first: these questions stand in it too.
+    for path in [
+        loki,
+        "metrics",
+        "api/v1/alerts",
+        "api/v2/alerts",
+        "ops/v1/faults",
+        "ops/v1/audit",
+        "ops/v1/status",
+        "api/v1/query?query=max_over_time(concert_fault_active%5B5m%5D)%20%3E%200",
+        "api/search?limit=100",
+    ] {
+        all.push(ask(format!("{ops}/{path}"), "text/plain").await);
+    }
+    all.push(ask(format!("{ops}/metrics"), "application/openmetrics-text").await);
+    let found: Value = serde_json::from_str(&all[8].1).unwrap();
+    let traces = found["traces"].as_array().cloned().unwrap_or_default();
+    for trace in traces.iter().filter_map(|trace| trace["traceID"].as_str()) {
+        all.push(ask(format!("{ops}/api/traces/{trace}"), "application/json").await);
+    }
+    for path in ["concerts", "accounts/1"] {
+        all.push(ask(format!("{}/{path}", server.api), "application/json").await);
+    }
+    all.extend(of_process(server.pid().as_raw_nonzero().get()));
+    all.extend(file_names(dir));
+    all
+}
+
+/// Command line, environment and thread names of a process, from the process list.
+pub(super) fn of_process(pid: i32) -> Vec<(String, String)> {
+    let proc = Path::new("/proc").join(pid.to_string());
+    let tasks = std::fs::read_dir(proc.join("task")).into_iter().flatten();
+    let tasks = tasks.flatten().map(|task| task.path().join("comm"));
+    let files = ["cmdline", "environ"].map(|name| proc.join(name));
+    let files = files.into_iter().chain(tasks);
+    files
+        .map(|path| {
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes).replace('\0', "\n");
+            (path.display().to_string(), text)
+        })
+        .collect()
+}
+
+fn file_names(dir: &Path) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| {
+            let mut names = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => file_names(&entry.path()),
+                false => Vec::new(),
+            };
+            let name = entry.file_name().to_string_lossy().into_owned();
+            names.push((entry.path().display().to_string(), name));
+            names
+        })
+        .collect()
+}
+
+/// The places that name a fault, with what they say.
+fn told(all: &[(String, String)]) -> Vec<(String, String)> {
+    let found = all.iter().flat_map(|(place, text)| {
+        let lines = naming(text).into_iter();
+        lines.map(move |line| (place.clone(), line))
+    });
+    found.collect()
+}
+
+/// A weak fault of each kind that this server can inject: it must still answer.
+fn faults() -> Vec<Fault> {
+    let routes = |route: &str| Some(vec![route.to_owned()]);
+    FaultKind::injectable()
+        .filter(|kind| kind.site() != Site::Redis)
+        .map(|kind| match kind {
+            FaultKind::Errors => Fault::Errors {
+                share: 1.0,
+                status: 500,
+                routes: routes("GET /concerts"),
+            },
+            FaultKind::Latency => Fault::Latency {
+                delay: Duration::from_millis(1),
+                share: 1.0,
+                routes: routes("GET /concerts"),
+            },
+            FaultKind::SlowStatement => Fault::SlowStatement {
+                delay: Duration::from_millis(300),
+                statement: Some("account.read".to_owned()),
+            },
+            FaultKind::PoolExhaustion => Fault::PoolExhaustion {
+                connections: Some(1),
+            },
+            kind => Fault::with_settings(kind, serde_json::Map::new()).unwrap(),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = concertctl();
+    // The tester's own environment may name anything.
+    command.env_clear();
+    let server = ServerProcess::with(command, dir.path(), &["--log", "debug"]).await;
+    seed(&server.ops, &profile(1, 10, 10)).await;
+    let sealed = server.ops.seal(LONG).await.unwrap();
+    for fault in faults() {
+        sealed
+            .inject_fault(&fault, LONG, Some("a drill"))
+            .await
+            .unwrap();
+    }
+    // The faults are there: users feel them.
+    let refused = client()
+        .get(format!("{}/concerts", server.api))
+        .send()
+        .await;
+    assert_eq!(refused.unwrap().status(), 500);
+    // Two scrapes and evaluations later everything would have told it.
+    let scrapes = format!(
+        "{}/api/v1/query?query=count_over_time(up[5m])%20%3E%203",
+        server.ops_url
+    );
+    eventually("the gauge was scraped since", || async {
+        let answer = client().get(&scrapes).send().await.unwrap();
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("concertctl")
+            .then_some(())
+    })
+    .await;
+    let withheld = told(&everything(&server, dir.path()).await);
+    assert!(
+        withheld.is_empty(),
+        "a withheld fault is told: {withheld:?}"
+    );
+
+    // Only the holder of the key changes faults, or shows them.
+    for refused in [
+        server.ops.end_faults(None).await,
+        server.ops.end_faults(Some(FaultKind::Errors)).await,
+        server.ops.unseal().await,
+    ] {
+        assert!(
+            matches!(refused, Err(ClientError::Refused { status: 409, .. })),
+            "{refused:?}"
+        );
+    }
+    let again = server.ops.inject_fault(&faults()[0], LONG, None).await;
+    assert!(matches!(
+        again,
+        Err(ClientError::Refused { status: 409, .. })
+    ));
+
+    let shown = sealed.unseal().await.unwrap();
+    assert_eq!(shown.faults.len(), faults().len());
+    for place in [
+        "/metrics",
+        "/api/v1/alerts",
+        "/api/v2/alerts",
+        "/ops/v1/faults",
+        "/loki/",
+        "max_over_time",
+        "/concerts",
+    ] {
+        eventually(place, || async {
+            let told = told(&everything(&server, dir.path()).await);
+            told.iter()
+                .any(|(found, _)| found.contains(place))
+                .then_some(())
+        })
+        .await;
+    }
+    // Whoever injects by hand can do so again.
+    server.ops.end_faults(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_seal_is_refused_while_a_fault_is_seen_and_ends_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    let fault = &faults()[0];
+    server.ops.inject_fault(fault, LONG, None).await.unwrap();
+    let refused = server.ops.seal(LONG).await;
+    assert!(matches!(
+        refused,
+        Err(ClientError::Refused { status: 409, .. })
+    ));
+    server.ops.end_faults(None).await.unwrap();
+    let sealed = server.ops.seal(Duration::from_millis(200)).await.unwrap();
+    sealed.inject_fault(fault, LONG, None).await.unwrap();
+    eventually("the drill is gone, and the fault is shown", || async {
+        let faults = server.ops.faults().await.unwrap().faults;
+        (faults.len() == 1).then_some(())
+    })
+    .await;
+}
