@@ -34,14 +34,17 @@ pub struct DrillInfo {
 /// The report of a drill, or why there is none.
 pub type DrillEnded = Pin<Box<dyn Future<Output = Result<Box<Report>, String>> + Send>>;
 
+/// Passes on an action of a blind drill's player; `false` when nobody takes it.
+pub type Play = Box<dyn Fn(&Action) -> bool + Send + Sync>;
+
 /// A drill under way.
 pub struct DrillRun {
     /// Keeps the last value after the end.
     pub progress: watch::Receiver<Progress>,
     /// Ends the drill and its fault. The drill still makes a report.
     pub stop: Box<dyn Fn() + Send + Sync>,
-    /// Passes on what the player of a blind drill does; `false` when nobody takes it.
-    pub play: Box<dyn Fn(&Action) -> bool + Send + Sync>,
+    /// What the player of a blind drill does.
+    pub play: Play,
     /// Resolves at its end.
     pub ended: DrillEnded,
 }

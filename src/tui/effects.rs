@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clients::Secret;
-use crate::drill::blind::action::Action;
 use crate::load::{Command, PhaseName, Progress, RunResult, Verdict};
 use crate::tui::audit::{AuditEntry, AuditFile};
+use crate::tui::drill_runner::Play;
 use crate::tui::event::ProfileFile;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_generator::{Control, Ended, LoadGenerator, Run, StartRequest};
@@ -39,7 +39,7 @@ pub(crate) struct Effects {
     run: JoinSet<()>,
     control: Option<Control>,
     stop_drill: Option<Box<dyn Fn() + Send + Sync>>,
-    play_drill: Option<Box<dyn Fn(&Action) -> bool + Send + Sync>>,
+    play_drill: Option<Play>,
 }
 
 impl Effects {
