@@ -56,13 +56,21 @@ async fn a_slow_statement_is_found<B: Backend>(reads: &str, writes: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_statement_shows_in_log_and_histogram_of_the_embedded_database() {
-    a_slow_statement_is_found::<Embedded>("account.read", "account.charge").await;
+    Box::pin(a_slow_statement_is_found::<Embedded>(
+        "account.read",
+        "account.charge",
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_statement_shows_in_log_and_histogram_of_postgres() {
     needs!(Server<PostgresEmbedded>);
-    a_slow_statement_is_found::<PostgresEmbedded>("account.read", "account.charge").await;
+    Box::pin(a_slow_statement_is_found::<PostgresEmbedded>(
+        "account.read",
+        "account.charge",
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
