@@ -10,32 +10,33 @@ use sha2::{Digest as _, Sha256};
 
 use super::action::Action;
 use crate::api::faults::LONGEST_DELAY;
-use crate::drill::file::{Drill, Fault, Window, shipped};
+use crate::drill::file::{Drill, Fault, Inject, Window, shipped};
+use crate::drill::run::worst_case;
 use crate::drill::system::Basis;
 use crate::load::scenario::Time;
 
-/// The fault begins so many seconds later than the file's earliest moment, at the latest.
+/// The fault begins at most this many seconds after the earliest moment in the file.
 const SPREAD: u64 = 20;
-/// How much stronger than in the file a fault can be.
+/// The factors by which a fault can be stronger than in the file.
 const STRENGTHS: [f64; 3] = [1.0, 1.25, 1.5];
-/// People admitted a second: the same in all blind drills, because the admission would tell which drill it is.
+/// The users admitted per second: the same in all blind drills, because the rate would identify the drill.
 const ADMITTED: u64 = 5;
-/// What the sale takes besides the fault: opening, the steady state, the alerts' ends.
+/// The time of the sale besides the fault: opening, steady state, and the end of the alerts.
 const AROUND: Duration = Duration::from_secs(180);
 
-/// A plan, and what proves afterwards that it was made before.
+/// A plan, with the hash that proves afterwards that it was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// The plan as canonical JSON: keys in order, no spaces.
     pub plan: String,
-    /// 32 random bytes in hexadecimal: without them, the plan could be found by trying all plans.
+    /// 32 random bytes in hexadecimal. Without them a player could find the plan by hashing all plans.
     pub salt: String,
     /// SHA-256 of salt and plan, in hexadecimal.
     pub sha256: String,
 }
 
 impl Sealed {
-    /// Seals what the drill will do.
+    /// Seals the plan of the drill.
     #[must_use]
     pub fn of(drill: &Drill, seed: u64) -> Sealed {
         let injects = drill
@@ -51,7 +52,7 @@ impl Sealed {
     }
 }
 
-/// The same value with the keys of every object in order, whatever order the JSON library keeps.
+/// Sorts the keys of every object, whatever order the JSON library keeps.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -87,7 +88,7 @@ pub fn choose(seed: u64) -> &'static str {
 /// any alert may fire: the player's own actions raise some.
 ///
 /// # Errors
-/// The drill has not one fault, or its cause is in no list of answers.
+/// The drill has no fault or several, or its cause is in no list of answers.
 pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Result<Drill, String> {
     let name = drill.name.clone();
     let [inject] = drill.injects.as_mut_slice() else {
@@ -107,6 +108,7 @@ pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Res
         STRENGTHS[random.random_range(0..STRENGTHS.len())],
     );
     inject.fault.length = Time(within);
+    allow_for_strength(inject, basis);
     let expected = inject.expect.fires.keys();
     let expected: Vec<&String> = expected.chain(&inject.expect.may_fire).collect();
     let alerts = basis.rules.iter().filter(|rule| rule.is_alert);
@@ -117,12 +119,22 @@ pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Res
         ("admission.batch", json!(ADMITTED)),
         ("admission.every", json!("1s")),
         ("limits.duration", json!(Time(within + AROUND))),
-        // A server that is away for the fault's time is not lost.
+        // The load generator must wait for a server that is gone for the length of the fault.
         ("limits.silence", json!(Time(within + AROUND))),
     ];
     let traffic = traffic.map(|(path, value)| (path.to_owned(), value));
     drill.set.extend(traffic);
     Ok(drill)
+}
+
+/// A longer delay can show later, so the budgets are at least the worst case of the drawn fault.
+fn allow_for_strength(inject: &mut Inject, basis: &Basis) {
+    let drawn = inject.clone();
+    for (alert, budget) in &mut inject.expect.fires {
+        if let Some(worst) = worst_case(alert, &drawn, &basis.rules, basis.settings) {
+            budget.0 = budget.0.max(worst.firing);
+        }
+    }
 }
 
 fn strengthen(fault: &mut Fault, by: f64) {
