@@ -186,6 +186,9 @@ impl History {
     }
 
     fn servers(&mut self) {
+        self.add("concert_clock_offset_seconds", &[A], |t| {
+            gauge(t, 0.0, -3.0)
+        });
         // Both are gone for some seconds within the time in which one does not answer.
         let gone = ON + 8..ON + 12;
         for instance in [A, B] {
