@@ -6,7 +6,7 @@
 //! - `rules`: reads and checks rule files;
 //! - `evaluate`: evaluates rules over the embedded metrics store, and keeps the states of alerts;
 //! - `api`: lists the rules and their alerts in Prometheus's format;
-//! - `notify`: notifies of the alerts in the embedded alert store.
+//! - `notify`: sends notifications for the alerts in the embedded alert store.
 
 mod api;
 mod evaluate;

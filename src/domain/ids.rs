@@ -26,7 +26,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A registered user, 1-based within a dataset.
+    /// A user of the dataset, 1-based. Only seeding creates users.
     UserId
 }
 id! {

@@ -19,13 +19,14 @@ pub struct StartRequest {
     pub file: Option<PathBuf>,
     /// The only phase to run; `None` for all phases.
     pub phase: Option<PhaseName>,
-    /// Seed the scenario's dataset first, so that queue, reservations and sales begin empty.
+    /// Seed the scenario's dataset first if the loaded one is another or is used. Without this, seeding happens only if
+    /// no dataset is loaded.
     pub reseed: bool,
     /// The ticketing API, `http://HOST:PORT`.
     pub api_url: String,
     /// The operations listener, `http://HOST:PORT/`.
     pub ops_url: String,
-    /// Its bearer token.
+    /// The bearer token of the operations listener.
     pub token: Option<Secret>,
 }
 
@@ -37,9 +38,9 @@ pub type Control = Box<dyn Fn(Command) -> bool + Send + Sync>;
 
 /// A run under way.
 pub struct Run {
-    /// Keeps the last value after the end.
+    /// The progress; after the run, its last value.
     pub progress: watch::Receiver<Progress>,
-    /// Stopping a run still gives a verdict.
+    /// Sends commands to the run. A stopped run still gets a verdict.
     pub control: Control,
     /// Resolves at the end of the run.
     pub ended: Ended,

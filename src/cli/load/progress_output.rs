@@ -31,7 +31,7 @@ pub(super) struct Bars {
 }
 
 impl ProgressOutput {
-    /// `keys`: show the help for the keys below the bars.
+    /// If `keys` is true, a line below the bars lists the keys.
     pub(super) fn new(quiet: bool, title: &str, keys: bool) -> ProgressOutput {
         if quiet {
             return ProgressOutput::Quiet;

@@ -1,4 +1,4 @@
-//! `/ops/v1/seed`: seeding through the server that holds the database.
+//! `/ops/v1/seed`: starts, shows and cancels a seeding in the running server.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -12,11 +12,11 @@ pub trait SeedControl: Send + Sync {
     /// Begins a seeding and returns its first progress.
     ///
     /// # Errors
-    /// A bad profile, a seeding that already runs, or a dataset that must not be replaced.
+    /// The profile is invalid, a seeding is running, or a dataset is loaded and `replace` is false.
     fn start(&self, request: SeedRequest) -> Result<SeedProgress, ApiError>;
     /// The progress of the latest seeding.
     fn progress(&self) -> SeedProgress;
-    /// Cancels the running seeding.
+    /// Cancels the running seeding, if any, and returns its progress.
     fn cancel(&self) -> SeedProgress;
 }
 

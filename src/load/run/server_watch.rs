@@ -13,7 +13,7 @@ use crate::load::summary::AuditsDuring;
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two audits. An audit reads much data and must not be a load itself.
 const AUDIT_EVERY: Duration = Duration::from_secs(5);
-/// The largest number of news items that wait for the next second. More of them give no further information.
+/// The largest number of marks kept until the next second. Further ones are dropped.
 const MAX_NEWS: usize = 16;
 
 /// Two tasks that poll the server until this value is dropped.
@@ -50,7 +50,7 @@ impl ServerWatch {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 
-    /// The queue in the last answer.
+    /// The queue's state at the last successful poll.
     pub(super) fn queue(&self) -> Option<QueueState> {
         *self.seen.queue.lock()
     }
@@ -77,7 +77,7 @@ impl Drop for ServerWatch {
     }
 }
 
-/// Polls the queue once a second. Without an answer, the last one stays.
+/// Polls the queue once a second. If a poll fails, the earlier state stays.
 async fn follow_queue(ops: Ops, seen: Arc<Seen>) {
     loop {
         if let Ok(status) = ops.status().await {

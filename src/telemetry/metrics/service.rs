@@ -54,7 +54,7 @@ instruments! {
 }
 
 impl Metrics {
-    /// The metrics of one method and route. `http` keeps them from the first request on.
+    /// The metrics of one method and route. `http` binds them once, at the first request.
     #[must_use]
     pub fn route(&self, method: &'static str, route: &'static str) -> RouteMetrics {
         self.meters(method, route, None)
@@ -144,7 +144,7 @@ impl Metrics {
         service.admission_open.record(u64::from(open), &[]);
     }
 
-    /// Sets the users admitted a second: as decided, and at most.
+    /// Sets the admission rate and its cap, in users per second.
     pub fn set_admission_rate(&self, rate: f64, cap: f64) {
         self.0.service.admission_rate.record(rate, &[]);
         self.0.service.admission_cap.record(cap, &[]);

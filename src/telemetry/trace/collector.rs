@@ -12,7 +12,7 @@ use super::record::{SpanKind, SpanRecord, TraceRecord, Value};
 use super::{RootSpan, TraceContext, Traces};
 use crate::telemetry::logs;
 
-/// The largest number of spans in one trace. Further spans are counted on its root and left out.
+/// The largest number of child spans in one trace. The root's attribute `concert.spans_left_out` counts the rest.
 const MOST_SPANS: usize = 128;
 
 /// Collects the spans of a request. The last owner hands the trace over, so that a step that continues after the
@@ -89,7 +89,7 @@ impl Collector {
         }
     }
 
-    /// Whether steps are still needed. After the end this is so for a kept trace.
+    /// True until the root ends, and afterwards if the trace is kept.
     pub(super) fn takes_steps(&self) -> bool {
         !matches!(self.state.lock().fate, Fate::Dropped)
     }
