@@ -146,7 +146,7 @@ pub(super) async fn run(args: DrillArgs, hidden: bool) -> ExitCode {
         };
     }
     let seed = seed(&args);
-    let mut drills = match chosen(&args, seed) {
+    let drills = match chosen(&args, seed) {
         Ok(drills) => drills,
         Err(problem) => return fail(USAGE, &problem),
     };
@@ -158,17 +158,17 @@ pub(super) async fn run(args: DrillArgs, hidden: bool) -> ExitCode {
         Ok(basis) => basis,
         Err(error) => return fail_of(&error),
     };
+    let mut program = match Program::of(drills, &basis, args.suite) {
+        Ok(program) => program,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
     if args.blind {
-        let blind = match blind(&args, &mut drills, seed, &basis) {
+        let blind = match blind(&args, &mut program.drills, seed, &basis) {
             Ok(blind) => blind,
             Err(problem) => return fail(USAGE, &problem),
         };
         options.blind = Some(blind);
     }
-    let program = match Program::of(drills, &basis, args.suite) {
-        Ok(program) => program,
-        Err(error) => return fail(USAGE, &error.to_string()),
-    };
     // All files are checked before the first drill runs, because a suite takes a quarter of an hour.
     let (mut plans, mut problems) = (String::new(), Vec::new());
     for drill in &program.drills {
@@ -357,6 +357,9 @@ fn blind(
     let [drill] = drills else {
         return Err("--blind: name one drill, or none".to_owned());
     };
+    if let Some(reason) = fit::unsupported(drill, basis) {
+        return Err(format!("{}: {reason}", drill.name));
+    }
     *drill = plan::draw(drill.clone(), seed, args.within, basis)?;
     let blind = player::prepare(Sealed::of(drill, seed), args.player.as_deref())?;
     let hash = &blind.sealed.sha256;
@@ -482,7 +485,7 @@ async fn conduct(
 }
 
 /// Runs a drill and prints its outcome. An inconclusive drill runs once more if `again` is set, because the load on the
-/// machine may have ended.
+/// machine may have ended. A drill that a stop condition ended does not: it would do the same harm again.
 async fn hold(
     drill: &Drill,
     options: &run::Options,
@@ -501,7 +504,7 @@ async fn hold(
         let report = Box::pin(run::run(drill, options, basis, stop)).await?;
         drop(write!(stderr, "{}", report::text(&report)));
         let says_nothing = matches!(report.verdict, Verdict::Inconclusive(_));
-        if !(says_nothing && again) || stop.is_cancelled() {
+        if !(says_nothing && again) || report.stopped || stop.is_cancelled() {
             return Ok(report);
         }
         again = false;

@@ -269,7 +269,11 @@ fn decide(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason
             next.in_trouble = true;
         }
         #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 2^53")]
-        let kept = KEPT_SAMPLES as f64 / now.samples as f64;
+        let kept = match reason {
+            Reason::Slow => KEPT_SAMPLES,
+            _ => MIN_SAMPLES,
+        } as f64
+            / now.samples as f64;
         next.rate *= kept.clamp(CUT, 1.0);
         next.cool_down = WINDOW;
         return reason;

@@ -114,6 +114,9 @@ pub struct Report {
     pub improvements: Vec<Improvement>,
     /// What is needed to run it again.
     pub basis: record::Basis,
+    /// A stop condition ended the drill.
+    #[serde(default)]
+    pub stopped: bool,
     /// The player's response, in a blind drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<Response>,
@@ -140,7 +143,7 @@ pub async fn run(
         .map_err(|error| DrillError::Server(format!("no place for notifications: {error}")))?;
     let system = System::start(options, &receiver.url).await?;
     let play = match &options.blind {
-        Some(blind) => Some(Play::begin(blind, &system).await?),
+        Some(blind) => Some(Play::begin(blind, drill, &system).await?),
         None => None,
     };
     let (prometheus, alertmanager) = system.alert_sources()?;
@@ -156,7 +159,7 @@ pub async fn run(
     let mut running = Running {
         drill,
         options,
-        // What a running system does is not ours to tell from other programs.
+        // On a running system the drill cannot tell the servers' processor time from that of other programs.
         host: options.given.is_none().then(Host::watch),
         system,
         play,
@@ -450,7 +453,10 @@ impl<'d> Running<'d> {
         let alerts = self.watcher.alerts();
         let seconds = self.objective.seconds(now());
         let observed = self.observed(&alerts, &seconds);
-        let (expectations, alarms) = judged(self.drill, &observed, self.basis);
+        let (mut expectations, alarms) = judged(self.drill, &observed, self.basis);
+        if self.play.is_some() {
+            leave_out_what_ended_early(&mut expectations, &self.injected);
+        }
         let begin = self.injected.first().map_or(self.began, |it| it.began);
         let blind = self.graded(&alerts, begin);
         let record = Record {
@@ -484,8 +490,12 @@ impl<'d> Running<'d> {
             None => it,
         });
         let was_stopped = self.stop.is_cancelled();
-        let verdict = match (self.stop_watch.reason(), broken(self.drill, &summary)) {
-            (Some(reason), _) => Verdict::Inconclusive(vec![reason]),
+        let stop_reason = self.stop_watch.reason();
+        let stopped = stop_reason.is_some();
+        let verdict = match (stop_reason, broken(self.drill, &summary)) {
+            (Some(reason), broken) => {
+                Verdict::Inconclusive(std::iter::once(reason).chain(broken).collect())
+            }
             (None, Some(reason)) => Verdict::Failed(vec![reason]),
             (None, None) => concluded(outcome, &summary, was_stopped).weighed(&limits),
         };
@@ -517,6 +527,7 @@ impl<'d> Running<'d> {
                 .map(|it| (relative(it.at), it.requests, it.errors, it.p95_ms))
                 .collect(),
             sentence: String::new(),
+            stopped,
             marks,
             alerts: times,
             harm,
@@ -648,6 +659,23 @@ fn judged(
         alarm.rule = place_of(&alarm.alert, rules);
     }
     (expectations, alarms)
+}
+
+/// Leaves out the alerts that did not fire because the player ended the fault within their budget: that says nothing
+/// about their rules.
+fn leave_out_what_ended_early(expectations: &mut Vec<Expectation>, injected: &[Injected]) {
+    let is_early = |it: &&Expectation| {
+        let lasted = injected
+            .get(it.inject)
+            .map(|fault| super::seconds(fault.began, fault.ended));
+        it.is_firing() && it.measured.is_none() && lasted.is_some_and(|lasted| lasted < it.budget)
+    };
+    let early: Vec<Option<String>> = expectations
+        .iter()
+        .filter(is_early)
+        .map(|it| it.alert.clone())
+        .collect();
+    expectations.retain(|it| it.alert.is_none() || !early.contains(&it.alert));
 }
 
 /// When each alert fired, in seconds from `begin`.

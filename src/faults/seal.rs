@@ -80,7 +80,7 @@ impl Faults {
             ));
         }
         if !self.list().is_empty() {
-            let why = "a fault is active, which was seen already: end it first";
+            let why = "a fault is active and already visible: end it first";
             return Err(Refused::NothingToBreak(why));
         }
         *seal = Some(Seal {

@@ -125,7 +125,9 @@ fn part(of: impl Fn(&Cause) -> &String) -> BTreeSet<&'static str> {
 #[must_use]
 pub fn remedy(mechanism: &str) -> &'static str {
     match mechanism {
+        "clock_step" => "host: the clock is set right",
         "cpu_hog" => "host: the other program is ended",
+        "disk_full" => "database: room is made on the disk",
         "errors" => "server: the release that answers errors is rolled back",
         "freeze_server" => "server: the process goes on",
         "kill_server" => "server: the process is started",
@@ -133,6 +135,7 @@ pub fn remedy(mechanism: &str) -> &'static str {
         "pool_exhaustion" => "database: the sessions that hold connections are ended",
         "redis_cut" => "redis: the link is repaired",
         "slow_statement" => "database: the slow statement is ended",
+        "telemetry_gone" => "telemetry: the metrics are delivered again",
         _ => "what causes it is ended",
     }
 }

@@ -22,7 +22,7 @@ const STRENGTHS: [f64; 3] = [1.0, 1.25, 1.5];
 /// The users admitted per second: the same in all blind drills, because the rate would identify the drill.
 const ADMITTED: u64 = 5;
 /// The time of the sale besides the fault: opening, steady state, and the end of the alerts.
-const AROUND: Duration = Duration::from_secs(180);
+pub(super) const AROUND: Duration = Duration::from_secs(180);
 
 /// A plan, with the hash that proves afterwards that it was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,7 @@ pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Res
     let traffic = [
         ("admission.batch", json!(ADMITTED)),
         ("admission.every", json!("1s")),
+        ("admission.follow", json!("settings")),
         ("limits.duration", json!(Time(within + AROUND))),
         // The load generator must wait for a server that is gone for the length of the fault.
         ("limits.silence", json!(Time(within + AROUND))),
@@ -149,7 +150,11 @@ fn strengthen(fault: &mut Fault, by: f64) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::api::ops::Follow;
+    use crate::drill::blind::action::{causes, remedy};
 
     const WITHIN: Duration = Duration::from_secs(60);
 
@@ -170,11 +175,10 @@ mod tests {
     fn the_seed_decides_drill_moment_and_strength() {
         let plan = |seed| Sealed::of(&drawn(choose(seed), seed), seed).plan;
         assert_eq!(plan(7), plan(7));
-        let plans: std::collections::BTreeSet<String> = (0..20).map(plan).collect();
+        let plans: BTreeSet<String> = (0..20).map(plan).collect();
         assert_eq!(plans.len(), 20);
         let of = |seed| drawn("slow-charge", seed).injects[0].clone();
-        let delays: std::collections::BTreeSet<_> =
-            (0..20).map(|seed| of(seed).fault.delay.unwrap()).collect();
+        let delays: BTreeSet<_> = (0..20).map(|seed| of(seed).fault.delay.unwrap()).collect();
         assert_eq!(delays, [400, 500, 600].map(Time::from_millis).into());
         let earliest = Drill::load("slow-charge").unwrap().injects[0].at.from.0;
         let latest = earliest + Duration::from_secs(SPREAD);
@@ -193,8 +197,16 @@ mod tests {
             if drill.injects.len() == 1 {
                 let scenario = drawn(name, 3).scenario().unwrap();
                 assert_eq!(scenario.admission.batch, ADMITTED, "{name}");
+                assert_eq!(scenario.admission.follow, Follow::Settings, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn every_cause_has_a_mitigation_of_its_own() {
+        let mechanisms: BTreeSet<&str> = causes().iter().map(|it| it.mechanism.as_str()).collect();
+        let remedies: BTreeSet<&str> = mechanisms.iter().map(|it| remedy(it)).collect();
+        assert_eq!(remedies.len(), mechanisms.len(), "{remedies:?}");
     }
 
     #[test]

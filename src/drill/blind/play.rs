@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::action::{Action, Mitigation};
 use super::grading::Played;
+use super::plan::AROUND;
 use super::script::{self, Sources};
 use super::{Blind, Board, NAME};
 use crate::api::faults::{LONGEST, Site};
@@ -37,16 +38,26 @@ pub(in crate::drill) struct Play {
     open: Ops,
     /// With the key. A server that starts again needs a new seal.
     sealed: AsyncMutex<Ops>,
+    /// The time after which a seal ends by itself.
+    length: Duration,
     played: Mutex<Played>,
     board: Mutex<Board>,
     began: Moment,
     _script: Option<AbortOnDropHandle<()>>,
 }
 
+/// The seal lasts a little longer than the sale, so that a drill that was killed does not withhold faults for long.
+fn seal_length(drill: &Drill) -> Duration {
+    let injects = drill.injects.iter();
+    let ends = injects.map(|inject| inject.at.to.0 + inject.fault.length.0);
+    (ends.max().unwrap_or_default() + AROUND).min(LONGEST)
+}
+
 impl Play {
     /// Withholds faults on the system, and lets the player begin.
     pub(in crate::drill) async fn begin(
         blind: &Arc<Blind>,
+        drill: &Drill,
         system: &System,
     ) -> Result<Play, DrillError> {
         let failed = |problem: String| DrillError::Server(format!("a blind drill: {problem}"));
@@ -54,9 +65,10 @@ impl Play {
         let server = HttpSource::new(&target.ops_url).map_err(|error| failed(error.to_string()))?;
         let token = target.ops_token.as_deref().map(Secret::new);
         let open = Ops::new(server.clone(), token);
-        let sealed = open.seal(LONGEST).await;
-        let sealed = sealed.map_err(|error| failed(error.to_string()))?;
         let (prometheus, alertmanager) = system.alert_sources()?;
+        let length = seal_length(drill);
+        let sealed = open.seal(length).await;
+        let sealed = sealed.map_err(|error| failed(error.to_string()))?;
         let sources = Sources {
             prometheus,
             alertmanager,
@@ -76,6 +88,7 @@ impl Play {
             blind: Arc::clone(blind),
             open,
             sealed: AsyncMutex::new(sealed),
+            length,
             played: Mutex::default(),
             board: Mutex::new(board),
             began: now(),
@@ -214,7 +227,11 @@ impl Play {
             }
         };
         let late = |_| format!("it does not answer within {} s", START.as_secs());
-        tokio::time::timeout(START, answers).await.map_err(late)
+        tokio::time::timeout(START, answers).await.map_err(late)?;
+        // The new process withholds nothing yet.
+        let sealed = self.open.seal(self.length).await;
+        *self.sealed.lock().await = sealed.map_err(|error| error.to_string())?;
+        Ok(())
     }
 
     /// Injects again, for the rest of its time, what a restart took away but would not cure.
@@ -227,13 +244,6 @@ impl Play {
         if fault.kind.site() == Site::Outside {
             return Ok(());
         }
-        let mut sealed = self.sealed.lock().await;
-        *sealed = self
-            .open
-            .seal(LONGEST)
-            .await
-            .map_err(|error| error.to_string())?;
-        drop(sealed);
         let left = u64::try_from(injected.ended - now()).unwrap_or(0).max(1);
         let again = Fault {
             length: crate::load::scenario::Time::from_millis(left),

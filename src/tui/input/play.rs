@@ -32,7 +32,7 @@ pub(crate) fn open(model: &mut Model) {
         Some(_) => model.dialog = Some(Dialog::Play(PlayDialog::default())),
         None => model.tell(
             NoticeKind::Info,
-            "no blind drill is played: choose blind, and start it (s)",
+            "no blind drill is running: select `blind` and press s",
         ),
     }
 }
@@ -113,6 +113,6 @@ pub(crate) fn draw(model: &Model, dialog: PlayDialog, buffer: &mut Buffer, area:
             Line::styled(format!("{marker}{}", cells::cut(text, ROOM - 2)), style)
         })
         .collect();
-    let keys = "↑ ↓ choose, Enter does it, Esc leaves";
+    let keys = "↑ ↓ choose, Enter does it, Esc closes";
     message(buffer, area, "What is broken, and what to do", keys, &lines);
 }

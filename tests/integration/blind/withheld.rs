@@ -139,6 +139,7 @@ fn faults() -> Vec<Fault> {
             FaultKind::PoolExhaustion => Fault::PoolExhaustion {
                 connections: Some(1),
             },
+            FaultKind::ClockStep => Fault::ClockStep { seconds: 3 },
             kind => Fault::with_settings(kind, serde_json::Map::new()).unwrap(),
         })
         .collect()
