@@ -170,6 +170,7 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
         let open = concertctl::api::ops::AdmissionChange {
             opening: Some(concertctl::api::ops::Opening::Now),
             every_ms: Some(100),
+            follow: Some(concertctl::api::ops::Follow::Objective),
             ..Default::default()
         };
         server.ops.set_admission(&open).await.unwrap();
@@ -250,6 +251,7 @@ async fn every_query_for_log_lines_finds_its_record_in_both_kinds_of_stores() {
             "slow query",
             "a batch was admitted",
             "clock was set",
+            "the rate of admission was decided",
         ];
         all.into_iter().all(has).then_some(received)
     })

@@ -26,8 +26,10 @@ pub(super) fn naming(text: &str) -> Vec<String> {
     };
     let says_nothing = |line: &str| {
         let zero = line.ends_with(" 0") || line.ends_with(" 0.0");
-        // Page faults of the host are no injected ones.
-        zero || line.starts_with('#') || line.starts_with("node_") || line == NONE
+        let is_page_fault = line.starts_with("node_");
+        // The step itself is measured: it is the symptom that the player has to find.
+        let is_symptom = line.starts_with("concert_clock_steps_total");
+        zero || line.starts_with('#') || is_page_fault || is_symptom || line == NONE
     };
     let lines = text
         .lines()
@@ -116,11 +118,11 @@ fn told(all: &[(String, String)]) -> Vec<(String, String)> {
     found.collect()
 }
 
-/// A weak fault of each kind that this server can inject: it must still answer.
+/// A weak fault of each kind that this server can inject: it must still answer, its metrics included.
 fn faults() -> Vec<Fault> {
     let routes = |route: &str| Some(vec![route.to_owned()]);
     FaultKind::injectable()
-        .filter(|kind| kind.site() != Site::Redis)
+        .filter(|kind| kind.site() != Site::Redis && *kind != FaultKind::TelemetryGone)
         .map(|kind| match kind {
             FaultKind::Errors => Fault::Errors {
                 share: 1.0,
