@@ -15,8 +15,9 @@ use super::script::{self, Sources};
 use super::{Blind, Board, NAME};
 use crate::api::faults::{LONGEST, Site};
 use crate::api::ops::AdmissionChange;
+use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
-use crate::clients::{HttpSource, Secret};
+use crate::clients::{Access, HttpSource, Secret};
 use crate::drill::alerts::{Alerts, Spell};
 use crate::drill::embedded::inject_with;
 use crate::drill::file::{Drill, Fault, Inject, Kind};
@@ -64,6 +65,13 @@ impl Play {
         let target = system.target();
         let server = HttpSource::new(&target.ops_url).map_err(|error| failed(error.to_string()))?;
         let token = target.ops_token.as_deref().map(Secret::new);
+        // Logs are guarded by the operations token.
+        let mut access = Access::default();
+        if let Some(token) = &token {
+            access.bearer(token).map_err(failed)?;
+        }
+        let logs = HttpSource::with_access(&target.ops_url, access);
+        let logs = logs.map_err(|error| failed(error.to_string()))?;
         let open = Ops::new(server.clone(), token);
         let (prometheus, alertmanager) = system.alert_sources()?;
         let length = seal_length(drill);
@@ -72,6 +80,7 @@ impl Play {
         let sources = Sources {
             prometheus,
             alertmanager,
+            loki: Loki::new(logs),
             server,
         };
         let script = blind.script.clone().map(|script| {

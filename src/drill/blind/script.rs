@@ -163,7 +163,8 @@ impl Question {
 pub(super) struct Sources {
     pub(super) prometheus: Prometheus,
     pub(super) alertmanager: Alertmanager,
-    /// The server's operations listener, which answers as Loki too.
+    pub(super) loki: Loki,
+    /// The server's operations listener, without a token.
     pub(super) server: HttpSource,
 }
 
@@ -286,8 +287,11 @@ impl Looks {
     async fn lines(&self, query: &str) -> Result<f64, ClientError> {
         let now = crate::drill::now().saturating_mul(1_000_000);
         let window = i64::try_from(LOG_WINDOW.as_nanos()).unwrap_or(i64::MAX);
-        let loki = Loki::new(self.sources.server.clone());
-        let lines = loki.newest(query, now - window, now, MOST_LINES).await?;
+        let lines = self
+            .sources
+            .loki
+            .newest(query, now - window, now, MOST_LINES)
+            .await?;
         Ok(lines.len() as f64)
     }
 }
