@@ -5,14 +5,12 @@
 //! idempotency key is looked up. A stored success means that the write was done.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::Operation;
 use super::ops::Ops;
-use super::worker::Worker;
 use crate::api::ops::{KeyFact, LOOKUP_MAX, LookupRequest};
 
 /// The largest number of failed writes that one process keeps for the look-up. Further ones are only counted.
@@ -29,7 +27,7 @@ pub(super) struct FailedWrites {
 }
 
 impl FailedWrites {
-    fn note(&mut self, operation: Operation, key: KeyFact, most: usize) {
+    pub(super) fn note(&mut self, operation: Operation, key: KeyFact, most: usize) {
         match self.writes.len() < most {
             true => self.writes.push((operation, key)),
             false => self.beyond += 1,
@@ -40,34 +38,6 @@ impl FailedWrites {
     pub(super) fn add(&mut self, other: &FailedWrites) {
         self.writes.extend_from_slice(&other.writes);
         self.beyond += other.beyond;
-    }
-}
-
-/// A write with a failed attempt. Dropping it records the failure, also when the run ends between two attempts,
-/// unless [`UnresolvedWrite::settle`] was called.
-pub(super) struct UnresolvedWrite {
-    worker: Arc<Worker>,
-    write: Option<(Operation, KeyFact)>,
-}
-
-impl UnresolvedWrite {
-    pub(super) fn new(worker: Arc<Worker>, operation: Operation, key: KeyFact) -> UnresolvedWrite {
-        let write = Some((operation, key));
-        UnresolvedWrite { worker, write }
-    }
-
-    /// Records that a later attempt succeeded.
-    pub(super) fn settle(mut self) {
-        self.write = None;
-    }
-}
-
-impl Drop for UnresolvedWrite {
-    fn drop(&mut self) {
-        if let Some((operation, key)) = self.write.take() {
-            let most = MOST_KEPT / self.worker.run.workers.max(1);
-            self.worker.failed_writes.lock().note(operation, key, most);
-        }
     }
 }
 

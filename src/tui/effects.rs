@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clients::Secret;
+use crate::clients::alertmanager::Alertmanager;
 use crate::load::{Command, PhaseName, Progress, RunResult, Verdict};
 use crate::tui::audit::{AuditEntry, AuditFile};
 use crate::tui::drill_runner::Play;
@@ -112,24 +113,15 @@ impl Effects {
             Effect::EndFaults(kind, what) => {
                 self.act(what, async move { ops.end_faults(kind).await.map(|_| "") });
             }
-            Effect::PostAlert(alert, what) => {
-                let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), what, async move {
-                    alertmanager.post(&[alert]).await.map(|()| "")
-                });
-            }
-            Effect::Silence(silence, what) => {
-                let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), what, async move {
-                    alertmanager.silence(&silence).await.map(|_| "")
-                });
-            }
-            Effect::EndSilence(id, what) => {
-                let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), what, async move {
-                    alertmanager.expire(&id).await.map(|()| "")
-                });
-            }
+            Effect::PostAlert(alert, what) => self.act_on_alerts(what, |alertmanager| async move {
+                alertmanager.post(&[alert]).await.map(|()| "")
+            }),
+            Effect::Silence(silence, what) => self.act_on_alerts(what, |alertmanager| async move {
+                alertmanager.silence(&silence).await.map(|_| "")
+            }),
+            Effect::EndSilence(id, what) => self.act_on_alerts(what, |alertmanager| async move {
+                alertmanager.expire(&id).await.map(|()| "")
+            }),
             Effect::Steer(command) => self.steer(command),
             Effect::StartLoad {
                 scenario,
@@ -144,19 +136,23 @@ impl Effects {
                 let result = if taken { Ok("") } else { Err(why) };
                 self.act(action.words(), std::future::ready(result));
             }
-            Effect::StopDrill => {
-                if let Some(stop) = &self.stop_drill {
-                    stop();
-                }
-                self.note("stop of the drill", Ok("asked"));
-            }
-            Effect::StopLoad => {
-                if let Some(tell) = &self.control {
-                    tell(Command::Stop);
-                }
-                self.note("stop of the rehearsal", Ok("asked"));
-            }
+            Effect::StopDrill => self.stop_drill(),
+            Effect::StopLoad => self.stop_load(),
         }
+    }
+
+    fn stop_drill(&mut self) {
+        if let Some(stop) = &self.stop_drill {
+            stop();
+        }
+        self.note("stop of the drill", Ok("asked"));
+    }
+
+    fn stop_load(&mut self) {
+        if let Some(tell) = &self.control {
+            tell(Command::Stop);
+        }
+        self.note("stop of the rehearsal", Ok("asked"));
     }
 
     /// Steers the rehearsal under way.
@@ -181,6 +177,14 @@ impl Effects {
         action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
     ) {
         self.act_on(self.clients.ops.authority(), what, action);
+    }
+
+    fn act_on_alerts<E: Why, F>(&mut self, what: String, action: impl FnOnce(Alertmanager) -> F)
+    where
+        F: Future<Output = Result<&'static str, E>> + Send + 'static,
+    {
+        let alertmanager = self.clients.alertmanager.clone();
+        self.act_on(alertmanager.authority(), what, action(alertmanager));
     }
 
     /// Runs an action on a source, reports it as `what`, `what: detail` or `not done: what`, and logs it. Every action

@@ -8,6 +8,7 @@ mod classify;
 mod purchase;
 mod queue;
 mod steps;
+mod unresolved;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,12 +20,12 @@ use tokio::time::sleep_until;
 
 use self::classify::classify;
 use self::queue::MOST_POLL_PAUSE;
+use self::unresolved::UnresolvedWrite;
 use super::connection::{Answer, HttpClient, Outgoing, Want};
 use super::model::{Class, ErrorKind, Operation, PhaseName, UserState};
 use super::recorder::{BUYERS, Frame, Sample, micros};
 use super::requests::{self, RequestBuilder};
 use super::scenario::{Pause, Step};
-use super::unacknowledged::UnresolvedWrite;
 use super::worker::Worker;
 use crate::api::ops::KeyFact;
 
