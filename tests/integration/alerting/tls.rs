@@ -1,4 +1,4 @@
-//! A webhook over https, as Slack's are.
+//! A webhook over https, like those of Slack.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::support::process::{ServerProcess, concertctl};
 use crate::support::{PATIENCE, User, eventually, token_of};
 
-/// For `localhost`, signed by itself, good for a hundred years, of no use elsewhere.
+/// A self-signed test certificate for `localhost`, valid for a hundred years.
 pub(crate) const CERTIFICATE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/integration/alerting/localhost.pem"
@@ -36,12 +36,12 @@ pub(crate) fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config.unwrap()))
 }
 
-/// Takes requests over TLS and passes on head and body.
+/// Accepts requests over TLS and sends the head and body of each to the test.
 async fn serve(socket: TcpListener, requests: mpsc::Sender<(String, Value)>) {
     let acceptor = acceptor();
     loop {
         let (tcp, _) = socket.accept().await.unwrap();
-        // One that does not trust the certificate goes away here.
+        // A client that does not trust the certificate disconnects here.
         let Ok(mut stream) = acceptor.accept(tcp).await else {
             continue;
         };
@@ -77,9 +77,9 @@ async fn serve_telling(url: &str) -> Server {
     std::fs::write(&rules, "groups: []\n").unwrap();
     let mut command = concertctl();
     command.env("SSL_CERT_FILE", CERTIFICATE);
-    // No proxy is asked, and nothing answers at this one.
+    // Proxies must not be used: nothing answers at this address.
     command.env("HTTPS_PROXY", "http://127.0.0.1:9");
-    // By the environment, as such an address should be given.
+    // The environment is the recommended way to pass an address with a secret.
     command.env("CONCERTCTL_SLACK_WEBHOOK", url);
     let flags = ["--rules", rules.to_str().unwrap()];
     let process = ServerProcess::with(command, data.path(), &flags).await;
