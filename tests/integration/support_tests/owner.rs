@@ -11,7 +11,8 @@ use crate::support::postgres::ask;
 use crate::support::process::Guard;
 use crate::support::{PATIENCE, Postgres, Redis, eventually, skipped};
 
-/// Not a test by itself: it starts servers, prints their processes, and runs until it is killed or its reader is gone.
+/// Not a test by itself: it starts servers, prints their processes, and runs until it is killed or its reader closes
+/// the pipe.
 #[tokio::test]
 #[ignore = "is run by the test below"]
 #[allow(clippy::print_stdout, reason = "how it tells its parent")]
