@@ -131,7 +131,7 @@ async fn pay_once(
     Ok(settled.outcome)
 }
 
-/// Whether the caller has paid the reservation.
+/// Returns whether the caller has paid the reservation.
 async fn is_paid(caller: &Caller, id: ReservationId) -> Result<bool, Refusal> {
     let before = ReservationId(id.0.saturating_sub(1));
     let store = &caller.dataset.store;

@@ -26,7 +26,7 @@ struct Answer {
 }
 
 impl Booking {
-    /// Whether the database takes writes. Reuses an answer of the last second, otherwise writes a row.
+    /// Returns whether the database takes writes. Reuses an answer of the last second, otherwise writes a row.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`]; [`Refusal::Store`].

@@ -31,7 +31,7 @@ pub struct SeatMap {
 }
 
 impl SeatMap {
-    /// Whether the map shows the last commit. Where several servers commit, it must also be young.
+    /// Returns whether the map shows the last commit. Where several servers commit, it must also be young.
     fn is_fresh(&self, store: &Store, version: u64) -> bool {
         self.version == version && self.is_younger(store.shared_for())
     }
@@ -135,8 +135,8 @@ impl SeatMaps {
         }
     }
 
-    /// Whether `date` has a free seat, mostly without a read. Each change of the version changes one seat. So a map
-    /// with more free seats than changes since its read still has a free seat.
+    /// Returns whether `date` has a free seat, mostly without a read. Each change of the version changes one seat. So a
+    /// map with more free seats than changes since its read still has a free seat.
     pub(crate) async fn any_free(
         &self,
         store: &Store,

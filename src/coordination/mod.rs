@@ -150,7 +150,7 @@ impl Coordination {
         }
     }
 
-    /// Whether it answers now.
+    /// Returns whether it answers now.
     #[must_use]
     pub fn is_available(&self) -> bool {
         match self {

@@ -134,8 +134,8 @@ impl Stage {
         }
     }
 
-    /// Whether the line passes. A label of the line gets the suffix `_extracted` if the stream has a label with its
-    /// name.
+    /// Returns whether the line passes. A label of the line gets the suffix `_extracted` if the stream has a label with
+    /// its name.
     fn keeps(&self, line: &str, labels: &mut Vec<(String, String)>) -> bool {
         match self {
             Stage::Json => {

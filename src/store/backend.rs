@@ -122,7 +122,7 @@ impl Store {
         each!(self, store => store.standing(user).await)
     }
 
-    /// Whether the admission of `place` ended early, or the place never existed.
+    /// Returns whether the admission of `place` ended early, or the place never existed.
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         each!(self, store => store.has_ended(place).await)
     }

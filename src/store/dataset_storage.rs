@@ -146,7 +146,7 @@ impl DatasetStorage {
         }
     }
 
-    /// Whether other processes may activate another dataset.
+    /// Returns whether other processes may activate another dataset.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         matches!(self, DatasetStorage::Postgres(_))

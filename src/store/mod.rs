@@ -110,7 +110,7 @@ impl DatasetInfo {
             .map(PerformanceDateId)
     }
 
-    /// Whether `user` exists. Only seeding creates users, with ids from 1 on.
+    /// Returns whether `user` exists. Only seeding creates users, with ids from 1 on.
     #[must_use]
     pub fn has_user(&self, user: UserId) -> bool {
         u64::try_from(user.0).is_ok_and(|id| (1..=self.users).contains(&id))

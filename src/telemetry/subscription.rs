@@ -149,7 +149,7 @@ impl<T: Clone> Subscribers<T> {
         }
     }
 
-    /// Whether there is a reader.
+    /// Returns whether there is a reader.
     pub(super) fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }

@@ -144,7 +144,7 @@ pub(crate) fn restore() {
     }
 }
 
-/// Whether the console holds the terminal. After a panic it does not.
+/// Returns whether the console holds the terminal. After a panic it does not.
 pub(crate) fn is_ours() -> bool {
     OURS.load(Ordering::SeqCst)
 }

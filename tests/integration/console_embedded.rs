@@ -111,7 +111,8 @@ fn renditions(written: &[u8]) -> Vec<String> {
     found.map(|of| of[1].to_owned()).collect()
 }
 
-/// Whether a parameter sets a colour: 30 to 38, 40 to 48, 90 to 107. The parameters 39 and 49 restore the default.
+/// Returns whether a parameter sets a colour: 30 to 38, 40 to 48, 90 to 107. The parameters 39 and 49 restore the
+/// default.
 fn is_colour(parameters: &str) -> bool {
     parameters.split([';', ':']).any(|one| {
         matches!(

@@ -60,7 +60,7 @@ fn compose() -> Compose {
     serde_saphyr::from_str(&file("docker-compose.yml")).unwrap()
 }
 
-/// Whether an image has a fixed version.
+/// Returns whether an image has a fixed version.
 fn is_pinned(image: &str) -> bool {
     let tag = image.rsplit_once(':').map(|(_, tag)| tag);
     tag.is_some_and(|tag| {

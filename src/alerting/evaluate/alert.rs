@@ -203,7 +203,7 @@ impl ActiveAlert {
         ]
     }
 
-    /// Whether the alert must be sent now. If so, this records that it was sent.
+    /// Returns whether the alert must be sent now. If so, this records that it was sent.
     pub(super) fn take_for_sending(&mut self, at: i64, resend: Duration) -> bool {
         let due = match (self.state, self.last_sent) {
             (State::Pending, _) => false,

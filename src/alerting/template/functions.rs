@@ -66,7 +66,7 @@ const NAMES: [&str; 46] = [
     "toDuration",
 ];
 
-/// Whether Go or Prometheus has a function of that name.
+/// Returns whether Go or Prometheus has a function of that name.
 pub(super) fn is_known(name: &str) -> bool {
     NAMES.contains(&name)
 }

@@ -21,7 +21,7 @@ struct Line {
     drill: DrillArgs,
 }
 
-/// Whether `name` is a shipped drill, or the path of a drill file. No scenario has the field `load`.
+/// Returns whether `name` is a shipped drill, or the path of a drill file. No scenario has the field `load`.
 pub(super) fn is_one(name: &str) -> bool {
     if builtins().iter().any(|known| known.name == name) {
         return false;

@@ -114,7 +114,7 @@ pub struct SpanEvent {
 }
 
 impl SpanEvent {
-    /// Whether it is an exception, by OpenTelemetry's conventions.
+    /// Returns whether it is an exception, by OpenTelemetry's conventions.
     #[must_use]
     pub fn is_exception(&self) -> bool {
         self.name == "exception" || self.attributes.contains_key("exception.type")

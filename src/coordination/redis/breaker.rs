@@ -101,7 +101,7 @@ impl Breaker {
         true
     }
 
-    /// Whether to probe now. A caller that gets `true` must finish its probe within `longest`.
+    /// Returns whether to probe now. A caller that gets `true` must finish its probe within `longest`.
     pub(super) fn may_probe(&mut self, now: Instant, longest: Duration) -> bool {
         match self.phase {
             Phase::Open { until } | Phase::HalfOpen { until } if until <= now => {

@@ -143,7 +143,7 @@ impl Judged {
             .map_or_else(|| "no data".to_owned(), |value| self.unit.format(value))
     }
 
-    /// Whether a slow generator alone could explain a miss.
+    /// Returns whether a slow generator alone could explain a miss.
     fn is_about_speed(&self) -> bool {
         self.outcome == Outcome::Missed && matches!(self.unit, Unit::Milliseconds | Unit::PerSecond)
     }

@@ -48,7 +48,7 @@ impl AccessRecord<'_> {
         }
     }
 
-    /// Whether the log's filter accepts the record. Each level has its own call site, which caches the result.
+    /// Returns whether the log's filter accepts the record. Each level has its own call site, which caches the result.
     fn is_wanted(&self) -> bool {
         match (self.failed(), self.of_interest) {
             (true, _) if self.is_probe => tracing::event_enabled!(target: TARGET, Level::WARN),

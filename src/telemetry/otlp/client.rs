@@ -79,7 +79,7 @@ struct Rejected {
     why: String,
 }
 
-/// Whether a push was delivered, and which part was rejected.
+/// Returns whether a push was delivered, and which part was rejected.
 fn judge(
     signal: Signal,
     answer: &Response<Bytes>,

@@ -70,7 +70,7 @@ impl Otlp {
         otlp.checked()
     }
 
-    /// Whether the environment disables all pushes, whatever other settings say.
+    /// Returns whether the environment disables all pushes, whatever other settings say.
     #[must_use]
     pub fn is_disabled() -> bool {
         set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
@@ -188,7 +188,7 @@ fn check(url: &str) -> Result<(), String> {
     }
 }
 
-/// Whether the protocol is gRPC.
+/// Returns whether the protocol is gRPC.
 fn protocol(signal: Signal) -> Result<bool, String> {
     let own = signal.variable("PROTOCOL");
     match set(&own)

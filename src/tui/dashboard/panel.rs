@@ -238,7 +238,7 @@ impl Panel {
         })
     }
 
-    /// Whether the panel's queries go to Prometheus.
+    /// Returns whether the panel's queries go to Prometheus.
     pub(crate) const fn asks_metrics(&self) -> bool {
         !matches!(
             self.kind,

@@ -23,7 +23,7 @@ pub(crate) fn steps(kind: Kind, defaults: &Value, json: &Value) -> Vec<Step> {
     }
 }
 
-/// Whether Grafana colours anything in this panel by its thresholds or mappings.
+/// Returns whether Grafana colours anything in this panel by its thresholds or mappings.
 pub(crate) fn coloured(kind: Kind, defaults: &Value, json: &Value) -> bool {
     let at = |of: &Value, place: &str| {
         let found = of.pointer(place).and_then(Value::as_str);

@@ -143,7 +143,7 @@ pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     event
 }
 
-/// Whether the filter of the log shows the line.
+/// Returns whether the filter of the log shows the line.
 fn passes(line: &LogLine, logs: &Logs) -> bool {
     let at = line.at_ns / 1_000_000;
     let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);

@@ -30,7 +30,7 @@ use series::Series;
 /// <https://github.com/prometheus/prometheus/blob/v2.42.0/model/value/value.go>
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
 
-/// Whether a sample's value is the staleness marker.
+/// Returns whether a sample's value is the staleness marker.
 pub fn is_stale(v: f64) -> bool {
     v.to_bits() == STALE_NAN_BITS
 }

@@ -173,7 +173,7 @@ pub(super) fn users(summary: &Summary) -> Markup {
     table.markup()
 }
 
-/// Whether the queue kept its order and its promises, and the number of dropped arrivals.
+/// Returns whether the queue kept its order and its promises, and the number of dropped arrivals.
 pub(super) fn fairness(summary: &Summary) -> Markup {
     let fairness = &summary.fairness;
     let inversions = format!(

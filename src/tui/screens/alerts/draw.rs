@@ -45,7 +45,7 @@ fn places(area: Rect) -> [Rect; 2] {
     Layout::vertical([Constraint::Fill(3), Constraint::Fill(detail)]).areas(area)
 }
 
-/// Whether the chart of the chosen alert fits beside its text.
+/// Returns whether the chart of the chosen alert fits beside its text.
 const fn roomy(area: Rect) -> bool {
     area.width >= 114 && area.height >= 30
 }

@@ -165,7 +165,7 @@ impl Alerts {
         self.rows = rows;
     }
 
-    /// Whether the condition of a rule still holds, so that the alert comes back after it is resolved.
+    /// Returns whether the condition of a rule still holds, so that the alert comes back after it is resolved.
     pub(crate) fn is_held_by_a_rule(&self, labels: &Labels) -> bool {
         // Prometheus adds its external labels when it sends an alert to Alertmanager.
         self.of_rules(RuleState::Firing).any(|of_rule| {
@@ -224,7 +224,7 @@ fn pending(of_rule: &RuleAlert) -> Row {
     }
 }
 
-/// Whether the silence acknowledges the alert.
+/// Returns whether the silence acknowledges the alert.
 pub(crate) fn is_acknowledgement(silence: &Silence) -> bool {
     let head: String = silence.comment.chars().take(ACKNOWLEDGED.len()).collect();
     head.eq_ignore_ascii_case(ACKNOWLEDGED)

@@ -158,7 +158,7 @@ impl Open {
         }
     }
 
-    /// Whether to fetch the trace: it has not arrived, or may get more spans.
+    /// Returns whether to fetch the trace: it has not arrived, or may get more spans.
     fn is_wanted(&self, now: i64) -> bool {
         match &self.state {
             State::Asking | State::Missing => true,

@@ -83,7 +83,7 @@ impl Wanted {
         ((to - from) / POINTS / 1000).max(1) * 1000
     }
 
-    /// Whether the alert may be about a series: no label of the series contradicts the alert's.
+    /// Returns whether the alert may be about a series: no label of the series contradicts the alert's.
     fn is_about(&self, series: &Labels) -> bool {
         let labels = series.iter().filter(|(name, _)| *name != "__name__");
         let mut known = labels.filter_map(|(name, value)| Some((self.alert.get(name)?, value)));

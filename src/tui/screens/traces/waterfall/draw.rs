@@ -296,7 +296,7 @@ fn text(
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 
-/// Whether the span belongs to another service than the first span. Such spans have another fill and colour.
+/// Returns whether the span belongs to another service than the first span. Such spans have another fill and colour.
 fn is_other(waterfall: &Waterfall, span: &Span) -> bool {
     let first = waterfall.services.first();
     first.is_some_and(|first| *first != span.service)

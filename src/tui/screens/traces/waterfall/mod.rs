@@ -64,7 +64,7 @@ impl Waterfall {
         failed.count()
     }
 
-    /// Whether the trace has a span with this id. A parent that is missing belongs to the caller or was lost.
+    /// Returns whether the trace has a span with this id. A parent that is missing belongs to the caller or was lost.
     pub(crate) fn holds(&self, id: &str) -> bool {
         self.trace.spans.iter().any(|span| span.id == id)
     }
@@ -76,12 +76,12 @@ impl Waterfall {
     }
 }
 
-/// Whether a span failed.
+/// Returns whether a span failed.
 pub(crate) const fn is_failed(span: &Span) -> bool {
     matches!(span.status, Status::Error(_))
 }
 
-/// Whether an exception was thrown in the span; it may have been caught.
+/// Returns whether an exception was thrown in the span; it may have been caught.
 pub(crate) fn has_exception(span: &Span) -> bool {
     span.events.iter().any(SpanEvent::is_exception)
 }
