@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_field() {
-        for (kind, texts, field, said) in [
+        for (kind, texts, field, expected) in [
             (FaultKind::Errors, ["", "", ""], 0, "share is missing"),
             (FaultKind::Errors, ["7", "", ""], 0, "0 to 1"),
             (FaultKind::Errors, ["1", "404", ""], 1, "500 or 503"),
@@ -204,7 +204,7 @@ mod tests {
             (FaultKind::ClockStep, ["1h", "", ""], 0, "1h"),
         ] {
             let (index, problem) = parse(of(kind), &texts).unwrap_err();
-            assert!(problem.contains(said), "{texts:?}: {problem}");
+            assert!(problem.contains(expected), "{texts:?}: {problem}");
             assert_eq!(index, field, "{texts:?}: {problem}");
             assert!(!problem.contains('\n'), "{problem}");
         }

@@ -489,7 +489,7 @@ pub struct SealRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SealAnswer {
-    /// The value of the header [`SEAL_HEADER`]. It is told once.
+    /// The value of the header [`SEAL_HEADER`]. Only this answer contains it.
     pub key: String,
 }
 

@@ -71,7 +71,7 @@ async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
             booking.metrics.admitted(admitted);
             tracing::warn!(
                 mark = claim.watermark.0,
-                "a batch is durable, but the shared queue did not take it yet; recovery will let it in"
+                "a batch is durable, but the shared queue did not take it yet; recovery will publish it"
             );
         }
     }
@@ -86,7 +86,7 @@ async fn replicate(booking: &Booking) {
             pause = dataset.coordination.replication_interval().unwrap_or(TICK);
             replicate_once(booking, &dataset, &mut away).await;
         }
-        // A new dataset has settings of its own, so it is replicated at once.
+        // A new dataset has other settings, so it is replicated at once.
         drop(tokio::time::timeout(pause, booking.activated.notified()).await);
     }
 }

@@ -134,7 +134,7 @@ impl QueueState {
         self.registered.fetch_max(last.0, Ordering::AcqRel);
     }
 
-    /// The last given place that this server knows of.
+    /// The highest place that was given, as far as this server has learned.
     #[must_use]
     pub fn registered(&self) -> Place {
         Place(self.registered.load(Ordering::Acquire))

@@ -29,7 +29,7 @@ pub(super) fn ops(data: &[u8]) {
 /// Requests in HTTP's format, but with bare line feeds and without `Content-Length`. A line `---` separates two
 /// requests. `{token}` and `{user}` are replaced by those of an admitted user, `{ops}` by the operations token.
 fn send(router: &Router, text: &str) {
-    let (token, user) = service().somebody();
+    let (token, user) = service().waiting_user();
     let text = text
         .replace("{token}", token)
         .replace("{user}", &user.to_string())

@@ -238,8 +238,8 @@ mod tests {
     fn a_percentile_of_few_requests_is_not_compared_and_a_millisecond_is_nothing() {
         let before = row(300, 0.2, 500.0, 0);
         let now = row(300, 0.6, 500.0, 0);
-        let told = changes(&now, &before);
-        assert_eq!(told[0], ("reserve.p50".to_owned(), Change::Same));
-        assert_eq!(told[2], ("reserve.p99".to_owned(), Change::TooFew));
+        let compared = changes(&now, &before);
+        assert_eq!(compared[0], ("reserve.p50".to_owned(), Change::Same));
+        assert_eq!(compared[2], ("reserve.p99".to_owned(), Change::TooFew));
     }
 }

@@ -162,7 +162,7 @@ impl Effects {
     /// Steers the rehearsal under way.
     fn steer(&mut self, command: Command) {
         let taken = self.control.as_ref().is_some_and(|tell| tell(command));
-        let why = "the rehearsal is over, or has more to do than it can take";
+        let why = "the rehearsal is over, or too many commands wait";
         let result = if taken { Ok("") } else { Err(why) };
         self.act(command.effect().into(), std::future::ready(result));
     }

@@ -129,7 +129,7 @@ impl Drop for Session {
     }
 }
 
-/// Restores the terminal, once. Ignores failures, because then the terminal is gone.
+/// Restores the terminal, once. Ignores failures, because then the terminal no longer exists.
 pub(crate) fn restore() {
     if OURS.swap(false, Ordering::SeqCst) {
         *OWNER.lock() = None;

@@ -63,7 +63,7 @@ async fn seeding_pausing_and_an_alert_by_hand_reach_the_server() {
         console.see("everything is ready");
         assert_eq!(fake.facts.lock().seeded[0].profile.as_deref(), Some("demo"));
         console.press("p");
-        console.see("Nobody more is let in until it is resumed");
+        console.see("No one else is admitted until it is resumed");
         assert!(
             !fake.facts.lock().paused,
             "pausing must ask first, because it affects customers"

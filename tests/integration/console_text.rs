@@ -90,7 +90,7 @@ fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
         intact(&console, seen);
     }
     console.press("6\r");
-    console.see("What is judged");
+    console.see("Measured value");
     intact(&console, "the alert in full");
     console.press("H");
     console.see("What was done");

@@ -79,7 +79,7 @@ fn a_batch_that_is_being_made_durable_is_promised_for_now_and_not_for_the_next_t
     assert_eq!(
         (eta(1, 0), eta(2, 0)),
         (now, now),
-        "let in as soon as it is durable"
+        "admitted as soon as it is durable"
     );
     assert_eq!((eta(3, 0), eta(5, 0)), (Some(second), Some(2 * second)));
     queue.state.publish(claim.watermark, claim.at);
@@ -241,14 +241,14 @@ fn who_follows_the_objective_lets_in_parts_of_an_interval_at_the_decided_rate() 
     let marks: Vec<_> = (1..=4)
         .map(|second| admit(&queue, Timestamp(second * 1_000 + 1)))
         .collect();
-    // Half a person is let in with the next part.
+    // The remaining half of a user is admitted with the next part.
     assert_eq!(marks, [2, 5, 7, 10].map(|place| Some(Place(place))));
     assert_eq!(admit(&queue, Timestamp(4_500)), None, "a tenth of 10 s");
     queue.state.set_flow(Flow::new(2.5, false));
-    assert_eq!(admit(&queue, Timestamp(5_001)), None, "nobody is let in");
+    assert_eq!(admit(&queue, Timestamp(5_001)), None, "no user is admitted");
     queue.state.set_flow(Flow::new(2.5, true));
     let caught_up = admit(&queue, Timestamp(6_001));
-    assert_eq!(caught_up, Some(Place(12)), "a pause saves nobody up");
+    assert_eq!(caught_up, Some(Place(12)), "a pause saves up no batches");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn the_promised_wait_follows_the_decided_rate() {
     assert_eq!(promise(151), Some(Duration::from_secs(3)));
     queue.state.set_flow(Flow::new(10.0, true));
     assert_eq!(promise(151), Some(Duration::from_secs(11)));
-    // As long as nothing is decided, by the least that is let in: 1 a second.
+    // Before the first decision the promise assumes the minimum rate of 1 user per second.
     queue.state.set_flow(Flow::default());
     assert_eq!(promise(151), Some(Duration::from_secs(101)));
 }

@@ -81,14 +81,14 @@ fn what_is_sent_is_bounded_in_every_part() {
         generator_url: long.clone(),
         ..alert("a", 10)
     };
-    let told = store.put(vec![url], at(0)).unwrap_err().to_string();
-    assert!(told.contains("URL is longer than 100 bytes"), "{told}");
+    let error = store.put(vec![url], at(0)).unwrap_err().to_string();
+    assert!(error.contains("URL is longer than 100 bytes"), "{error}");
     for (silence, named) in [
         (silence(4, ""), "more than 3 matchers"),
         (silence(1, &long), "a text is longer than 100 bytes"),
     ] {
-        let told = store.silence(silence, at(0)).unwrap_err().to_string();
-        assert!(told.contains(named), "{told}");
+        let error = store.silence(silence, at(0)).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
     }
     assert!(store.silence(silence(3, ""), at(0)).is_ok());
 }

@@ -58,7 +58,7 @@ pub fn remove_files() {
 
 impl Service {
     /// The token and the id of a user, a different one at each call.
-    pub(super) fn somebody(&self) -> (&str, i64) {
+    pub(super) fn waiting_user(&self) -> (&str, i64) {
         let nth = self.next.fetch_add(1, Ordering::Relaxed);
         let (token, user) = &self.tokens[nth % self.tokens.len()];
         (token, *user)

@@ -57,7 +57,7 @@ async fn command(
     match run.tell(&command) {
         Some(true) => Ok(Json(run.status()).into_response()),
         Some(false) => {
-            let detail = "the run is over, or has more commands than it can carry out";
+            let detail = "the run is over, or too many commands wait";
             Err(ApiError::new(ErrorCode::OpsConflict, detail))
         }
         None => {

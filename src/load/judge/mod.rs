@@ -380,7 +380,7 @@ fn verdict(
     };
     reasons.extend(limited.iter().cloned());
     if eased {
-        let eased = "eased by hand: less was asked of the server than the scenario says";
+        let eased = "eased by hand: the run sent less load than the scenario says";
         reasons.push(eased.to_owned());
     }
     (verdict, reasons)

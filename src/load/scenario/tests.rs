@@ -193,7 +193,7 @@ fn the_stages_of_a_ramp_stand_in_place_of_its_one_end() {
     };
     let good = of("shape: ramp, rate: 0, stages: [{ to: 100, over: 1m30s }, { to: 10, over: 5s }]");
     assert_eq!(good.unwrap().arrival.stages.len(), 2);
-    for (arrival, said) in [
+    for (arrival, expected) in [
         (
             "shape: constant, rate: 1, stages: [{ to: 1, over: 1s }]",
             "belong to a ramp",
@@ -218,7 +218,7 @@ fn the_stages_of_a_ramp_stand_in_place_of_its_one_end() {
     ] {
         let error = of(arrival).unwrap_err();
         assert!(
-            error.contains("arrival.") && error.contains(said),
+            error.contains("arrival.") && error.contains(expected),
             "{arrival}: {error}"
         );
     }

@@ -76,7 +76,7 @@ fn sort(steps: &mut [Step]) {
     steps.sort_by(|a, b| from(a).total_cmp(&from(b)));
 }
 
-/// The thresholds of the old graph panel. Each is a limit of its own, `gt` or `lt`.
+/// The thresholds of the old graph panel. Each is a separate limit, `gt` or `lt`.
 fn of_graph(json: &Value) -> Vec<Step> {
     let listed = json.get("thresholds").and_then(Value::as_array);
     let limits: Vec<(f64, bool, Severity)> = listed

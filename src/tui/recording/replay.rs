@@ -128,8 +128,8 @@ impl Player {
     }
 }
 
-/// The event of a line, adapted to the request of the screen. The log was recorded with a filter of its own and is
-/// filtered again here. A list of traces fits every order.
+/// The event of a line, adapted to the request of the screen. The log was recorded with another filter and is filtered
+/// again here. A list of traces fits every order.
 pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     let mut event = entry.event.clone();
     match &mut event {

@@ -98,7 +98,7 @@ impl Tsdb {
             .collect()
     }
 
-    /// Marks series as ended at `t`. Series that are gone or have newer samples are left unchanged.
+    /// Marks series as ended at `t`. Series that were removed or have newer samples are left unchanged.
     pub fn mark_stale(&self, ids: impl IntoIterator<Item = SeriesId>, t: i64) {
         let mut inner = self.inner.write();
         for id in ids {

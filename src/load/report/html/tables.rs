@@ -318,7 +318,7 @@ pub(super) fn baseline(baseline: &Baseline) -> Markup {
         (sentence(&format!("{}.", comparison::rest(baseline))))
         @if !rest.is_empty() {
             details {
-                summary { "What is the same, or too few to tell" }
+                summary { "Equal values, and values of too few requests" }
                 (comparison_table(&rest))
             }
         }

@@ -129,7 +129,7 @@ struct Held {
 
 impl Send<u32> for Held {
     fn send(&mut self, _batch: &[u32]) -> Result<(), String> {
-        // The receiver may already be gone.
+        // The test may have dropped the receiver already.
         let _ = self.asked.send(());
         let _ = self.refuse.recv();
         Err("not now".to_owned())

@@ -51,7 +51,7 @@ pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent)
             }
             _ => drop(typed.key(key)),
         },
-        // The list of scenarios has become shorter, so the chosen one may be gone.
+        // The list of scenarios has become shorter, so the index of the chosen one may be out of range.
         (_, None) => return After::Close(vec![]),
     }
     After::Keep(Dialog::Launch(dialog))

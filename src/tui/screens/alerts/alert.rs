@@ -163,7 +163,7 @@ fn figure(model: &Model, buffer: &mut Buffer, area: Rect) {
     let inside = frame(
         buffer,
         area,
-        "What is judged",
+        "Measured value",
         &note,
         Severity::Plain,
         &fresh,

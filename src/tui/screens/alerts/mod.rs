@@ -103,9 +103,9 @@ impl Alerts {
 
     /// Stores the current alerts of Alertmanager.
     pub(crate) fn take(&mut self, list: Vec<Alert>, now: i64) {
-        let gone = std::mem::replace(&mut self.list, list);
+        let previous = std::mem::replace(&mut self.list, list);
         let is_there = |alert: &Alert| self.list.iter().any(|one| one.labels == alert.labels);
-        for alert in gone {
+        for alert in previous {
             if !is_there(&alert) {
                 self.resolved.push_back((alert, now));
             }

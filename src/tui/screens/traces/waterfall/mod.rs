@@ -92,7 +92,7 @@ pub(crate) const fn kind(kind: Kind) -> &'static str {
         Kind::Unspecified => "unspecified",
         Kind::Internal => "internal",
         Kind::Server => "server: answered a request",
-        Kind::Client => "client: asked somebody else",
+        Kind::Client => "client: sent a request",
         Kind::Producer => "producer: sent a message",
         Kind::Consumer => "consumer: took a message",
     }
@@ -122,7 +122,7 @@ fn rows(spans: &[Span], roots: &[usize], parts: &[Vec<usize>]) -> Vec<Row> {
     // Spans in a cycle have no root: the first one stands for it.
     for top in roots.iter().copied().chain(0..spans.len()) {
         let mut open = vec![(top, String::new(), String::new())];
-        while let Some((at, stem, beneath)) = open.pop() {
+        while let Some((at, stem, indent)) = open.pop() {
             if std::mem::replace(&mut seen[at], true) {
                 continue;
             }
@@ -134,7 +134,7 @@ fn rows(spans: &[Span], roots: &[usize], parts: &[Vec<usize>]) -> Vec<Row> {
                 } else {
                     ("├ ", "│ ")
                 };
-                open.push((*part, grown(&beneath, own), grown(&beneath, below)));
+                open.push((*part, grown(&indent, own), grown(&indent, below)));
             }
             rows.push(Row {
                 span: at,
