@@ -50,7 +50,7 @@ fn command() -> clap::Command {
     command.no_binary_name(true)
 }
 
-/// As the command line writes it: `slow-statement`.
+/// The name of the subcommand, such as `slow-statement`.
 fn subcommand(kind: FaultKind) -> String {
     kind.as_str().replace('_', "-")
 }

@@ -198,7 +198,7 @@ impl Coordination {
         }
     }
 
-    /// Takes back a place that could not be made durable. Its number stays unused.
+    /// Withdraws a place that could not be made durable. Its number stays unused.
     pub async fn abandon(&self, user: UserId, registration: Registration) {
         match self {
             Coordination::Embedded(embedded) => embedded.abandon(user, registration),

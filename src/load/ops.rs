@@ -33,7 +33,7 @@ pub enum OpsError {
     Failed {
         /// Host and port.
         authority: String,
-        /// The outcome.
+        /// The client's error.
         source: ClientError,
     },
 }

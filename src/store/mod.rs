@@ -129,7 +129,7 @@ pub struct Catalog {
 /// A seat in its last committed state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatRow {
-    /// The seat.
+    /// The id of the seat.
     pub id: SeatId,
     /// The number of the seat on its date.
     pub number: i64,
@@ -161,7 +161,7 @@ pub struct Reserve {
 /// A reservation as the user sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservationRow {
-    /// The reservation.
+    /// The id of the reservation.
     pub id: ReservationId,
     pub seat: SeatId,
     /// The seat's price when it was reserved.

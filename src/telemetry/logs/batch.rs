@@ -66,7 +66,7 @@ impl LogRecord {
         self.meta().timestamp_us
     }
 
-    /// The severity.
+    /// The level of the record.
     #[must_use]
     pub fn level(&self) -> Level {
         self.meta().level

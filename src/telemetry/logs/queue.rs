@@ -38,7 +38,7 @@ pub(super) enum Task {
     End,
 }
 
-/// The queue.
+/// The bounded queue between the threads that log and the thread that writes. A full queue drops lines and counts them.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,

@@ -44,7 +44,7 @@ pub struct Kind {
     pub traffic: String,
     /// `register`, `open`, `pay`.
     pub phase: &'static str,
-    /// The operation.
+    /// The operation, such as `reserve`.
     pub operation: &'static str,
     /// The status, or 0 when there was no answer.
     pub status: u16,

@@ -109,7 +109,7 @@ async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_that_hangs_is_passed_over_within_a_time_out() {
+async fn a_hanging_redis_is_bypassed_within_a_time_out() {
     let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };

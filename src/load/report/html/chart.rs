@@ -70,7 +70,7 @@ impl Series {
     }
 }
 
-/// A chart.
+/// A chart of the report, with the texts that its page needs.
 pub(crate) struct Chart {
     /// Its name in the page.
     pub(crate) id: String,
