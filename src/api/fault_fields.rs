@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_becomes_a_fault_and_what_is_left_empty_its_default() {
+    fn typed_fields_become_a_fault_and_empty_ones_their_defaults() {
         let fault = parse(
             of(FaultKind::Errors),
             &["0.5", "", "GET /queue, POST /reservations"],
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_field() {
+    fn an_error_names_its_field() {
         for (kind, texts, field, expected) in [
             (FaultKind::Errors, ["", "", ""], 0, "share is missing"),
             (FaultKind::Errors, ["7", "", ""], 0, "0 to 1"),

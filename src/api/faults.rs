@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_read_as_it_is_written() {
+    fn a_written_fault_is_read_back() {
         for text in [
             r#"{"kind":"errors","share":0.3,"status":503,"routes":["GET /queue"]}"#,
             r#"{"kind":"latency","delayMs":200,"share":1.0}"#,

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_exact_and_in_range_is_refused() {
+    fn numbers_that_are_not_whole_exact_and_in_range_are_refused() {
         for id in [
             "1.5",
             "9007199254740993.0",

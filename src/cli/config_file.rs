@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_command_knows_is_refused_with_its_place_and_the_nearest_name() {
+    fn an_unknown_flag_is_refused_with_its_place_and_the_nearest_name() {
         let cases = [
             (
                 "data-dri = \"x\"",

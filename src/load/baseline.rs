@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_within_the_noise_is_the_same_and_what_leaves_it_is_told() {
+    fn differences_within_the_noise_are_equal_and_larger_ones_are_reported() {
         use Change::{Better, Same, Worse};
         let before = row(10_000, 20.0, 500.0, 0);
         let of = |now: &OperationSummary| -> Vec<Change> {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_is_forgotten() {
+    fn a_dropped_reader_is_removed() {
         let subscribers = Subscribers::default();
         let (dropped, stays) = (subscribers.subscribe(1), subscribers.subscribe(1));
         drop(dropped);

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place_and_its_field_and_in_no_word_of_a_library() {
+    fn an_error_names_place_and_field_in_the_words_of_this_program() {
         for (text, expected) in [
             (
                 r#"{"seat": "x", "guests": []}"#,

@@ -311,7 +311,7 @@ fn the_telemetry_stack_has_limits_and_gains_no_privileges() {
 }
 
 #[tokio::test]
-async fn the_program_knows_the_commands_flags_and_variables_of_the_containers() {
+async fn the_program_accepts_the_commands_flags_and_variables_of_the_containers() {
     let (compose, help) = (compose(), run(&["serve", "--help"]).await.stdout);
     let app = &compose.services["app"];
     assert_eq!(app.command[0], "serve");

@@ -425,7 +425,7 @@ async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_is_away() {
 }
 
 #[tokio::test]
-async fn what_a_command_did_is_undone_when_its_drill_is_killed() {
+async fn the_effect_of_a_command_is_undone_when_its_drill_is_killed() {
     let marks = tempfile::tempdir().unwrap();
     let (done, undone) = (marks.path().join("done"), marks.path().join("undone"));
     let drill = Endless::start(&format!(

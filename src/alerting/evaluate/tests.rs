@@ -124,7 +124,7 @@ fn an_alert_without_for_fires_at_once_and_is_sent_again_each_minute() {
 }
 
 #[test]
-fn a_condition_that_comes_and_goes_starts_anew() {
+fn a_condition_that_holds_again_starts_a_new_alert() {
     let world = World::new(&alert("    for: 5s\n"));
     for (second, v) in [(0, 5.0), (3, 0.0), (4, 5.0)] {
         world.set(second, &[("a", v)]);
@@ -231,7 +231,7 @@ fn a_limit_that_is_exceeded_forgets_the_alerts() {
 }
 
 #[test]
-fn what_is_recorded_is_renamed_labelled_and_ends_with_its_source() {
+fn recorded_series_are_renamed_labelled_and_end_with_their_source() {
     let rules = "groups:\n- name: g\n  rules:\n  - record: twice\n    expr: 2 * m\n    labels: { instance: '{{ $value }}', kind: x }\n  - record: all\n    expr: count(twice)\n";
     let world = World::new(rules);
     world.set(0, &[("a", 5.0)]);
@@ -254,7 +254,7 @@ fn what_is_recorded_is_renamed_labelled_and_ends_with_its_source() {
 }
 
 #[test]
-fn an_expression_that_fails_is_told_and_the_other_rules_go_on() {
+fn a_failing_expression_is_reported_and_the_other_rules_continue() {
     let rules = "groups:\n- name: g\n  rules:\n  - record: r\n    expr: m + on() m\n  - record: n\n    expr: '3'\n";
     let world = World::new(rules);
     world.set(0, &[("a", 1.0), ("b", 1.0)]);

@@ -67,7 +67,7 @@ fn a_file_without_rules_is_fine() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn a_mistake_is_reported_with_its_place() {
     let in_rule = |rule: &str| format!("groups:\n- name: g\n  rules:\n  - {rule}\n");
     for (text, expected) in [
         (

@@ -49,7 +49,7 @@ fn paths_are_joined_under_the_base() {
 }
 
 #[test]
-fn a_refusal_is_told_in_the_sources_own_words_without_control_characters() {
+fn a_refusal_repeats_the_message_of_the_source_without_control_characters() {
     let message = |body: &str| refusal(StatusCode::CONFLICT, body.as_bytes()).to_string();
     assert_eq!(
         message(r#"{"detail":"a dataset is there"}"#),

@@ -181,7 +181,7 @@ fn a_place_that_could_not_be_kept_is_not_used_again() {
 
 proptest! {
     #[test]
-    fn a_restored_queue_stands_where_it_stood(users in 1_i64..200, batch in 1_u64..50, ticks in 0_i64..10) {
+    fn a_restored_queue_has_its_earlier_state(users in 1_i64..200, batch in 1_u64..50, ticks in 0_i64..10) {
         let queue = open(batch);
         let mut places = Vec::new();
         for user in 1..=users {
@@ -207,7 +207,7 @@ proptest! {
 }
 
 #[test]
-fn an_announced_batch_is_let_in_at_its_instant_and_never_sent_back() {
+fn an_announced_batch_is_admitted_at_its_instant_and_stays_admitted() {
     let queue = open(10);
     assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
     queue.state.publish(Place(1), Timestamp(1_000));
@@ -234,7 +234,7 @@ fn following() -> Embedded {
 }
 
 #[test]
-fn who_follows_the_objective_lets_in_parts_of_an_interval_at_the_decided_rate() {
+fn admission_by_objective_admits_parts_of_an_interval_at_the_decided_rate() {
     let queue = following();
     assert_eq!(admit(&queue, Timestamp(1)), None, "nothing is decided yet");
     queue.state.set_flow(Flow::new(2.5, true));
@@ -268,7 +268,7 @@ fn the_promised_wait_follows_the_decided_rate() {
 
 proptest! {
     #[test]
-    fn no_interval_lets_in_more_than_the_batch(rate in 0.0_f64..200.0, every_ms in 100_u64..20_000, batch in 1_u64..1_000) {
+    fn no_interval_admits_more_than_the_batch(rate in 0.0_f64..200.0, every_ms in 100_u64..20_000, batch in 1_u64..1_000) {
         let admission = Admission { batch, every_ms, follow: Follow::Objective, ..Admission::default() };
         let queue = restored(Vec::new(), Vec::new(), admission);
         queue.raise(Place(1_000_000));

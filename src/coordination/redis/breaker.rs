@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_goes_after_the_pause_and_decides() {
+    fn one_probe_is_sent_after_the_pause_and_decides() {
         let now = Instant::now();
         let mut breaker = closed(now);
         assert!(breaker.failed(Failure::Broken, now, 1.0));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_opens_again_soon_goes_on_with_its_longer_pauses() {
+    fn a_breaker_that_opens_again_soon_keeps_its_longer_pauses() {
         let now = Instant::now();
         let mut breaker = closed(now);
         assert!(breaker.failed(Failure::Broken, now, 1.0));

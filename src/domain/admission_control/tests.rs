@@ -82,7 +82,7 @@ fn at(rate: f64) -> State {
 }
 
 #[test]
-fn above_capacity_the_rate_settles_near_capacity_and_nobody_sees_an_error() {
+fn above_capacity_the_rate_settles_near_capacity_without_errors() {
     for (seed, share) in SEEDS
         .into_iter()
         .flat_map(|seed| [1.25, 1.5, 2.0].map(|share| (seed, share)))

@@ -74,7 +74,7 @@ fn an_expired_silence_is_forgotten_after_its_retention() {
 }
 
 #[test]
-fn what_is_sent_is_bounded_in_every_part() {
+fn every_part_of_a_request_is_bounded() {
     let store = AlertStore::new(small());
     let long = "x".repeat(101);
     let url = PostableAlert {

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comparison_is_told_in_the_unit_of_its_name() {
+    fn a_comparison_is_shown_in_the_unit_of_its_name() {
         for (name, before, now, text) in [
             ("pay.p95", 20.0, 25.0, "25.0 ms +25 %"),
             ("crowd.pay.rate", 500.0, 440.0, "440/s -12 %"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_became_better_or_worse_is_told_of_a_baseline_and_every_line_fits() {
+    fn only_better_and_worse_figures_of_a_baseline_are_listed_and_every_line_fits() {
         let of = |name: String, now: f64, change| Compared {
             name,
             before: 119_999.0,

@@ -105,7 +105,7 @@ fn a_missing_field_is_named_with_the_map_that_lacks_it() {
 }
 
 #[test]
-fn what_is_not_yaml_is_refused_with_its_line() {
+fn invalid_yaml_is_refused_with_its_line() {
     let broken = parse("title: [\nusers");
     assert!(broken.starts_with("x.yaml:"), "{broken}");
     assert!(!broken.contains('\n'), "one line: {broken}");
@@ -307,7 +307,7 @@ proptest! {
 }
 
 #[test]
-fn every_field_stands_in_the_documentation() {
+fn every_field_is_documented() {
     let text = include_str!("../../../docs/scenarios.md");
     let mut tree = serde_json::to_value(set(&[]).unwrap()).unwrap();
     let top = tree.as_object_mut().unwrap();

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_series_is_there_once_and_under_its_type() {
+    fn every_series_occurs_once_and_under_its_type() {
         let text = rendered();
         let (mut families, mut seen) = (HashSet::new(), HashSet::new());
         let mut family = "";

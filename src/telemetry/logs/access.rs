@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_an_error_whoever_asked_and_what_is_of_no_interest_is_for_debugging() {
+    fn a_failure_is_logged_as_error_and_a_request_without_interest_as_debug() {
         let failed = AccessRecord {
             status: 503,
             user: None,

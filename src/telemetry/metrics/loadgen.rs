@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_stands_in_the_exposition_under_its_labels() {
+    fn a_request_appears_in_the_exposition_with_its_labels() {
         let metrics = LoadgenMetrics::new(None, &Deliveries::default()).unwrap();
         let mut kind = Kind {
             traffic: String::new(),

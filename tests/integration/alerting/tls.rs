@@ -97,7 +97,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_webhook_over_https_is_told_by_a_server_that_trusts_its_certificate() {
+async fn a_webhook_over_https_is_notified_by_a_server_that_trusts_its_certificate() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();
     let (sender, mut requests) = mpsc::channel(16);
@@ -117,7 +117,7 @@ async fn a_webhook_over_https_is_told_by_a_server_that_trusts_its_certificate() 
 }
 
 #[tokio::test]
-async fn one_that_takes_a_connection_and_never_speaks_tls_is_given_up_in_time() {
+async fn a_receiver_that_never_speaks_tls_is_given_up_in_time() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/x", socket.local_addr().unwrap());
     let swallowing = tokio::spawn(async move {

@@ -182,7 +182,7 @@ async fn targets_come_and_go_while_it_runs() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_answer_is_not_up_within_the_time_out() {
+async fn a_target_that_does_not_answer_is_down_after_the_time_out() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let instance = listener.local_addr().unwrap().to_string();
     let run = start();
