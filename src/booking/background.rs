@@ -66,7 +66,7 @@ async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
             mark = claim.watermark.0,
             "a batch took so long that another server admitted it"
         ),
-        // The batch is durable. The next recovery of the queue admits it and does not count it again.
+        // The batch is durable. The next recovery of the queue publishes it and does not count it again.
         Err(Unavailable) => {
             booking.metrics.admitted(admitted);
             tracing::warn!(

@@ -1,5 +1,5 @@
-//! Readiness: whether the active dataset takes writes. The probe writes a row, at most once a second, however many
-//! readiness requests arrive.
+//! Readiness: checks whether the active dataset takes writes. The probe writes a row, at most once a second, however
+//! many readiness requests arrive.
 
 use std::sync::Weak;
 use std::time::Duration;

@@ -14,8 +14,8 @@ use crate::store::{SeatRow, Store, StoreError};
 /// The most maps in the cache. A map takes some tens of kilobytes.
 const KEPT: usize = 256;
 
-/// A list of dates may be older than a seat map by this factor. It covers twenty dates, and for each date the answer
-/// changes only when the last seat goes.
+/// A list of dates may be older than a seat map by this factor. It covers twenty dates, and the answer for a date
+/// changes only when its last seat is taken.
 const LISTED_FOR: u32 = 4;
 
 /// The seats of a date as of one commit.
@@ -106,7 +106,8 @@ pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Arc<Slot>>>);
 
 impl SeatMaps {
     /// The map of `date`. It is not older than this server's last commit before the call, and not older than
-    /// [`Store::shared_for`] with regard to commits of other servers. Of many concurrent requests one reads for all.
+    /// [`Store::shared_for`] with regard to commits of other servers. One of many concurrent requests reads for all of
+    /// them.
     pub(crate) async fn get(
         &self,
         store: &Store,

@@ -91,7 +91,7 @@ impl Cap {
     }
 }
 
-/// What a server measured over the last window.
+/// The measurements of a server over the last window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measurement {
     /// Requests of buying that were answered, without refusals.

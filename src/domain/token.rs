@@ -27,7 +27,7 @@ pub struct Token {
     pub place: Place,
     /// The only user it acts for.
     pub user: UserId,
-    /// When it was issued.
+    /// The time of issue.
     pub issued_at: Timestamp,
 }
 

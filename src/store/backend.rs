@@ -70,8 +70,8 @@ impl Store {
         }
     }
 
-    /// How long a read of seats may be shown although other servers may have changed them. `None` when no other
-    /// server changes them, so that [`date_version`](Store::date_version) is exact.
+    /// The time for which a read of seats may be shown although other servers may have changed them. `None` when no
+    /// other server changes them, so that [`date_version`](Store::date_version) is exact.
     #[must_use]
     pub fn shared_for(&self) -> Option<Duration> {
         match self {

@@ -151,8 +151,8 @@ impl Effects {
                 self.note("stop of the drill", Ok("asked"));
             }
             Effect::StopLoad => {
-                if let Some(tell) = &self.control {
-                    tell(Command::Stop);
+                if let Some(control) = &self.control {
+                    control(Command::Stop);
                 }
                 self.note("stop of the rehearsal", Ok("asked"));
             }
@@ -161,7 +161,10 @@ impl Effects {
 
     /// Steers the rehearsal under way.
     fn steer(&mut self, command: Command) {
-        let taken = self.control.as_ref().is_some_and(|tell| tell(command));
+        let taken = self
+            .control
+            .as_ref()
+            .is_some_and(|control| control(command));
         let why = "the rehearsal is over, or too many commands wait";
         let result = if taken { Ok("") } else { Err(why) };
         self.act(command.effect().into(), std::future::ready(result));
@@ -283,8 +286,8 @@ impl Effects {
     /// Stops the rehearsal and the seeding and waits for their ends, at most [`LEAVE`].
     pub(crate) async fn leave(mut self, seeding: bool) {
         while self.run.try_join_next().is_some() {}
-        if let Some(tell) = self.control.take().filter(|_| !self.run.is_empty()) {
-            tell(Command::Stop);
+        if let Some(control) = self.control.take().filter(|_| !self.run.is_empty()) {
+            control(Command::Stop);
             self.note("stop of the rehearsal", Ok("the console was left"));
         }
         if let Some(stop) = self.stop_drill.take().filter(|_| !self.run.is_empty()) {

@@ -1,4 +1,4 @@
-//! What all commands share: finding a server, the user's own files, the configuration file, and errors of directories.
+//! Features of all commands: finding a server, the user's own files, the configuration file, and errors of directories.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -43,7 +43,7 @@ fn run(dir: &Path, text: &str, more: &[&str]) -> (Output, Value) {
     (output, document["drills"].clone())
 }
 
-fn told(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -66,7 +66,7 @@ fn a_report_has_the_times_of_detection_notification_and_recovery() {
     let progress = dir.path().join("progress");
     let progress = ["--progress", progress.to_str().unwrap()];
     let (output, reports) = run(dir.path(), &text, &progress);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report = &reports[0];
     assert_eq!(report["verdict"], "passed");
     let fires = &report["expectations"][0];
@@ -88,8 +88,8 @@ fn a_report_has_the_times_of_detection_notification_and_recovery() {
         .collect();
     let kept: Value = serde_json::from_slice(&std::fs::read(&kept[0]).unwrap()).unwrap();
     assert_eq!(&kept, report, "the report is kept");
-    let told = std::fs::read_to_string(dir.path().join("progress")).unwrap();
-    let lines: Vec<Value> = told
+    let progress = std::fs::read_to_string(dir.path().join("progress")).unwrap();
+    let lines: Vec<Value> = progress
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -159,7 +159,7 @@ fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
         "{ fires: { HighErrorRate: 8s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow] }",
     );
     let (output, reports) = run(dir.path(), &text, &["--rules", rules.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(99), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(99), "{}", stderr(&output));
     let reason = reports[0]["reasons"][0].as_str().unwrap();
     assert!(
         reason.starts_with("HighErrorRate fires: did not happen"),
@@ -172,7 +172,7 @@ fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
         "{ fires: { ErrorBudgetBurnFast: 8s }, may_fire: [HighErrorRate, ErrorBudgetBurnSlow] }",
     );
     let (output, _) = run(dir.path(), &other, &["--rules", rules.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_killed_server_comes_back_and_serves() {
         "{ recovered: 30s, may_fire: [ServerRestarted] }",
     );
     let (output, reports) = run(dir.path(), &text, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let seconds = reports[0]["seconds"].as_array().unwrap();
     let failed = seconds.iter().filter(|second| second[2].as_u64() > Some(0));
     assert!(
@@ -356,11 +356,11 @@ async fn a_stop_condition_ends_a_drill_at_once_and_takes_its_fault_back() {
     let mut command = on.drill(&format!("{text}stop: {{ buying.failed: 3 }}\n"));
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(
-        told(&output).contains("stop.buying.failed: 3"),
+        stderr(&output).contains("stop.buying.failed: 3"),
         "{}",
-        told(&output)
+        stderr(&output)
     );
     assert_eq!(on.faults().await, Some(0));
     let report = std::fs::read(on.dir.path().join("report.json")).unwrap();
@@ -460,14 +460,14 @@ fn a_command_is_run_only_where_that_is_allowed() {
         "{ recovered: 30s }",
     );
     let (output, _) = run(dir.path(), &text, &[]);
-    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(
-        told(&output).contains("--allow-commands"),
+        stderr(&output).contains("--allow-commands"),
         "{}",
-        told(&output)
+        stderr(&output)
     );
     let (output, _) = run(dir.path(), &text, &["--allow-commands"]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
 #[test]
@@ -482,7 +482,7 @@ fn a_command_that_fails_is_inconclusive_and_undone() {
         "{ recovered: 30s }",
     );
     let (output, reports) = run(dir.path(), &text, &["--allow-commands"]);
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let reason = reports[0]["reasons"].to_string();
     assert!(reason.contains("exit status: 7"), "{reason}");
     assert!(undone.exists());
@@ -580,8 +580,8 @@ fn an_expectation_that_cannot_be_judged_is_refused_before_any_request() {
     ];
     for (text, problem) in cases {
         let (output, _) = run(dir.path(), &text, &[]);
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-        assert!(told(&output).contains(problem), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }
 
@@ -592,12 +592,12 @@ fn a_mistake_about_the_rules_is_reported_with_file_and_line() {
     for alert in ["SlowBuing: 30s", "SlowBuying: 2s"] {
         let text = drill(fault, &format!("{{ fires: {{ {alert} }} }}"));
         let (output, _) = run(dir.path(), &text, &[]);
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let line = text.lines().position(|line| line.contains(alert)).unwrap() + 1;
         let place = format!("drill.yaml:{line}:");
-        let told = told(&output);
-        assert!(told.contains(&place), "{told}");
-        assert!(told.contains("injects.0.expect.fires."), "{told}");
+        let error = stderr(&output);
+        assert!(error.contains(&place), "{error}");
+        assert!(error.contains("injects.0.expect.fires."), "{error}");
     }
 }
 
@@ -619,7 +619,7 @@ fn a_drill_without_evidence_about_the_response_is_inconclusive() {
         (too_late, &[], "the traffic ended before the drill"),
     ] {
         let (output, reports) = run(dir.path(), &text, more);
-        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
         let reasons = reports[0]["reasons"].to_string();
         assert!(reasons.contains(reason), "{reasons}");
     }
@@ -654,11 +654,11 @@ fn load_of_a_drill_does_the_same_as_drill() {
         printed.stdout
     );
     let output = load(&[file]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(
-        told(&output).contains("verdict  passed"),
+        stderr(&output).contains("verdict  passed"),
         "{}",
-        told(&output)
+        stderr(&output)
     );
 
     let wrong = dir.path().join("wrong.yaml");
@@ -672,8 +672,8 @@ fn load_of_a_drill_does_the_same_as_drill() {
         (&[wrong], "wrong.yaml:8:"),
     ] {
         let output = load(args);
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-        assert!(told(&output).contains(problem), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }
 
@@ -686,7 +686,7 @@ fn the_shipped_drills_for_real_programs_are_valid() {
     let mut args = vec!["--plan", "--allow-commands"];
     args.extend(files.iter().map(|path| path.to_str().unwrap()));
     let output = command(dir.path(), &args).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let plans = String::from_utf8(output.stdout).unwrap();
     for path in &files {
         let name = path.file_stem().unwrap().to_str().unwrap();
@@ -699,7 +699,7 @@ fn a_fault_that_the_server_cannot_have_is_inconclusive() {
     let dir = tempfile::tempdir().unwrap();
     let text = drill("{ kind: redis_cut, for: 5s }", "{ recovered: 30s }");
     let (output, reports) = run(dir.path(), &text, &[]);
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let reason = reports[0]["reasons"][0].as_str().unwrap();
     assert!(reason.contains("there is no Redis to cut off"), "{reason}");
 }
@@ -799,7 +799,7 @@ fn a_report_that_could_not_be_written_or_compared_is_refused_before_the_drill() 
         (&["--from", "/no/such/file.json"], "cannot be read"),
     ] {
         let output = command(dir.path(), args).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-        assert!(told(&output).contains(problem), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }

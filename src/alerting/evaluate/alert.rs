@@ -8,7 +8,7 @@ use crate::alerting::rules::{Alerting, Rule};
 use crate::alerting::template::{Data, Query};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
-/// How long a resolved alert is kept and sent again, because the first message may be lost. In milliseconds.
+/// The time, in milliseconds, for which a resolved alert is kept and sent again, because the first message may be lost.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1000;
 
 const ALERT_NAME: &str = "alertname";

@@ -148,7 +148,7 @@ impl RunControl for Run {
         status(&self.progress.borrow())
     }
 
-    fn tell(&self, command: &str) -> Option<bool> {
+    fn steer(&self, command: &str) -> Option<bool> {
         Command::named(command).map(|command| self.control.send(command))
     }
 }

@@ -84,7 +84,7 @@ impl Breaker {
         }
     }
 
-    /// Records a failed call. `true` when it opened the breaker. `chance` (0 to 1) spreads the probes of several
+    /// Records a failed call. Returns whether it opened the breaker. `chance` (0 to 1) spreads the probes of several
     /// servers.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, chance: f64) -> bool {
         let Phase::Closed { failures, since } = &mut self.phase else {

@@ -32,7 +32,7 @@ pub struct ScrapeTarget {
     pub url: String,
 }
 
-/// Why a scrape failed.
+/// The reason why a scrape failed.
 #[derive(Debug, thiserror::Error)]
 enum ScrapeError {
     #[error("{0}")]

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     BarGauge,
     /// Each series' share of their sum.
     Pie,
-    /// How often which value occurred.
+    /// The number of occurrences of each range of values.
     Histogram,
     Table,
     Logs,

@@ -18,7 +18,7 @@ use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::alerts::Stage as Come;
 use crate::tui::sources::panels::{PanelId, panel};
 
-/// How long an alert raised by hand lasts unless it is resolved.
+/// The time after which an alert raised by hand ends unless it is resolved before.
 const RAISED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(crate) fn quit(model: &mut Model) -> Vec<Effect> {

@@ -71,7 +71,7 @@ struct Server {
     data: TempDir,
 }
 
-async fn serve_telling(url: &str) -> Server {
+async fn serve_notifying(url: &str) -> Server {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("none.yml");
     std::fs::write(&rules, "groups: []\n").unwrap();
@@ -103,7 +103,7 @@ async fn a_webhook_over_https_is_notified_by_a_server_that_trusts_its_certificat
     let (sender, mut requests) = mpsc::channel(16);
     let listener = tokio::spawn(serve(socket, sender));
     let url = format!("https://localhost:{port}/services/T0/B0/X?a=b");
-    let server = serve_telling(&url).await;
+    let server = serve_notifying(&url).await;
     server.raise().await;
     let request = tokio::time::timeout(PATIENCE, requests.recv()).await;
     let (head, body) = request.unwrap().unwrap();
@@ -126,7 +126,7 @@ async fn a_receiver_that_never_speaks_tls_is_given_up_in_time() {
             held.push(stream);
         }
     });
-    let server = serve_telling(&url).await;
+    let server = serve_notifying(&url).await;
     server.raise().await;
     eventually("the attempt is cut", || async {
         let text = User::new(&server.process.ops_url, 0)

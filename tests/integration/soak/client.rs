@@ -60,7 +60,7 @@ pub struct Reply {
     pub body: Value,
 }
 
-/// Why a client does not know the outcome of its write.
+/// The reason why the outcome of a write is unknown to its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Every attempt was answered, at least one with `outcome.unknown`.

@@ -36,7 +36,7 @@ const WRITES: u64 = 5;
 /// Tokens that are tried at every server after a step.
 const TOKENS: usize = 20;
 
-/// When a run ends.
+/// The condition that ends a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Length {
     Steps(u32),

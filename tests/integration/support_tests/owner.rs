@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, Postgres, Redis, eventually, skipped};
 /// the pipe.
 #[tokio::test]
 #[ignore = "is run by the test below"]
-#[allow(clippy::print_stdout, reason = "how it tells its parent")]
+#[allow(clippy::print_stdout, reason = "its parent reads its output")]
 async fn an_owner_of_servers() {
     let (Some(mut postgres), Some(mut redis)) = (Postgres::start().await, Redis::start().await)
     else {

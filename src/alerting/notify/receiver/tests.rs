@@ -191,7 +191,7 @@ fn newer_news_replace_those_that_wait() {
     world.put(3, "A", "i", 0, 3);
     world.offer(6);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
-    // The receiver did not answer at the start of the alert, so nothing is left to send.
+    // The receiver was never notified of the alert, so it needs no notification of its end.
     assert!(world.delivered(7).is_empty());
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct Form {
     pub(crate) wrong: Option<String>,
 }
 
-/// What follows a complete form.
+/// The next step after a complete form.
 #[derive(Debug)]
 pub(crate) enum Then {
     Ask(Question),

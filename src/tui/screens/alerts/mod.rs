@@ -17,7 +17,7 @@ use crate::tui::format::{one_line, unix_ms};
 use crate::tui::screens::alerts::urgency::Urgency;
 use crate::tui::sources::evidence::Evidence;
 
-/// How long a resolved alert stays in the list, in milliseconds.
+/// The time for which a resolved alert stays in the list, in milliseconds.
 const RESOLVED_MS: i64 = 5 * 60_000;
 /// The most resolved alerts that are kept.
 const MAX_RESOLVED: usize = 50;

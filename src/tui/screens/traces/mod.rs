@@ -14,7 +14,7 @@ use crate::clients::tempo::{FoundTrace, Trace};
 use crate::tui::input::line::Input;
 use crate::tui::screens::traces::waterfall::Waterfall;
 
-/// How far back the search for traces goes, in seconds.
+/// The time range of the search for traces, in seconds. It ends now.
 pub(crate) const SPAN_S: i64 = 15 * 60;
 /// The most traces of a list.
 pub(crate) const LIMIT: usize = 200;
@@ -75,7 +75,7 @@ pub(crate) struct Asked {
     pub(crate) min_ms: u64,
 }
 
-/// Which of all traces a list has.
+/// The selection of traces in the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RecordedCoverage", into = "RecordedCoverage")]
 pub(crate) enum Coverage {

@@ -58,7 +58,7 @@ impl Waterfall {
         self.trace.spans.get(self.rows.get(row)?.span)
     }
 
-    /// How many spans failed.
+    /// The number of failed spans.
     pub(crate) fn failed(&self) -> usize {
         let failed = self.trace.spans.iter().filter(|span| is_failed(span));
         failed.count()
