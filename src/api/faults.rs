@@ -153,7 +153,7 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cores: Option<u32>,
     },
-    /// Run a command of the user's own, and at the end one that undoes it
+    /// Run a command, and at the end another one that undoes it
     #[command(skip)]
     Command {
         /// Command for `sh -c` that begins the fault
@@ -163,7 +163,7 @@ pub enum Fault {
     },
 }
 
-/// What a link that is cut looks like to the side that asks.
+/// The behaviour of a cut link towards its callers.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]

@@ -22,7 +22,7 @@ pub enum Change {
     Same,
     /// Worse, beyond the noise.
     Worse,
-    /// There are too few requests to tell.
+    /// There are too few requests to compare.
     TooFew,
 }
 

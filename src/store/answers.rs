@@ -136,7 +136,7 @@ pub struct Settled<T> {
 pub trait Answer: Serialize + DeserializeOwned + Send + 'static {
     /// Returns whether a repeat gets this answer again. A transient answer (another request had the lock, or the token
     /// no longer admits) is never stored. Where an older version stored one, it is ignored, and the repeat is decided
-    /// afresh.
+    /// again.
     fn is_final(&self) -> bool {
         true
     }

@@ -710,7 +710,7 @@ fn the_schema_of_drills_matches_its_file_and_the_shipped_drills() {
     let made = concertctl::drill::file::json_schema();
     assert!(
         kept == made,
-        "write it anew: concertctl drill --schema > scenarios/drill.schema.json"
+        "write it again: concertctl drill --schema > scenarios/drill.schema.json"
     );
     let validator = jsonschema::validator_for(&serde_json::from_str(kept).unwrap()).unwrap();
     for (name, text) in concertctl::drill::file::shipped() {
@@ -778,7 +778,7 @@ fn the_schema_of_reports_matches_its_file() {
     let made = concertctl::drill::report::json_schema();
     assert!(
         kept == made,
-        "write it anew: concertctl drill --report-schema > docs/schema/drill-report.schema.json"
+        "write it again: concertctl drill --report-schema > docs/schema/drill-report.schema.json"
     );
 }
 

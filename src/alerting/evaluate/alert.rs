@@ -89,7 +89,8 @@ pub(super) fn update(
             .collect();
         seen.insert(labels, (value, annotations));
     }
-    // A resolved alert starts anew. An alert that continues gets a new value and new annotations.
+    // A resolved alert whose condition holds again becomes a new alert. An alert that continues gets a new value and
+    // new annotations.
     let mut present = std::collections::BTreeSet::new();
     for (labels, (value, annotations)) in seen {
         present.insert(labels.clone());

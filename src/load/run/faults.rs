@@ -18,12 +18,12 @@ type Due = (Duration, Fault);
 pub(super) struct Faults {
     /// The faults that are not injected yet, the earliest first.
     waiting: VecDeque<Due>,
-    asked: JoinSet<Injection>,
+    asked: JoinSet<InjectionResult>,
     injected: Vec<Fault>,
 }
 
 /// The result of an injection.
-struct Injection {
+struct InjectionResult {
     fault: Fault,
     problem: Option<String>,
 }
@@ -106,7 +106,7 @@ impl Faults {
     }
 }
 
-async fn inject(fault: Fault, ops: Ops) -> Injection {
+async fn inject(fault: Fault, ops: Ops) -> InjectionResult {
     let problem = match fault.injected() {
         Ok(injected) => {
             let injected = ops.inject(&injected, fault.length.0).await;
@@ -114,5 +114,5 @@ async fn inject(fault: Fault, ops: Ops) -> Injection {
         }
         Err(problem) => Some(problem),
     };
-    Injection { fault, problem }
+    InjectionResult { fault, problem }
 }
