@@ -47,7 +47,7 @@ const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
     reads  [Esc]            => Back                    "close the open view, clear the filter, or go back";
     reads  [(Ctrl 'l')]     => Redraw                  "redraw the screen";
     reads  ['}']            => PlayFaster              "play a recording faster";
-    reads  ['{']            => PlaySlower              "play it slower, at last hold it";
+    reads  ['{']            => PlaySlower              "play it slower, and then pause it";
     reads  ['q' (Ctrl 'c')] => Quit                    "quit", "quit";
     reads  [(Ctrl 'z')]     => Suspend                 "suspend: the shell's fg brings the console back";
     reads  ['+' '=']        => ZoomIn                  "shorter time on the charts", "- zoom";
@@ -55,7 +55,7 @@ const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
     reads  ['0']            => Fit                     "live: follow the time, and fit it to the traffic";
     writes ['b']            => Admission               "admission: batch and interval", "batch";
     writes ['!']            => Faults                  "inject a fault, or end one", "fault";
-    reads  ['H']            => History                 "what was done: the audit log";
+    reads  ['H']            => History                 "the audit log: the last actions";
 };
 
 /// The whole key map.
