@@ -1,4 +1,4 @@
-//! Gives, takes back and ends places.
+//! Gives, withdraws and ends places.
 
 use super::scripts::{self, call};
 use super::{RedisCoordination, Unsent};

@@ -371,7 +371,10 @@ mod tests {
         traces.take(more(), Coverage::All);
         assert_eq!(traces.chosen().map(|it| it.duration_ms), Some(5));
         traces.take(vec![found('c', "", 1, 70)], Coverage::All);
-        assert_eq!(traces.chosen, 0, "what is gone leaves a choice in range");
+        assert_eq!(
+            traces.chosen, 0,
+            "the choice stays in range after a trace is removed"
+        );
     }
 
     #[test]
