@@ -277,7 +277,7 @@ mod tests {
         cli.find_subcommand("serve").unwrap().clone()
     }
 
-    /// Flags of the page's table, each with the default that stands beside it.
+    /// The flags in the table of the page, each with its documented default.
     fn documented() -> Vec<(String, String)> {
         let rows = PAGE.lines().filter(|line| line.starts_with("| `--"));
         let mut flags = Vec::new();

@@ -254,7 +254,7 @@ fn dropped_arrivals_fail_the_run_even_without_a_threshold() {
 }
 
 #[test]
-fn a_crowd_is_judged_by_its_own_requests() {
+fn a_traffic_group_is_judged_by_its_own_requests() {
     let traffic = [
         "thresholds.strangers.successes=0",
         "thresholds.strangers.requests=1",
