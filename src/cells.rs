@@ -148,7 +148,7 @@ fn push(lines: &mut [String], text: &str) {
     }
 }
 
-/// Where a word that is longer than a line is broken; never at its beginning.
+/// The position at which a word that is longer than a line is broken. It is never 0.
 fn break_of(word: &str, room: usize) -> usize {
     let fits = head(word, room);
     // A joint in the first half would leave too much of the line empty.

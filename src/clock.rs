@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_gap_closes_without_a_report_and_time_never_stands_still_for_long() {
+    fn a_small_gap_closes_without_a_report_and_time_keeps_advancing() {
         let manual = Manual::at(START);
         let clock = Clock::new(manual.clone());
         manual.step(-500);

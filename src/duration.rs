@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_read_again() {
+    fn a_shown_duration_is_parsed_again() {
         for (millis, text) in [
             (0, "0s"),
             (100, "100ms"),

@@ -50,7 +50,7 @@ fn command() -> clap::Command {
     command.no_binary_name(true)
 }
 
-/// As the command line writes it: `slow-statement`.
+/// The name of the subcommand, such as `slow-statement`.
 fn subcommand(kind: FaultKind) -> String {
     kind.as_str().replace('_', "-")
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_becomes_a_fault_and_what_is_left_empty_its_default() {
+    fn typed_fields_become_a_fault_and_empty_ones_their_defaults() {
         let fault = parse(
             of(FaultKind::Errors),
             &["0.5", "", "GET /queue, POST /reservations"],
@@ -183,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_field() {
-        for (kind, texts, field, said) in [
+    fn an_error_names_its_field() {
+        for (kind, texts, field, expected) in [
             (FaultKind::Errors, ["", "", ""], 0, "share is missing"),
             (FaultKind::Errors, ["7", "", ""], 0, "0 to 1"),
             (FaultKind::Errors, ["1", "404", ""], 1, "500 or 503"),
@@ -204,7 +204,7 @@ mod tests {
             (FaultKind::ClockStep, ["1h", "", ""], 0, "1h"),
         ] {
             let (index, problem) = parse(of(kind), &texts).unwrap_err();
-            assert!(problem.contains(said), "{texts:?}: {problem}");
+            assert!(problem.contains(expected), "{texts:?}: {problem}");
             assert_eq!(index, field, "{texts:?}: {problem}");
             assert!(!problem.contains('\n'), "{problem}");
         }

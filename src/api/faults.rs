@@ -55,14 +55,14 @@ const MOST_CORES: u32 = 1_024;
 pub enum Fault {
     /// Answer a share of the requests with an error
     Errors {
-        /// Which part of the requests, 0 to 1
+        /// Share of the requests, 0 to 1
         #[arg(long, value_name = "SHARE", value_parser = share)]
         share: f64,
         /// 500 or 503
         #[arg(long, default_value_t = STATUSES[0], value_parser = status)]
         #[serde(default = "first_status", deserialize_with = "integer::whole")]
         status: u16,
-        /// A route such as 'POST /reservations', several times if need be [default: the steps of
+        /// A route such as 'POST /reservations'; may be given several times [default: the steps of
         /// buying]
         #[arg(long = "route", value_name = "ROUTE")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,16 +70,16 @@ pub enum Fault {
     },
     /// Delay requests
     Latency {
-        /// How much longer they take, at most 30s
+        /// Delay to add to each request, at most 30s
         #[arg(long, value_name = "DURATION", value_parser = delay)]
         #[serde(rename = "delayMs", with = "delay_ms")]
         #[schemars(with = "u64", range(min = 1, max = 30_000))]
         delay: Duration,
-        /// Which part of the requests, 0 to 1
+        /// Share of the requests, 0 to 1
         #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
         #[serde(default = "all_requests")]
         share: f64,
-        /// A route such as 'POST /reservations', several times if need be [default: the steps of
+        /// A route such as 'POST /reservations'; may be given several times [default: the steps of
         /// buying and the queue]
         #[arg(long = "route", value_name = "ROUTE")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,12 +88,12 @@ pub enum Fault {
     /// Slow a statement down, or all of them
     #[command(alias = "slow_statement")]
     SlowStatement {
-        /// How much longer it takes, at most 30s
+        /// Delay to add to the statement, at most 30s
         #[arg(long, value_name = "DURATION", value_parser = delay)]
         #[serde(rename = "delayMs", with = "delay_ms")]
         #[schemars(with = "u64", range(min = 1, max = 30_000))]
         delay: Duration,
-        /// Its name, as in the metric label db_operation_name [default: all]
+        /// Name of the statement, as in the metric label db_operation_name [default: all]
         #[arg(long, value_name = "NAME")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         statement: Option<String>,
@@ -101,7 +101,7 @@ pub enum Fault {
     /// Take the connections to the database
     #[command(alias = "pool_exhaustion")]
     PoolExhaustion {
-        /// How many, 1 to 1000 [default: all]
+        /// Number of connections to take, 1 to 1000 [default: all]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_CONNECTIONS.into()))]
         #[serde(
             default,
@@ -113,7 +113,7 @@ pub enum Fault {
     /// Cut the link to Redis
     #[command(alias = "redis_cut")]
     RedisCut {
-        /// What the server sees
+        /// Behaviour of the cut link
         #[arg(long, value_enum, default_value_t)]
         #[serde(default)]
         how: LinkCut,
@@ -121,7 +121,7 @@ pub enum Fault {
     /// Lose the metrics, and all pushes over OTLP
     #[command(alias = "telemetry_gone")]
     TelemetryGone {
-        /// What those who scrape the server see
+        /// Behaviour of /metrics and of the pushes
         #[arg(long, value_enum, default_value_t)]
         #[serde(default)]
         how: LinkCut,
@@ -132,7 +132,7 @@ pub enum Fault {
     /// Set the clock forward or back, until the end
     #[command(alias = "clock_step")]
     ClockStep {
-        /// By how many seconds, at most a day; negative: back
+        /// Seconds to set the clock forward, at most a day; negative: back
         #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = whole_seconds)]
         #[serde(deserialize_with = "integer::whole")]
         seconds: i64,
@@ -149,21 +149,21 @@ pub enum Fault {
     /// Keep the processors busy with other work
     #[command(skip)]
     CpuHog {
-        /// How many of them, 1 to 1024 [default: all]
+        /// Number of processors, 1 to 1024 [default: all]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cores: Option<u32>,
     },
-    /// Run a command of the user's own, and at the end one that undoes it
+    /// Run a command, and at the end another one that undoes it
     #[command(skip)]
     Command {
-        /// For `sh -c`; it begins the fault
+        /// Command for `sh -c` that begins the fault
         run: String,
-        /// For `sh -c`; it ends the fault
+        /// Command for `sh -c` that ends the fault
         undo: String,
     },
 }
 
-/// What a link that is cut looks like to the side that asks.
+/// The behaviour of a cut link towards its callers.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]
@@ -176,7 +176,7 @@ pub enum LinkCut {
     Refuse,
 }
 
-/// What a fault breaks.
+/// The part of the system that a fault breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Site {
     /// Requests to the ticketing API.
@@ -185,7 +185,7 @@ pub enum Site {
     Database,
     /// The link to Redis.
     Redis,
-    /// What the server reports about itself.
+    /// The telemetry that the server exports.
     Telemetry,
     /// The server's wall clock.
     Clock,
@@ -199,7 +199,7 @@ pub enum Site {
 impl FaultKind {
     /// All kinds; `ALL[kind as usize] == kind`.
     pub const ALL: &'static [FaultKind] = FaultKind::VARIANTS;
-    /// How many kinds there are.
+    /// The number of kinds.
     pub const NUMBER: usize = FaultKind::COUNT;
 
     /// The name in the operations API, metrics and logs.
@@ -217,7 +217,7 @@ impl FaultKind {
     /// The kind of that name that a server can inject into itself.
     ///
     /// # Errors
-    /// There is none; the message lists those that there are.
+    /// There is no such kind. The message lists the kinds.
     pub fn injectable_named(name: &str) -> Result<FaultKind, String> {
         FaultKind::injectable()
             .find(|kind| kind.as_str() == name)
@@ -227,7 +227,7 @@ impl FaultKind {
             })
     }
 
-    /// What a fault of this kind breaks.
+    /// The part of the system that a fault of this kind breaks.
     #[must_use]
     pub const fn site(self) -> Site {
         match self {
@@ -282,7 +282,7 @@ impl Fault {
     /// Checks the bounds of the parameters.
     ///
     /// # Errors
-    /// Which parameter is out of bounds, what it is, and what it may be.
+    /// A parameter is out of bounds. The message gives its value and its bounds.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Fault::Errors { share, status, .. } => {
@@ -376,7 +376,7 @@ fn check_connections(number: i64) -> Result<u32, String> {
     }
 }
 
-/// serde's text about the parameters, in the words of the operations API.
+/// Translates serde's error about the parameters into the words of the operations API.
 fn reworded(text: &str) -> String {
     let names: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     match names.split_first() {
@@ -462,10 +462,10 @@ pub fn millis(setting: &str, value: i64) -> Result<Duration, String> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultRequest {
-    /// For how long, 1 to 3,600,000 ms; then it ends by itself.
+    /// The duration, 1 to 3,600,000 ms. The fault ends by itself after it.
     #[serde(deserialize_with = "integer::whole")]
     pub for_ms: i64,
-    /// Who injects it, for the log.
+    /// The author, for the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The parameters of the [`Fault`].
@@ -480,7 +480,7 @@ pub const SEAL_HEADER: &str = "concertctl-seal-key";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SealRequest {
-    /// For how long at most, 1 to 3,600,000 ms.
+    /// The longest duration, 1 to 3,600,000 ms. After it the faults are shown again.
     #[serde(deserialize_with = "integer::whole")]
     pub for_ms: i64,
 }
@@ -489,22 +489,22 @@ pub struct SealRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SealAnswer {
-    /// The value of the header [`SEAL_HEADER`]. It is told once.
+    /// The value of the header [`SEAL_HEADER`]. Only this answer contains it.
     pub key: String,
 }
 
-/// A fault that a server has now; the answer of PUT.
+/// An active fault of a server; also the answer of PUT.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveFault {
-    /// As `kind` and `settings`, defaults included.
+    /// Serialized as `kind` and `settings`, defaults included.
     #[serde(flatten, with = "kind_and_settings")]
     pub fault: Fault,
-    /// Who injected it.
+    /// The author.
     pub by: String,
     /// ISO 8601, UTC.
     pub started_at: String,
-    /// ISO 8601, UTC; it ends by itself then.
+    /// The time at which it ends by itself, ISO 8601, UTC.
     pub ends_at: String,
 }
 
@@ -533,11 +533,11 @@ mod kind_and_settings {
     }
 }
 
-/// `GET /ops/v1/faults`, and the answer of DELETE: the faults that a server has now.
+/// `GET /ops/v1/faults`, and the answer of DELETE: the active faults of a server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultList {
-    /// One a kind at most.
+    /// At most one of each kind.
     pub faults: Vec<ActiveFault>,
 }
 
@@ -553,7 +553,7 @@ mod tests {
         _fault: Fault,
     }
 
-    /// The parameters of a kind on the wire, read off the refusal of one that no kind has.
+    /// The parameters of a kind on the wire, taken from the error for an unknown parameter.
     fn parameters(kind: FaultKind) -> Vec<String> {
         let settings = Map::from_iter([("none".to_owned(), Value::from(1))]);
         let refusal = Fault::with_settings(kind, settings).unwrap_err();
@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_read_as_it_is_written() {
+    fn a_written_fault_is_read_back() {
         for text in [
             r#"{"kind":"errors","share":0.3,"status":503,"routes":["GET /queue"]}"#,
             r#"{"kind":"latency","delayMs":200,"share":1.0}"#,

@@ -1,4 +1,5 @@
-//! Integers as in JSON Schema: 216, 216.0 and 2.16e2 are the same integer in a body, a path and a query.
+//! Deserializes integers as JSON Schema defines them: 216, 216.0 and 2.16e2 are the same integer, in a body, a path and
+//! a query.
 //!
 //! Use it with `#[serde(deserialize_with = …)]`. A number with a fraction or an exponent is parsed as a floating-point
 //! number, so it is accepted only up to 2^53 − 1, where every integer is exact.
@@ -43,7 +44,7 @@ where
     Ok(values.into_iter().map(|whole| whole.0).collect())
 }
 
-/// The integer in a path or query parameter.
+/// Parses the integer in a path or query parameter; `None` if it is not a whole number or does not fit into `T`.
 #[must_use]
 pub fn from_text<T: TryFrom<i128> + std::str::FromStr>(text: &str) -> Option<T> {
     let number = |text: &str| serde_json::from_str::<Whole<T>>(text).ok();
@@ -53,7 +54,7 @@ pub fn from_text<T: TryFrom<i128> + std::str::FromStr>(text: &str) -> Option<T> 
         .or_else(|| number(text).filter(|_| bare).map(|whole| whole.0))
 }
 
-/// An optional integer in a query.
+/// An optional integer in a query string, where every value is text.
 pub fn optional_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<i128> + std::str::FromStr,
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_read_alike() {
+    fn a_parameter_accepts_the_same_notations() {
         for text in ["216", "216.0", "2.16e2", "0216"] {
             assert_eq!(super::from_text::<i64>(text), Some(216), "{text}");
         }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_exact_and_in_range_is_refused() {
+    fn numbers_that_are_not_whole_exact_and_in_range_are_refused() {
         for id in [
             "1.5",
             "9007199254740993.0",

@@ -8,7 +8,7 @@ use super::integer;
 
 /// `GET /ops/v1/audit`.
 pub use crate::domain::audit::Audit;
-/// What decides how many are admitted.
+/// The source of the rate of admission: the settings, or the objective.
 pub use crate::domain::queue::Follow;
 
 pub use super::faults::{ActiveFault, Fault, FaultKind, FaultList, FaultRequest, LinkCut};

@@ -104,7 +104,7 @@ async fn pay_once(
 ) -> Result<Keyed<PayOutcome>, Refusal> {
     if let Err(refusal) = caller.require_admitted_once() {
         let answer = replay_or(caller, key.as_ref(), refusal).await;
-        // A user who has already paid gets that answer, instead of being told to register again.
+        // A user who has already paid gets "paid already", not the advice to register again.
         return match is_paid(caller, reservation).await? {
             true => answer.or(Ok(Keyed::Fresh(PayOutcome::AlreadyPaid))),
             false => answer,
@@ -131,7 +131,7 @@ async fn pay_once(
     Ok(settled.outcome)
 }
 
-/// Whether the caller has paid the reservation.
+/// Returns whether the caller has paid the reservation.
 async fn is_paid(caller: &Caller, id: ReservationId) -> Result<bool, Refusal> {
     let before = ReservationId(id.0.saturating_sub(1));
     let store = &caller.dataset.store;

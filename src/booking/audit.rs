@@ -28,7 +28,7 @@ impl Booking {
         Ok(self.dataset()?.store.done(keys).await?)
     }
 
-    /// Whether the coordination answers. While it does not, admission is paused.
+    /// Returns whether the coordination answers. While it does not, admission is paused.
     #[must_use]
     pub fn coordination_answers(&self) -> bool {
         self.dataset()

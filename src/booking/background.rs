@@ -66,12 +66,12 @@ async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
             mark = claim.watermark.0,
             "a batch took so long that another server admitted it"
         ),
-        // The batch is durable. The next recovery of the queue admits it and does not count it again.
+        // The batch is durable. The next recovery of the queue publishes it and does not count it again.
         Err(Unavailable) => {
             booking.metrics.admitted(admitted);
             tracing::warn!(
                 mark = claim.watermark.0,
-                "a batch is durable, but the shared queue did not take it yet; recovery will let it in"
+                "a batch is durable, but the shared queue did not take it yet; recovery will publish it"
             );
         }
     }
@@ -86,7 +86,7 @@ async fn replicate(booking: &Booking) {
             pause = dataset.coordination.replication_interval().unwrap_or(TICK);
             replicate_once(booking, &dataset, &mut away).await;
         }
-        // A new dataset has settings of its own, so it is replicated at once.
+        // A new dataset has other settings, so it is replicated at once.
         drop(tokio::time::timeout(pause, booking.activated.notified()).await);
     }
 }

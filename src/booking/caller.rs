@@ -77,7 +77,7 @@ impl Caller {
     }
 
     /// Refuses a caller who was never admitted. The admission may have ended: a hold can be paid and cancelled until it
-    /// runs out. The store knows whether the place ended early.
+    /// runs out. The store decides whether the place ended early.
     ///
     /// # Errors
     /// [`Refusal::NotAdmitted`].

@@ -93,7 +93,7 @@ mod tests {
         }
     }
 
-    /// Copies that take a second each: how many of them were at it at a time, at most.
+    /// Runs copies that take a second each. Returns the largest number that ran at the same time.
     async fn most_at_a_time<T: Answer + Clone>(answer: T) -> u32 {
         let (copies, key) = (Copies::default(), key("a"));
         let (now, most) = (Cell::new(0), Cell::new(0));

@@ -1,5 +1,5 @@
-//! Readiness: whether the active dataset takes writes. The probe writes a row, at most once a second, however many
-//! readiness requests arrive.
+//! Readiness: checks whether the active dataset takes writes. The probe writes a row, at most once a second, however
+//! many readiness requests arrive.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -26,7 +26,7 @@ struct Answer {
 }
 
 impl Booking {
-    /// Whether the database takes writes. Reuses an answer of the last second, otherwise writes a row.
+    /// Returns whether the database takes writes. Reuses an answer of the last second, otherwise writes a row.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`]; [`Refusal::Store`].

@@ -71,7 +71,7 @@ impl Booking {
         ))
     }
 
-    /// Whether the opening has passed; a pause does not matter. `false` without a dataset.
+    /// Returns whether the opening has passed; a pause does not matter. `false` without a dataset.
     #[must_use]
     pub fn is_open(&self, admission: &Admission) -> bool {
         let opened = |dataset: std::sync::Arc<ActiveDataset>| {

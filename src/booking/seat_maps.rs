@@ -14,8 +14,8 @@ use crate::store::{SeatRow, Store, StoreError};
 /// The most maps in the cache. A map takes some tens of kilobytes.
 const KEPT: usize = 256;
 
-/// A list of dates may be older than a seat map by this factor. It covers twenty dates, and for each date the answer
-/// changes only when the last seat goes.
+/// A list of dates may be older than a seat map by this factor. It covers twenty dates, and the answer for a date
+/// changes only when its last seat is taken.
 const LISTED_FOR: u32 = 4;
 
 /// The seats of a date as of one commit.
@@ -31,7 +31,7 @@ pub struct SeatMap {
 }
 
 impl SeatMap {
-    /// Whether the map shows the last commit. Where several servers commit, it must also be young.
+    /// Returns whether the map shows the last commit. Where several servers commit, it must also be young.
     fn is_fresh(&self, store: &Store, version: u64) -> bool {
         self.version == version && self.is_younger(store.shared_for())
     }
@@ -106,7 +106,8 @@ pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Arc<Slot>>>);
 
 impl SeatMaps {
     /// The map of `date`. It is not older than this server's last commit before the call, and not older than
-    /// [`Store::shared_for`] with regard to commits of other servers. Of many concurrent requests one reads for all.
+    /// [`Store::shared_for`] with regard to commits of other servers. One of many concurrent requests reads for all of
+    /// them.
     pub(crate) async fn get(
         &self,
         store: &Store,
@@ -135,8 +136,8 @@ impl SeatMaps {
         }
     }
 
-    /// Whether `date` has a free seat, mostly without a read. Each change of the version changes one seat. So a map
-    /// with more free seats than changes since its read still has a free seat.
+    /// Returns whether `date` has a free seat, mostly without a read. Each change of the version changes one seat. So a
+    /// map with more free seats than changes since its read still has a free seat.
     pub(crate) async fn any_free(
         &self,
         store: &Store,

@@ -332,14 +332,14 @@ mod tests {
     fn a_file_sets_any_flag_and_the_command_line_overrides_it() {
         let text = "data-dir = \"/srv/a\"\n[serve]\nhold = \"1m30s\"\ntoken-rate = 1_00\naccept-data-loss = true\nops-host = [\"a\", \"b\"]\n";
         let serve = parsed(text, &["serve"]).unwrap();
-        for said in [
+        for expected in [
             "data_dir: Some(\"/srv/a\")",
             "hold: 90s",
             "token_rate: 100",
             "accept_data_loss: true",
             "ops_host: [\"a\", \"b\"]",
         ] {
-            assert!(serve.contains(said), "{said}: {serve}");
+            assert!(serve.contains(expected), "{expected}: {serve}");
         }
         let serve = parsed(text, &["serve", "--hold", "2m", "--data-dir", "/srv/b"]).unwrap();
         assert!(
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_command_knows_is_refused_with_its_place_and_the_nearest_name() {
+    fn an_unknown_flag_is_refused_with_its_place_and_the_nearest_name() {
         let cases = [
             (
                 "data-dri = \"x\"",
@@ -389,9 +389,9 @@ mod tests {
             ("[serve", "c.toml:1:7: is not TOML: "),
             ("config = \"x\"", "no command has a flag `--config`"),
         ];
-        for (text, said) in cases {
+        for (text, expected) in cases {
             let error = parsed(text, &["serve"]).unwrap_err();
-            assert!(error.contains(said), "{text:?}: {error}");
+            assert!(error.contains(expected), "{text:?}: {error}");
         }
     }
 

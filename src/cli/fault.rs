@@ -132,7 +132,7 @@ async fn carry_out(command: Command) -> anyhow::Result<String> {
 }
 
 impl ServerArgs {
-    /// Whether the flags name a server, or the data directory holds the address of one.
+    /// Returns whether the flags name a server, or the data directory holds the address of one.
     pub(super) fn is_there(&self) -> bool {
         self.target.is_some() || LocalServer::of(&self.data_dir.path()).is_some()
     }

@@ -48,7 +48,7 @@ impl LocalServer {
         format!("http://{}", self.ops_addr())
     }
 
-    /// Whether `ops_url` is its operations API. Its token must be sent nowhere else.
+    /// Returns whether `ops_url` is its operations API. Its token must be sent nowhere else.
     pub(super) fn is_at(&self, ops_url: &str) -> bool {
         let authority = HttpSource::new(ops_url).map(|source| source.authority());
         authority.is_ok_and(|authority| {
@@ -68,8 +68,8 @@ impl LocalServer {
         Ok(Secret::new(&text))
     }
 
-    /// Whether it runs. A killed server leaves `server.json` behind, and another server may now use its operations
-    /// address. So the answer must name the same ticketing API.
+    /// Returns whether it runs. A killed server leaves `server.json` behind, and another server may now use its
+    /// operations address. So the answer must name the same ticketing API.
     pub(super) async fn runs(&self) -> bool {
         let status = status(&self.ops_url()).await;
         status.is_some_and(|status| status.api_addr == self.file.api_addr.to_string())

@@ -64,7 +64,7 @@ impl LogArgs {
         })
     }
 
-    /// Whether the log goes to a file, which SIGHUP reopens. Without a file SIGHUP ends the process.
+    /// Returns whether the log goes to a file, which SIGHUP reopens. Without a file SIGHUP ends the process.
     pub(super) fn to_a_file(&self) -> bool {
         matches!(self.output(), LogOutput::File(_))
     }

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_file_stands_beside_its_scenario() {
+    fn a_profile_file_is_found_beside_its_scenario() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("small.yaml"), SMALL).unwrap();
         let mut scenario = scenario("small.yaml");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_profile_is_refused_with_the_scenario_and_the_known_ones() {
+    fn an_unknown_profile_is_refused_with_the_scenario_and_the_known_profiles() {
         let error = resolve(&mut scenario("dmeo.yaml"), "mine.yaml").unwrap_err();
         assert!(
             error.starts_with("mine.yaml: dataset: dmeo.yaml: "),

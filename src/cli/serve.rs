@@ -255,7 +255,7 @@ fn reopen_on_hangup(logs: &Logs) -> anyhow::Result<AbortOnDropHandle<()>> {
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             logs.reopen();
-            tracing::info!("the log file was opened anew");
+            tracing::info!("the log file was reopened");
         }
     })))
 }
@@ -277,7 +277,7 @@ mod tests {
         cli.find_subcommand("serve").unwrap().clone()
     }
 
-    /// Flags of the page's table, each with the default that stands beside it.
+    /// The flags in the table of the page, each with its documented default.
     fn documented() -> Vec<(String, String)> {
         let rows = PAGE.lines().filter(|line| line.starts_with("| `--"));
         let mut flags = Vec::new();
@@ -308,11 +308,11 @@ mod tests {
                 continue;
             };
             let found = documented.iter().find(|(flag, _)| flag == name);
-            let (_, told) = found.unwrap_or_else(|| panic!("docs/operations.md lacks --{name}"));
+            let (_, stated) = found.unwrap_or_else(|| panic!("docs/operations.md lacks --{name}"));
             if let [default] = arg.get_default_values()
                 && arg.get_action().takes_values()
             {
-                assert_eq!(default.to_str(), Some(told.as_str()), "--{name}");
+                assert_eq!(default.to_str(), Some(stated.as_str()), "--{name}");
             }
         }
         for (flag, _) in &documented {

@@ -33,13 +33,13 @@ pub(super) fn print_and_exit(text: &str, code: u8) -> ExitCode {
     }
 }
 
-/// Whether colours may be used: a terminal, and no `NO_COLOR`.
+/// Returns whether colours may be used: a terminal, and no `NO_COLOR`.
 pub(super) fn takes_colours() -> bool {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     is_terminal() && !plain
 }
 
-/// Whether standard output is a terminal.
+/// Returns whether standard output is a terminal.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }

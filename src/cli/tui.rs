@@ -404,7 +404,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_screen_is_told_which_there_are() {
+    fn an_unknown_screen_is_refused_with_the_list_of_screens() {
         assert!(screen("9").unwrap_err().contains("6 (Alerts)"));
     }
 }

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_for_one_source_is_not_given_to_another() {
+    fn credentials_of_one_source_are_not_sent_to_another() {
         let mut all = Credentials::default();
         all.entry(Api::Loki)
             .header("X-Scope-OrgID", "team")

@@ -89,7 +89,7 @@ impl Alertmanager {
         Alertmanager { source, token }
     }
 
-    /// The address.
+    /// The HTTP source that the requests go to.
     #[must_use]
     pub fn source(&self) -> &HttpSource {
         &self.source

@@ -141,7 +141,7 @@ impl HttpSource {
         &self.response_meta
     }
 
-    /// Whether both have the same scheme, host and port.
+    /// Returns whether both have the same scheme, host and port.
     #[must_use]
     pub fn same_place(&self, other: &HttpSource) -> bool {
         self.base.origin() == other.base.origin()

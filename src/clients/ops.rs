@@ -67,7 +67,7 @@ impl Ops {
             .await
     }
 
-    /// The address.
+    /// The HTTP source that the requests go to.
     #[must_use]
     pub fn source(&self) -> &HttpSource {
         &self.source

@@ -356,7 +356,9 @@ mod tests {
     fn nonsense_is_an_error_not_a_number() {
         let text =
             r#"{"data":{"resultType":"vector","result":[{"metric":{},"value":[1,"many"]}]}}"#;
-        assert!(matches!(parse(text), Err(ClientError::Malformed(said)) if said.contains("many")));
+        assert!(
+            matches!(parse(text), Err(ClientError::Malformed(message)) if message.contains("many"))
+        );
         assert!(decode::<Answer>(br#"{"data":{"resultType":"vector","result":3}}"#).is_err());
     }
 
@@ -374,8 +376,8 @@ mod tests {
             r#"{"data":{"resultType":"vector","result":[{"metric":{},
                 "histogram":[1,{"count":"7","sum":"2","buckets":[[0,"0.5","1","7"]]}]}]}}"#,
         );
-        let said = vector.unwrap_err().to_string();
-        assert!(said.contains("histogram_quantile"), "{said}");
+        let message = vector.unwrap_err().to_string();
+        assert!(message.contains("histogram_quantile"), "{message}");
         let matrix = parse(
             r#"{"data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]],
                 "histograms":[[2,{"count":"7","sum":"2"}]]}]}}"#,
@@ -385,17 +387,17 @@ mod tests {
 
     #[test]
     fn warnings_and_partial_answers_are_reported() {
-        let told = |more: &str| {
+        let warned_about = |more: &str| {
             let text = format!(
                 r#"{{"status":"success","data":{{"resultType":"vector","result":[]}}{more}}}"#
             );
             warning(&decode(text.as_bytes()).unwrap())
         };
-        assert_eq!(told(""), None);
-        assert_eq!(told(r#","isPartial":false,"warnings":null"#), None);
-        let partial = told(r#","isPartial":true"#).unwrap();
+        assert_eq!(warned_about(""), None);
+        assert_eq!(warned_about(r#","isPartial":false,"warnings":null"#), None);
+        let partial = warned_about(r#","isPartial":true"#).unwrap();
         assert!(partial.contains("partial"), "{partial}");
-        let warned = told(r#","warnings":["a store is away","and another"]"#);
+        let warned = warned_about(r#","warnings":["a store is away","and another"]"#);
         assert_eq!(warned.as_deref(), Some("a store is away (and 1 more)"));
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::http::{ClientError, decode};
 use super::prometheus::{Labels, Prometheus};
 
-/// A rule.
+/// A rule as the rules API lists it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Rule {

@@ -67,7 +67,7 @@ impl Embedded {
         })
     }
 
-    /// Takes back a place that could not be made durable. Its number stays unused.
+    /// Withdraws a place that could not be made durable. Its number stays unused.
     pub fn abandon(&self, user: UserId, registration: Registration) {
         let mut order = self.order.lock();
         if order.live.get(&user) == Some(&registration.place) {

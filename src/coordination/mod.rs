@@ -60,7 +60,7 @@ pub struct Claim {
     pub id: u64,
 }
 
-/// The turn to decide how many are admitted until the next step. Only one server gets it.
+/// The right to decide the rate of admission until the next step. Only one server gets it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Turn {
     /// The state of the control law; `None` before the first decision.
@@ -150,7 +150,7 @@ impl Coordination {
         }
     }
 
-    /// Whether it answers now.
+    /// Returns whether it answers now.
     #[must_use]
     pub fn is_available(&self) -> bool {
         match self {
@@ -198,7 +198,7 @@ impl Coordination {
         }
     }
 
-    /// Takes back a place that could not be made durable. Its number stays unused.
+    /// Withdraws a place that could not be made durable. Its number stays unused.
     pub async fn abandon(&self, user: UserId, registration: Registration) {
         match self {
             Coordination::Embedded(embedded) => embedded.abandon(user, registration),
@@ -239,8 +239,8 @@ impl Coordination {
         }
     }
 
-    /// Admits a claimed batch, which must be durable. `false` when the claim had expired and another server has the
-    /// batch.
+    /// Admits a claimed batch, which must be durable. Returns `false` if the claim had expired and another server has
+    /// the batch.
     pub async fn publish(&self, claim: Claim) -> Result<bool, Unavailable> {
         match self {
             Coordination::Embedded(embedded) => {
@@ -267,7 +267,7 @@ impl Coordination {
         }
     }
 
-    /// Shares what this server measured, and claims the turn to decide. `None`: another server has it.
+    /// Shares the measurements of this server, and claims the turn to decide. `None` if another server has the turn.
     pub async fn turn(&self, own: &Measurement) -> Result<Option<Turn>, Unavailable> {
         match self {
             Coordination::Embedded(embedded) => Ok(Some(embedded.turn(own))),
@@ -275,7 +275,7 @@ impl Coordination {
         }
     }
 
-    /// Applies the decision of `turn` on every server. `false`: another server has decided since.
+    /// Applies the decision of `turn` on every server. Returns `false` if another server has decided since.
     pub async fn decided(
         &self,
         turn: &Turn,

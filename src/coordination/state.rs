@@ -6,13 +6,13 @@
 //! Joint invariant, in places:
 //!
 //! ```text
-//! 0 ── in force ──── watermark ──── coming ──── registered
-//!      admitted      known batches  claimed,    last place
-//!      by the clock  (some begin    not yet     given
+//! 0 ── admitted ──── watermark ──── coming ──── registered
+//!      by the clock  known batches  claimed,    last place
+//!                    (some begin    not yet     given
 //!                    in a moment)   durable
 //! ```
 //!
-//! `in_force ≤ watermark ≤ registered`, and none of the three ever decreases. `coming` is 0 when no batch is
+//! `admitted ≤ watermark ≤ registered`, and none of the three ever decreases. `coming` is 0 when no batch is
 //! claimed. `watermark` is stored after its batch is in `batches`, so a reader that sees it finds the batch.
 
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ pub struct QueueState {
     /// The last place of the newest known batch, admitted or announced.
     watermark: AtomicU64,
     /// The highest place that has been admitted so far.
-    in_force: AtomicU64,
+    admitted: AtomicU64,
     /// The last place of a due batch that is not durable yet.
     coming: AtomicU64,
     /// The last place and the start of every batch, in ascending order.
@@ -118,7 +118,7 @@ impl QueueState {
             registered: AtomicU64::new(snapshot.last().0),
             watermark: AtomicU64::new(snapshot.watermark().0),
             // A durable batch is admitted, whatever the clock shows.
-            in_force: AtomicU64::new(snapshot.watermark().0),
+            admitted: AtomicU64::new(snapshot.watermark().0),
             coming: AtomicU64::new(0),
             batches: ArcSwap::from_pointee(snapshot.admissions.clone()),
             ended: RwLock::new(ended.map(|&(place, ..)| place).collect()),
@@ -134,7 +134,7 @@ impl QueueState {
         self.registered.fetch_max(last.0, Ordering::AcqRel);
     }
 
-    /// The last given place that this server knows of.
+    /// The highest place that was given, as far as this server has learned.
     #[must_use]
     pub fn registered(&self) -> Place {
         Place(self.registered.load(Ordering::Acquire))
@@ -149,7 +149,7 @@ impl QueueState {
     /// The admitted-up-to watermark at `now`. It never goes back, even if the clock does.
     #[must_use]
     pub fn watermark_at(&self, now: Timestamp) -> Place {
-        let (seen, known) = (self.in_force.load(Ordering::Acquire), self.watermark().0);
+        let (seen, known) = (self.admitted.load(Ordering::Acquire), self.watermark().0);
         if seen == known {
             return Place(seen);
         }
@@ -157,7 +157,7 @@ impl QueueState {
         let newest = batches.iter().rev().find(|(_, at)| *at <= now);
         let newest = newest.map_or(0, |(watermark, _)| watermark.0);
         Place(
-            self.in_force
+            self.admitted
                 .fetch_max(newest, Ordering::AcqRel)
                 .max(newest),
         )

@@ -18,8 +18,8 @@ mod plant;
 #[cfg(test)]
 mod tests;
 
-/// The objective of the service: 95 % of the requests of buying are answered within this. The alert rule
-/// `ConcertSlowResponses` has the same value, and the histogram has a bound there.
+/// The objective of the service: 95 % of the requests of buying are answered within this. The alert rule `SlowBuying`
+/// has the same value, and the histogram has a bound there.
 pub const OBJECTIVE: Duration = Duration::from_millis(500);
 /// The time between two decisions.
 pub const STEP: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ impl Cap {
     }
 }
 
-/// What a server measured over the last window.
+/// The measurements of a server over the last window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measurement {
     /// Requests of buying that were answered, without refusals.

@@ -20,7 +20,7 @@ pub enum ReservationStatus {
     Cancelled,
 }
 
-/// Why a transition of a reservation is not legal.
+/// The reason why a transition of a reservation is not legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
     /// It is paid already.

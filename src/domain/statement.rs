@@ -10,7 +10,7 @@ macro_rules! statements {
     };
 }
 
-/// Whether the statement called `name` changes data.
+/// Returns whether the statement called `name` changes data.
 #[must_use]
 pub fn writes(name: &str) -> bool {
     matches!(

@@ -1,8 +1,8 @@
 //! The `Wait-Token`: a place in the queue that its holder carries. Its signature prevents guessing and changing it.
 //!
-//! Layout before base64url: version (1 byte), epoch, place, user, issued at (8 bytes each, big
-//! endian), then HMAC-SHA-256 (RFC 2104) over all of it, 65 bytes in all. The server verifies a token without a
-//! look-up, so a poll costs no I/O, however long the queue is.
+//! The layout before base64url: version (1 byte), epoch, place, user, time of issue (8 bytes each, big endian), then
+//! HMAC-SHA-256 (RFC 2104) over all of these: 65 bytes in all. A change of the layout needs a new version. The server
+//! verifies a token without a look-up, so a poll costs no I/O, however long the queue is.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,8 +11,11 @@ use sha2::Sha256;
 
 use super::{Epoch, Place, Timestamp, UserId};
 
+/// The first byte of a token. A token with another version is invalid.
 const VERSION: u8 = 1;
+/// Bytes before the signature: version, epoch, place, user, time of issue.
 const BODY: usize = 33;
+/// Bytes of the signature.
 const MAC: usize = 32;
 
 /// Length of an encoded token in characters.
@@ -27,7 +30,7 @@ pub struct Token {
     pub place: Place,
     /// The only user it acts for.
     pub user: UserId,
-    /// When it was issued.
+    /// The time of issue.
     pub issued_at: Timestamp,
 }
 
@@ -115,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_comes_back_as_it_was_signed(epoch: u64, place: u64, user: i64, at: i64) {
+        fn a_signed_token_verifies_to_the_same_content(epoch: u64, place: u64, user: i64, at: i64) {
             let token = Token { epoch: Epoch(epoch), place: Place(place), user: UserId(user), issued_at: Timestamp(at) };
             let text = key(1).sign(&token);
             prop_assert_eq!(text.len(), ENCODED_LEN);
@@ -133,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text: String) {
+        fn no_text_makes_verify_panic(text: String) {
             prop_assert!(key(1).verify(&text).is_err());
         }
     }

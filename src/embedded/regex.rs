@@ -149,7 +149,7 @@ fn push_class_start<'a>(out: &mut String, mut rest: &'a str) -> &'a str {
     rest
 }
 
-/// Whether `{` begins a repetition, judged by the text after it.
+/// Returns whether `{` begins a repetition, judged by the text after it.
 fn repetition(after: &str) -> Result<Option<()>, String> {
     let Some((inside, _)) = after.split_once('}') else {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! Opens files for appending.
+//! Opens files for appending or as new files. A link is followed, and a device or named pipe is opened and never
+//! replaced. `target` decides which of these a path is.
 
 use std::fs::File;
 use std::io;
@@ -20,12 +21,14 @@ pub fn append(path: &Path, access: Access) -> io::Result<File> {
     }
 }
 
+/// Opens a regular file for appending; creates it with the mode of `access`.
 pub(super) fn append_regular(path: &Path, access: Access) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true).mode(access.new_mode());
     options.open(path)
 }
 
+/// Opens a device or a named pipe for blocking writes. Waits [`READER_TIMEOUT`] at most for the reader of a pipe.
 pub(super) fn open_special(path: &Path) -> io::Result<File> {
     let file = special::open(path, READER_TIMEOUT)?;
     special::blocking(&file)?;

@@ -49,7 +49,7 @@ impl Access {
     }
 }
 
-/// Whether `path` stands for standard output: `-`, `/dev/stdout` and the other names of descriptor 1.
+/// Returns whether `path` stands for standard output: `-`, `/dev/stdout` and the other names of descriptor 1.
 #[must_use]
 pub fn is_stdout(path: &Path) -> bool {
     path == Path::new(STDOUT) || target::descriptor(path) == Some(1)

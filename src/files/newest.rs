@@ -54,7 +54,7 @@ fn started_at(path: &Path) -> Option<String> {
 
 const SHAPE: &[u8] = b"0000-00-00T00-00-00";
 
-/// What it is a result of, and when it began.
+/// Splits the name of a result into its subject and its start.
 fn parts(path: &Path) -> Option<(&str, &str)> {
     let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
     let at = stem.len().checked_sub(SHAPE.len() + 1)?;

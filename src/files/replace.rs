@@ -29,7 +29,7 @@ pub fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     }
 }
 
-/// Whether the directory and not the file prevents the write.
+/// Returns whether the directory and not the file prevents the write.
 fn cannot_rename(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -158,7 +158,7 @@ impl RotatingFile {
         self.reopen()
     }
 
-    /// Whether the open file is still the one at `path`.
+    /// Returns whether the open file is still the one at `path`.
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         let own = self.file.metadata()?;
         Ok(fs::metadata(path)

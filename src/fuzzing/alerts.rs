@@ -1,4 +1,4 @@
-//! Posts to the embedded Alertmanager, and filters its alerts and silences.
+//! Fuzz target `alerts`: posts a body to the embedded Alertmanager, then lists and filters what it accepted.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use crate::embedded::alertmanager::{AlertConfig, AlertStore, read_routes, write_
 
 use super::inputs::{ask, encode, first_line, get, text};
 
-/// The first line selects the body's kind: `silences`, or otherwise alerts. The second is a filter, and the rest is
-/// the body. Accepted entries must be listed in a format that can be parsed.
+/// The first line of the input selects the kind of the body: `silences`, or otherwise alerts. The second line is a
+/// filter, and the rest is the body. No input may cause a 5xx. The client must be able to parse the list of the
+/// accepted entries.
 pub(super) fn run(data: &[u8]) {
     let (kind, rest) = first_line(text(data));
     let (filter, body) = first_line(rest);

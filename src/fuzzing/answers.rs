@@ -1,4 +1,5 @@
-//! Answers of Prometheus, Loki, Tempo, Alertmanager and the operations API, as the clients read them.
+//! Fuzz target `answers`: parses the input as an answer of Prometheus, Loki, Tempo, Alertmanager or the operations API,
+//! with the clients of the console.
 
 use crate::api::ops::{FaultList, SeedProgress, Status};
 use crate::clients::{ClientError, alertmanager, decode, loki, prometheus, refusal, rules, tempo};
@@ -50,7 +51,7 @@ pub(super) fn read_alertmanager(kind: &str, body: &[u8]) -> Result<(), ClientErr
     Ok(())
 }
 
-/// A refusal is short and cannot steer the terminal.
+/// Checks that the message of a refusal is short and has no control characters, which the terminal would obey.
 fn refused(body: &[u8]) {
     let shown = refusal(http::StatusCode::BAD_REQUEST, body).to_string();
     assert!(!shown.contains(char::is_control), "{shown:?}");

@@ -1,4 +1,4 @@
-//! Files that the console shows: dashboards and recordings, read and drawn.
+//! Fuzz targets `dashboards` and `recordings`: read a file that the console shows, and draw it.
 
 use crate::tui::Preview;
 
@@ -7,7 +7,7 @@ use super::inputs::text;
 /// Columns and rows: usual, narrow, wide.
 const SIZES: [(u16, u16); 3] = [(100, 30), (20, 5), (220, 60)];
 
-/// A valid dashboard can be drawn.
+/// A dashboard that is read without an error must be drawn without a panic, in every size.
 pub(super) fn dashboard(data: &[u8]) {
     let Ok(preview) = Preview::of_dashboard(text(data)) else {
         return;
@@ -17,7 +17,7 @@ pub(super) fn dashboard(data: &[u8]) {
     }
 }
 
-/// A valid recording can be played to its end on each screen.
+/// A recording that is read without an error must play to its end on every screen without a panic.
 pub(super) fn recording(data: &[u8]) {
     let Ok(preview) = Preview::of_recording(data) else {
         return;

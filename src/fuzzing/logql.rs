@@ -1,4 +1,5 @@
-//! LogQL through the embedded Loki's HTTP API, and its stages compared with a simple model.
+//! Fuzz targets `logql` (queries to the HTTP API of the embedded Loki) and `logql-stages` (pipelines compared with a
+//! simple model).
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,7 +13,7 @@ use super::inputs::{encode, first_line, get, text};
 /// Nanoseconds since 1970 of the first line; one follows a second.
 const START: i64 = 1_700_000_000_000_000_000;
 
-/// All are of the stream `{app="a"}`.
+/// The lines of the store, all in the stream `{app="a"}`.
 const LINES: [&str; 12] = [
     r#"{"level":"info","status":200,"msg":"taken"}"#,
     r#"{"level":"warn","status":409,"msg":"seat is taken","took":"1.5s"}"#,
@@ -134,8 +135,8 @@ impl Stage {
         }
     }
 
-    /// Whether the line passes. A label of the line gets the suffix `_extracted` if the stream has a label with its
-    /// name.
+    /// Returns whether the line passes. A label of the line gets the suffix `_extracted` if the stream has a label with
+    /// its name.
     fn keeps(&self, line: &str, labels: &mut Vec<(String, String)>) -> bool {
         match self {
             Stage::Json => {

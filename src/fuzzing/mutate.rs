@@ -75,7 +75,7 @@ impl Mutator {
                 input.splice(at..at, copied);
             }
             4 => {
-                // The beginning of one, the end of another.
+                // Joins the beginning of one input with the end of another.
                 let chosen = self.below(corpus.len());
                 let other = corpus.get(chosen).map_or(&[][..], Vec::as_slice);
                 let from = self.below(other.len() + 1);

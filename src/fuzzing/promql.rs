@@ -1,4 +1,4 @@
-//! PromQL over a small store, and the text format that fills stores.
+//! Fuzz targets `promql` (queries over a small store) and `exposition` (the text format of a scrape).
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
@@ -16,7 +16,7 @@ const SAMPLES: i64 = 20;
 const EVERY: i64 = 15_000;
 const STEP: i64 = 30_000;
 
-/// Small, so that an input that costs more is refused soon; the time-out is no bound but an alarm.
+/// The limits are small, so that an expensive input is refused soon. No input may reach the time-out.
 const LIMITS: QueryLimits = QueryLimits {
     max_points: 100,
     max_series: 100,
@@ -69,7 +69,7 @@ fn store() -> Tsdb {
 
 static STORE: LazyLock<Tsdb> = LazyLock::new(store);
 
-/// A valid query gives the same values step by step and over a range.
+/// A valid query must give the same values as instant queries step by step and as one range query.
 pub(super) fn query(data: &[u8]) {
     let text = text(data);
     let Ok(query) = Query::parse(text, &LIMITS) else {
@@ -105,7 +105,7 @@ pub(super) fn query(data: &[u8]) {
     }
 }
 
-/// The range's values at `at` are those of the instant query there.
+/// Checks that the values of the range query at `at` equal those of an instant query at `at`.
 fn compare(series: &[(Labels, Vec<(i64, f64)>)], at: i64, instant: &QueryResult) {
     let rows: Vec<(&Labels, f64)> = match instant {
         QueryResult::Scalar((_, value)) => {

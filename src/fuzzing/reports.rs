@@ -1,14 +1,16 @@
-//! Summaries of runs: read, merged, compared, reported.
+//! Fuzz target `summaries`: parses the input as a summary of a run, and uses it in every way that the program does.
 
 use crate::load::report::{Colours, html, text as report};
 use crate::load::{Summary, baseline, merge};
 
 use super::inputs::text;
 
-/// Bytes of a page beside what it takes from the summary.
+/// The size of a report without the data of the summary, in bytes, rounded up. Larger reports than this plus a multiple
+/// of the input are a defect.
 const PAGE: usize = 2 << 20;
 
-/// A valid summary can be reported, compared, merged with itself, written and read again.
+/// An input that is a valid summary must be reported with bounded size, compared, merged with itself, and read back
+/// unchanged after it is written.
 pub(super) fn summary(data: &[u8]) {
     let text = text(data);
     let Ok(summary) = Summary::parse(text) else {

@@ -1,4 +1,5 @@
-//! Requests to the ticketing API and the operations API, answered by the real service in this process.
+//! Fuzz targets `requests` and `ops`: requests to the ticketing API and to the operations API of a real service in this
+//! process.
 
 mod service;
 
@@ -13,7 +14,7 @@ use super::inputs::{ask, first_line, text};
 pub use service::remove_files;
 use service::{OPS_TOKEN, service};
 
-/// Requests of one input.
+/// The largest number of requests in one input.
 const MAX_REQUESTS: usize = 8;
 
 /// Requests to the ticketing API, one after the other; see [`read`].
@@ -29,7 +30,7 @@ pub(super) fn ops(data: &[u8]) {
 /// Requests in HTTP's format, but with bare line feeds and without `Content-Length`. A line `---` separates two
 /// requests. `{token}` and `{user}` are replaced by those of an admitted user, `{ops}` by the operations token.
 fn send(router: &Router, text: &str) {
-    let (token, user) = service().somebody();
+    let (token, user) = service().waiting_user();
     let text = text
         .replace("{token}", token)
         .replace("{user}", &user.to_string())

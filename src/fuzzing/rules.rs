@@ -1,4 +1,4 @@
-//! Rule files, and the templates in them.
+//! Fuzz targets `rules` and `templates`: rule files, and the templates in them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::yaml::FileError;
 
 use super::inputs::text;
 
-/// A rule file is accepted, or refused with a position that exists in it.
+/// A rule file must be accepted, or be refused with a position that exists in it.
 pub(super) fn file(data: &[u8]) {
     let text = text(data);
     match RuleSet::parse("rules.yml", text) {
@@ -35,7 +35,7 @@ pub(super) fn placed(text: &str, error: &FileError) {
     }
 }
 
-/// A valid template expands with any value, within a bound.
+/// A valid template must expand with every value to a text of bounded size.
 pub(super) fn template(data: &[u8]) {
     let text = text(data);
     let template = match Template::parse(text) {
@@ -66,7 +66,7 @@ pub(super) fn template(data: &[u8]) {
             value,
             query: &|_| Ok(vec![(labels.clone(), value)]),
         });
-        // What an expansion may have, and an error around it.
+        // The largest expansion, plus an error message around it.
         let most = 72 * 1024 + text.len();
         assert!(
             expanded.len() <= most,

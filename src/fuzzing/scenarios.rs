@@ -1,4 +1,4 @@
-//! Scenarios with their overrides, and dataset profiles.
+//! Fuzz targets `scenarios` (scenario files with `--set` overrides) and `profiles` (dataset profiles).
 
 use crate::load::{Scenario, plan};
 use crate::seeding::Profile;
@@ -6,10 +6,10 @@ use crate::seeding::Profile;
 use super::inputs::text;
 use super::rules::placed;
 
-/// Begins a line that is an override and no part of the file.
+/// A line of the input with this prefix is an override, not a part of the file.
 const SET: &str = "--set ";
 
-/// A valid scenario can be planned, and is the same after it is written and read again.
+/// A valid scenario must have a plan, and must be equal after it is written and read again.
 pub(super) fn scenario(data: &[u8]) {
     let text = text(data);
     let overrides: Vec<String> = text
@@ -34,7 +34,7 @@ pub(super) fn scenario(data: &[u8]) {
     assert_eq!(read, scenario, "written {written}");
 }
 
-/// A valid profile has a bounded number of rows, and is the same after it is written and read again.
+/// A valid profile must have a bounded number of rows, and must be equal after it is written and read again.
 pub(super) fn profile(data: &[u8]) {
     let text = text(data);
     let profile = match Profile::parse("a.yaml", text) {

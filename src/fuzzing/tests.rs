@@ -1,14 +1,16 @@
-//! The bounded pass: the whole corpus, and then mutated inputs, which are the same each time.
+//! The bounded pass over every fuzz target, as an ordinary test: the whole corpus in `fuzz/corpus`, then inputs that a
+//! fixed seed makes from it. `cargo fuzz` runs the same targets without a bound (docs/fuzzing.md). A new target needs
+//! an entry in `TARGETS`, a line in `passes!` below, and a folder in the corpus.
 
 use std::path::{Path, PathBuf};
 
 use super::mutate::Mutator;
 use super::{TARGETS, find, remove_files};
 
-/// Mutated inputs of each target.
+/// The number of mutated inputs for each target.
 const MUTATED: usize = 400;
 const SEED: u64 = 20_260_601;
-/// All of the corpus, in bytes.
+/// The largest size of the whole corpus, in bytes, so that the repository stays small.
 const MAX_CORPUS: usize = 300 << 10;
 
 fn folder(target: &str) -> PathBuf {
@@ -31,18 +33,20 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Prints the input when a target panics, and removes the files of the service in any case.
+/// Prints the name and the input if the target panics, and then removes the files of the service, which a panic would
+/// leave.
 struct Guard(String, Vec<u8>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{} broke on {}", self.0, self.1.escape_ascii());
+            eprintln!("{} panicked on {}", self.0, self.1.escape_ascii());
             remove_files();
         }
     }
 }
 
+/// Runs the target over its corpus, then over the mutated inputs. A panic of the target fails the test.
 fn pass(name: &str) {
     let target = find(name).unwrap();
     let corpus = corpus(name);
@@ -96,7 +100,7 @@ passes! {
 }
 
 #[test]
-fn the_corpus_is_small_and_no_target_is_without() {
+fn the_corpus_is_small_and_every_target_has_inputs() {
     let mut bytes = 0;
     for target in TARGETS {
         let inputs = corpus(target.name);

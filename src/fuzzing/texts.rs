@@ -1,4 +1,4 @@
-//! Small texts: durations, pauses, sizes, addresses, Redis's `INFO`.
+//! Fuzz target `texts`: the parsers of small texts: durations, pauses, sizes, addresses, Redis's `INFO`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::secret::Secret;
 
 use super::inputs::text;
 
-/// Every small parser reads the same input.
+/// Gives the same input to every small parser.
 pub(super) fn run(data: &[u8]) {
     let text = text(data);
     if let Ok(time) = text.parse::<Time>() {

@@ -1,4 +1,4 @@
-//! Wait-Tokens and `traceparent` headers.
+//! Fuzz target `tokens`: Wait-Tokens and `traceparent` headers.
 
 use crate::domain::token::{Token, TokenKey};
 use crate::domain::{Epoch, Place, Timestamp, UserId};

@@ -1,4 +1,4 @@
-//! TraceQL, tag searches and look-ups, through the embedded Tempo's HTTP API.
+//! Fuzz target `traceql`: TraceQL, tag searches and look-ups, through the HTTP API of the embedded Tempo.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -58,8 +58,8 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     routes(store)
 });
 
-/// The first line says how the rest is used: `q` (also when it says nothing known), `tags`, `values`,
-/// `trace`, or `params` for a whole query string.
+/// The first line selects the use of the rest: `tags`, `values`, `trace`, `params` for a whole query string, or
+/// otherwise `q`.
 pub(super) fn run(data: &[u8]) {
     let (kind, rest) = first_line(text(data));
     let window = format!("start={START}&end={}", START + TRACES);
@@ -98,7 +98,7 @@ fn search(query: &str, window: &str) -> (http::StatusCode, Vec<u8>) {
     )
 }
 
-/// A query string whose separators and escapes stay.
+/// Makes a query string, in which separators and escapes stay.
 fn raw(text: &str) -> String {
     let kept = |c: char| c.is_ascii_alphanumeric() || "&=%+.-_[]".contains(c);
     text.chars().filter(|c| kept(*c)).collect()

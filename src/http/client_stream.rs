@@ -109,7 +109,7 @@ impl<S> ClientStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
-    /// Whether the time-out of an unfinished header has passed. It first waits until the answer to the previous
+    /// Returns whether the time-out of an unfinished header has passed. It first waits until the answer to the previous
     /// request is sent.
     fn header_timed_out(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((_, end)) = &mut self.header else {

@@ -84,7 +84,7 @@ impl Connection {
         self.in_flight.load(SeqCst) > 0
     }
 
-    /// Whether the connection was upgraded to a protocol other than HTTP.
+    /// Returns whether the connection was upgraded to a protocol other than HTTP.
     pub(super) fn is_upgraded(&self) -> bool {
         self.state.load(SeqCst) == UPGRADED
     }

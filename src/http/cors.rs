@@ -8,7 +8,7 @@ use axum::Router;
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-/// How long a browser may cache the answer to a preflight.
+/// The time for which a browser may cache the answer to a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// An origin whose pages may call the API: `https://shop.example`, or `*` for all.

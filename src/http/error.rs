@@ -1,7 +1,7 @@
 //! Error answers.
 //!
 //! Handlers return [`ApiError`], and `?` converts a [`Refusal`] into one. The middleware writes the document, because
-//! it knows the trace id and the format that the client reads. SQL, paths and panic messages go only to the log.
+//! only it has the trace id and the format that the client reads. SQL, paths and panic messages go only to the log.
 
 use std::time::Duration;
 

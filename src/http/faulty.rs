@@ -44,7 +44,7 @@ pub(super) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     calls.collect()
 });
 
-/// Whether `METHOD /path` is a step of buying.
+/// Returns whether `METHOD /path` is a step of buying.
 pub(super) fn is_buying(method: &str, path: &str) -> bool {
     let mut routes = ROUTES.iter();
     let named = |route: &&Route| route.name.split_once(' ') == Some((method, path));

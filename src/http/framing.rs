@@ -77,7 +77,7 @@ impl Framing {
         self.refused
     }
 
-    /// Whether all bytes that arrived belong to finished requests.
+    /// Returns whether all bytes that arrived belong to finished requests.
     pub(super) fn is_between_requests(&self) -> bool {
         self.at == At::Start && self.unfinished == 0
     }

@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(
             Arrivals::new(over, 7).count(),
             21,
-            "nobody comes after the last stage"
+            "no user arrives after the last stage"
         );
     }
 

@@ -22,7 +22,7 @@ pub enum Change {
     Same,
     /// Worse, beyond the noise.
     Worse,
-    /// There are too few requests to tell.
+    /// There are too few requests to compare.
     TooFew,
 }
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_within_the_noise_is_the_same_and_what_leaves_it_is_told() {
+    fn differences_within_the_noise_are_equal_and_larger_ones_are_reported() {
         use Change::{Better, Same, Worse};
         let before = row(10_000, 20.0, 500.0, 0);
         let of = |now: &OperationSummary| -> Vec<Change> {
@@ -238,8 +238,8 @@ mod tests {
     fn a_percentile_of_few_requests_is_not_compared_and_a_millisecond_is_nothing() {
         let before = row(300, 0.2, 500.0, 0);
         let now = row(300, 0.6, 500.0, 0);
-        let told = changes(&now, &before);
-        assert_eq!(told[0], ("reserve.p50".to_owned(), Change::Same));
-        assert_eq!(told[2], ("reserve.p99".to_owned(), Change::TooFew));
+        let compared = changes(&now, &before);
+        assert_eq!(compared[0], ("reserve.p50".to_owned(), Change::Same));
+        assert_eq!(compared[2], ("reserve.p99".to_owned(), Change::TooFew));
     }
 }

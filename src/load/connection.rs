@@ -44,7 +44,7 @@ pub(super) struct Answer {
     pub token: Option<HeaderValue>,
     /// The `Retry-After` header, in seconds.
     pub retry_after: Option<Duration>,
-    /// Empty unless the caller wanted it.
+    /// Empty if the caller did not want it.
     pub body: Bytes,
     /// The time at which the answer was complete.
     pub done: Instant,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The files that a process needs besides its connections: logs, libraries, the database and the reports.
+/// The number of files that a process needs besides its connections: logs, libraries, the database and the reports.
 const RESERVED_FILES: u64 = 200;
 
 /// Processor time of one thread, read by the thread itself.

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_that_is_not_there_is_an_error() {
+    fn an_unknown_traffic_group_is_an_error() {
         let begun = Instant::now();
         let mut text = Histograms::of(&frame(begun, &[1, 2, 3]), &["crowd".to_owned()], begun);
         assert_eq!(text.cells[0].traffic, BUYERS);

@@ -194,10 +194,10 @@ impl LoadError {
 
 /// A function that is called with every measured request on the workers' threads. It must be fast.
 #[derive(Clone)]
-pub struct Meter(pub std::sync::Arc<Told>);
+pub struct Meter(pub std::sync::Arc<OnRequest>);
 
 /// Takes the traffic group's name (empty for the buyers) and the request.
-type Told = dyn Fn(&str, &recorder::Sample) + Send + Sync;
+type OnRequest = dyn Fn(&str, &recorder::Sample) + Send + Sync;
 
 impl std::fmt::Debug for Meter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

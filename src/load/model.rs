@@ -95,7 +95,7 @@ impl Operation {
         }
     }
 
-    /// Whether it is a request to the queue. All users make these, admitted or not.
+    /// Returns whether it is a request to the queue. All users make these, admitted or not.
     #[must_use]
     pub const fn is_queue(self) -> bool {
         matches!(self, Operation::Register | Operation::Poll)
@@ -147,7 +147,7 @@ named! {
 }
 
 impl ErrorKind {
-    /// Whether the server gave no answer.
+    /// Returns whether the server gave no answer.
     #[must_use]
     pub const fn is_silence(self) -> bool {
         matches!(
@@ -182,7 +182,7 @@ named! {
 }
 
 impl UserState {
-    /// Whether the user reached an end that the scenario intends.
+    /// Returns whether the user reached an end that the scenario intends.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         matches!(

@@ -33,13 +33,13 @@ pub enum OpsError {
     Failed {
         /// Host and port.
         authority: String,
-        /// The outcome.
+        /// The client's error.
         source: ClientError,
     },
 }
 
 impl OpsError {
-    /// Whether the same request may succeed a moment later.
+    /// Returns whether the same request may succeed a moment later.
     pub(super) fn is_silence(&self) -> bool {
         let silence = |source: &ClientError| {
             matches!(
@@ -59,7 +59,7 @@ pub(super) struct Ops {
 }
 
 impl OpsError {
-    /// Whether the server did not understand the request.
+    /// Returns whether the server did not understand the request.
     pub(super) fn is_bad_request(&self) -> bool {
         let OpsError::Failed { source, .. } = self else {
             return false;

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_schedule_stands_still_while_paused_and_goes_on_at_the_new_pace() {
+    async fn a_schedule_stops_while_paused_and_continues_at_the_new_pace() {
         let pacing = Pacing::default();
         let mut schedule = pacing.schedule();
         let seconds = Duration::from_secs;

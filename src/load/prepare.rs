@@ -319,13 +319,13 @@ pub(super) async fn await_opening(ops: &Ops) -> Result<(), OpsError> {
     }
 }
 
-/// Opens the sale. Retries while the server does not answer, for at most `patience`.
-pub(super) async fn open_sale(ops: &Ops, patience: Duration) -> Result<(), OpsError> {
+/// Opens the sale. Retries while the server does not answer, for at most `time_limit`.
+pub(super) async fn open_sale(ops: &Ops, time_limit: Duration) -> Result<(), OpsError> {
     let change = AdmissionChange {
         opening: Some(Opening::Now),
         ..AdmissionChange::default()
     };
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + time_limit;
     loop {
         match ops.admission(&change).await {
             Ok(_) => return Ok(()),

@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phase_that_nobody_came_to_is_not_begun() {
+    fn a_phase_without_users_has_not_begun() {
         assert_eq!(share(0, 0), 0.0);
         assert_eq!(share(1, 4), 0.25);
     }

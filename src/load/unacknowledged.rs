@@ -41,7 +41,7 @@ impl FailedWrites {
     }
 }
 
-/// Writes that were done although their answer said that they failed, or no answer came.
+/// Writes that were done although their answer reported a failure, or no answer arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Unacknowledged {

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_stands_in_the_documentation_and_in_the_schema() {
+    fn every_field_is_in_the_documentation_and_in_the_schema() {
         let page = include_str!("../../docs/datasets.md");
         let example = page
             .split("```yaml\n")

@@ -134,9 +134,9 @@ pub struct Settled<T> {
 
 /// An outcome that can be stored as the answer to a keyed request.
 pub trait Answer: Serialize + DeserializeOwned + Send + 'static {
-    /// Whether a repeat gets this answer again. A transient answer (another request had the lock, or the token no
-    /// longer admits) is never stored. Where an older version stored one, it is ignored, and the repeat is decided
-    /// afresh.
+    /// Returns whether a repeat gets this answer again. A transient answer (another request had the lock, or the token
+    /// no longer admits) is never stored. Where an older version stored one, it is ignored, and the repeat is decided
+    /// again.
     fn is_final(&self) -> bool {
         true
     }
@@ -163,7 +163,7 @@ impl Answer for ChargeOutcome {}
 impl Answer for CancelOutcome {}
 impl Answer for Ticket {}
 
-/// Whether a stored answer of any kind of request says that the request was done.
+/// Returns whether a stored answer of any kind of request says that the request was done.
 pub(super) fn is_done(stored: &str) -> bool {
     fn read<T: DeserializeOwned>(stored: &str) -> Option<T> {
         serde_json::from_str(stored).ok()

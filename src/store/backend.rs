@@ -70,8 +70,8 @@ impl Store {
         }
     }
 
-    /// How long a read of seats may be shown although other servers may have changed them. `None` when no other
-    /// server changes them, so that [`date_version`](Store::date_version) is exact.
+    /// The time for which a read of seats may be shown although other servers may have changed them. `None` when no
+    /// other server changes them, so that [`date_version`](Store::date_version) is exact.
     #[must_use]
     pub fn shared_for(&self) -> Option<Duration> {
         match self {
@@ -122,7 +122,7 @@ impl Store {
         each!(self, store => store.standing(user).await)
     }
 
-    /// Whether the admission of `place` ended early, or the place never existed.
+    /// Returns whether the admission of `place` ended early, or the place never existed.
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         each!(self, store => store.has_ended(place).await)
     }

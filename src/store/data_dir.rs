@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::Epoch;
 use crate::files::{self, Access};
 
-/// Why a data directory cannot be used.
+/// The reason why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// The directory cannot be created or written.

@@ -25,7 +25,7 @@ pub enum DatasetStorage {
 /// The longest wait for the other servers. They check for a new dataset every second and load it in much less.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why the storage cannot be used.
+/// The reason why the storage cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The data directory cannot be used.
@@ -146,7 +146,7 @@ impl DatasetStorage {
         }
     }
 
-    /// Whether other processes may activate another dataset.
+    /// Returns whether other processes may activate another dataset.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         matches!(self, DatasetStorage::Postgres(_))

@@ -110,7 +110,7 @@ impl DatasetInfo {
             .map(PerformanceDateId)
     }
 
-    /// Whether `user` exists. Only seeding creates users, with ids from 1 on.
+    /// Returns whether `user` exists. Only seeding creates users, with ids from 1 on.
     #[must_use]
     pub fn has_user(&self, user: UserId) -> bool {
         u64::try_from(user.0).is_ok_and(|id| (1..=self.users).contains(&id))
@@ -129,7 +129,7 @@ pub struct Catalog {
 /// A seat in its last committed state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatRow {
-    /// The seat.
+    /// The id of the seat.
     pub id: SeatId,
     /// The number of the seat on its date.
     pub number: i64,
@@ -161,7 +161,7 @@ pub struct Reserve {
 /// A reservation as the user sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservationRow {
-    /// The reservation.
+    /// The id of the reservation.
     pub id: ReservationId,
     pub seat: SeatId,
     /// The seat's price when it was reserved.

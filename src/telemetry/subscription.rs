@@ -93,7 +93,7 @@ struct Subscriber<T> {
 }
 
 impl<T: Clone> Subscriber<T> {
-    /// Sends the records. `false` when the reader is gone.
+    /// Sends the records. Returns `false` if the reader was dropped.
     fn offer(&self, records: &[T]) -> bool {
         if self.batches.is_closed() {
             return false;
@@ -149,7 +149,7 @@ impl<T: Clone> Subscribers<T> {
         }
     }
 
-    /// Whether there is a reader.
+    /// Returns whether there is a reader.
     pub(super) fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
@@ -193,10 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_is_forgotten() {
+    fn a_dropped_reader_is_removed() {
         let subscribers = Subscribers::default();
-        let (gone, stays) = (subscribers.subscribe(1), subscribers.subscribe(1));
-        drop(gone);
+        let (dropped, stays) = (subscribers.subscribe(1), subscribers.subscribe(1));
+        drop(dropped);
         subscribers.offer([1]);
         assert_eq!((subscribers.list.lock().len(), stays.waiting()), (1, 1));
         drop(stays);

@@ -39,7 +39,7 @@ const FRAME: Duration = Duration::from_millis(100);
 const KEY_FRAME: Duration = Duration::from_millis(30);
 /// The interval at which ages on the screen advance: they are in seconds.
 const TICK: Duration = Duration::from_secs(1);
-/// How often `--once` asks again with queries that earlier answers made possible.
+/// The number of further rounds of queries that `--once` makes, because earlier answers make new queries possible.
 const MORE_ROUNDS: usize = 3;
 /// Capacity of the channel of events.
 const EVENTS: usize = 256;

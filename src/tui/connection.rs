@@ -81,7 +81,7 @@ impl SourceState {
         }
     }
 
-    /// Why the source has never answered.
+    /// The reason why the source has never answered; `None` if it has.
     pub(crate) fn never(&self) -> Option<&str> {
         match (&self.link, self.last_ok) {
             (Link::Down { reason, .. }, None) => Some(reason),

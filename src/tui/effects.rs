@@ -149,16 +149,19 @@ impl Effects {
     }
 
     fn stop_load(&mut self) {
-        if let Some(tell) = &self.control {
-            tell(Command::Stop);
+        if let Some(control) = &self.control {
+            control(Command::Stop);
         }
         self.note("stop of the rehearsal", Ok("asked"));
     }
 
     /// Steers the rehearsal under way.
     fn steer(&mut self, command: Command) {
-        let taken = self.control.as_ref().is_some_and(|tell| tell(command));
-        let why = "the rehearsal is over, or has more to do than it can take";
+        let taken = self
+            .control
+            .as_ref()
+            .is_some_and(|control| control(command));
+        let why = "the rehearsal is over, or too many commands wait";
         let result = if taken { Ok("") } else { Err(why) };
         self.act(command.effect().into(), std::future::ready(result));
     }
@@ -287,8 +290,8 @@ impl Effects {
     /// Stops the rehearsal and the seeding and waits for their ends, at most [`LEAVE`].
     pub(crate) async fn leave(mut self, seeding: bool) {
         while self.run.try_join_next().is_some() {}
-        if let Some(tell) = self.control.take().filter(|_| !self.run.is_empty()) {
-            tell(Command::Stop);
+        if let Some(control) = self.control.take().filter(|_| !self.run.is_empty()) {
+            control(Command::Stop);
             self.note("stop of the rehearsal", Ok("the console was left"));
         }
         if let Some(stop) = self.stop_drill.take().filter(|_| !self.run.is_empty()) {

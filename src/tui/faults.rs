@@ -26,7 +26,7 @@ pub(crate) fn name(kind: FaultKind) -> String {
 /// A fault's parameters in words: `delay 800 ms, share 0.5`.
 pub(crate) fn settings(fault: &ActiveFault) -> String {
     let settings = fault.fault.settings();
-    let told = settings.iter().map(|(name, value)| {
+    let texts = settings.iter().map(|(name, value)| {
         let value = match value {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -36,7 +36,7 @@ pub(crate) fn settings(fault: &ActiveFault) -> String {
             None => format!("{name} {value}"),
         }
     });
-    one_line(&told.collect::<Vec<_>>().join(", "))
+    one_line(&texts.collect::<Vec<_>>().join(", "))
 }
 
 /// Milliseconds until it ends by itself.
@@ -107,13 +107,13 @@ pub(crate) mod tests {
         faults.take(vec![one.clone()], NOON + 1_500);
         assert_eq!(left(&one, NOON + 10_000), 20_000);
         faults.take(vec![], NOON + 31_000);
-        let told: Vec<_> = faults
+        let marks: Vec<_> = faults
             .marks
             .iter()
             .map(|mark| (mark.at - NOON, mark.text.as_str()))
             .collect();
         let begun = "latency: delay 800 ms, share 0.5";
-        assert_eq!(told, [(0, begun), (30_000, "latency is over")]);
+        assert_eq!(marks, [(0, begun), (30_000, "latency is over")]);
     }
 
     #[test]

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn going_back_to_an_alert_that_is_gone_keeps_the_choice() {
+    fn going_back_to_a_removed_alert_keeps_the_choice() {
         let mut model = on_alerts();
         follow(&mut model, Screen::Logs);
         model.alerts = Default::default();

@@ -129,7 +129,7 @@ impl Drop for Session {
     }
 }
 
-/// Restores the terminal, once. Ignores failures, because then the terminal is gone.
+/// Restores the terminal, once. Ignores failures, because then the terminal no longer exists.
 pub(crate) fn restore() {
     if OURS.swap(false, Ordering::SeqCst) {
         *OWNER.lock() = None;
@@ -144,7 +144,7 @@ pub(crate) fn restore() {
     }
 }
 
-/// Whether the console holds the terminal. After a panic it does not.
+/// Returns whether the console holds the terminal. After a panic it does not.
 pub(crate) fn is_ours() -> bool {
     OURS.load(Ordering::SeqCst)
 }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_light_background_every_colour_has_a_darker_one_of_its_own() {
+    fn on_a_light_background_every_colour_is_darker() {
         let dark = [good(), warn(), bad(), accent(), second(), quiet(), border()];
         let mut buffer = Buffer::empty(Rect::new(0, 0, 7, 1));
         for (x, style) in (0..).zip(dark) {

@@ -8,7 +8,7 @@ use crate::tui::zoom::{FETCHED, Window, Zoom};
 const FITS: &[i64] = &[30, 60, 120, FETCHED.0];
 /// The shortest span of a rehearsal's chart, in milliseconds.
 const MIN_RUN_SPAN_MS: i64 = 15_000;
-/// How long a chart continues after the end of its rehearsal, in milliseconds.
+/// The time for which a chart continues after the end of its rehearsal, in milliseconds.
 const AFTER_RUN_MS: i64 = 3_000;
 
 /// The window of the live charts: from the first traffic within [`FETCHED`] to now, or to the time at which they are

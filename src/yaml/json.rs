@@ -74,8 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place_and_its_field_and_in_no_word_of_a_library() {
-        for (text, said) in [
+    fn an_error_names_place_and_field_in_the_words_of_this_program() {
+        for (text, expected) in [
             (
                 r#"{"seat": "x", "guests": []}"#,
                 "line 1, column 12: seat: `x` is not a whole number such as 20",
@@ -94,7 +94,7 @@ mod tests {
             ),
             (
                 r#"{"seat": 1, "seat": 2}"#,
-                "line 1, column 18: `seat` stands here twice: remove one of them",
+                "line 1, column 18: `seat` appears twice: remove one of them",
             ),
             ("[]", "line 1, column 2: has 0 values: write a map such as "),
             (
@@ -112,7 +112,7 @@ mod tests {
             ),
         ] {
             let error = from_json::<Order>(text.as_bytes()).unwrap_err().to_string();
-            assert!(error.starts_with(said), "{text}: {error}");
+            assert!(error.starts_with(expected), "{text}: {error}");
             for word in ["invalid type", "u32", "EOF", "struct", "missing field"] {
                 assert!(!error.contains(word), "{text} says {word:?}: {error}");
             }

@@ -45,7 +45,7 @@ pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
             field, expected, ..
         } => unknown_field(field, expected),
         Error::DuplicateMappingKey { key: Some(key), .. } => twice(key),
-        Error::DuplicateMappingKey { .. } => "stands here twice: remove one of them".to_owned(),
+        Error::DuplicateMappingKey { .. } => "appears twice: remove one of them".to_owned(),
         Error::NullIntoString { .. } => "is empty: write a text".to_owned(),
         Error::Unexpected {
             expected: wanted, ..
@@ -60,7 +60,7 @@ pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
         Error::Message { msg, .. } => return of_text(msg),
         _ => match given {
             Some(given) => format!("`{given}` cannot stand here"),
-            None => "what stands here cannot be read".to_owned(),
+            None => "this value cannot be read".to_owned(),
         },
     };
     let missing = None;
@@ -182,7 +182,7 @@ fn of_length(length: impl std::fmt::Display, wanted: &str) -> String {
 }
 
 fn twice(field: &str) -> String {
-    format!("`{field}` stands here twice: remove one of them")
+    format!("`{field}` appears twice: remove one of them")
 }
 
 fn several_documents() -> String {
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn no_word_of_a_library_reaches_the_reader() {
-        for (text, said) in [
+        for (text, expected) in [
             (
                 "seats: many",
                 "x.yaml:1:8: seats: `many` is not a whole number such as 20",
@@ -303,7 +303,7 @@ mod tests {
             ("share: 1", "seats: is missing: write `seats: …`"),
             (
                 "seats: 1\nseats: 2",
-                "`seats` stands here twice: remove one of them",
+                "`seats` appears twice: remove one of them",
             ),
             ("seats: &a 1\nshare: *a", "write the value out"),
             (
@@ -314,7 +314,7 @@ mod tests {
             ("seats: {a: 1", "x.yaml:"),
         ] {
             let error = refused(text);
-            assert!(error.contains(said), "{text:?}: {error}");
+            assert!(error.contains(expected), "{text:?}: {error}");
             for word in [
                 "u32",
                 "f64",
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(of("{}"), "`seats` is missing: add it");
         assert_eq!(
             of(r#"{"seats":1,"seats":2}"#),
-            "`seats` stands here twice: remove one of them"
+            "`seats` appears twice: remove one of them"
         );
         assert_eq!(
             of(r#"{"seats":1"#),

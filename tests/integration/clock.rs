@@ -80,7 +80,7 @@ async fn set_back_while_the_sale_is_open_admission_goes_on<B: Backend>() {
     server.stop().await;
 }
 
-async fn set_forward_and_back_nobody_loses_an_admission_or_a_hold<B: Backend>() {
+async fn set_forward_and_back_no_user_loses_an_admission_or_a_hold<B: Backend>() {
     let clock = Steppable::default();
     let server = server::<B>(&clock, Opening::Now).await;
     let before = server.admitted(1).await;
@@ -125,7 +125,7 @@ macro_rules! on_every_coordination {
 on_every_coordination!(
     set_back_before_the_opening_the_sale_still_opens,
     set_back_while_the_sale_is_open_admission_goes_on,
-    set_forward_and_back_nobody_loses_an_admission_or_a_hold,
+    set_forward_and_back_no_user_loses_an_admission_or_a_hold,
 );
 
 #[tokio::test]

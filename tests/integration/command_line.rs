@@ -1,4 +1,4 @@
-//! What all commands share: finding a server, the user's own files, the configuration file, and errors of directories.
+//! Features of all commands: finding a server, the user's own files, the configuration file, and errors of directories.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -187,7 +187,7 @@ async fn a_directory_without_a_server_is_an_error_and_no_other_server_gets_load(
 }
 
 #[tokio::test]
-async fn a_scenario_on_a_dataset_of_its_own_runs_embedded_and_on_a_server() {
+async fn a_scenario_with_a_profile_file_runs_embedded_and_on_a_server() {
     let dir = tempfile::tempdir().unwrap();
     let scenario = write_evening(dir.path());
     let embedded = run(&["load", "--json", "--quiet", "--embedded", &scenario]).await;

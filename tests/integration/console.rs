@@ -28,7 +28,7 @@ async fn a_new_user_sees_the_keys_reads_the_help_and_quits() {
             console.press("?");
             console.see("launch a rehearsal, one phase, or");
             console.press("\x1b");
-            console.until("the help gone", |text| !text.contains("one phase, or"));
+            console.until("the help closed", |text| !text.contains("one phase, or"));
             console.press("q");
             let (status, after) = console.ended_with_the_terminal_restored();
             assert!(status.success(), "{status:?}");
@@ -63,7 +63,7 @@ async fn seeding_pausing_and_an_alert_by_hand_reach_the_server() {
         console.see("everything is ready");
         assert_eq!(fake.facts.lock().seeded[0].profile.as_deref(), Some("demo"));
         console.press("p");
-        console.see("Nobody more is let in until it is resumed");
+        console.see("No one else is admitted until it is resumed");
         assert!(
             !fake.facts.lock().paused,
             "pausing must ask first, because it affects customers"
@@ -106,7 +106,7 @@ async fn the_log_is_followed_filtered_and_opened() {
         console.press("\r");
         console.see("additional_data.seat");
         console.press("\x1b");
-        console.until("the record gone", |text| !text.contains("additional_data.seat"));
+        console.until("the record closed", |text| !text.contains("additional_data.seat"));
         console.press("q");
         console.ended_with_the_terminal_restored();
     })

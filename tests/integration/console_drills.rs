@@ -6,7 +6,7 @@ use crate::fake_sources::{Fake, TOKEN};
 use crate::support::TestServer;
 use crate::terminal::Console;
 
-/// A drill that is over soon, and whose hypothesis holds on a busy machine too.
+/// A short drill whose expectations hold even on a busy machine.
 const SHORT: &str = "title: Half of the requests fail\nload: onsale-short\n\
     set: { users: 300, admission.batch: 5, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }\n\
     hypothesis: { buying.p95: 60s, buying.error_rate: 0.001, for: 1s }\n\
@@ -14,7 +14,7 @@ const SHORT: &str = "title: Half of the requests fail\nload: onsale-short\n\
     \x20   cause: { component: c, mechanism: m }\n\
     \x20   expect: { fires: { HighErrorRate: 10s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], recovered: 20s }\n";
 
-/// A console in `dir`, which holds drill files, its data and what drills leave behind.
+/// Starts a console in `dir`, which contains the drill files, the data of the console, and all files of the drills.
 fn console(dir: &Path, url: &str) -> Console {
     let script = "cd \"$1\" && export TMPDIR=\"$1\" CONCERTCTL_OPS_TOKEN=\"$3\" && \
         exec \"$0\" tui --data-dir \"$1/data\" --screen drills --ops-url \"$2\"";
@@ -22,7 +22,7 @@ fn console(dir: &Path, url: &str) -> Console {
     Console::script(script, &args, (120, 40))
 }
 
-/// The files of drills in `dir`: what their servers had, and the reports that are kept.
+/// The number of data directories of drills in `dir`, and of kept reports.
 fn left(dir: &Path) -> (usize, usize) {
     let entries = std::fs::read_dir(dir).unwrap().flatten();
     let names = entries.map(|entry| entry.file_name().into_string().unwrap());
@@ -56,7 +56,7 @@ async fn a_drill_file_runs_to_its_verdict_and_another_is_stopped_by_keys_alone()
         console.see("drill scenarios/drill-short.yaml: the fault is there");
         console.press("7");
         console.see("the fault is over");
-        // Whether the alert was in time is not for this test: the machine may be busy with others.
+        // The time of the alert does not matter here, because other tests may slow down the machine.
         console.until("a verdict", |text| {
             ["passed", "failed", "is inconclusive"]
                 .iter()
@@ -65,7 +65,7 @@ async fn a_drill_file_runs_to_its_verdict_and_another_is_stopped_by_keys_alone()
         console.see("report: ");
         assert_eq!(left(dir.path()), (0, 1));
         console.press("sy");
-        // Longer than any other step on a busy machine, and never over at once.
+        // This step takes long enough to be seen, even on a busy machine.
         console.see("the sale is to open");
         console.press("xy");
         console.see("inconclusive: stopped");
@@ -100,11 +100,11 @@ async fn a_fault_is_injected_seen_and_ended_by_keys_alone() {
             console.press("!");
             console.see("left: ");
             console.press("c");
-            console.until("the fault gone", |text| {
+            console.until("the fault ended", |text| {
                 !text.contains("left: ") && !text.contains("▼ ")
             });
             console.press("\x1b");
-            console.until("the dialog gone", |text| {
+            console.until("the dialog closed", |text| {
                 !text.contains("Faults of the server")
             });
             console.press("q");

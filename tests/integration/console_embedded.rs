@@ -96,7 +96,7 @@ fn the_level_filter_keeps_records_of_the_level_and_above() {
         text.contains("INFO and above") && text.contains("serving")
     });
     console.press("v");
-    console.until("WARN and above, the record gone", |text| {
+    console.until("WARN and above, the record hidden", |text| {
         text.contains("WARN and above") && text.contains("matches the filter")
     });
     console.press("q");
@@ -111,7 +111,8 @@ fn renditions(written: &[u8]) -> Vec<String> {
     found.map(|of| of[1].to_owned()).collect()
 }
 
-/// Whether a parameter sets a colour: 30 to 38, 40 to 48, 90 to 107. The parameters 39 and 49 restore the default.
+/// Returns whether a parameter sets a colour: 30 to 38, 40 to 48, 90 to 107. The parameters 39 and 49 restore the
+/// default.
 fn is_colour(parameters: &str) -> bool {
     parameters.split([';', ':']).any(|one| {
         matches!(
@@ -188,7 +189,7 @@ fn quitting_warns_about_the_other_console_that_loses_its_server() {
     host.press("q");
     host.see("Another console is attached");
     host.press("n");
-    host.until("the question gone", |text| {
+    host.until("the question closed", |text| {
         !text.contains("Another console")
     });
     host.press("q");

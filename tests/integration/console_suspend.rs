@@ -58,7 +58,7 @@ fn ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_console_back() {
         "the terminal must be in raw mode again"
     );
     console.press("\x1b");
-    console.until("the form gone", |text| !text.contains("Raise an alert"));
+    console.until("the form closed", |text| !text.contains("Raise an alert"));
     console.press("q");
     console.see("ended with 0");
     let (status, _) = console.ended_with_the_terminal_restored();
@@ -94,7 +94,7 @@ fn ctrl_z_without_a_shell_does_not_hang() {
     console.press("\x1a?");
     console.see("Actions, from any screen");
     console.press("\x1b");
-    console.until("the help gone", |text| {
+    console.until("the help closed", |text| {
         !text.contains("Actions, from any screen")
     });
     console.press("q");

@@ -79,7 +79,7 @@ fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
     console.see("with “profile=아이유”");
     intact(&console, "a filtered log");
     console.press("\x1b");
-    console.until("the filter gone", |text| !text.contains("with “"));
+    console.until("the filter removed", |text| !text.contains("with “"));
     for (key, seen) in [
         ("4", "Traces: "),
         ("5", "Scenarios"),
@@ -90,7 +90,7 @@ fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
         intact(&console, seen);
     }
     console.press("6\r");
-    console.see("What is judged");
+    console.see("Measured value");
     intact(&console, "the alert in full");
     console.press("H");
     console.see("What was done");
@@ -101,7 +101,7 @@ fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
     console.see("Lost: 아이유 앙코르 서울");
     intact(&console, "a dialog");
     console.press("\x1b");
-    console.until("the dialog gone", |text| !text.contains("Lost:"));
+    console.until("the dialog closed", |text| !text.contains("Lost:"));
     console.press("q");
     assert!(console.ended_with_the_terminal_restored().0.success());
 }

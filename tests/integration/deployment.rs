@@ -60,7 +60,7 @@ fn compose() -> Compose {
     serde_saphyr::from_str(&file("docker-compose.yml")).unwrap()
 }
 
-/// Whether an image has a fixed version.
+/// Returns whether an image has a fixed version.
 fn is_pinned(image: &str) -> bool {
     let tag = image.rsplit_once(':').map(|(_, tag)| tag);
     tag.is_some_and(|tag| {
@@ -311,7 +311,7 @@ fn the_telemetry_stack_has_limits_and_gains_no_privileges() {
 }
 
 #[tokio::test]
-async fn the_program_knows_the_commands_flags_and_variables_of_the_containers() {
+async fn the_program_accepts_the_commands_flags_and_variables_of_the_containers() {
     let (compose, help) = (compose(), run(&["serve", "--help"]).await.stdout);
     let app = &compose.services["app"];
     assert_eq!(app.command[0], "serve");

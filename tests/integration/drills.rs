@@ -1,4 +1,5 @@
-//! `concertctl drill` as people run it: a server of its own, real traffic, real faults, its exit codes.
+//! `concertctl drill` as users run it: it starts a server, makes real traffic, injects real faults, and exits with a
+//! code for the verdict.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use super::support::port::Port;
 use super::support::process::{Guard, ServerProcess, concertctl, finish};
 use super::support::{eventually, ops_client};
 
-/// A drill that is over soon, on a machine however busy: what `fault` does to the traffic, and what is expected.
+/// A short drill, even on a busy machine, with the fault `fault` and these expectations.
 pub(super) fn drill(fault: &str, expect: &str) -> String {
     format!(
         "title: A test\nload: onsale-short\nhost_busy: 1\n\
@@ -42,11 +43,11 @@ fn run(dir: &Path, text: &str, more: &[&str]) -> (Output, Value) {
     (output, document["drills"].clone())
 }
 
-fn told(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Names in `dir` of data directories that a drill made.
+/// The number of data directories that drills left in `dir`.
 fn left_behind(dir: &Path) -> usize {
     let entries = std::fs::read_dir(dir).unwrap().flatten();
     let names = entries.map(|entry| entry.file_name().into_string().unwrap());
@@ -56,7 +57,7 @@ fn left_behind(dir: &Path) -> usize {
 }
 
 #[test]
-fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
+fn a_report_has_the_times_of_detection_notification_and_recovery() {
     let dir = tempfile::tempdir().unwrap();
     let text = drill(
         "{ kind: errors, share: 0.5, for: 10s }",
@@ -65,7 +66,7 @@ fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
     let progress = dir.path().join("progress");
     let progress = ["--progress", progress.to_str().unwrap()];
     let (output, reports) = run(dir.path(), &text, &progress);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report = &reports[0];
     assert_eq!(report["verdict"], "passed");
     let fires = &report["expectations"][0];
@@ -87,8 +88,8 @@ fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
         .collect();
     let kept: Value = serde_json::from_slice(&std::fs::read(&kept[0]).unwrap()).unwrap();
     assert_eq!(&kept, report, "the report is kept");
-    let told = std::fs::read_to_string(dir.path().join("progress")).unwrap();
-    let lines: Vec<Value> = told
+    let progress = std::fs::read_to_string(dir.path().join("progress")).unwrap();
+    let lines: Vec<Value> = progress
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -106,7 +107,7 @@ fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
         "following",
         "ending",
     ];
-    // A step that is shorter than the time between two lines is not told.
+    // A step that is shorter than the interval between two lines is not reported.
     let places = steps
         .iter()
         .map(|step| all.iter().position(|one| one == step));
@@ -119,7 +120,7 @@ fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
 }
 
 #[test]
-fn a_drill_that_nobody_watches_any_more_ends_with_its_server() {
+fn a_drill_ends_with_its_server_when_the_reader_of_its_progress_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("drill.yaml");
     let text = drill(
@@ -136,7 +137,7 @@ fn a_drill_that_nobody_watches_any_more_ends_with_its_server() {
     let is_fault = |line: std::io::Result<String>| line.unwrap().contains(r#""step":"fault""#);
     assert!(lines.any(is_fault));
     drop(lines);
-    // Ended by itself, long before its fault would.
+    // The drill ended by itself, long before the end of its fault.
     assert_eq!(running.wait().unwrap().code(), Some(3));
     assert_eq!(left_behind(dir.path()), 0);
 }
@@ -144,7 +145,7 @@ fn a_drill_that_nobody_watches_any_more_ends_with_its_server() {
 #[test]
 fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
     let dir = tempfile::tempdir().unwrap();
-    // The shipped rules, with one that asks for a metric that is not there.
+    // The shipped rules, with one changed so that it queries a missing metric.
     let rules = dir.path().join("rules.yml");
     let shipped = include_str!("../../otel/prometheus/alerts.yml");
     let broken = shipped.replace(
@@ -158,7 +159,7 @@ fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
         "{ fires: { HighErrorRate: 8s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow] }",
     );
     let (output, reports) = run(dir.path(), &text, &["--rules", rules.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(99), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(99), "{}", stderr(&output));
     let reason = reports[0]["reasons"][0].as_str().unwrap();
     assert!(
         reason.starts_with("HighErrorRate fires: did not happen"),
@@ -171,7 +172,7 @@ fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
         "{ fires: { ErrorBudgetBurnFast: 8s }, may_fire: [HighErrorRate, ErrorBudgetBurnSlow] }",
     );
     let (output, _) = run(dir.path(), &other, &["--rules", rules.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
 #[test]
@@ -182,13 +183,16 @@ fn a_killed_server_comes_back_and_serves() {
         "{ recovered: 30s, may_fire: [ServerRestarted] }",
     );
     let (output, reports) = run(dir.path(), &text, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let seconds = reports[0]["seconds"].as_array().unwrap();
     let failed = seconds.iter().filter(|second| second[2].as_u64() > Some(0));
-    assert!(failed.count() > 0, "users notice that their server is gone");
+    assert!(
+        failed.count() > 0,
+        "users notice that their server was killed"
+    );
 }
 
-/// A drill that goes on until somebody ends it.
+/// A drill that runs until the test ends it.
 struct Endless {
     dir: TempDir,
     process: Guard,
@@ -200,7 +204,7 @@ impl Endless {
         let file = dir.path().join("drill.yaml");
         std::fs::write(&file, drill(fault, "{ recovered: 30s }")).unwrap();
         let mut command = command(dir.path(), &[file.to_str().unwrap(), "--allow-commands"]);
-        // As a shell with job control starts it: signals of the terminal reach the whole group.
+        // A process group, as a shell with job control makes it: signals of the terminal reach the whole group.
         command.process_group(0).stderr(Stdio::null());
         let process = Guard(command.spawn().unwrap());
         Endless { dir, process }
@@ -214,7 +218,7 @@ impl Endless {
         eventually(what, || async { is_there(self.dir()).then_some(()) }).await;
     }
 
-    /// Kills the drill and nothing else, and awaits that it leaves nothing.
+    /// Kills only the drill process, and waits until its server and its data are removed.
     async fn killed(mut self) {
         self.process.0.kill().unwrap();
         self.process.0.wait().unwrap();
@@ -222,7 +226,7 @@ impl Endless {
     }
 
     async fn leaves_nothing(&self) {
-        self.until("server and data are gone", |dir| {
+        self.until("server and data are removed", |dir| {
             left_behind(dir) == 0 && processes(dir).is_empty()
         })
         .await;
@@ -280,7 +284,7 @@ async fn nothing_outlasts_a_drill_that_is_killed_during_any_other_fault_in_its_s
     }
 }
 
-/// A drill of a running server, which outlives it.
+/// A drill of a running server. The server continues after it.
 struct OnServer {
     dir: TempDir,
     server: ServerProcess,
@@ -352,11 +356,11 @@ async fn a_stop_condition_ends_a_drill_at_once_and_takes_its_fault_back() {
     let mut command = on.drill(&format!("{text}stop: {{ buying.failed: 3 }}\n"));
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(
-        told(&output).contains("stop.buying.failed: 3"),
+        stderr(&output).contains("stop.buying.failed: 3"),
         "{}",
-        told(&output)
+        stderr(&output)
     );
     assert_eq!(on.faults().await, Some(0));
     let report = std::fs::read(on.dir.path().join("report.json")).unwrap();
@@ -368,24 +372,24 @@ async fn a_stop_condition_ends_a_drill_at_once_and_takes_its_fault_back() {
     assert!(last < 120.0, "it did not wait for the end of its fault");
 }
 
-/// What no fault can do: a payment that was acknowledged is taken out of the database.
+/// No fault loses an acknowledged payment, so the test removes one from the database.
 #[tokio::test]
-async fn a_payment_that_is_gone_ends_a_drill_at_once() {
+async fn a_lost_payment_ends_a_drill_at_once() {
     let drill = Endless::start("{ kind: clock_step, seconds: 60, for: 5m }");
     drill
         .until("the server serves", |dir| operations(dir).is_some())
         .await;
     let payments = "SELECT count(*) FROM reservations WHERE status = 1";
-    let removed = eventually("payments are taken out", || async {
+    let removed = eventually("payments are removed", || async {
         let data = data_directory(drill.dir())?;
         let datasets = std::fs::read_dir(data.join("datasets")).ok()?.flatten();
         let mut files = datasets.map(|entry| entry.path());
         let file = files.find(|path| path.extension().is_some_and(|it| it == "db"))?;
         let connection = rusqlite::Connection::open(file).ok()?;
         let paid: i64 = connection.query_row(payments, [], |row| row.get(0)).ok()?;
-        let gone = "UPDATE reservations SET status = 3 WHERE status = 1";
+        let removal = "UPDATE reservations SET status = 3 WHERE status = 1";
         (paid > 3)
-            .then(|| connection.execute(gone, []))
+            .then(|| connection.execute(removal, []))
             .transpose()
             .ok()?
     })
@@ -421,7 +425,7 @@ async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_is_away() {
 }
 
 #[tokio::test]
-async fn what_a_command_did_is_undone_when_its_drill_is_killed() {
+async fn the_effect_of_a_command_is_undone_when_its_drill_is_killed() {
     let marks = tempfile::tempdir().unwrap();
     let (done, undone) = (marks.path().join("done"), marks.path().join("undone"));
     let drill = Endless::start(&format!(
@@ -436,7 +440,7 @@ async fn what_a_command_did_is_undone_when_its_drill_is_killed() {
 }
 
 #[tokio::test]
-async fn a_signal_to_everybody_on_the_terminal_leaves_no_frozen_server() {
+async fn a_signal_to_the_whole_process_group_leaves_no_frozen_server() {
     let drill = Endless::start("{ kind: freeze_server, for: 5m }");
     drill
         .until("the server is frozen", |dir| {
@@ -456,14 +460,14 @@ fn a_command_is_run_only_where_that_is_allowed() {
         "{ recovered: 30s }",
     );
     let (output, _) = run(dir.path(), &text, &[]);
-    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(
-        told(&output).contains("--allow-commands"),
+        stderr(&output).contains("--allow-commands"),
         "{}",
-        told(&output)
+        stderr(&output)
     );
     let (output, _) = run(dir.path(), &text, &["--allow-commands"]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
 #[test]
@@ -478,7 +482,7 @@ fn a_command_that_fails_is_inconclusive_and_undone() {
         "{ recovered: 30s }",
     );
     let (output, reports) = run(dir.path(), &text, &["--allow-commands"]);
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let reason = reports[0]["reasons"].to_string();
     assert!(reason.contains("exit status: 7"), "{reason}");
     assert!(undone.exists());
@@ -544,7 +548,7 @@ fn stopped_servers(dir: &Path) -> Vec<u32> {
 }
 
 #[test]
-fn what_cannot_be_judged_is_refused_before_anything_is_sent() {
+fn an_expectation_that_cannot_be_judged_is_refused_before_any_request() {
     let dir = tempfile::tempdir().unwrap();
     let fault = "{ kind: latency, delay: 1s, for: 20s }";
     let cases = [
@@ -576,29 +580,29 @@ fn what_cannot_be_judged_is_refused_before_anything_is_sent() {
     ];
     for (text, problem) in cases {
         let (output, _) = run(dir.path(), &text, &[]);
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-        assert!(told(&output).contains(problem), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }
 
 #[test]
-fn a_mistake_that_the_rules_show_is_told_with_file_and_line() {
+fn a_mistake_about_the_rules_is_reported_with_file_and_line() {
     let dir = tempfile::tempdir().unwrap();
     let fault = "{ kind: latency, delay: 1s, for: 20s }";
     for alert in ["SlowBuing: 30s", "SlowBuying: 2s"] {
         let text = drill(fault, &format!("{{ fires: {{ {alert} }} }}"));
         let (output, _) = run(dir.path(), &text, &[]);
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let line = text.lines().position(|line| line.contains(alert)).unwrap() + 1;
         let place = format!("drill.yaml:{line}:");
-        let told = told(&output);
-        assert!(told.contains(&place), "{told}");
-        assert!(told.contains("injects.0.expect.fires."), "{told}");
+        let error = stderr(&output);
+        assert!(error.contains(&place), "{error}");
+        assert!(error.contains("injects.0.expect.fires."), "{error}");
     }
 }
 
 #[test]
-fn what_says_nothing_about_the_response_is_inconclusive() {
+fn a_drill_without_evidence_about_the_response_is_inconclusive() {
     let dir = tempfile::tempdir().unwrap();
     let rules = dir.path().join("rules.yml");
     let always = "groups:\n- name: a\n  rules:\n  - alert: HighErrorRate\n    expr: vector(1)\n";
@@ -607,15 +611,15 @@ fn what_says_nothing_about_the_response_is_inconclusive() {
     let fault = "{ kind: errors, share: 0.5, for: 5s }";
     let fires = drill(fault, "{ fires: { HighErrorRate: 10s } }");
     let recovers = drill(fault, "{ recovered: 30s }");
-    let nobody = recovers
+    let too_late = recovers
         .replace("set: {", "set: { users: 2,")
         .replace("at: 1s", "at: 5m");
     for (text, more, reason) in [
         (fires, &rules[..], "HighErrorRate fired before the fault"),
-        (nobody, &[], "the traffic ended before the drill"),
+        (too_late, &[], "the traffic ended before the drill"),
     ] {
         let (output, reports) = run(dir.path(), &text, more);
-        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
         let reasons = reports[0]["reasons"].to_string();
         assert!(reasons.contains(reason), "{reasons}");
     }
@@ -650,11 +654,11 @@ fn load_of_a_drill_does_the_same_as_drill() {
         printed.stdout
     );
     let output = load(&[file]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(
-        told(&output).contains("verdict  passed"),
+        stderr(&output).contains("verdict  passed"),
         "{}",
-        told(&output)
+        stderr(&output)
     );
 
     let wrong = dir.path().join("wrong.yaml");
@@ -668,13 +672,13 @@ fn load_of_a_drill_does_the_same_as_drill() {
         (&[wrong], "wrong.yaml:8:"),
     ] {
         let output = load(args);
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-        assert!(told(&output).contains(problem), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }
 
 #[test]
-fn the_drills_for_real_programs_can_be_judged() {
+fn the_shipped_drills_for_real_programs_are_valid() {
     let dir = tempfile::tempdir().unwrap();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/real-stack");
     let files = std::fs::read_dir(folder).unwrap();
@@ -682,7 +686,7 @@ fn the_drills_for_real_programs_can_be_judged() {
     let mut args = vec!["--plan", "--allow-commands"];
     args.extend(files.iter().map(|path| path.to_str().unwrap()));
     let output = command(dir.path(), &args).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let plans = String::from_utf8(output.stdout).unwrap();
     for path in &files {
         let name = path.file_stem().unwrap().to_str().unwrap();
@@ -695,18 +699,18 @@ fn a_fault_that_the_server_cannot_have_is_inconclusive() {
     let dir = tempfile::tempdir().unwrap();
     let text = drill("{ kind: redis_cut, for: 5s }", "{ recovered: 30s }");
     let (output, reports) = run(dir.path(), &text, &[]);
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let reason = reports[0]["reasons"][0].as_str().unwrap();
     assert!(reason.contains("there is no Redis to cut off"), "{reason}");
 }
 
 #[test]
-fn the_schema_of_drills_is_the_one_that_is_kept_and_the_shipped_ones_keep_it() {
+fn the_schema_of_drills_matches_its_file_and_the_shipped_drills() {
     let kept = include_str!("../../scenarios/drill.schema.json");
     let made = concertctl::drill::file::json_schema();
     assert!(
         kept == made,
-        "write it anew: concertctl drill --schema > scenarios/drill.schema.json"
+        "write it again: concertctl drill --schema > scenarios/drill.schema.json"
     );
     let validator = jsonschema::validator_for(&serde_json::from_str(kept).unwrap()).unwrap();
     for (name, text) in concertctl::drill::file::shipped() {
@@ -719,7 +723,7 @@ fn the_schema_of_drills_is_the_one_that_is_kept_and_the_shipped_ones_keep_it() {
     }
 }
 
-/// `concertctl load` of a short sale with `faults`; how it ended, and its summary.
+/// Runs `concertctl load` on a short sale with `faults`. Returns its exit code and its summary.
 async fn rehearse(dir: &Path, faults: &str) -> (Option<i32>, Value) {
     let file = dir.join("scenario.yaml");
     let short = include_str!("../../scenarios/onsale-short.yaml");
@@ -738,7 +742,7 @@ async fn rehearse(dir: &Path, faults: &str) -> (Option<i32>, Value) {
 }
 
 #[tokio::test]
-async fn a_scenario_can_break_something_while_it_runs_and_its_timeline_says_when() {
+async fn a_scenario_with_a_fault_shows_it_in_the_timeline() {
     let dir = tempfile::tempdir().unwrap();
     let faults = "  - { at: 1s..2s, fault: { kind: errors, share: 1, status: 503, for: 3s } }\n";
     let (code, summary) = rehearse(dir.path(), faults).await;
@@ -769,12 +773,12 @@ async fn a_rehearsal_without_the_fault_that_it_asks_for_is_inconclusive() {
 }
 
 #[test]
-fn the_schema_of_reports_is_the_one_that_is_kept() {
+fn the_schema_of_reports_matches_its_file() {
     let kept = include_str!("../../docs/schema/drill-report.schema.json");
     let made = concertctl::drill::report::json_schema();
     assert!(
         kept == made,
-        "write it anew: concertctl drill --report-schema > docs/schema/drill-report.schema.json"
+        "write it again: concertctl drill --report-schema > docs/schema/drill-report.schema.json"
     );
 }
 
@@ -795,7 +799,7 @@ fn a_report_that_could_not_be_written_or_compared_is_refused_before_the_drill() 
         (&["--from", "/no/such/file.json"], "cannot be read"),
     ] {
         let output = command(dir.path(), args).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-        assert!(told(&output).contains(problem), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }

@@ -308,15 +308,15 @@ async fn a_client_that_disconnects_in_the_middle_leaves_no_request_in_flight() {
     .await;
     let begun = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
         content-length: 100\r\n\r\n{\"userId\"";
-    let mut gone = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..20 {
-        gone.push(Raw::sending(&server.api, begun.as_bytes()).await);
+        connections.push(Raw::sending(&server.api, begun.as_bytes()).await);
     }
     eventually("all are under way", || async {
         (server.active_requests().await == 20).then_some(())
     })
     .await;
-    drop(gone);
+    drop(connections);
     nothing_is_left(&server).await;
     assert_eq!(server.status().await.queue.registered, 0);
     others_are_served(&server, 1).await;

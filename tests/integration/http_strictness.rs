@@ -66,7 +66,7 @@ async fn ambiguous_lengths_and_hosts_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_with_expect_100_continue_is_told_to_continue() {
+async fn a_client_with_expect_100_continue_gets_100_continue() {
     let server = TestServer::seeded(1, 5, 5).await;
     let head = |length: usize| {
         format!(

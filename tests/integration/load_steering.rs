@@ -145,21 +145,21 @@ async fn the_runs_own_listener_serves_metrics_and_takes_commands_with_the_token(
         (progress["requests"].as_u64() > Some(0)).then_some(())
     })
     .await;
-    let tell = async |command: &str, token: &str| {
+    let send = async |command: &str, token: &str| {
         let call = client.post(format!("{url}/ops/v1/load/{command}"));
         let answer = call.bearer_auth(token).send().await.unwrap();
         answer.status().as_u16()
     };
-    assert_eq!(tell("stop", "").await, 401);
-    assert_eq!(tell("stop", "guess").await, 401);
-    assert_eq!(tell("fly", &token).await, 400);
-    assert_eq!(tell("pause", &token).await, 200);
+    assert_eq!(send("stop", "").await, 401);
+    assert_eq!(send("stop", "guess").await, 401);
+    assert_eq!(send("fly", &token).await, 400);
+    assert_eq!(send("pause", &token).await, 200);
     eventually("it is paused", || async {
         let text = get("/ops/v1/load").await?;
         text.contains("\"paused\":true").then_some(())
     })
     .await;
-    assert_eq!(tell("stop", &token).await, 200);
+    assert_eq!(send("stop", &token).await, 200);
     let ended = running.ended().await;
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stdout.contains("stopped by hand"), "{ended:?}");

@@ -294,7 +294,7 @@ async fn rejected_records_of_an_export_are_counted_and_logged() {
         (dropped(&server, "logs").await >= 1_000_000.0).then_some(())
     })
     .await;
-    eventually("the log tells", || async {
+    eventually("the log reports it", || async {
         log_of(dir.path()).contains("too old").then_some(())
     })
     .await;

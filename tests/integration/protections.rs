@@ -88,7 +88,7 @@ async fn a_user_cannot_be_given_two_live_places() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.registered(1).await;
-    // Try a second place for the user, and the user's place for another user.
+    // Try to give the user a second place, and to give the user's place to another user.
     for (place, user_id) in [(user.place + 1, 1), (user.place, 2)] {
         let twice = format!(
             "INSERT INTO queue_places (place, user_id, issued_at) VALUES ({place}, {user_id}, 0)"

@@ -82,9 +82,9 @@ async fn a_repeated_registration_with_the_same_key_gets_the_same_token() {
     let reservation = user.reserved(1).await;
     assert_eq!(user.pay(reservation).await.status, 200);
     assert_eq!(user.queue_status().await, "EXPIRED");
-    let anew = register_keyed(&user, "k").await;
-    assert_ne!(token(&anew), token(&first));
-    assert_eq!(token(&register_keyed(&user, "k").await), token(&anew));
+    let again = register_keyed(&user, "k").await;
+    assert_ne!(token(&again), token(&first));
+    assert_eq!(token(&register_keyed(&user, "k").await), token(&again));
     assert_eq!(server.audit().await.violations(), 0);
     server.stop().await;
 }

@@ -55,7 +55,7 @@ struct Browser {
     dir: tempfile::TempDir,
 }
 
-/// What the browser reports about a page.
+/// The report of the browser about a page.
 #[derive(Debug)]
 struct Looked {
     seen: Value,

@@ -223,7 +223,7 @@ async fn a_directory_in_use_is_seeded_through_its_server() {
     assert_refused!(user.poll().await, 404, "token.unknown");
     assert_refused!(user.get("/accounts/1").await, 403, "token.refused");
     assert_eq!(user.register().await.status, 201, "a new sale");
-    assert_eq!(place.datasets().len(), 1, "the one before is gone");
+    assert_eq!(place.datasets().len(), 1, "the earlier dataset is removed");
 }
 
 async fn begin(ops: &Ops) -> Result<SeedProgress, ClientError> {

@@ -114,7 +114,7 @@ type Damage = (
 fn every_damage_to_the_rows_is_found() {
     let damages: [Damage; 15] = [
         (
-            "a place is gone",
+            "a place is missing",
             |rows| _ = rows.places.remove(0),
             |it| &it.lost,
         ),
@@ -145,7 +145,7 @@ fn every_damage_to_the_rows_is_found() {
             |it| &it.wrong,
         ),
         (
-            "a reservation is gone",
+            "a reservation is missing",
             |rows| rows.reservations.clear(),
             |it| &it.lost,
         ),
@@ -175,7 +175,7 @@ fn every_damage_to_the_rows_is_found() {
             |it| &it.wrong,
         ),
         (
-            "a charge is gone",
+            "a charge is missing",
             |rows| _ = rows.ledger.remove(0),
             |it| &it.lost,
         ),
@@ -185,7 +185,7 @@ fn every_damage_to_the_rows_is_found() {
             |it| &it.duplicates,
         ),
         (
-            "a payment is gone",
+            "a payment is missing",
             |rows| _ = rows.ledger.remove(1),
             |it| &it.lost,
         ),

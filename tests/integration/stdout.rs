@@ -1,4 +1,4 @@
-//! Every command with a standard output that cannot be written, and with a reader that has gone.
+//! Every command with a standard output that cannot be written, and with a reader that has closed its end.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,5 +1,5 @@
 //! The contract of all stores: the same calls have the same outcomes. Each test runs against SQLite and against
-//! PostgreSQL; features of only one of them have tests of their own.
+//! PostgreSQL; features of only one of them have separate tests.
 
 mod accounts;
 mod audit;

@@ -186,7 +186,7 @@ async fn a_rehearsal_passes_although_the_collector_never_answers() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// While the fault lasts, nobody gets the metrics either, so they are read after it.
+/// The fault also makes the metrics unavailable, so they are read after it.
 #[tokio::test]
 async fn an_injected_fault_keeps_telemetry_from_the_collector_until_it_ends() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use crate::alerting::rules::{Alerting, Rule};
 use crate::alerting::template::{Data, Query};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
-/// How long a resolved alert is kept and sent again, because the first message may be lost. In milliseconds.
+/// The time, in milliseconds, for which a resolved alert is kept and sent again, because the first message may be lost.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1000;
 
 const ALERT_NAME: &str = "alertname";
@@ -89,7 +89,8 @@ pub(super) fn update(
             .collect();
         seen.insert(labels, (value, annotations));
     }
-    // A resolved alert starts anew. An alert that continues gets a new value and new annotations.
+    // A resolved alert whose condition holds again becomes a new alert. An alert that continues gets a new value and
+    // new annotations.
     let mut present = std::collections::BTreeSet::new();
     for (labels, (value, annotations)) in seen {
         present.insert(labels.clone());
@@ -111,10 +112,10 @@ pub(super) fn update(
                 alert.keep_firing_since = None;
                 true
             }
-            false => match alert.gone(alerting, at) {
-                Gone::Forgotten => return false,
-                Gone::Resolved => false,
-                Gone::KeepsFiring => true,
+            false => match alert.condition_ended(alerting, at) {
+                Ended::Forgotten => return false,
+                Ended::Resolved => false,
+                Ended::KeepsFiring => true,
             },
         };
         if goes_on {
@@ -141,9 +142,12 @@ fn labels_of(rule: &Rule, alerting: &Alerting, data: &Data<'_>) -> Labels {
     Labels::from_pairs(series.chain(own).chain([name]))
 }
 
-enum Gone {
+/// The state of an alert whose condition no longer holds.
+enum Ended {
+    /// It was pending, or was resolved long ago, and is removed.
     Forgotten,
     Resolved,
+    /// It fires until `keep_firing_for` is over.
     KeepsFiring,
 }
 
@@ -161,23 +165,23 @@ impl ActiveAlert {
         }
     }
 
-    /// Handles an alert whose condition no longer holds.
-    fn gone(&mut self, alerting: &Alerting, at: i64) -> Gone {
+    /// Handles an alert whose condition does not hold at `at`. Returns its new state.
+    fn condition_ended(&mut self, alerting: &Alerting, at: i64) -> Ended {
         if self.state == State::Firing && !alerting.keep_firing.is_zero() {
             let since = *self.keep_firing_since.get_or_insert(at);
             if at - since < millis(alerting.keep_firing) {
-                return Gone::KeepsFiring;
+                return Ended::KeepsFiring;
             }
         }
         let long_resolved = |resolved| at - resolved > RESOLVED_RETENTION_MS;
         if self.state == State::Pending || self.resolved_at.is_some_and(long_resolved) {
-            return Gone::Forgotten;
+            return Ended::Forgotten;
         }
         if self.state != State::Inactive {
             self.state = State::Inactive;
             self.resolved_at = Some(at);
         }
-        Gone::Resolved
+        Ended::Resolved
     }
 
     fn fire_if_due(&mut self, alerting: &Alerting, at: i64) {
@@ -203,7 +207,7 @@ impl ActiveAlert {
         ]
     }
 
-    /// Whether the alert must be sent now. If so, this records that it was sent.
+    /// Returns whether the alert must be sent now. If so, this records that it was sent.
     pub(super) fn take_for_sending(&mut self, at: i64, resend: Duration) -> bool {
         let due = match (self.state, self.last_sent) {
             (State::Pending, _) => false,

@@ -124,7 +124,7 @@ fn an_alert_without_for_fires_at_once_and_is_sent_again_each_minute() {
 }
 
 #[test]
-fn a_condition_that_comes_and_goes_starts_anew() {
+fn a_condition_that_holds_again_starts_a_new_alert() {
     let world = World::new(&alert("    for: 5s\n"));
     for (second, v) in [(0, 5.0), (3, 0.0), (4, 5.0)] {
         world.set(second, &[("a", v)]);
@@ -205,8 +205,8 @@ fn alerts_that_labels_make_equal_are_an_error_and_change_nothing() {
     world.evaluate(1);
     let rule = world.rule(0);
     assert_eq!(rule.health.as_str(), "err");
-    let told = rule.last_error.unwrap();
-    assert!(told.contains("after applying alert labels"), "{told}");
+    let error = rule.last_error.unwrap();
+    assert!(error.contains("after applying alert labels"), "{error}");
     assert_eq!(world.states(), [("same".to_owned(), "firing")]);
     assert_eq!(world.ask(1, "ALERTS").len(), 1);
     world.end(2, "b");
@@ -225,13 +225,13 @@ fn a_limit_that_is_exceeded_forgets_the_alerts() {
     world.set(1, &[("b", 5.0)]);
     world.evaluate(1);
     assert!(world.states().is_empty());
-    let told = |index| world.rule(index).last_error.unwrap();
-    assert_eq!(told(0), "exceeded limit of 1 with 2 alerts");
-    assert_eq!(told(1), "exceeded limit of 1 with 2 series");
+    let last_error = |index| world.rule(index).last_error.unwrap();
+    assert_eq!(last_error(0), "exceeded limit of 1 with 2 alerts");
+    assert_eq!(last_error(1), "exceeded limit of 1 with 2 series");
 }
 
 #[test]
-fn what_is_recorded_is_renamed_labelled_and_ends_with_its_source() {
+fn recorded_series_are_renamed_labelled_and_end_with_their_source() {
     let rules = "groups:\n- name: g\n  rules:\n  - record: twice\n    expr: 2 * m\n    labels: { instance: '{{ $value }}', kind: x }\n  - record: all\n    expr: count(twice)\n";
     let world = World::new(rules);
     world.set(0, &[("a", 5.0)]);
@@ -244,8 +244,8 @@ fn what_is_recorded_is_renamed_labelled_and_ends_with_its_source() {
     assert_eq!(world.ask(0, "all"), ["all 1"]);
     world.set(1, &[("b", 1.0)]);
     world.evaluate(1);
-    let told = world.rule(0).last_error.unwrap();
-    assert!(told.contains("after applying rule labels"), "{told}");
+    let error = world.rule(0).last_error.unwrap();
+    assert!(error.contains("after applying rule labels"), "{error}");
     world.end(2, "a");
     world.end(2, "b");
     world.evaluate(2);
@@ -254,7 +254,7 @@ fn what_is_recorded_is_renamed_labelled_and_ends_with_its_source() {
 }
 
 #[test]
-fn an_expression_that_fails_is_told_and_the_other_rules_go_on() {
+fn a_failing_expression_is_reported_and_the_other_rules_continue() {
     let rules = "groups:\n- name: g\n  rules:\n  - record: r\n    expr: m + on() m\n  - record: n\n    expr: '3'\n";
     let world = World::new(rules);
     world.set(0, &[("a", 1.0), ("b", 1.0)]);
@@ -297,7 +297,7 @@ async fn evaluations_that_were_missed_are_not_made_up_for() {
     let (sender, mut sent) = tokio::sync::mpsc::unbounded_channel();
     let stop = CancellationToken::new();
     let send = move |_| {
-        // The receiver may already be gone when this ends.
+        // The test may have dropped the receiver before this ends.
         let _ = sender.send(tokio::time::Instant::now());
     };
     let tasks = Arc::new(world.evaluator).spawn(send, &stop);

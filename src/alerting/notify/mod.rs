@@ -44,7 +44,7 @@ pub struct NotifyConfig {
     pub timing: Timing,
 }
 
-/// A webhook.
+/// A receiver to which notifications are posted.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     /// The name in metrics and log lines.

@@ -65,7 +65,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Why a message was not delivered.
+/// The reason why a message was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// Another attempt may succeed, after the pause that the receiver asked for, if it did.

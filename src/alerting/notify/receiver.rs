@@ -31,7 +31,7 @@ pub(super) struct Receiver {
 }
 
 /// Invariant: a group waits at most once, with its latest update. `notified` contains a group exactly while the
-/// receiver knows of a firing alert in it.
+/// receiver was last notified that an alert of it fires.
 #[derive(Debug, Default)]
 struct Inner {
     /// The latest update of each waiting group, and the time from which it waits.
@@ -163,11 +163,16 @@ impl Inner {
     /// notified of the end of an alert only if it was notified of its start.
     fn to_notify(&self, update: &GroupUpdate, timing: &Timing) -> Option<Vec<GettableAlert>> {
         let notified = self.notified.get(&update.key);
-        let knows = |alert: &&GettableAlert| {
+        let was_notified = |alert: &&GettableAlert| {
             notified.is_some_and(|notified| notified.firing.contains(&alert.fingerprint))
         };
-        let ended: Vec<_> = update.resolved.iter().filter(knows).cloned().collect();
-        let began = update.firing.iter().any(|alert| !knows(&alert));
+        let ended: Vec<_> = update
+            .resolved
+            .iter()
+            .filter(was_notified)
+            .cloned()
+            .collect();
+        let began = update.firing.iter().any(|alert| !was_notified(&alert));
         let repeat = notified
             .is_some_and(|notified| later(notified.at, timing.repeat_interval) <= update.at);
         let new = began || !ended.is_empty() || (repeat && !update.firing.is_empty());

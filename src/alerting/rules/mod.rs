@@ -113,7 +113,7 @@ impl RuleSet {
         self.groups.iter().map(|group| group.rules.len()).sum()
     }
 
-    /// Whether there are no rules.
+    /// Returns whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -67,9 +67,9 @@ fn a_file_without_rules_is_fine() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn a_mistake_is_reported_with_its_place() {
     let in_rule = |rule: &str| format!("groups:\n- name: g\n  rules:\n  - {rule}\n");
-    for (text, told) in [
+    for (text, expected) in [
         (
             in_rule("alert: A\n    expr: up ==\n    for: 1m"),
             "r.yml:5:5: groups.0.rules.0.expr: parse error:",
@@ -139,7 +139,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("groups: [\n".to_owned(), "r.yml:"),
     ] {
         let error = refused(&text).to_string();
-        assert!(error.contains(told), "{text}\n{error}");
+        assert!(error.contains(expected), "{text}\n{error}");
     }
 }
 

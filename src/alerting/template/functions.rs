@@ -66,7 +66,7 @@ const NAMES: [&str; 46] = [
     "toDuration",
 ];
 
-/// Whether Go or Prometheus has a function of that name.
+/// Returns whether Go or Prometheus has a function of that name.
 pub(super) fn is_known(name: &str) -> bool {
     NAMES.contains(&name)
 }
@@ -109,7 +109,7 @@ pub(super) fn call(name: &str, arguments: &[Value], data: &Data<'_>) -> Outcome 
     }
 }
 
-/// The functions of strings and numbers. Refuses every call that neither it nor `call` knows.
+/// The functions of strings and numbers. Refuses a function that neither it nor `call` implements.
 fn texts(name: &str, arguments: &[Value]) -> Outcome {
     let text = |made: String| Ok(Value::Text(made));
     match (name, arguments) {

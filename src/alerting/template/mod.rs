@@ -31,7 +31,7 @@ pub struct Template {
 pub struct TemplateError {
     /// The byte of the text at which the mistake was found.
     pub at: usize,
-    /// The mistake.
+    /// The mistake, as a sentence.
     pub problem: String,
 }
 

@@ -279,7 +279,7 @@ fn the_forms_that_rule_files_use_expand_as_in_prometheus() {
 }
 
 #[test]
-fn what_cannot_be_evaluated_stands_in_the_text() {
+fn an_evaluation_error_appears_in_the_text() {
     for (text, part) in [
         (
             "{{ humanize $labels.job }}",
@@ -353,7 +353,7 @@ fn an_expansion_is_bounded_in_steps_and_text() {
 }
 
 #[test]
-fn what_does_not_parse_is_refused_with_its_place() {
+fn a_template_that_does_not_parse_is_refused_with_its_place() {
     for (text, at, part) in [
         ("{{ $value", 2, "without its `}}`"),
         ("x {{ }}", 4, "missing value"),

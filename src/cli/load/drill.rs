@@ -21,7 +21,7 @@ struct Line {
     drill: DrillArgs,
 }
 
-/// Whether `name` is a shipped drill, or the path of a drill file. No scenario has the field `load`.
+/// Returns whether `name` is a shipped drill, or the path of a drill file. No scenario has the field `load`.
 pub(super) fn is_one(name: &str) -> bool {
     if builtins().iter().any(|known| known.name == name) {
         return false;
@@ -42,7 +42,7 @@ pub(super) async fn run(args: &LoadArgs) -> Result<ExitCode, Failure> {
     let name = &args.scenario;
     if let Some(flag) = other_flags(args).first() {
         return Err(Failure::usage(format!(
-            "{name} is a drill, which {flag} is not for; `concertctl drill --help` lists what is"
+            "{name} is a drill, to which {flag} does not apply; `concertctl drill --help` lists the flags of drills"
         )));
     }
     let mut line = vec![name.clone()];

@@ -66,7 +66,7 @@ impl Listener {
             return None;
         }
         let (metrics, traces) = (self.metrics.clone(), self.traces.clone());
-        let told = move |traffic: &str, sample: &Sample| {
+        let meter = move |traffic: &str, sample: &Sample| {
             let kind = LoadgenKind {
                 traffic: traffic.to_owned(),
                 phase: sample.operation.phase().as_str(),
@@ -77,7 +77,7 @@ impl Listener {
             metrics.request(&kind, sample.done.saturating_duration_since(due));
             record_trace(&traces, sample);
         };
-        Some(Meter(Arc::new(told)))
+        Some(Meter(Arc::new(meter)))
     }
 
     /// Serves metrics, progress and commands; commands need `token`.
@@ -148,7 +148,7 @@ impl RunControl for Run {
         status(&self.progress.borrow())
     }
 
-    fn tell(&self, command: &str) -> Option<bool> {
+    fn steer(&self, command: &str) -> Option<bool> {
         Command::named(command).map(|command| self.control.send(command))
     }
 }

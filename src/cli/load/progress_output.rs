@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_below_the_bars_fits_a_narrow_terminal() {
+    fn the_lines_below_the_bars_fit_a_narrow_terminal() {
         let mut progress = Progress {
             step: Step::Running(PhaseName::Register),
             tps: 12_345.6,

@@ -1,6 +1,6 @@
 //! Reads the properties of the terminal from the environment.
 
-/// Whether the locale's character set is UTF-8, by the variables' order of precedence in POSIX.
+/// Returns whether the locale's character set is UTF-8, by the variables' order of precedence in POSIX.
 pub(super) fn utf8_locale(var: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name: &&str| var(name).filter(|value| !value.is_empty());
     match ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set) {

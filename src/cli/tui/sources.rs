@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_what_was_expected_and_without_secrets() {
+    fn an_error_names_the_expected_value_and_no_secret() {
         let wrong =
             |header: &[&str], token: &[&str]| args(header, token).credentials(no_var).unwrap_err();
         for (error, expected) in [

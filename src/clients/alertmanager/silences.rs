@@ -58,13 +58,13 @@ impl Matcher {
 pub struct PostableSilence {
     /// The matchers. An alert is silenced if it matches all of them.
     pub matchers: Vec<Matcher>,
-    /// The start.
+    /// The time from which matching alerts are silenced, RFC 3339.
     pub starts_at: String,
-    /// The end.
+    /// The time at which the silence expires, RFC 3339.
     pub ends_at: String,
-    /// The author.
+    /// The user who created the silence.
     pub created_by: String,
-    /// The reason.
+    /// The reason, which other users see.
     pub comment: String,
 }
 
@@ -85,7 +85,7 @@ pub enum SilenceState {
 /// The status of a silence in Alertmanager.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilenceStatus {
-    /// The state.
+    /// Pending, active or expired.
     #[serde(default)]
     pub state: SilenceState,
 }
@@ -102,16 +102,16 @@ pub struct Silence {
     /// The matchers. An alert is silenced if it matches all of them.
     #[serde(default)]
     pub matchers: Vec<Matcher>,
-    /// The start.
+    /// The time from which matching alerts are silenced, RFC 3339.
     #[serde(default)]
     pub starts_at: String,
-    /// The end.
+    /// The time at which the silence expires, RFC 3339.
     #[serde(default)]
     pub ends_at: String,
-    /// The author.
+    /// The user who created the silence.
     #[serde(default)]
     pub created_by: String,
-    /// The reason.
+    /// The reason, which other users see.
     #[serde(default)]
     pub comment: String,
 }

@@ -49,20 +49,20 @@ fn paths_are_joined_under_the_base() {
 }
 
 #[test]
-fn a_refusal_is_told_in_the_sources_own_words_without_control_characters() {
-    let told = |body: &str| refusal(StatusCode::CONFLICT, body.as_bytes()).to_string();
+fn a_refusal_repeats_the_message_of_the_source_without_control_characters() {
+    let message = |body: &str| refusal(StatusCode::CONFLICT, body.as_bytes()).to_string();
     assert_eq!(
-        told(r#"{"detail":"a dataset is there"}"#),
+        message(r#"{"detail":"a dataset is there"}"#),
         "refused (409): a dataset is there"
     );
     assert_eq!(
-        told(r#"{"status":"error","error":"bad \u001b[31m query"}"#),
+        message(r#"{"status":"error","error":"bad \u001b[31m query"}"#),
         "refused (409): bad  [31m query"
     );
-    assert_eq!(told(r#""plain""#), "refused (409): plain");
-    assert_eq!(told("first\nsecond"), "refused (409): first");
-    assert_eq!(told(""), "refused (409): Conflict");
-    let long = told(&"x".repeat(5_000));
+    assert_eq!(message(r#""plain""#), "refused (409): plain");
+    assert_eq!(message("first\nsecond"), "refused (409): first");
+    assert_eq!(message(""), "refused (409): Conflict");
+    let long = message(&"x".repeat(5_000));
     assert_eq!(long, format!("refused (409): {}", "x".repeat(300)));
 }
 
@@ -77,8 +77,11 @@ fn a_secret_is_not_in_its_debug_text() {
 fn a_web_page_is_called_one_with_its_title() {
     let page = b"\n<!DOCTYPE html>\n<html><head><TITLE>Sign in \x1b[2J</title></head></html>";
     let read: Result<serde_json::Value, _> = decode(page);
-    let said = read.unwrap_err().to_string();
-    assert_eq!(said, "the address answers with a web page (Sign in  [2J)");
+    let message = read.unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "the address answers with a web page (Sign in  [2J)"
+    );
     let read: Result<serde_json::Value, _> = decode(b"<html></html>");
     assert_eq!(read.unwrap_err(), ClientError::WebPage(String::new()));
     let read: Result<serde_json::Value, _> = decode(b"<xml/>");

@@ -16,7 +16,7 @@ use json::{found, trace};
 #[derive(Clone, Debug)]
 pub struct Tempo(HttpSource);
 
-/// A search.
+/// The conditions of a search for traces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceSearch {
     /// Names and values. The trace must contain all of them, in any span: `service.name`, `name`, `http.route`.
@@ -114,7 +114,7 @@ pub struct SpanEvent {
 }
 
 impl SpanEvent {
-    /// Whether it is an exception, by OpenTelemetry's conventions.
+    /// Returns whether it is an exception, by OpenTelemetry's conventions.
     #[must_use]
     pub fn is_exception(&self) -> bool {
         self.name == "exception" || self.attributes.contains_key("exception.type")

@@ -91,7 +91,7 @@ fn nonsense_is_an_error_and_not_a_trace() {
 }
 
 #[test]
-fn what_was_found_is_read_with_and_without_what_tempo_leaves_out() {
+fn search_results_are_read_with_and_without_optional_fields() {
     let text =
         br#"{"traces":[{"traceID":"d6e9329d67b6146a","rootServiceName":"api","rootTraceName":"/x",
         "startTimeUnixNano":"1634727903545000000","durationMs":611,
@@ -130,7 +130,7 @@ fn failed_spans_are_counted_where_tempo_says_nothing_of_services() {
 }
 
 #[test]
-fn what_is_sought_is_one_query_which_tempo_heeds_alone() {
+fn a_search_is_one_query_because_tempo_ignores_the_others() {
     let query = |search: TraceSearch| {
         let params = search.params();
         assert!(!params.iter().any(|(name, _)| *name == "minDuration"));

@@ -79,7 +79,7 @@ fn a_batch_that_is_being_made_durable_is_promised_for_now_and_not_for_the_next_t
     assert_eq!(
         (eta(1, 0), eta(2, 0)),
         (now, now),
-        "let in as soon as it is durable"
+        "admitted as soon as it is durable"
     );
     assert_eq!((eta(3, 0), eta(5, 0)), (Some(second), Some(2 * second)));
     queue.state.publish(claim.watermark, claim.at);
@@ -181,7 +181,7 @@ fn a_place_that_could_not_be_kept_is_not_used_again() {
 
 proptest! {
     #[test]
-    fn a_restored_queue_stands_where_it_stood(users in 1_i64..200, batch in 1_u64..50, ticks in 0_i64..10) {
+    fn a_restored_queue_has_its_earlier_state(users in 1_i64..200, batch in 1_u64..50, ticks in 0_i64..10) {
         let queue = open(batch);
         let mut places = Vec::new();
         for user in 1..=users {
@@ -207,7 +207,7 @@ proptest! {
 }
 
 #[test]
-fn an_announced_batch_is_let_in_at_its_instant_and_never_sent_back() {
+fn an_announced_batch_is_admitted_at_its_instant_and_stays_admitted() {
     let queue = open(10);
     assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
     queue.state.publish(Place(1), Timestamp(1_000));
@@ -234,21 +234,21 @@ fn following() -> Embedded {
 }
 
 #[test]
-fn who_follows_the_objective_lets_in_parts_of_an_interval_at_the_decided_rate() {
+fn admission_by_objective_admits_parts_of_an_interval_at_the_decided_rate() {
     let queue = following();
     assert_eq!(admit(&queue, Timestamp(1)), None, "nothing is decided yet");
     queue.state.set_flow(Flow::new(2.5, true));
     let marks: Vec<_> = (1..=4)
         .map(|second| admit(&queue, Timestamp(second * 1_000 + 1)))
         .collect();
-    // Half a person is let in with the next part.
+    // The remaining half of a user is admitted with the next part.
     assert_eq!(marks, [2, 5, 7, 10].map(|place| Some(Place(place))));
     assert_eq!(admit(&queue, Timestamp(4_500)), None, "a tenth of 10 s");
     queue.state.set_flow(Flow::new(2.5, false));
-    assert_eq!(admit(&queue, Timestamp(5_001)), None, "nobody is let in");
+    assert_eq!(admit(&queue, Timestamp(5_001)), None, "no user is admitted");
     queue.state.set_flow(Flow::new(2.5, true));
     let caught_up = admit(&queue, Timestamp(6_001));
-    assert_eq!(caught_up, Some(Place(12)), "a pause saves nobody up");
+    assert_eq!(caught_up, Some(Place(12)), "a pause saves up no batches");
 }
 
 #[test]
@@ -261,14 +261,14 @@ fn the_promised_wait_follows_the_decided_rate() {
     assert_eq!(promise(151), Some(Duration::from_secs(3)));
     queue.state.set_flow(Flow::new(10.0, true));
     assert_eq!(promise(151), Some(Duration::from_secs(11)));
-    // As long as nothing is decided, by the least that is let in: 1 a second.
+    // Before the first decision the promise assumes the minimum rate of 1 user per second.
     queue.state.set_flow(Flow::default());
     assert_eq!(promise(151), Some(Duration::from_secs(101)));
 }
 
 proptest! {
     #[test]
-    fn no_interval_lets_in_more_than_the_batch(rate in 0.0_f64..200.0, every_ms in 100_u64..20_000, batch in 1_u64..1_000) {
+    fn no_interval_admits_more_than_the_batch(rate in 0.0_f64..200.0, every_ms in 100_u64..20_000, batch in 1_u64..1_000) {
         let admission = Admission { batch, every_ms, follow: Follow::Objective, ..Admission::default() };
         let queue = restored(Vec::new(), Vec::new(), admission);
         queue.raise(Place(1_000_000));

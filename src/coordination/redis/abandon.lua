@@ -1,4 +1,4 @@
--- Takes back a place: the user has the earlier place again. The number stays unused.
+-- Withdraws a place: the user has the earlier place again. The number stays unused.
 --
 -- KEYS    ready, users
 -- ARGV    user, place, the earlier place or ""

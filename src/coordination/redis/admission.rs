@@ -48,11 +48,11 @@ impl RedisCoordination {
         }))
     }
 
-    /// Admits a claimed batch, which must be durable. `false` when the claim had expired and another server has the
-    /// batch.
+    /// Admits a claimed batch, which must be durable. Returns `false` if the claim had expired and another server has
+    /// the batch.
     ///
     /// # Errors
-    /// [`Unavailable`]. It is retried in the background.
+    /// [`Unavailable`]. The batch is kept, and the background replication sends it again.
     pub async fn publish(&self, claim: Claim) -> Result<bool, Unavailable> {
         let keys = &self.keys;
         let mut publish = call(

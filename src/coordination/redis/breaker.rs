@@ -84,7 +84,7 @@ impl Breaker {
         }
     }
 
-    /// Records a failed call. `true` when it opened the breaker. `chance` (0 to 1) spreads the probes of several
+    /// Records a failed call. Returns whether it opened the breaker. `chance` (0 to 1) spreads the probes of several
     /// servers.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, chance: f64) -> bool {
         let Phase::Closed { failures, since } = &mut self.phase else {
@@ -101,7 +101,7 @@ impl Breaker {
         true
     }
 
-    /// Whether to probe now. A caller that gets `true` must finish its probe within `longest`.
+    /// Returns whether to probe now. A caller that gets `true` must finish its probe within `longest`.
     pub(super) fn may_probe(&mut self, now: Instant, longest: Duration) -> bool {
         match self.phase {
             Phase::Open { until } | Phase::HalfOpen { until } if until <= now => {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_goes_after_the_pause_and_decides() {
+    fn one_probe_is_sent_after_the_pause_and_decides() {
         let now = Instant::now();
         let mut breaker = closed(now);
         assert!(breaker.failed(Failure::Broken, now, 1.0));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_opens_again_soon_goes_on_with_its_longer_pauses() {
+    fn a_breaker_that_opens_again_soon_keeps_its_longer_pauses() {
         let now = Instant::now();
         let mut breaker = closed(now);
         assert!(breaker.failed(Failure::Broken, now, 1.0));

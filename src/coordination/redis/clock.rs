@@ -51,7 +51,7 @@ impl RemoteClock {
         self.at(now).after(within).0
     }
 
-    /// The milliseconds by which it is ahead of a clock that shows `wall` at `now`.
+    /// The milliseconds by which the other clock is ahead of one that shows `wall` at `now`.
     pub(super) fn ahead(&self, now: Instant, wall: Timestamp) -> i64 {
         self.at(now).0.saturating_sub(wall.0)
     }

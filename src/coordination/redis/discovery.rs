@@ -14,8 +14,8 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, Value,
 };
 
-/// The oldest supported version. The scripts need effects replication, which exists since 5, and earlier lines than
-/// this one get no fixes any more.
+/// The oldest supported version. The scripts need effects replication, which exists since Redis 5. Versions before this
+/// one no longer get fixes.
 const OLDEST: (u32, u32) = (6, 2);
 
 /// The largest number of calls that wait to be written. Each call has its own time-out.

@@ -65,7 +65,7 @@ impl Link {
         }
     }
 
-    /// Whether the link accepts calls.
+    /// Returns whether the link accepts calls.
     pub(super) fn is_up(&self) -> bool {
         self.connection.load().is_some()
     }

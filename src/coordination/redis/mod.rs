@@ -214,7 +214,7 @@ impl RedisCoordination {
         Ok(coordination)
     }
 
-    /// Whether places and batches come from the shared queue at the moment.
+    /// Returns whether places and batches come from the shared queue at the moment.
     #[must_use]
     pub fn is_available(&self) -> bool {
         let recovered = *self.recovered.lock();

@@ -1,4 +1,4 @@
-//! Gives, takes back and ends places.
+//! Gives, withdraws and ends places.
 
 use super::scripts::{self, call};
 use super::{RedisCoordination, Unsent};
@@ -36,7 +36,7 @@ impl RedisCoordination {
         })
     }
 
-    /// Takes back a place that could not be made durable. Its number stays unused.
+    /// Withdraws a place that could not be made durable. Its number stays unused.
     pub async fn abandon(&self, user: UserId, registration: Registration) {
         let keys = &self.keys;
         let earlier = registration.replaces.map(|place| place.0.to_string());

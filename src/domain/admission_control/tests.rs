@@ -82,7 +82,7 @@ fn at(rate: f64) -> State {
 }
 
 #[test]
-fn above_capacity_the_rate_settles_near_capacity_and_nobody_sees_an_error() {
+fn above_capacity_the_rate_settles_near_capacity_without_errors() {
     for (seed, share) in SEEDS
         .into_iter()
         .flat_map(|seed| [1.25, 1.5, 2.0].map(|share| (seed, share)))
@@ -135,7 +135,7 @@ fn a_delay_that_fewer_people_do_not_shorten_leads_to_a_low_rate_that_stays() {
     }
 }
 
-/// What the law is for: the same runs without it.
+/// The control group: the same runs with a fixed rate.
 #[test]
 fn a_fixed_rate_stays_outside_long_after_the_incident_where_the_law_does_not() {
     for seed in SEEDS {

@@ -43,7 +43,7 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 pub struct AlertConfig {
     /// An alert that is sent without an end resolves this long after it was last sent.
     pub resolve_timeout: Duration,
-    /// How long a resolved alert is kept for the notifier. The API does not list it.
+    /// The time for which a resolved alert is kept for the notifier. The API does not list it.
     pub resolved_retention: Duration,
     /// The largest number of firing alerts that were sent over the HTTP API.
     pub max_alerts: usize,
@@ -51,7 +51,7 @@ pub struct AlertConfig {
     pub max_rule_alerts: usize,
     /// The largest number of silences, including expired ones. Expired silences are dropped first.
     pub max_silences: usize,
-    /// How long an expired silence is listed.
+    /// The time for which an expired silence is listed.
     pub silence_retention: Duration,
     /// The largest number of labels and annotations of an alert, and of matchers of a silence.
     pub max_pairs: usize,

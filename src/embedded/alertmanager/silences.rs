@@ -50,7 +50,7 @@ impl Silence {
         Matcher::all(&self.matchers, value)
     }
 
-    /// Whether the silence has a matcher equal to each of these.
+    /// Returns whether the silence has a matcher equal to each of these.
     fn has_matchers(&self, wanted: &[Matcher]) -> bool {
         wanted.iter().all(|want| {
             self.matchers

@@ -227,8 +227,8 @@ impl Inner {
             .retain(|_, alert| until(alert).map_or(true, |until| until > now));
     }
 
-    /// Whether another alert of `origin` may fire. Only firing alerts of the same origin count. The latest resolved
-    /// ones are kept, up to the same number.
+    /// Returns whether another alert of `origin` may fire. Only firing alerts of the same origin count. The latest
+    /// resolved ones are kept, up to the same number.
     fn has_room(&mut self, origin: Origin, limit: usize, now: Timestamp) -> bool {
         let alike = self.alerts.iter().filter(|(_, it)| it.origin == origin);
         let (resolved, firing): (Vec<_>, Vec<_>) = alike.partition(|(_, it)| it.resolved(now));

@@ -74,21 +74,21 @@ fn an_expired_silence_is_forgotten_after_its_retention() {
 }
 
 #[test]
-fn what_is_sent_is_bounded_in_every_part() {
+fn every_part_of_a_request_is_bounded() {
     let store = AlertStore::new(small());
     let long = "x".repeat(101);
     let url = PostableAlert {
         generator_url: long.clone(),
         ..alert("a", 10)
     };
-    let told = store.put(vec![url], at(0)).unwrap_err().to_string();
-    assert!(told.contains("URL is longer than 100 bytes"), "{told}");
+    let error = store.put(vec![url], at(0)).unwrap_err().to_string();
+    assert!(error.contains("URL is longer than 100 bytes"), "{error}");
     for (silence, named) in [
         (silence(4, ""), "more than 3 matchers"),
         (silence(1, &long), "a text is longer than 100 bytes"),
     ] {
-        let told = store.silence(silence, at(0)).unwrap_err().to_string();
-        assert!(told.contains(named), "{told}");
+        let error = store.silence(silence, at(0)).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
     }
     assert!(store.silence(silence(3, ""), at(0)).is_ok());
 }

@@ -118,12 +118,12 @@ pub struct PostableSilence {
     /// The start. A time in the past means now.
     #[serde(with = "time")]
     pub starts_at: Timestamp,
-    /// The end.
+    /// The time at which the silence expires.
     #[serde(with = "time")]
     pub ends_at: Timestamp,
-    /// The author.
+    /// The user who created the silence.
     pub created_by: String,
-    /// The reason.
+    /// The reason, which other users see.
     pub comment: String,
 }
 
@@ -138,16 +138,16 @@ pub struct GettableSilence {
     /// The time of the last change.
     #[serde(with = "time")]
     pub updated_at: Timestamp,
-    /// The reason.
+    /// The reason, which other users see.
     pub comment: String,
-    /// The author.
+    /// The user who created the silence.
     pub created_by: String,
-    /// The end.
+    /// The time at which the silence expires.
     #[serde(with = "time")]
     pub ends_at: Timestamp,
     /// The conditions. An alert must meet all of them to be silenced.
     pub matchers: Vec<SilenceMatcher>,
-    /// The start.
+    /// The time from which matching alerts are silenced.
     #[serde(with = "time")]
     pub starts_at: Timestamp,
 }

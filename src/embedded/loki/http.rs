@@ -239,7 +239,7 @@ pub(super) fn selector(text: &str, limits: &QueryLimits) -> Result<Vec<Matcher>,
     logql::parse_selector(text)
 }
 
-/// Whether the client wants the labels of lines apart from those of streams.
+/// Returns whether the client wants the labels of lines apart from those of streams.
 pub(super) fn asks_to_categorize(headers: &HeaderMap) -> bool {
     let flags = headers.get_all("x-loki-response-encoding-flags").iter();
     flags

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error() {
+    fn a_value_that_is_no_object_is_an_error() {
         for bad in [
             "",
             "plain",

@@ -87,7 +87,7 @@ impl<'q> Pipeline<'q> {
         }
     }
 
-    /// Whether the stages leave the needed labels of the stream unchanged on every line.
+    /// Returns whether the stages leave the needed labels of the stream unchanged on every line.
     pub(super) fn changes_labels(&self) -> bool {
         self.needs_metadata()
             || self
@@ -156,7 +156,7 @@ impl<'q> Pipeline<'q> {
         self.line.formatted.as_deref().unwrap_or(line)
     }
 
-    /// Whether the line contains the text that a later filter requires.
+    /// Returns whether the line contains the text that a later filter requires.
     fn can_pass(&self, line: &str, metadata: Metadata<'_>) -> bool {
         metadata != Metadata::OfRecord
             || line.contains('\\')

@@ -360,13 +360,13 @@ impl Inner {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        let gone = match stream.sealed.pop_front() {
+        let evicted = match stream.sealed.pop_front() {
             Some(chunk) => chunk,
             None => Arc::clone(&stream.head),
         };
-        self.bytes -= gone.memory();
-        self.evicted += gone.lines() as u64;
-        if gone.id == stream.head.id {
+        self.bytes -= evicted.memory();
+        self.evicted += evicted.lines() as u64;
+        if evicted.id == stream.head.id {
             self.streams.remove(key);
         } else if stream.sealed.is_empty() && stream.head.lines() == 0 {
             self.bytes -= stream.head.memory();

@@ -137,7 +137,7 @@ async fn serve(
 /// The reason why no more lines are sent.
 enum Ended {
     /// The reader disconnected or does not read.
-    Gone,
+    Disconnected,
     /// The query could not be evaluated.
     Failed(String),
 }
@@ -161,7 +161,7 @@ async fn send_lines(
             frame = next => send(socket, frame, asked.categorize).await?,
             _ = pings.tick() => write(socket, Message::Ping(Default::default())).await?,
             message = socket.recv() => match message {
-                None | Some(Err(_) | Ok(Message::Close(_))) => return Err(Ended::Gone),
+                None | Some(Err(_) | Ok(Message::Close(_))) => return Err(Ended::Disconnected),
                 Some(Ok(_)) => {}
             },
         }
@@ -185,7 +185,7 @@ async fn latest(
         let span = (asked.start_ns, i64::MAX);
         eval::log_query(&history, &asked.expr, span, window, &mut budget)
     });
-    let streams = work.await.map_err(|_| Ended::Gone)?;
+    let streams = work.await.map_err(|_| Ended::Disconnected)?;
     let mut streams = streams.map_err(|error| Ended::Failed(error.to_string()))?;
     for stream in &mut streams {
         stream.entries.reverse();
@@ -221,7 +221,9 @@ async fn send(socket: &mut WebSocket, frame: Frame, categorize: bool) -> Result<
 
 async fn write(socket: &mut WebSocket, message: Message) -> Result<(), Ended> {
     let written = tokio::time::timeout(WRITE_TIMEOUT, socket.send(message)).await;
-    written.map_err(|_| Ended::Gone)?.map_err(|_| Ended::Gone)
+    written
+        .map_err(|_| Ended::Disconnected)?
+        .map_err(|_| Ended::Disconnected)
 }
 
 async fn end(socket: &mut WebSocket, code: u16, reason: &str) {

@@ -32,7 +32,7 @@ pub struct ScrapeTarget {
     pub url: String,
 }
 
-/// Why a scrape failed.
+/// The reason why a scrape failed.
 #[derive(Debug, thiserror::Error)]
 enum ScrapeError {
     #[error("{0}")]
@@ -232,8 +232,8 @@ impl Target {
 
     /// Marks series as stale that were in the last scrape but not in this one.
     fn end_series(&mut self, seen: HashSet<SeriesId>, at: i64) {
-        let gone = self.current.difference(&seen).copied();
-        self.tsdb.mark_stale(gone, at);
+        let ended = self.current.difference(&seen).copied();
+        self.tsdb.mark_stale(ended, at);
         self.current = seen;
     }
 

@@ -79,7 +79,7 @@ async fn trace(
     .await
 }
 
-/// Whether the client accepts protobuf. Every other client gets JSON.
+/// Returns whether the client accepts protobuf. Every other client gets JSON.
 fn wants_protobuf(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let mut kinds = accepted

@@ -13,7 +13,7 @@ use crate::embedded::compare::CompareOp;
 /// The number of traces that are taken from the store at once.
 const BATCH: usize = 256;
 
-/// A search.
+/// A parsed search request.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) what: What,

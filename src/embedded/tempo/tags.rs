@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_logfmt_is_refused_with_the_reason() {
+    fn invalid_logfmt_is_refused_with_the_reason() {
         for (wrong, why) in [
             ("a=1 a=2", "set twice"),
             ("=1", "name is expected"),

@@ -28,7 +28,7 @@ use crate::telemetry::Metrics;
 
 pub(super) const OPS_TOKEN: &str = "ops-token-of-the-fuzzer";
 const EPOCH: Epoch = Epoch(1);
-/// Users who stand in the queue.
+/// The number of users, who are all registered and admitted.
 const USERS: i64 = 64;
 const PROFILE: &str = "name: fuzz\nconcerts: 2\ndates_per_concert: 2\nseats_per_date: 50\nusers: 100\n\
     on_sale: { concert: 1, popular_share: 0.2 }\nprices: [{ up_to: 50, price: 1000 }]\n";
@@ -58,7 +58,7 @@ pub fn remove_files() {
 
 impl Service {
     /// The token and the id of a user, a different one at each call.
-    pub(super) fn somebody(&self) -> (&str, i64) {
+    pub(super) fn waiting_user(&self) -> (&str, i64) {
         let nth = self.next.fetch_add(1, Ordering::Relaxed);
         let (token, user) = &self.tokens[nth % self.tokens.len()];
         (token, *user)

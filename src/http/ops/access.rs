@@ -38,7 +38,7 @@ impl BearerToken {
         difference == 0
     }
 
-    /// Whether these headers carry the token.
+    /// Returns whether these headers carry the token.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let presented = headers
             .get(AUTHORIZATION)
@@ -67,7 +67,7 @@ pub(super) async fn authorize(
     ApiError::new(ErrorCode::OpsUnauthorized, detail).into_response()
 }
 
-/// Whether the request comes from a page of this listener. Clients other than browsers send no Origin.
+/// Returns whether the request comes from a page of this listener. Clients other than browsers send no Origin.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return true;

@@ -54,7 +54,11 @@ mod tests {
         assert_eq!(consoles.seen(&of("a"), start), 1);
         assert_eq!(consoles.seen(&of("b"), later(5)), 2);
         assert_eq!(consoles.seen(&of("b"), later(6)), 2, "not twice");
-        assert_eq!(consoles.seen(&HeaderMap::new(), later(12)), 1, "a is gone");
+        assert_eq!(
+            consoles.seen(&HeaderMap::new(), later(12)),
+            1,
+            "a has timed out"
+        );
         assert_eq!(consoles.seen(&of(&"x".repeat(65)), later(12)), 1);
         for who in 0..1_000 {
             consoles.seen(&of(&who.to_string()), later(12));

@@ -22,7 +22,7 @@ pub trait RunControl: Send + Sync + 'static {
     /// The progress of the run.
     fn status(&self) -> LoadStatus;
     /// Passes a command on. `None` when the command is unknown, `false` when the run is over.
-    fn tell(&self, command: &str) -> Option<bool>;
+    fn steer(&self, command: &str) -> Option<bool>;
 }
 
 type Shared = Arc<dyn RunControl>;
@@ -54,10 +54,10 @@ async fn command(
     State(run): State<Shared>,
     Path(command): Path<String>,
 ) -> Result<Response, ApiError> {
-    match run.tell(&command) {
+    match run.steer(&command) {
         Some(true) => Ok(Json(run.status()).into_response()),
         Some(false) => {
-            let detail = "the run is over, or has more commands than it can carry out";
+            let detail = "the run is over, or too many commands wait";
             Err(ApiError::new(ErrorCode::OpsConflict, detail))
         }
         None => {

@@ -39,7 +39,7 @@ use crate::telemetry::Metrics;
 /// The state that the operations handlers share.
 #[derive(Clone)]
 pub struct OpsState {
-    /// The service.
+    /// The use cases of the ticketing service.
     pub booking: Arc<Booking>,
     /// The metrics of the service.
     pub metrics: Metrics,

@@ -143,7 +143,7 @@ impl Judged {
             .map_or_else(|| "no data".to_owned(), |value| self.unit.format(value))
     }
 
-    /// Whether a slow generator alone could explain a miss.
+    /// Returns whether a slow generator alone could explain a miss.
     fn is_about_speed(&self) -> bool {
         self.outcome == Outcome::Missed && matches!(self.unit, Unit::Milliseconds | Unit::PerSecond)
     }
@@ -380,7 +380,7 @@ fn verdict(
     };
     reasons.extend(limited.iter().cloned());
     if eased {
-        let eased = "eased by hand: less was asked of the server than the scenario says";
+        let eased = "eased by hand: the run sent less load than the scenario says";
         reasons.push(eased.to_owned());
     }
     (verdict, reasons)

@@ -244,7 +244,7 @@ fn a_limit_that_is_missed_for_as_long_as_it_says_ends_the_run_and_not_before() {
 }
 
 #[test]
-fn arrivals_that_were_dropped_fail_the_run_also_when_nobody_thought_of_it() {
+fn dropped_arrivals_fail_the_run_even_without_a_threshold() {
     let mut frame = frame(&[1], 0);
     assert_eq!(judge(&[], &frame), []);
     frame.dropped[BUYERS] = 2;
@@ -254,7 +254,7 @@ fn arrivals_that_were_dropped_fail_the_run_also_when_nobody_thought_of_it() {
 }
 
 #[test]
-fn a_crowd_is_judged_by_its_own_requests() {
+fn a_traffic_group_is_judged_by_its_own_requests() {
     let traffic = [
         "thresholds.strangers.successes=0",
         "thresholds.strangers.requests=1",
@@ -295,7 +295,7 @@ fn a_crowd_is_judged_by_its_own_requests() {
 }
 
 #[test]
-fn thresholds_are_told_with_sign_and_unit_and_no_data_is_not_held() {
+fn thresholds_are_shown_with_sign_and_unit_and_no_data_counts_as_missed() {
     let judged = |unit, limit, measured| {
         let relation = match unit {
             Unit::PerSecond => Relation::AtLeast,

@@ -90,7 +90,7 @@ impl<'s> LiveThreshold<'s> {
             }
             None => self.sum = self.group.requests(sum),
         }
-        let patience = self.group.group.abort.map(|abort| abort.0);
+        let tolerance = self.group.group.abort.map(|abort| abort.0);
         let mut ends = None;
         for limit in &mut self.limits {
             let measured = self.sum.measure(limit.metric);
@@ -103,7 +103,7 @@ impl<'s> LiveThreshold<'s> {
                 continue;
             }
             let since = *limit.missed_since.get_or_insert(now);
-            if patience.is_some_and(|patience| now.duration_since(since) >= patience) {
+            if tolerance.is_some_and(|tolerance| now.duration_since(since) >= tolerance) {
                 ends = ends.or(Some(judged.name));
             }
         }

@@ -106,7 +106,7 @@ fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
         .expect("all histograms here have the same bounds");
 }
 
-/// How many requests ended with which class of status.
+/// The number of requests by class of status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Statuses {
     /// 2xx

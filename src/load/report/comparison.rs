@@ -45,7 +45,7 @@ pub(super) fn rest(baseline: &Baseline) -> String {
         number(count as f64)
     };
     let (same, few) = (count(Change::Same), count(Change::TooFew));
-    format!("{same} the same, {few} too few to tell")
+    format!("{same} equal, {few} of too few requests")
 }
 
 /// The differences from the baseline.
@@ -54,8 +54,8 @@ pub(super) fn section(out: &mut String, baseline: &Baseline, colours: Colours) {
     const NAME: usize = 38;
     out.push('\n');
     paragraph(out, "baseline", &[with(baseline)]);
-    let told = |change| matches!(change, Change::Better | Change::Worse);
-    let lines = baseline.compared.iter().filter(|it| told(it.change));
+    let is_listed = |change| matches!(change, Change::Better | Change::Worse);
+    let lines = baseline.compared.iter().filter(|it| is_listed(it.change));
     let widths = lines.clone().map(|it| cells::width(&it.name));
     let column = widths.filter(|it| *it <= NAME).max().unwrap_or(0);
     for it in lines {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comparison_is_told_in_the_unit_of_its_name() {
+    fn a_comparison_is_shown_in_the_unit_of_its_name() {
         for (name, before, now, text) in [
             ("pay.p95", 20.0, 25.0, "25.0 ms +25 %"),
             ("crowd.pay.rate", 500.0, 440.0, "440/s -12 %"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_became_better_or_worse_is_told_of_a_baseline_and_every_line_fits() {
+    fn only_better_and_worse_figures_of_a_baseline_are_listed_and_every_line_fits() {
         let of = |name: String, now: f64, change| Compared {
             name,
             before: 119_999.0,
@@ -125,17 +125,17 @@ mod tests {
                 of("pay.p99".to_owned(), 1.0, Change::TooFew),
             ],
         });
-        let told = text(&summary, Colours::None);
+        let report = text(&summary, Colours::None);
         for part in [
             "  ✓ xxx",
             "-100 % better",
             "worse\n",
-            "1 the same, 1 too few to tell",
+            "1 equal, 1 of too few requests",
         ] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(report.contains(part), "{part}: {report}");
         }
-        assert!(!told.contains("pay.p"), "{told}");
-        let wide = told.lines().find(|line| line.chars().count() > WIDTH);
+        assert!(!report.contains("pay.p"), "{report}");
+        let wide = report.lines().find(|line| line.chars().count() > WIDTH);
         assert_eq!(wide, None);
     }
 }

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_is_told_to_the_second() {
+    fn an_instant_is_shown_to_the_second() {
         let text = "2026-11-26T11:33:07.723552458Z";
         assert_eq!(instant(text), "2026-11-26 11:33:07 UTC");
         assert_eq!(instant("then"), "then");

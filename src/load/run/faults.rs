@@ -18,12 +18,12 @@ type Due = (Duration, Fault);
 pub(super) struct Faults {
     /// The faults that are not injected yet, the earliest first.
     waiting: VecDeque<Due>,
-    asked: JoinSet<Told>,
+    asked: JoinSet<InjectionResult>,
     injected: Vec<Fault>,
 }
 
 /// The result of an injection.
-struct Told {
+struct InjectionResult {
     fault: Fault,
     problem: Option<String>,
 }
@@ -70,15 +70,15 @@ impl Faults {
             }
         }
         let mut news = Vec::new();
-        while let Some(Ok(told)) = self.asked.try_join_next() {
-            let kind = told.fault.kind.as_str();
-            news.push(match told.problem {
-                None => News::Begun(format!("{kind} for {}", told.fault.length)),
+        while let Some(Ok(injection)) = self.asked.try_join_next() {
+            let kind = injection.fault.kind.as_str();
+            news.push(match injection.problem {
+                None => News::Begun(format!("{kind} for {}", injection.fault.length)),
                 Some(problem) => {
                     News::NotInjected(format!("the fault {kind} could not be injected: {problem}"))
                 }
             });
-            self.injected.push(told.fault);
+            self.injected.push(injection.fault);
         }
         news
     }
@@ -96,8 +96,9 @@ impl Faults {
 
     /// Ends the faults that may still be active. If the server does not answer, a fault ends by itself.
     pub(super) async fn end(&mut self, ops: &Ops) {
-        while let Some(told) = self.asked.join_next().await {
-            self.injected.extend(told.map(|told| told.fault));
+        while let Some(injection) = self.asked.join_next().await {
+            self.injected
+                .extend(injection.map(|injection| injection.fault));
         }
         for fault in self.injected.drain(..) {
             drop(ops.end_fault(fault.kind).await);
@@ -105,7 +106,7 @@ impl Faults {
     }
 }
 
-async fn inject(fault: Fault, ops: Ops) -> Told {
+async fn inject(fault: Fault, ops: Ops) -> InjectionResult {
     let problem = match fault.injected() {
         Ok(injected) => {
             let injected = ops.inject(&injected, fault.length.0).await;
@@ -113,5 +114,5 @@ async fn inject(fault: Fault, ops: Ops) -> Told {
         }
         Err(problem) => Some(problem),
     };
-    Told { fault, problem }
+    InjectionResult { fault, problem }
 }

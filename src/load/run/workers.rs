@@ -183,11 +183,15 @@ mod tests {
     #[test]
     fn only_failures_without_an_answer_count_as_silence() {
         let mut silence = Silence::new(Instant::now());
-        assert_eq!(silence.lasts((0, 0)), Duration::ZERO, "nobody asked");
+        assert_eq!(silence.lasts((0, 0)), Duration::ZERO, "no request was sent");
         assert!(silence.lasts((0, 1)) > Duration::ZERO, "a failure");
         assert!(silence.lasts((0, 1)) > Duration::ZERO, "and nothing since");
         assert_eq!(silence.lasts((1, 2)), Duration::ZERO, "an answer");
-        assert_eq!(silence.lasts((1, 2)), Duration::ZERO, "nobody asked since");
+        assert_eq!(
+            silence.lasts((1, 2)),
+            Duration::ZERO,
+            "no request was sent since"
+        );
         assert!(silence.lasts((1, 3)) > Duration::ZERO);
     }
 }

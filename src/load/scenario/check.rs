@@ -156,7 +156,7 @@ impl Scenario {
                     ),
                 ),
                 Some(operations) if operations.is_empty() => {
-                    found.add(&path, "holds no operation: its phase has none of those it names".to_owned());
+                    found.add(&path, "has no operation: none of those that it names belongs to its phase".to_owned());
                 }
                 Some(_) if group.is_empty() => {
                     found.add(&path, "limits nothing: write avg, a percentile such as p95, max, error_rate, rate, successes or requests".to_owned());

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_unit_is_refused_and_told_what_to_write() {
+    fn a_number_without_a_unit_is_refused_with_a_correction() {
         let error = "15".parse::<Time>().unwrap_err();
         assert_eq!(
             error,

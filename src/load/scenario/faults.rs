@@ -21,7 +21,7 @@ pub(crate) const MOST: usize = 8;
 pub struct Injection {
     /// The time of the injection after the opening of the sale: `6s`, or drawn from the seed: `6s..10s`.
     pub at: Window,
-    /// What is broken, and how.
+    /// The kind of the fault, and its settings.
     pub fault: Fault,
 }
 
@@ -134,7 +134,7 @@ pub struct Fault {
     /// pool_exhaustion: how many connections; left out: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
-    /// redis_cut, telemetry_gone: whether what is sent is lost (`hang`) or refused (`refuse`).
+    /// redis_cut, telemetry_gone: whether requests get no answer (`hang`) or are refused (`refuse`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<LinkCut>,
     /// clock_step: by how many seconds the clock is set forward, or back (negative).

@@ -17,7 +17,7 @@ impl Percentile {
         f64::from(self.thousandths) / 100_000.0
     }
 
-    /// Whether `name` looks like a percentile: `p` and a digit.
+    /// Returns whether `name` looks like a percentile: `p` and a digit.
     #[must_use]
     pub fn is_meant(name: &str) -> bool {
         let digits = name.strip_prefix('p');

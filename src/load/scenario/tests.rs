@@ -105,7 +105,7 @@ fn a_missing_field_is_named_with_the_map_that_lacks_it() {
 }
 
 #[test]
-fn what_is_not_yaml_is_refused_with_its_line() {
+fn invalid_yaml_is_refused_with_its_line() {
     let broken = parse("title: [\nusers");
     assert!(broken.starts_with("x.yaml:"), "{broken}");
     assert!(!broken.contains('\n'), "one line: {broken}");
@@ -193,7 +193,7 @@ fn the_stages_of_a_ramp_stand_in_place_of_its_one_end() {
     };
     let good = of("shape: ramp, rate: 0, stages: [{ to: 100, over: 1m30s }, { to: 10, over: 5s }]");
     assert_eq!(good.unwrap().arrival.stages.len(), 2);
-    for (arrival, said) in [
+    for (arrival, expected) in [
         (
             "shape: constant, rate: 1, stages: [{ to: 1, over: 1s }]",
             "belong to a ramp",
@@ -218,7 +218,7 @@ fn the_stages_of_a_ramp_stand_in_place_of_its_one_end() {
     ] {
         let error = of(arrival).unwrap_err();
         assert!(
-            error.contains("arrival.") && error.contains(said),
+            error.contains("arrival.") && error.contains(expected),
             "{arrival}: {error}"
         );
     }
@@ -307,7 +307,7 @@ proptest! {
 }
 
 #[test]
-fn every_field_stands_in_the_documentation() {
+fn every_field_is_documented() {
     let text = include_str!("../../../docs/scenarios.md");
     let mut tree = serde_json::to_value(set(&[]).unwrap()).unwrap();
     let top = tree.as_object_mut().unwrap();

@@ -95,7 +95,7 @@ impl Group {
         self.traffic.as_deref().or_else(own)
     }
 
-    /// Whether it has no limits.
+    /// Returns whether it has no limits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let times = [self.avg, self.max];

@@ -86,7 +86,7 @@ impl ExemplarSummary {
         all
     }
 
-    /// Whether there are no exemplars.
+    /// Returns whether there are no exemplars.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slowest.is_empty() && self.failed.is_empty()

@@ -79,7 +79,7 @@ pub struct Summary {
     pub audit: Option<Audit>,
     /// Which of the successes that clients saw are in the database; absent when the look-up failed.
     pub lookup: Option<LookupAnswer>,
-    /// Writes that were done although their answer said that they failed, or no answer came.
+    /// Writes that were done although their answer reported a failure, or no answer arrived.
     #[serde(default)]
     pub unacknowledged: Unacknowledged,
     /// The reason why audit or look-up failed.

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_worst_in_a_second_stays_visible_in_its_interval() {
+    fn the_worst_second_stays_visible_in_its_interval() {
         let second = |tps: f64, p95: Option<f64>| Second {
             tps,
             p95,

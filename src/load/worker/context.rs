@@ -154,7 +154,7 @@ impl RunContext {
         self.opened.get().copied()
     }
 
-    /// Whether requests of this phase are measured.
+    /// Returns whether requests of this phase are measured.
     fn records(&self, phase: PhaseName) -> bool {
         self.only_phase.is_none_or(|only_phase| only_phase == phase)
     }

@@ -91,7 +91,7 @@ fn holds(conn: &Connection, fact: Fact) -> Result<bool, StoreError> {
     Ok(found.is_some())
 }
 
-/// Whether the write of each key was done. All keys are looked up in one snapshot.
+/// Returns whether the write of each key was done. All keys are looked up in one snapshot.
 pub(super) fn done(conn: &Connection, keys: &[(UserId, String)]) -> Result<Vec<bool>, StoreError> {
     let tx = conn.unchecked_transaction()?;
     let mut find = tx.prepare("SELECT answer FROM idempotency WHERE user_id = ?1 AND key = ?2")?;

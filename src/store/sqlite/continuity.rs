@@ -73,9 +73,9 @@ pub(super) fn check(file: &Path, accept_loss: bool) -> Result<u64, StoreError> {
 fn missing(record: Record, alone: Option<&Counted>, now: Counted, log: bool) -> Option<String> {
     let (number, have) = (record.number, now.number);
     if have < number {
-        let gone = number - have;
+        let lost = number - have;
         return Some(format!(
-            "commit {number} was acknowledged, the files end at commit {have}: {gone} commits are missing, each with one or more acknowledged writes"
+            "commit {number} was acknowledged, the files end at commit {have}: {lost} commits are missing, each with one or more acknowledged writes"
         ));
     }
     if record.state == State::Checkpointing {

@@ -56,7 +56,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Whether the admission of `place` ended early, or the place never existed.
+    /// Returns whether the admission of `place` ended early, or the place never existed.
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         self.readers
             .run(statement::QUEUE_READ, move |conn| has_ended(conn, place))
@@ -247,7 +247,7 @@ fn last_place(tx: &Tx<'_>) -> Result<Place, StoreError> {
         .query_row([], |row| row.get(0).map(unsigned))?)
 }
 
-/// Whether the admission of the place ended with a payment or a new registration, or the place never existed.
+/// Returns whether the admission of the place ended with a payment or a new registration, or the place never existed.
 pub(super) fn has_ended(conn: &Connection, place: Place) -> Result<bool, StoreError> {
     let ended = conn
         .prepare_cached("SELECT ended_at IS NOT NULL FROM queue_places WHERE place = ?1")?

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_holds_what_was_read_as_it_is() {
+    fn a_list_keeps_the_values_unchanged() {
         let mut list = Vec::new();
         write(&mut Exposition::List(&mut list));
         assert_eq!((list[0].name.as_str(), list[0].kind), ("a", Kind::Gauge));

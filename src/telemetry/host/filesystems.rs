@@ -1,11 +1,13 @@
-//! Space on the mounted file systems, on Linux; `portable` has it elsewhere.
+//! Size and free space of the mounted file systems on Linux, under the node exporter's names. On other systems
+//! `portable` reports them. To report another kind of file system, change the lists below.
 
 use std::collections::HashSet;
 use std::fs;
 
 use super::exposition::Exposition;
 
-/// File systems that are left out: virtual ones, read-only images (always full), and those on another mount.
+/// File systems that are not reported: virtual ones, read-only images (always full), and those that use the space of
+/// another mount.
 const WITHOUT_SPACE: [&str; 25] = [
     "autofs",
     "binfmt_misc",
@@ -33,7 +35,8 @@ const WITHOUT_SPACE: [&str; 25] = [
     "sysfs",
     "tracefs",
 ];
-/// File systems that are left out, except as `/`: statvfs blocks for minutes when their server does not answer.
+/// Remote file systems. They are reported only as `/`, because `statvfs` blocks for minutes if their server does not
+/// answer.
 const REMOTE: [&str; 10] = [
     "nfs",
     "nfs4",
@@ -46,6 +49,8 @@ const REMOTE: [&str; 10] = [
     "glusterfs",
     "9p",
 ];
+/// Mount points that are not reported, with everything below them: devices, kernel interfaces, and the mounts of
+/// containers.
 const HIDDEN_ROOTS: [&str; 5] = [
     "/dev",
     "/proc",
@@ -54,6 +59,7 @@ const HIDDEN_ROOTS: [&str; 5] = [
     "/var/lib/containers/storage",
 ];
 
+/// A reported mount, and the answer of `statvfs` for it.
 struct Filesystem {
     mount: Mount,
     space: rustix::fs::StatVfs,
@@ -66,6 +72,7 @@ struct Mount {
     kind: String,
 }
 
+/// Writes one sample for each reported mount and figure. A mount that `statvfs` refuses is left out.
 pub(super) fn render(out: &mut Exposition<'_>) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let filesystems: Vec<Filesystem> = shown(&mounts)
@@ -182,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_file_systems_with_space_of_their_own_are_shown() {
+    fn only_local_file_systems_with_their_own_space_are_reported() {
         let mounts = "overlay / overlay rw 0 0\n/dev/vda1 / ext4 rw 0 0\nproc /proc proc rw 0 0\n\
                       tmpfs /dev/shm tmpfs rw 0 0\n/dev/vdb /data\\040one ext4 rw 0 0\n\
                       server:/x /mnt nfs4 rw 0 0\noverlay /var/lib/docker/overlay2/a overlay rw 0 0\n\
@@ -197,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_escapes_are_left_as_they_are() {
+    fn invalid_escapes_are_unchanged() {
         assert_eq!(unescape("a\\134b\\0\\999\\é"), "a\\b\\0\\999\\é");
     }
 }

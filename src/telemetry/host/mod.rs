@@ -1,9 +1,9 @@
 //! Metrics of the host and of this process, under the names of the node exporter and of the Prometheus client
 //! libraries, so that dashboards made for those show these metrics too.
 //!
-//! On Linux they are read from `/proc` at each scrape. Elsewhere `sysinfo` reads those that the system offers. Values
-//! that cannot be read are left out. `/metrics` shows them, and a meter that pushes observes them
-//! (`HostMetrics::observe`).
+//! On Linux `procfs`, `filesystems` and `process` read them at each scrape. Elsewhere `portable` reads those that the
+//! system offers. Each reader describes its metrics once, to an `Exposition`, which is either the text of `/metrics` or
+//! the list that a pushing meter observes (`HostMetrics::observe`). Values that cannot be read are left out.
 
 mod exposition;
 #[cfg(target_os = "linux")]
@@ -106,7 +106,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_tells_processors_disks_networks_and_files() {
+    fn linux_reports_processors_disks_networks_and_files() {
         let text = rendered();
         assert!(value(&text, "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"}") > 0.0);
         assert!(
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_series_is_there_once_and_under_its_type() {
+    fn every_series_occurs_once_and_under_its_type() {
         let text = rendered();
         let (mut families, mut seen) = (HashSet::new(), HashSet::new());
         let mut family = "";

@@ -48,7 +48,7 @@ impl AccessRecord<'_> {
         }
     }
 
-    /// Whether the log's filter accepts the record. Each level has its own call site, which caches the result.
+    /// Returns whether the log's filter accepts the record. Each level has its own call site, which caches the result.
     fn is_wanted(&self) -> bool {
         match (self.failed(), self.of_interest) {
             (true, _) if self.is_probe => tracing::event_enabled!(target: TARGET, Level::WARN),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_an_error_whoever_asked_and_what_is_of_no_interest_is_for_debugging() {
+    fn a_failure_is_logged_as_error_and_a_request_without_interest_as_debug() {
         let failed = AccessRecord {
             status: 503,
             user: None,

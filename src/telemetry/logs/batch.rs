@@ -66,7 +66,7 @@ impl LogRecord {
         self.meta().timestamp_us
     }
 
-    /// The severity.
+    /// The level of the record.
     #[must_use]
     pub fn level(&self) -> Level {
         self.meta().level
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_is_filled_again_only_when_nobody_reads_it() {
+    fn a_buffer_is_reused_only_when_it_has_no_reader() {
         let mut pool = BatchPool::default();
         let (read, free) = (batch("read\n", &[5]), batch("free\n", &[5]));
         let buffer = free.bytes.as_ptr();

@@ -83,7 +83,7 @@ impl fmt::Write for JsonString<'_> {
     }
 }
 
-/// Whether the line has no space for another field with a name of `name_bytes` bytes.
+/// Returns whether the line has no space for another field with a name of `name_bytes` bytes.
 pub(super) fn is_full(out: &[u8], name_bytes: usize) -> bool {
     out.len() + name_bytes + 64 > SOFT_LIMIT
 }

@@ -38,7 +38,7 @@ pub(super) enum Task {
     End,
 }
 
-/// The queue.
+/// The bounded queue between the threads that log and the thread that writes. A full queue drops lines and counts them.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -150,13 +150,13 @@ impl Queue {
         true
     }
 
-    /// Tells the writer to reopen its file before it writes further lines.
+    /// Makes the writer reopen its file before it writes further lines.
     pub(super) fn reopen(&self) {
         self.state.lock().reopen_wanted = true;
         self.to_writer.notify_one();
     }
 
-    /// Tells the writer to end after it has written the waiting lines.
+    /// Makes the writer write the waiting lines and end.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.to_writer.notify_one();

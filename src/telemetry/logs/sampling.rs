@@ -1,8 +1,8 @@
-//! Samples access records when there are many.
+//! Samples access records, so that a busy route cannot fill the log.
 //!
-//! For successful, fast reads of a route, all records are kept up to a rate. Above it, one in N is kept, and N is set
-//! again each second. A record has a weight: the number of requests of its route that it represents, including
-//! itself. So the weights add up to the number of requests.
+//! Writes, failures and slow requests are always kept. Of the successful, fast reads of a route, all are kept up to a
+//! rate. Above it, one in N is kept, and N is computed again each second. A record has a weight: the number of requests
+//! of its route that it represents, including itself. So the weights add up to the number of requests.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -51,7 +51,8 @@ impl Sampler {
         }
     }
 
-    /// The weight of a record. `None` when it is left out, and the next kept one of its route counts for it.
+    /// Returns the weight of a record, or `None` if the record is left out. The next kept record of the route then
+    /// includes it in its weight.
     pub(super) fn weight(&self, record: &AccessRecord<'_>) -> Option<u64> {
         let read = matches!(record.method, "GET" | "HEAD") && record.status < 400;
         let rate = self.config.rate.filter(|_| read);
@@ -68,11 +69,12 @@ impl Sampler {
     }
 }
 
+/// The sampling state of one route. The sum of all weights and `waiting` is the number of requests.
 #[derive(Debug, Default)]
 struct Route {
     /// The current second since the sampler began.
     second: u64,
-    /// The number of requests and of kept records in this second.
+    /// The number of requests in this second, and of kept records.
     seen: u32,
     kept: u32,
     /// One record in this many is kept.
@@ -84,7 +86,7 @@ struct Route {
 impl Route {
     fn weight(&mut self, second: u64, rate: u32) -> Option<u64> {
         if second != self.second || self.every == 0 {
-            // The sampler expects as many requests as in the previous second.
+            // Expect as many requests as in the previous second; none after a second without requests.
             let expected = if second == self.second + 1 {
                 self.seen
             } else {
@@ -100,7 +102,8 @@ impl Route {
         }
         self.kept += 1;
         if self.kept.is_multiple_of(rate) {
-            // More requests came than expected. A sudden surge must not use up its first second.
+            // More requests came than expected: keep fewer, so that a surge cannot exceed the rate by far in its first
+            // second.
             self.every = self.every.saturating_mul(2);
         }
         Some(std::mem::take(&mut self.waiting))

@@ -278,7 +278,7 @@ fn under_pressure_records_are_dropped_and_every_one_is_counted() {
 }
 
 #[test]
-fn a_subscriber_that_sleeps_misses_records_and_nobody_waits_for_it() {
+fn a_slow_subscriber_misses_records_and_delays_no_other() {
     let (subscriber, logs) = build(config(LogOutput::None)).unwrap();
     let mut slow = logs.subscribe(2);
     with_default(subscriber, || (0..10).for_each(|n| info!(n, "tick")));

@@ -2,13 +2,14 @@
 //! and the wait for database connections.
 //!
 //! The instruments of OpenTelemetry can be read only by a collection, and their bounds are too coarse for a percentile.
-//! So these counts are kept beside them, at a cost of two atomic additions a request.
+//! So this module counts beside them, at a cost of two atomic additions per request. `booking/follow` reads the counts
+//! once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The buckets of an octave. A value is known to an eighth.
+/// The number of buckets in each octave (doubling of the value), so that a value is known to an eighth.
 const FINE: usize = 8;
 /// The number of buckets. They cover values up to 2^27 µs, above two minutes.
 const BUCKETS: usize = 25 * FINE;
@@ -17,7 +18,7 @@ const SLOT_MS: u64 = 32;
 /// The number of slots: 33 s, which is longer than the longest request, its time-outs included.
 const SLOTS: u64 = 1_024;
 
-/// The number of values in each bucket since the start.
+/// A histogram of durations: the number of values in each bucket since the start. The buckets are those of `bucket`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies(Vec<u64>);
 
@@ -35,12 +36,13 @@ impl Latencies {
         Latencies(pairs.map(|(now, then)| now.saturating_sub(*then)).collect())
     }
 
+    /// The number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// The 95th percentile, to an eighth; 0 without values.
+    /// The 95th percentile, exact to an eighth of its value. Zero if there are no values.
     #[must_use]
     pub fn p95(&self) -> Duration {
         let rank = self.count().saturating_mul(95).div_ceil(100);
@@ -72,6 +74,7 @@ fn middle(bucket: usize) -> u64 {
 /// The status of a request whose client disconnected before the answer. nginx logs the same number.
 const CLIENT_CLOSED: u16 = 499;
 
+/// The same histogram, which all requests increase without a lock.
 struct Counts([AtomicU64; BUCKETS]);
 
 impl Counts {
@@ -92,12 +95,13 @@ impl Default for Counts {
     }
 }
 
-/// The requests of buying on this server.
+/// The requests of buying on this server. Counters only grow; a reader subtracts an earlier reading.
 pub struct Buying {
     answered: Counts,
     errors: AtomicU64,
     waits: Counts,
-    /// Requests in progress, by the slot in which they began.
+    /// Requests in progress, by the time at which they began: a ring of `SLOTS` slots of `SLOT_MS` each. No request
+    /// lasts longer than the ring, so a slot never contains requests of two rounds.
     under_way: [AtomicI64; SLOTS as usize],
     began: Instant,
 }
@@ -145,7 +149,8 @@ impl Buying {
         u64::try_from(since).unwrap_or(u64::MAX) / SLOT_MS
     }
 
-    /// A refusal takes no work, so it says nothing about the service and is not counted.
+    /// Counts a request that has ended. A 4xx is not counted: a refusal takes no work, so its time says nothing about
+    /// the load.
     fn ended(&self, status: u16, took: Duration) {
         match status {
             500.. => {
@@ -157,6 +162,7 @@ impl Buying {
         }
     }
 
+    /// Counts the wait of a statement for a database connection.
     pub(super) fn waited(&self, wait: Duration) {
         self.waits.add(wait);
     }
@@ -170,6 +176,7 @@ impl Buying {
         }
     }
 
+    /// The age of the oldest request in progress; zero if there is none.
     fn oldest(&self, now: Instant) -> Duration {
         let newest = self.slot(now);
         let first = newest.saturating_sub(SLOTS - 1);
@@ -222,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_no_samples_and_errors_are_counted_apart() {
+    fn refusals_are_not_counted_and_errors_are_counted_separately() {
         let buying = Arc::new(Buying::default());
         for (status, millis) in [
             (200, 10),
@@ -240,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_percentile_is_of_what_came_since() {
+    fn the_percentile_covers_only_values_since_the_earlier_reading() {
         let buying = Buying::default();
         (0..100).for_each(|_| buying.ended(200, Duration::from_secs(3)));
         let before = buying.read(Instant::now()).answered;
@@ -252,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_step_is_that_which_is_still_under_way() {
+    fn the_oldest_request_is_the_earliest_one_in_progress() {
         let buying = Arc::new(Buying::default());
         let at = |seconds| buying.began + Duration::from_secs(seconds);
         let (first, second) = (buying.begin(at(1)), buying.begin(at(3)));

@@ -1,7 +1,8 @@
 //! The kinds of instruments, and the macro that declares a set of them, one per line.
 //!
-//! A set of labels is bound once where it is known. A bound counter costs a few nanoseconds, and a counter with
-//! labels per call some ninety.
+//! Labels that are known in advance are bound once, because an addition to a bound counter takes a few nanoseconds and
+//! one with labels about ninety. A metric is one line of an `instruments!` block (`service.rs`, `loadgen.rs`). A new
+//! kind of instrument implements [`Instrument`] here.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -53,12 +54,14 @@ pub(super) trait Instrument {
     fn declare(meter: &Meter, name: &'static str, help: &'static str) -> Self;
 }
 
+/// The name under which `/metrics` shows an instrument, and its kind.
 #[cfg(test)]
 pub(super) fn exported<I: Instrument>(name: &str) -> (String, &'static str) {
     let suffix = if I::KIND == "counter" { "_total" } else { "" };
     (format!("{name}{suffix}"), I::KIND)
 }
 
+/// Implements [`Instrument`] for a type: its kind in the exposition, and the function that makes it.
 macro_rules! instrument {
     ($kind:literal, $Type:ty, $make:expr $(, $bound:ident)*) => {
         impl$(<$bound>)* Instrument for $Type {
@@ -186,7 +189,7 @@ impl<K: Hash + Eq + Copy> LatencyBy<K> {
     }
 }
 
-/// The current number of something, which is read when metrics are collected.
+/// A gauge for a count that rises and falls. A collection reads the shared atomic, so a change costs one addition.
 pub(super) struct Level(pub(super) Arc<AtomicI64>);
 
 instrument!("gauge", Level, |meter: &Meter, name, help| {
@@ -200,7 +203,8 @@ instrument!("gauge", Level, |meter: &Meter, name, help| {
     Level(level)
 });
 
-/// A counter that another module keeps. It is read at each collection, and absent without a source.
+/// A counter that another module keeps and that each collection reads. It is not exported until [`CounterFrom::read`]
+/// has set its source.
 pub(super) struct CounterFrom(Arc<OnceLock<Source>>);
 
 type Source = Box<dyn Fn(&dyn Fn(u64, &[KeyValue])) + Send + Sync>;

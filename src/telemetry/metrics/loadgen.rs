@@ -44,7 +44,7 @@ pub struct Kind {
     pub traffic: String,
     /// `register`, `open`, `pay`.
     pub phase: &'static str,
-    /// The operation.
+    /// The operation, such as `reserve`.
     pub operation: &'static str,
     /// The status, or 0 when there was no answer.
     pub status: u16,
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_stands_in_the_exposition_under_its_labels() {
+    fn a_request_appears_in_the_exposition_with_its_labels() {
         let metrics = LoadgenMetrics::new(None, &Deliveries::default()).unwrap();
         let mut kind = Kind {
             traffic: String::new(),

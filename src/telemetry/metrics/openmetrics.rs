@@ -17,7 +17,7 @@ use super::service::REQUEST_DURATION;
 /// The bucket of a request: method, route, status, index of the bucket.
 type Bucket = (&'static str, &'static str, u16, usize);
 
-/// The latest kept trace of each bucket. The number of buckets bounds it.
+/// The latest kept trace of each bucket. The map is bounded: routes, methods, statuses and buckets are.
 #[derive(Debug, Default)]
 pub(super) struct Exemplars(Mutex<HashMap<Bucket, Exemplar>>);
 
@@ -48,7 +48,8 @@ impl Exemplars {
         exemplars.insert((method, route, status, bucket), exemplar);
     }
 
-    /// The suffixes of samples, by the sample's name and labels in the text format.
+    /// The exemplars as text, by the name and the labels of their sample. The labels have the order of the text format,
+    /// because the lines are compared as text.
     fn by_sample(&self) -> HashMap<String, String> {
         let exemplars = self.0.lock();
         let all = exemplars.iter().map(|(bucket, exemplar)| {
@@ -98,14 +99,14 @@ pub(super) fn of_text(text: &str, exemplars: &Exemplars) -> String {
     out
 }
 
-/// The names of the counter families whose samples have the names that OpenMetrics requires.
+/// The counters whose name ends with `_total`, as OpenMetrics requires. Other counters are exported as `unknown`.
 fn counters(text: &str) -> Vec<&str> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let counters = types.filter_map(|rest| rest.strip_suffix(" counter"));
     counters.filter(|name| name.ends_with("_total")).collect()
 }
 
-/// Writes a line of help or of type.
+/// Writes a line of help or of type, with the family's name and type in OpenMetrics.
 fn describe(out: &mut String, comment: &str, counters: &[&str]) -> std::fmt::Result {
     let mut words = comment.splitn(3, ' ');
     let (Some(keyword), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else {
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_kept_trace_stands_at_its_bucket_and_at_no_other() {
+    fn each_bucket_shows_its_latest_kept_trace_and_no_other() {
         let metrics = super::super::Metrics::new().unwrap();
         let route = metrics.route("GET", "/queue");
         for (took, trace_id) in [(50, 1), (60, 0xabc), (20_000, 2)] {

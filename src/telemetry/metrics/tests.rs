@@ -32,7 +32,7 @@ fn counters_are_at_zero_before_anything_happened() {
 }
 
 #[test]
-fn a_gauge_nobody_has_set_is_absent() {
+fn a_gauge_that_was_never_set_is_absent() {
     let metrics = Metrics::new().unwrap();
     let text = metrics.render();
     for name in [

@@ -79,7 +79,7 @@ struct Rejected {
     why: String,
 }
 
-/// Whether a push was delivered, and which part was rejected.
+/// Returns whether a push was delivered, and which part was rejected.
 fn judge(
     signal: Signal,
     answer: &Response<Bytes>,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rejected_in_part_is_reported() {
+    fn a_partial_rejection_is_reported() {
         let partial = opentelemetry_proto::tonic::collector::logs::v1::ExportLogsPartialSuccess {
             rejected_log_records: 3,
             error_message: "too old".to_owned(),

@@ -134,7 +134,7 @@ impl Delivery {
         self.signal
     }
 
-    /// Whether a push can reach the collector.
+    /// Returns whether a push can reach the collector.
     ///
     /// # Errors
     /// It cannot: what the exporter of an unreachable collector says.
@@ -167,7 +167,7 @@ impl Delivery {
         })
     }
 
-    /// Whether the pause that the collector asked for is not over.
+    /// Returns whether the pause that the collector asked for is not over.
     pub(super) fn must_wait(&self) -> bool {
         let not_before = *self.not_before.lock();
         not_before.is_some_and(|at| Instant::now() < at)

@@ -70,7 +70,7 @@ impl Otlp {
         otlp.checked()
     }
 
-    /// Whether the environment disables all pushes, whatever other settings say.
+    /// Returns whether the environment disables all pushes, whatever other settings say.
     #[must_use]
     pub fn is_disabled() -> bool {
         set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
@@ -188,7 +188,7 @@ fn check(url: &str) -> Result<(), String> {
     }
 }
 
-/// Whether the protocol is gRPC.
+/// Returns whether the protocol is gRPC.
 fn protocol(signal: Signal) -> Result<bool, String> {
     let own = signal.variable("PROTOCOL");
     match set(&own)
@@ -235,7 +235,7 @@ macro_rules! exporter {
             let client = $crate::telemetry::otlp::client::Client::new(route.timeout, delivery)?;
             let builder = $builder.with_http().with_endpoint(&route.endpoint);
             let builder = builder.with_protocol(Protocol::HttpBinary);
-            // The pusher retries itself, because it knows the pause that the collector asked for.
+            // The pusher makes the retries itself, because only it has the pause that the collector asked for.
             let builder = builder.with_retry_policy(RetryPolicy::disabled());
             let builder = builder.with_http_client(client);
             builder.with_timeout(route.timeout).build()
@@ -300,8 +300,8 @@ mod tests {
         })
         .unwrap();
         let deliveries = Deliveries::default();
-        let nobody = Otlp::at("http://127.0.0.1:9").unwrap();
-        let pushing = nobody.push(&logs, "test", &deliveries).unwrap();
+        let unreachable = Otlp::at("http://127.0.0.1:9").unwrap();
+        let pushing = unreachable.push(&logs, "test", &deliveries).unwrap();
         let keep = |id| logs.traces().worth_keeping(id, Duration::ZERO, true);
         let too_many = (0..100_000).find(|id| !keep(*id));
         assert!(too_many.is_some(), "all were kept");

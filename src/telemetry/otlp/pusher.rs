@@ -80,7 +80,7 @@ impl Pusher {
         Ok(Pusher { stop, ended })
     }
 
-    /// Tells the thread to send the waiting records and to end.
+    /// Makes the thread send the waiting records and end.
     pub(super) fn stop(&self) {
         *self.stop.stopping.lock() = true;
         self.stop.changed.notify_all();

@@ -1,4 +1,5 @@
-//! Kept traces as OTLP spans.
+//! Converts kept traces to OTLP spans and sends them. `pusher` batches, retries and counts; this module makes one
+//! attempt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ impl Sender {
         }
     }
 
+    /// The exporter of a service, made at its first use.
     fn exporter(&mut self, service: &'static str) -> anyhow::Result<&SpanExporter> {
         if !self.exporters.contains_key(service) {
             let mut exporter = exporter!(SpanExporter::builder(), &self.route)?;
@@ -44,6 +46,7 @@ impl Sender {
     }
 }
 
+/// Blocks the thread of the pusher until the collector has answered.
 impl Send<Arc<TraceRecord>> for Sender {
     fn send(&mut self, batch: &[Arc<TraceRecord>]) -> Result<(), String> {
         for (service, traces) in by_service(batch, |trace| trace.service_name) {

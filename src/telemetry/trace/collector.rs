@@ -1,7 +1,8 @@
 //! Collects the spans of one request until its end.
 //!
-//! The decision to keep a trace is made when its root ends (tail sampling). So all spans up to then are collected, at
-//! low cost, because most of them are thrown away. Spans of a trace that is not kept are dropped with it.
+//! The decision to keep a trace is made when its root ends (tail sampling). Until then all spans are collected. Most of
+//! them are thrown away later, so a span must cost little: no calendar time, no copies of names. `Traces::keeps` makes
+//! the decision.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,8 +16,8 @@ use crate::telemetry::logs;
 /// The largest number of child spans in one trace. The root's attribute `concert.spans_left_out` counts the rest.
 const MOST_SPANS: usize = 128;
 
-/// Collects the spans of a request. The last owner hands the trace over, so that a step that continues after the
-/// answer is still part of it.
+/// Collects the spans of a request. It is shared by the request and its steps, and publishes a kept trace when the last
+/// of them drops it. So a step that continues after the answer is still part of the trace.
 #[derive(Debug)]
 pub(super) struct Collector {
     context: TraceContext,
@@ -24,6 +25,7 @@ pub(super) struct Collector {
     state: Mutex<State>,
 }
 
+/// Invariant: `steps` is empty once the fate is `Dropped`, so that late steps hold no memory.
 #[derive(Debug)]
 struct State {
     steps: Vec<Ended>,
@@ -44,6 +46,7 @@ pub(super) struct Ended {
     pub(super) error: Option<Cow<'static, str>>,
 }
 
+/// The decision about the trace. It changes once, when the root ends.
 #[derive(Debug)]
 enum Fate {
     /// The root has not ended.
@@ -52,6 +55,7 @@ enum Fate {
     Dropped,
 }
 
+/// The parts of a kept trace that are known when its root ends.
 #[derive(Debug)]
 struct Kept {
     root: SpanRecord,
@@ -89,7 +93,7 @@ impl Collector {
         }
     }
 
-    /// True until the root ends, and afterwards if the trace is kept.
+    /// Returns whether steps are recorded: until the root ends, and afterwards if the trace is kept.
     pub(super) fn takes_steps(&self) -> bool {
         !matches!(self.state.lock().fate, Fate::Dropped)
     }

@@ -168,7 +168,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_sent_on_is_understood(trace_id in 1u128.., span_id in 1u64..) {
+        fn a_forwarded_header_is_parsed_again(trace_id in 1u128.., span_id in 1u64..) {
             let sent = TraceContext { trace_id, span_id, parent_span_id: None, sampled: None };
             let received = TraceContext::from_traceparent(Some(&sent.traceparent()));
             prop_assert_eq!(received.trace_id, trace_id);

@@ -51,7 +51,7 @@ fn request(failed: bool, work: impl FnOnce()) -> TraceContext {
 }
 
 #[test]
-fn steps_are_beneath_the_request_in_the_order_of_their_ends() {
+fn steps_are_children_of_the_request_in_the_order_of_their_ends() {
     let mut context = None;
     let kept = traces_of(config(NEVER, 1.0), |_| {
         context = Some(request(false, || {
@@ -119,7 +119,7 @@ fn of_the_others_the_ratio_is_kept_and_the_same_ones_everywhere() {
 }
 
 #[test]
-fn a_step_that_goes_on_after_the_answer_is_part_of_the_trace() {
+fn a_step_that_continues_after_the_answer_is_part_of_the_trace() {
     let kept = traces_of(config(NEVER, 1.0), |_| {
         let mut handle = TraceHandle::default();
         request(false, || handle = TraceHandle::current());
@@ -137,7 +137,7 @@ fn a_step_that_goes_on_after_the_answer_is_part_of_the_trace() {
 }
 
 #[test]
-fn a_trace_that_is_not_kept_gathers_nothing_and_neither_does_one_that_nobody_wants() {
+fn a_trace_collects_nothing_unless_it_is_kept_and_has_a_subscriber() {
     let (subscriber, logs) = logs::build(config(NEVER, 1.0)).unwrap();
     tracing::subscriber::with_default(subscriber, || {
         request(false, || assert_eq!(Step::begin("seat.lock").ids(), None));
@@ -248,7 +248,7 @@ fn after_a_second_in_which_too_many_came_some_are_kept_again() {
 }
 
 #[test]
-fn what_is_not_to_be_traced_is_not_kept_and_nothing_is_kept_twice() {
+fn an_untraced_request_is_not_kept_and_no_trace_is_kept_twice() {
     let kept = traces_of(config(NEVER, 1.0), |_| {
         let end = |span: &RequestSpan| span.end(Duration::ZERO, true, described);
         let untraced = RequestSpan::begin(TraceContext::fresh(), Instant::now(), false);

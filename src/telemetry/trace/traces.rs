@@ -79,7 +79,7 @@ impl Traces {
         }))
     }
 
-    /// Whether there is a subscriber.
+    /// Returns whether there is a subscriber.
     #[must_use]
     pub fn wanted(&self) -> bool {
         self.0.subscribers.any()
@@ -102,7 +102,7 @@ impl Traces {
         self.0.passed_over.load(Ordering::Relaxed)
     }
 
-    /// Whether the trace of a request that took `took` is kept.
+    /// Returns whether the trace of a request that took `took` is kept.
     #[must_use]
     pub fn keeps(&self, request: &TraceContext, took: Duration, failed: bool) -> bool {
         let ordinary = !failed && took < self.0.slow;
@@ -112,7 +112,7 @@ impl Traces {
         }
     }
 
-    /// Whether a trace is kept whose root took `took`, without regard to the caller's decision.
+    /// Returns whether a trace is kept whose root took `took`, without regard to the caller's decision.
     #[must_use]
     pub fn worth_keeping(&self, trace_id: u128, took: Duration, failed: bool) -> bool {
         if self.0.off {

@@ -52,8 +52,8 @@ fn alternatives(values: &[Choice]) -> String {
     text
 }
 
-/// Whether the value contains characters that are special in a regular expression. A dot and a dash do not count:
-/// the value still matches itself, and `=` needs it unescaped.
+/// Returns whether the value contains characters that are special in a regular expression. A dot and a dash do not
+/// count: the value still matches itself, and `=` needs it unescaped.
 fn is_pattern(value: &str) -> bool {
     value.contains([
         '\\', '^', '$', '*', '+', '?', '(', ')', '|', '[', ']', '{', '}',

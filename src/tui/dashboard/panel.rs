@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     BarGauge,
     /// Each series' share of their sum.
     Pie,
-    /// How often which value occurred.
+    /// The number of occurrences of each range of values.
     Histogram,
     Table,
     Logs,
@@ -238,7 +238,7 @@ impl Panel {
         })
     }
 
-    /// Whether the panel's queries go to Prometheus.
+    /// Returns whether the panel's queries go to Prometheus.
     pub(crate) const fn asks_metrics(&self) -> bool {
         !matches!(
             self.kind,

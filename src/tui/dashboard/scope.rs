@@ -348,9 +348,9 @@ fn filled(
         }
         None => variable.current.clone(),
     };
-    let gone =
+    let is_missing =
         |value: &Choice| value.value != ALL && known.iter().all(|one| one.value != value.value);
-    if !known.is_empty() && values.iter().all(gone) {
+    if !known.is_empty() && values.iter().all(is_missing) {
         values = known[..1].to_vec();
     }
     let is_all = values.iter().any(|choice| choice.value == ALL);

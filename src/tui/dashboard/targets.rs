@@ -127,7 +127,7 @@ fn conclude(panel: &mut Panel, left: &Left) {
     let others = left.others.join(", ");
     if panel.targets.is_empty() {
         panel.why_not = if !left.others.is_empty() {
-            format!("it asks {others}, which the console's boards do not")
+            format!("it queries {others}, which boards do not support")
         } else if left.computed > 0 {
             "Grafana computes it from other queries, which the console does not".into()
         } else if left.hidden > 0 {
@@ -140,7 +140,7 @@ fn conclude(panel: &mut Panel, left: &Left) {
     }
     let mut notes = Vec::new();
     if left.beyond > 0 {
-        notes.push(format!("{} more queries not asked", left.beyond));
+        notes.push(format!("{} more queries are not sent", left.beyond));
     }
     if !left.others.is_empty() {
         notes.push(format!("what it asks {others} is left out"));

@@ -108,7 +108,7 @@ fn the_shipped_dashboards_are_read_whole() {
             .collect();
         let known = [(
             "Slow and failed requests",
-            "it asks tempo, which the console's boards do not",
+            "it queries tempo, which boards do not support",
         )];
         assert!(
             not_drawn.iter().all(|one| known.contains(one)),
@@ -159,7 +159,7 @@ fn every_kind_of_panel_is_read_and_one_that_is_not_drawn_has_a_reason() {
         [
             "the console has no panels of type nodeGraph",
             "it has no query",
-            "it asks tempo, which the console's boards do not"
+            "it queries tempo, which boards do not support"
         ]
     );
     let old = &dashboard.panels[6];

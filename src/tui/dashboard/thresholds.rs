@@ -23,7 +23,7 @@ pub(crate) fn steps(kind: Kind, defaults: &Value, json: &Value) -> Vec<Step> {
     }
 }
 
-/// Whether Grafana colours anything in this panel by its thresholds or mappings.
+/// Returns whether Grafana colours anything in this panel by its thresholds or mappings.
 pub(crate) fn coloured(kind: Kind, defaults: &Value, json: &Value) -> bool {
     let at = |of: &Value, place: &str| {
         let found = of.pointer(place).and_then(Value::as_str);
@@ -76,7 +76,7 @@ fn sort(steps: &mut [Step]) {
     steps.sort_by(|a, b| from(a).total_cmp(&from(b)));
 }
 
-/// The thresholds of the old graph panel. Each is a limit of its own, `gt` or `lt`.
+/// The thresholds of the old graph panel. Each is a separate limit, `gt` or `lt`.
 fn of_graph(json: &Value) -> Vec<Step> {
     let listed = json.get("thresholds").and_then(Value::as_array);
     let limits: Vec<(f64, bool, Severity)> = listed

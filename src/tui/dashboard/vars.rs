@@ -204,7 +204,7 @@ fn variable(json: &Value, name: &str, sources: &Sources) -> Variable {
     read
 }
 
-/// Whether a value is an automatic interval.
+/// Returns whether a value is an automatic interval.
 pub(crate) fn is_auto(value: &str) -> bool {
     value == AUTO || value == "auto" || value.starts_with("$__auto_interval")
 }

@@ -70,12 +70,12 @@ fn described(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>
     if fits {
         line.push(Span::styled(format!("  {target}"), theme::quiet()));
     }
-    let beneath = |text: String| format!("{:26}{text}", "");
+    let indented = |text: String| format!("{:26}{text}", "");
     let mut lines = vec![Line::from(line)];
-    lines.extend(parts.map(|part| Line::raw(beneath(part))));
+    lines.extend(parts.map(|part| Line::raw(indented(part))));
     if !reason.is_empty() {
         let reason = cells::cut(reason, room);
-        lines.push(Line::styled(beneath(reason), theme::bad()));
+        lines.push(Line::styled(indented(reason), theme::bad()));
     }
     lines
 }

@@ -44,18 +44,18 @@ const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
     reads  [']']            => PanForth                "charts half a width forth";
     reads  ['f']            => Still                   "freeze the charts or follow the time";
     reads  ['?']            => Help                    "this help", "help";
-    reads  [Esc]            => Back                    "close what is open, clear the filter, else go back";
-    reads  [(Ctrl 'l')]     => Redraw                  "draw the screen anew";
+    reads  [Esc]            => Back                    "close the open view, clear the filter, or go back";
+    reads  [(Ctrl 'l')]     => Redraw                  "redraw the screen";
     reads  ['}']            => PlayFaster              "play a recording faster";
-    reads  ['{']            => PlaySlower              "play it slower, at last hold it";
+    reads  ['{']            => PlaySlower              "play it slower, and then pause it";
     reads  ['q' (Ctrl 'c')] => Quit                    "quit", "quit";
     reads  [(Ctrl 'z')]     => Suspend                 "suspend: the shell's fg brings the console back";
     reads  ['+' '=']        => ZoomIn                  "shorter time on the charts", "- zoom";
     reads  ['-']            => ZoomOut                 "longer time on the charts";
-    reads  ['0']            => Fit                     "live: follow the time, show what there is to see";
+    reads  ['0']            => Fit                     "live: follow the time, and fit it to the traffic";
     writes ['b']            => Admission               "admission: batch and interval", "batch";
     writes ['!']            => Faults                  "inject a fault, or end one", "fault";
-    reads  ['H']            => History                 "what was done: the audit log";
+    reads  ['H']            => History                 "the audit log: the last actions";
 };
 
 /// The whole key map.

@@ -1,5 +1,5 @@
-//! Writes the events of the sources line by line to a compressed file. A thread of its own does this, so that a slow
-//! disk delays nothing else.
+//! Writes the events of the sources line by line to a compressed file. A separate thread does this, so that a slow disk
+//! delays nothing else.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -128,8 +128,8 @@ impl Player {
     }
 }
 
-/// The event of a line, adapted to the request of the screen. The log was recorded with a filter of its own and is
-/// filtered again here. A list of traces fits every order.
+/// The event of a line, adapted to the request of the screen. The log was recorded with another filter and is filtered
+/// again here. A list of traces fits every order.
 pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     let mut event = entry.event.clone();
     match &mut event {
@@ -143,7 +143,7 @@ pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     event
 }
 
-/// Whether the filter of the log shows the line.
+/// Returns whether the filter of the log shows the line.
 fn passes(line: &LogLine, logs: &Logs) -> bool {
     let at = line.at_ns / 1_000_000;
     let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);

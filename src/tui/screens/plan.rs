@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_screen_fetches_the_tps_so_that_the_header_knows_whether_metrics_answer() {
+    fn every_screen_fetches_the_tps_because_the_header_shows_whether_metrics_answer() {
         for screen in Screen::ALL {
             let model = Model {
                 screen: *screen,

@@ -164,7 +164,7 @@ fn dialogs_match_their_snapshots() {
     let question = Question {
         title: "Quit?",
         lines: vec![
-            "A rehearsal is under way. It is stopped, and what it left in the queue stays there."
+            "A rehearsal is under way. It will be stopped. The users that it registered stay in the queue."
                 .into(),
         ],
         yes: "quit",

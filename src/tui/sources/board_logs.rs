@@ -11,7 +11,7 @@ use crate::tui::sources::clients::{EVERY, now_ms};
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 
-/// How far back lines are fetched.
+/// The time range in which lines are fetched. It ends now.
 const SPAN_NS: i64 = 3_600_000_000_000;
 /// The most log queries of a round.
 const MAX_QUERIES: usize = 8;

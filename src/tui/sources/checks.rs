@@ -26,6 +26,6 @@ pub(crate) struct Checks {
     pub(crate) sold: VecDeque<(i64, u64)>,
     /// The time since which two figures disagree.
     pub(crate) since: BTreeMap<Check, i64>,
-    /// How far each source's clock is ahead, in seconds.
+    /// The seconds by which each source's clock is ahead.
     pub(crate) ahead: BTreeMap<&'static str, i64>,
 }

@@ -57,7 +57,7 @@ impl<P: Poll> Follow<P> {
         }
     }
 
-    /// Polls until the receiver of events or the publisher of plans is gone.
+    /// Polls until the receiver of events or the publisher of plans is dropped.
     pub(crate) async fn run(
         mut self,
         mut plan: watch::Receiver<Plan>,

@@ -13,11 +13,11 @@ use crate::tui::sources::plan::Plan;
 const EVERY_PROBE: Duration = Duration::from_secs(10);
 /// The most log lines of an answer.
 const LINES: usize = 1_000;
-/// How far back the first request goes.
+/// The time range of the first request, which ends now.
 const SPAN_NS: i64 = 3_600_000_000_000;
 /// How late records may arrive: requests overlap by this time.
 const OVERLAP_NS: i64 = 2_000_000_000;
-/// How far the source's clock may be ahead.
+/// The most that the source's clock may be ahead.
 const CLOCK_SKEW_NS: i64 = 5_000_000_000;
 
 pub(crate) struct LogTail {
@@ -100,7 +100,7 @@ async fn probe(source: &Loki) -> Result<Event, ClientError> {
     })
 }
 
-/// How far the lines of a query were read.
+/// The position up to which the lines of a query were read.
 #[derive(Debug, Default)]
 struct Tail {
     query: String,

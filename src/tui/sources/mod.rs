@@ -1,4 +1,4 @@
-//! The console's polls of its sources, each in a task of its own.
+//! The console's polls of its sources. Each source has a separate task.
 //!
 //! [`follow`] is the polling loop. A [`follow::Poll`] derives its request from the plan and turns the answer into
 //! events. A source that hangs delays only its own polls.

@@ -61,7 +61,7 @@ pub(crate) struct Thresholds {
     pub(crate) bad: f64,
 }
 
-/// A panel.
+/// A panel of the overview: its query, its unit and its limits.
 #[derive(Debug)]
 pub(crate) struct Panel {
     pub(crate) id: PanelId,

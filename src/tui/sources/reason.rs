@@ -18,7 +18,7 @@ pub(crate) fn reason(source: Source, error: &ClientError) -> String {
             status: status @ (401 | 403),
             ..
         } => format!("not authorised ({status}): {}", give(source)),
-        ClientError::Refused { status: 429, .. } => "asked too often (429)".into(),
+        ClientError::Refused { status: 429, .. } => "too many requests (429)".into(),
         ClientError::Unreachable(message) if message.contains("invalid peer certificate") => {
             format!("its certificate is not trusted: --source-ca FILE ({message})")
         }

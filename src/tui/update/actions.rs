@@ -18,7 +18,7 @@ use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::alerts::Stage as Come;
 use crate::tui::sources::panels::{PanelId, panel};
 
-/// How long an alert raised by hand lasts unless it is resolved.
+/// The time after which an alert raised by hand ends unless it is resolved before.
 const RAISED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(crate) fn quit(model: &mut Model) -> Vec<Effect> {
@@ -42,11 +42,11 @@ fn leaves_behind(model: &Model) -> Vec<String> {
     let mut lines = Vec::new();
     if model.load.is_under_way() {
         lines.push(
-            "A rehearsal is under way. It is stopped, and what it left in the queue stays there."
+            "A rehearsal is under way. It will be stopped. The users that it registered stay in the queue."
                 .to_owned(),
         );
     } else if model.drills.is_under_way() {
-        lines.push("A drill is under way. It is stopped, with its fault taken back.".to_owned());
+        lines.push("A drill is under way. It will be stopped and its fault ended.".to_owned());
     } else if model.is_seeding() && model.settings.embedded {
         lines.push(
             "A seeding is under way. It is cancelled; the dataset that was there stays.".to_owned(),
@@ -101,7 +101,7 @@ fn can_launch(model: &mut Model) -> bool {
     } else if model.drills.is_under_way() {
         model.tell(
             NoticeKind::Failed,
-            "a drill is under way, and two loads on one machine tell nothing: wait for it, or stop it (x)",
+            "a drill is under way, and two loads on one machine distort each other: wait for it, or stop it (x)",
         );
     } else if model.is_seeding() {
         model.tell(
@@ -154,14 +154,14 @@ pub(crate) fn pause(model: &mut Model) {
     let (title, line, yes, action) = if paused {
         (
             "Resume admission?",
-            format!("{waiting} people wait. The next batch is let in when it is due."),
+            format!("{waiting} people wait. The next batch is admitted when it is due."),
             "resume it",
             "admission resumed",
         )
     } else {
         (
             "Pause admission?",
-            format!("{waiting} people wait. Nobody more is let in until it is resumed."),
+            format!("{waiting} people wait. No one else is admitted until it is resumed."),
             "pause it",
             "admission paused",
         )
@@ -188,7 +188,7 @@ pub(crate) fn open_sale(model: &mut Model) {
         .map_or(0, |status| status.queue.waiting);
     let (title, line, yes, opening, action) = if open {
         let line = format!(
-            "{} people wait. Nobody more is let in until it is opened again.",
+            "{} people wait. No one else is admitted until it is opened again.",
             count(waiting)
         );
         (
@@ -200,7 +200,7 @@ pub(crate) fn open_sale(model: &mut Model) {
         )
     } else {
         let line = format!(
-            "{} people wait. The first batch is let in at once.",
+            "{} people wait. The first batch is admitted at once.",
             count(waiting)
         );
         (
@@ -248,7 +248,7 @@ pub(crate) fn stop(model: &mut Model) {
         }
         (
             "Stop the drill?",
-            "Its fault is taken back, and its server ends. The verdict will be inconclusive.",
+            "Its fault and its server are ended. The verdict will be inconclusive.",
             "stop it",
             Effect::StopDrill,
         )
@@ -320,7 +320,7 @@ pub(crate) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static 
         return Err("the name is missing");
     }
     if summary.is_empty() {
-        return Err("say in the summary what is wrong");
+        return Err("describe the problem in the summary");
     }
     let now = Timestamp::from_millisecond(model.now)
         .map_err(|_| "this machine's clock is out of range")?;
@@ -372,7 +372,7 @@ pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
     let action = if by_hand {
         format!("alert {name} resolved")
     } else {
-        format!("alert {name} resolved; its rule raises it again while it holds")
+        format!("alert {name} resolved; its rule raises it again while the condition holds")
     };
     let post = PostableAlert {
         labels: alert.labels.clone(),
@@ -388,7 +388,7 @@ pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
         title: "Resolve it?",
         lines: vec![
             format!(
-                "The rule of {name} holds at this moment: Prometheus sends it again soon, and it comes back."
+                "The condition of {name} still holds: Prometheus sends the alert again soon, and it comes back."
             ),
             "It ends by itself when its cause does. A acknowledges it, S silences it.".into(),
         ],

@@ -14,7 +14,7 @@ use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::Track;
 use crate::tui::{audit, format, timeline};
 
-/// How long an action of the user counts as recent, in milliseconds.
+/// The time for which an action of the user counts as recent, in milliseconds.
 const JUST_MS: i64 = 3_000;
 /// The window of the rehearsal's TPS, in milliseconds. A test checks that the server's TPS has the same.
 pub(crate) const TPS_WINDOW_MS: i64 = 10_000;

@@ -27,7 +27,7 @@ use crate::tui::screens::traces::update as traces;
 use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::QueryAnswer;
 
-/// How long a notice is shown, in milliseconds; a failure is shown twice as long.
+/// The time for which a notice is shown, in milliseconds. A failure is shown twice as long.
 const NOTICE_MS: i64 = 8_000;
 
 /// Applies `event`, which happened at `now` (Unix milliseconds), to the model.

@@ -1,4 +1,4 @@
-//! The embedded Alertmanager beside the real one: `amtool` and other clients cannot tell them apart.
+//! Compares the embedded Alertmanager with the real one: `amtool` and other clients get the same answers from both.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ struct Both {
     client: Client,
 }
 
-/// How a command ended: its output, without what differs from one run to the next.
+/// The outcome of a command. Ids and times are replaced in the output, because they differ from run to run.
 #[derive(Debug, PartialEq, Eq)]
 struct Ended {
     success: bool,
@@ -60,12 +60,12 @@ impl Both {
         ]
     }
 
-    /// The same command on both, with the same outcome; its output.
+    /// Runs the same command against both, asserts the same outcome, and returns both outputs.
     fn alike(&self, args: &[&str]) -> [String; 2] {
         self.alike_with(args, [&[], &[]])
     }
 
-    /// The same, each with arguments of its own at the end.
+    /// The same, with further arguments for each of the two.
     fn alike_with(&self, args: &[&str], own: [&[&str]; 2]) -> [String; 2] {
         let all = own.map(|own| [args, own].concat());
         let [ours, theirs] = self.amtool([&all[0], &all[1]]);
@@ -77,7 +77,7 @@ impl Both {
         [ours.1, theirs.1]
     }
 
-    /// Awaits that both list as many alerts: the real one takes a moment to list a new one.
+    /// Waits until both list `count` alerts, because the real one lists a new alert after a moment.
     async fn until_listed(&self, count: usize) {
         for base in [&self.server.ops_url, &self.real.url] {
             eventually("the alerts are listed", || async {
@@ -89,7 +89,7 @@ impl Both {
         }
     }
 
-    /// Status, content type and body of the same request to both.
+    /// Sends the same request to both. Returns status, content type and body of each answer.
     async fn ask(
         &self,
         method: &Method,
@@ -121,7 +121,7 @@ fn run(url: &str, args: &[&str], dir: &Path) -> (bool, String) {
         .arg(format!("--alertmanager.url={url}"))
         .args(args)
         .current_dir(dir)
-        // No configuration of whoever runs the test.
+        // Hides the `amtool` configuration of the user who runs the test.
         .env("HOME", dir)
         .output()
         .unwrap();
@@ -129,7 +129,7 @@ fn run(url: &str, args: &[&str], dir: &Path) -> (bool, String) {
     (output.status.success(), stdout)
 }
 
-/// Ids and times as words.
+/// Replaces ids and times by fixed words.
 fn anonymous(text: &str) -> String {
     let ids = Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
     let times = Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)").unwrap();
@@ -232,11 +232,11 @@ async fn amtool_makes_changes_ends_and_imports_silences_as_with_the_real_alertma
     );
     both.alike_with(&["silence", "query", "-o", "json"], [&[], &[]]);
     both.alike_with(&["silence", "expire"], own);
-    // Ended twice is ended.
+    // Expiring a silence twice is not an error.
     both.alike_with(&["silence", "expire"], own);
     both.alike(&["silence", "query", "--expired"]);
     both.alike(&["alert", "query"]);
-    // One that is over is not changed: another takes its place.
+    // An expired silence is not changed: an update makes a new one.
     both.alike_with(&["silence", "update", "--duration=3h"], own);
     let exported = both.alike(&["silence", "query", "-o", "json"]);
     std::fs::write(both.dir.path().join("silences.json"), &exported[0]).unwrap();
@@ -337,7 +337,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-/// Whether a refusal is a text, or has a code and a message.
+/// The shape of a refusal: a plain text, or an object with code and message.
 fn shape(body: &str) -> Value {
     match serde_json::from_str(body) {
         Ok(Value::String(_)) => json!("text"),
@@ -408,7 +408,7 @@ async fn times_are_read_and_alerts_are_grouped_as_by_the_real_alertmanager() {
         let [ours, theirs] = both.ask(&Method::GET, path, "", "").await;
         assert_eq!(ours, theirs, "{path}");
     }
-    // An alert that is sent with its end alone fires now; the real one has it begin at its end.
+    // The embedded one starts an alert without `startsAt` now. The real one takes its `endsAt` as its start.
     let ends = json!([{"labels": {"alertname": "Ends"}, "endsAt": "2099-01-01T00:00:00Z"}]);
     both.ask(
         &Method::POST,
@@ -431,12 +431,12 @@ async fn times_are_read_and_alerts_are_grouped_as_by_the_real_alertmanager() {
     both.server.stop().await;
 }
 
-/// A list without the times of this run, alerts in the order of their labels.
+/// Replaces the times of this run in a list and sorts its alerts by their labels.
 fn comparable(body: &str) -> Value {
     let mut body: Value = serde_json::from_str(&anonymous_since(body)).unwrap();
     let listed = body.as_array_mut().unwrap();
     for alert in listed.iter_mut() {
-        // Later versions of Alertmanager have it.
+        // Only later versions of Alertmanager have this field.
         if let Some(status) = alert.get_mut("status") {
             status.as_object_mut().unwrap().remove("mutedBy");
         }
@@ -455,7 +455,7 @@ fn comparable(body: &str) -> Value {
     body
 }
 
-/// Times of this year's run as a word; those that the test sent stay.
+/// Replaces the times of this run by a word. The times that the test sent are in other years and stay.
 fn anonymous_since(text: &str) -> String {
     let times = Regex::new(r#""(\d{4})-[^"]*T[^"]*Z""#).unwrap();
     let sent = ["2026-01-01", "2025-12-31", "2099-"];
@@ -491,7 +491,7 @@ async fn a_client_of_alertmanager_is_refused_in_json_without_the_token() {
             .contains("operations token"),
         "{body}"
     );
-    // The traces beside it keep their own shape.
+    // The routes of the trace store are unchanged by this.
     let other = client
         .get(format!("{}/api/v2/traces/a1", server.ops_url))
         .send()

@@ -1,4 +1,4 @@
-//! Lists of rules and alerts, and the texts of templates, beside those of a real Prometheus.
+//! Compares lists of rules and alerts, and expanded templates, with those of a real Prometheus.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use super::real;
 use crate::support::eventually;
 
-/// Values that make numbers look in every way.
+/// Values that template functions format in different ways.
 const VALUES: [&str; 34] = [
     "0",
     "1",
@@ -53,7 +53,7 @@ const VALUES: [&str; 34] = [
     "NaN",
 ];
 
-/// Templates over a value and two labels.
+/// Templates that use a value and two labels.
 const TEMPLATES: [&str; 16] = [
     "{{ $value }}",
     "{{ humanize $value }}",
@@ -118,8 +118,8 @@ async fn ask(evaluator: &Arc<Evaluator>, path: &str) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// The answer without what depends on the clock, alerts in the order of their labels: Prometheus's is
-/// that of a hash.
+/// Removes the fields that depend on the clock, and sorts alerts by their labels, because Prometheus lists them in the
+/// order of a hash.
 fn clean(mut answer: Value) -> Value {
     let data = &mut answer["data"];
     if let Some(groups) = data.get_mut("groups").and_then(Value::as_array_mut) {
@@ -190,7 +190,7 @@ async fn lists_and_texts_are_those_of_prometheus() {
         let (real, embedded) = (real.get(path, &[]).await, ask(&evaluator, path).await);
         same(path, &clean(real), &clean(embedded));
     }
-    // A filter of later versions; 2.42 does not look at it.
+    // Prometheus 2.42 ignores this filter, which later versions added.
     for (filter, found) in [("nothing", false), ("V3", true)] {
         let path = format!("/api/v1/rules?rule_name%5B%5D={filter}");
         let answer = ask(&evaluator, &path).await;
@@ -206,7 +206,7 @@ async fn lists_and_texts_are_those_of_prometheus() {
     assert_eq!(real.get(bad, &[]).await, ask(&evaluator, bad).await);
 }
 
-/// Tells the first difference, not two long lists.
+/// Fails with the first difference instead of two long lists.
 fn same(path: &str, real: &Value, embedded: &Value) {
     if let (Some(a), Some(b)) = (real.as_object(), embedded.as_object()) {
         let names = |o: &serde_json::Map<String, Value>| o.keys().cloned().collect::<Vec<_>>();

@@ -11,7 +11,7 @@ use crate::terminal::Console;
 
 use super::real::{self, Program};
 
-/// One that fires from `at` on, in Unix seconds, and one that is pending for long.
+/// Two rules: one fires from `at` (Unix seconds) on, the other stays pending for an hour.
 fn rules(at: i64) -> String {
     format!(
         "groups:
@@ -24,8 +24,8 @@ fn rules(at: i64) -> String {
 }
 
 async fn prometheus(dir: &Path, alertmanager: &Program) -> Program {
-    // Prometheus looks for Alertmanager every 5 s, and what it could not send it sends again only
-    // after a minute: nothing fires before.
+    // Prometheus discovers Alertmanager every 5 s, and repeats a failed send only after a minute. So no alert may fire
+    // before.
     let at = jiff::Timestamp::now().as_second() + 8;
     std::fs::write(dir.join("rules.yml"), rules(at)).unwrap();
     let alertmanager = alertmanager.url.trim_start_matches("http://");
@@ -36,7 +36,7 @@ async fn prometheus(dir: &Path, alertmanager: &Program) -> Program {
     real::prometheus(dir, &config).await
 }
 
-/// What another tool sees of the silences.
+/// The silences as `amtool` lists them.
 fn amtool(url: &str) -> String {
     let url = format!("--alertmanager.url={url}");
     let output = Command::new("amtool")
@@ -62,7 +62,7 @@ fn amtool_until(url: &str, what: &str, seen: impl Fn(&str) -> bool) {
     }
 }
 
-/// The line of the list that tells of `name`.
+/// The line of the list with the alert `name`; empty if there is none.
 fn line<'t>(text: &'t str, name: &str) -> &'t str {
     let lines = text.lines().take_while(|line| !line.contains("╭ Alert ─"));
     lines
@@ -72,10 +72,10 @@ fn line<'t>(text: &'t str, name: &str) -> &'t str {
 }
 
 fn by_keys(mut console: Console, url: &str, home: &Path) {
-    console.until("what fires and what is coming", |text| {
+    console.until("a firing and a pending alert", |text| {
         line(text, "Holds").contains("firing") && line(text, "Comes").contains("pending")
     });
-    // The choice stays on what was chosen first, the one that is coming.
+    // The pending alert was chosen first, and stays chosen.
     console.press("k");
     console.see("✖ Holds  since");
     console.press("r");
@@ -85,7 +85,7 @@ fn by_keys(mut console: Console, url: &str, home: &Path) {
     console.until("it is raised", |text| {
         line(text, "OperatorAlert").contains("firing")
     });
-    // Beneath the critical one.
+    // It is one line below the critical alert.
     console.press("j");
     console.see("▲ OperatorAlert  since");
     console.press("A");
@@ -107,11 +107,11 @@ fn by_keys(mut console: Console, url: &str, home: &Path) {
     ] {
         assert!(seen.contains(matcher), "{seen}");
     }
-    // The choice has stayed on it; it ends.
+    // The acknowledged alert is still chosen: end its silence.
     console.press("U");
     console.see("End the silence?");
     console.press("y");
-    console.until("it is heard again", |text| {
+    console.until("the silence has ended", |text| {
         line(text, "OperatorAlert").contains("firing")
     });
     amtool_until(url, "ended", |text| !text.contains("mona"));

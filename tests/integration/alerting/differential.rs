@@ -1,10 +1,9 @@
-//! The embedded evaluator against a real Prometheus, both with the shipped rules over the same
-//! samples: the same states at each evaluation, the same messages, the same lists.
+//! Compares the embedded evaluator with a real Prometheus. Both evaluate the shipped rules over the same samples.
+//! States at each evaluation, messages and lists must be equal.
 //!
-//! The real one evaluates by the clock, so the samples are sent to it beforehand, with times to come,
-//! and the embedded one evaluates afterwards as of the very instants at which the real one did. What is
-//! changed of the rules is how long a condition must hold (a thirtieth, so that minutes pass in
-//! seconds), and each group records the instants of its evaluations.
+//! The real one evaluates by the clock, so the test sends it samples with times in the future. Afterwards the embedded
+//! one evaluates at exactly the instants of the real one. Two things in the rules are changed: each `for` is a
+//! thirtieth, so that minutes become seconds, and each group records the instants of its evaluations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -28,10 +27,10 @@ use crate::support::eventually;
 
 const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
 
-/// Labels of a series, and its samples by time.
+/// For each series, by its labels: the samples by time in milliseconds.
 type Samples = BTreeMap<String, BTreeMap<i64, f64>>;
 
-/// The rules with shorter times, and the names of their groups.
+/// Returns the rules with shorter `for` times, and the names of their groups.
 fn rules() -> (String, Vec<String>) {
     let (mut text, mut groups) = (String::new(), Vec::new());
     for line in SHIPPED.lines() {
@@ -54,17 +53,16 @@ fn rules() -> (String, Vec<String>) {
     (text, groups)
 }
 
-/// One that told of alerts as Prometheus tells Alertmanager: labels, annotations, since when, and when
-/// it ended.
-type Told = (Value, Value, i64, Option<i64>);
+/// An alert as it is sent to Alertmanager: labels, annotations, start, and end if it has ended (milliseconds).
+type Sent = (Value, Value, i64, Option<i64>);
 
-fn told(alert: &Value) -> Told {
+fn sent_alert(alert: &Value) -> Sent {
     let time = |name: &str| -> i64 {
         let text = alert[name].as_str().unwrap();
         text.parse::<Timestamp>().unwrap().as_millisecond()
     };
     let ends = time("endsAt");
-    // An end to come is how long the word is good for.
+    // The `endsAt` of a firing alert lies in the future: it is only the time until which the message is valid.
     let ended = (ends - time("startsAt") < 200_000).then_some(ends);
     (
         alert["labels"].clone(),
@@ -74,8 +72,8 @@ fn told(alert: &Value) -> Told {
     )
 }
 
-fn told_embedded(alert: &PostableAlert) -> Told {
-    told(&serde_json::json!({
+fn sent_by_embedded(alert: &PostableAlert) -> Sent {
+    sent_alert(&serde_json::json!({
         "labels": alert.labels,
         "annotations": alert.annotations,
         "startsAt": alert.starts_at.unwrap().to_string(),
@@ -93,7 +91,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Both with the samples; the real one has evaluated the rules over all of their time.
+    /// Gives both the samples, and waits until the real one has evaluated the rules over their whole time.
     async fn evaluated() -> Pair {
         let dir = tempfile::tempdir().unwrap();
         let listener = Listener::start().await;
@@ -203,7 +201,7 @@ async fn shipped_rules_have_the_states_and_messages_that_prometheus_gives_them()
         let sent = evaluator.evaluate_only(group, *at);
         messages.extend(
             sent.iter()
-                .map(|alert| format!("{:?}", told_embedded(alert))),
+                .map(|alert| format!("{:?}", sent_by_embedded(alert))),
         );
     }
     let last = instants.last().unwrap().0;
@@ -217,7 +215,7 @@ async fn shipped_rules_have_the_states_and_messages_that_prometheus_gives_them()
     compare_rules(&pair, &evaluator).await;
 }
 
-/// At each instant the same series with the same values.
+/// Asserts that both have the same series with the same values at each instant.
 fn compare_samples(real: &Samples, embedded: &Samples, last: i64) {
     let mut differences = Vec::new();
     let series: BTreeSet<_> = real.keys().chain(embedded.keys()).collect();
@@ -249,7 +247,7 @@ fn compare_samples(real: &Samples, embedded: &Samples, last: i64) {
     );
 }
 
-/// The history would show nothing of a rule whose condition never came, or never went.
+/// Asserts that each alert fired and ended. Otherwise the history would not test its rule.
 fn every_alert_came_and_went(states: &Samples, last: i64) {
     let mut seen: BTreeMap<&str, BTreeMap<String, i64>> = BTreeMap::new();
     let names: Vec<&str> = SHIPPED
@@ -295,12 +293,14 @@ fn every_alert_came_and_went(states: &Samples, last: i64) {
     }
 }
 
-/// The same beginnings and ends, with the same labels and annotations, were told.
+/// Asserts that both sent the same starts and ends, with the same labels and annotations.
 async fn compare_messages(pair: &Pair, embedded: &BTreeSet<String>) {
     let all = || -> BTreeSet<String> {
         let posts = pair.listener.posts();
         let alerts = posts.iter().flat_map(|post| post.body.as_array().unwrap());
-        alerts.map(|alert| format!("{:?}", told(alert))).collect()
+        alerts
+            .map(|alert| format!("{:?}", sent_alert(alert)))
+            .collect()
     };
     // Prometheus sends from a queue.
     eventually("every message has come", || async {
@@ -317,7 +317,7 @@ async fn compare_messages(pair: &Pair, embedded: &BTreeSet<String>) {
     println!("{} messages alike", real.len());
 }
 
-/// The lists of rules and alerts, but for what depends on the clock.
+/// Compares the lists of rules and alerts without the fields that depend on the clock.
 async fn compare_rules(pair: &Pair, evaluator: &Arc<Evaluator>) {
     let clean = |answer: Value| {
         let mut answer = answer;

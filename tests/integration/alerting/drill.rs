@@ -13,7 +13,7 @@ use crate::support::backend::{Parts, PostgresRedis};
 use crate::support::port::Port;
 use crate::support::process::{ServerProcess, concertctl};
 
-/// Redis is stopped for real, and goes on.
+/// A drill that stops the real Redis and continues it.
 fn drill_file(redis: &[rustix::process::Pid]) -> String {
     let ids: Vec<String> = redis
         .iter()
@@ -47,7 +47,7 @@ fn run(dir: &Path, server: &ServerProcess, sources: [&Program; 2], notified_at: 
     command
 }
 
-/// SHA-256 of what the Prometheus lists: group, name, expression, `for` and labels of each rule, sorted.
+/// The SHA-256 of the rules that Prometheus lists: group, name, expression, `for` and labels of each, sorted.
 async fn identity_of(prometheus: &Program) -> String {
     let answer = prometheus.get("/api/v1/rules", &[]).await;
     let mut rules = Vec::new();
@@ -96,14 +96,14 @@ async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() 
     let output = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    println!("{told}");
-    assert_eq!(output.status.code(), Some(0), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    println!("{stderr}");
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     let reports = std::fs::read(dir.path().join("report.json")).unwrap();
     let reports: Value = serde_json::from_slice(&reports).unwrap();
     let fires = &reports["drills"][0]["expectations"][0];
     assert_eq!(fires["what"], "RedisUnreachable fires");
-    // Two scrapes, an evaluation and `for` of a second each, and the time in which the server notices.
+    // Two scrapes, an evaluation and `for` take a second each. The server also needs time to notice the loss.
     assert_eq!(fires["predicted"], 6.0, "{fires}");
     let rule = fires["rule"].as_str().unwrap();
     assert!(
@@ -117,6 +117,6 @@ async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() 
     }]);
     assert_eq!(identity, &expected);
     let notifies = &reports["drills"][0]["expectations"][1];
-    // Of `group_wait` as the real Alertmanager has it.
+    // Derived from the `group_wait` of the real Alertmanager.
     assert_eq!(notifies["predicted"], 3.0, "{notifies}");
 }

@@ -1,9 +1,7 @@
-//! From a fault to the person who is told, and back: a running server, requests, an injected burst of
-//! 5xx; beside each other the embedded evaluator with its notifications, and a real Prometheus with a
-//! real Alertmanager.
+//! From a fault to the notification of its alert, and to that of its end: a running server with traffic and an injected
+//! burst of 5xx. The embedded evaluator with its notifications runs beside a real Prometheus with a real Alertmanager.
 //!
-//! The shipped stack scrapes and evaluates every 5 s; here both do so every second, so that the test
-//! takes no longer than it must.
+//! The shipped stack scrapes and evaluates every 5 s; here both do so every second, to keep the test short.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -18,16 +16,16 @@ use super::real::{self, Program};
 use crate::support::process::ServerProcess;
 use crate::support::{eventually, profile, seed, token_of};
 
-/// What is watched step by step.
+/// The alert whose steps are timed.
 const FAST: &str = "HighErrorRate";
 
-/// The alerts of this fault that both must raise, whatever the machine is busy with.
+/// The alerts that both must raise for this fault. A busy machine may cause others.
 const OF_FAULT: [&str; 3] = [FAST, "ErrorBudgetBurnFast", "FaultInjected"];
 
-/// How long the fault is on.
+/// The duration of the fault.
 const FAULT: Duration = Duration::from_secs(8);
 
-/// Somebody who looks at concerts all the time.
+/// Traffic: a task that requests the list of concerts every 20 ms.
 struct Visitors(JoinHandle<()>);
 
 impl Drop for Visitors {
@@ -55,29 +53,29 @@ impl Visitors {
 struct Steps {
     pending: Option<f64>,
     firing: f64,
-    told: f64,
+    notified: f64,
     resolved: f64,
-    told_resolved: f64,
+    end_notified: f64,
 }
 
 impl std::fmt::Display for Steps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.pending {
             Some(at) => write!(f, "pending {at:.1} s, ")?,
-            // It lasts one evaluation, which a look may miss.
+            // The state lasts one evaluation, so a poll may miss it.
             None => f.write_str("pending not seen, ")?,
         }
         let Steps {
             firing,
-            told,
+            notified,
             resolved,
-            told_resolved,
+            end_notified,
             ..
         } = self;
-        write!(f, "firing {firing:.1} s, webhook {told:.1} s, ")?;
+        write!(f, "firing {firing:.1} s, webhook {notified:.1} s, ")?;
         write!(
             f,
-            "resolved {resolved:.1} s, resolved notice {told_resolved:.1} s"
+            "resolved {resolved:.1} s, resolved notice {end_notified:.1} s"
         )
     }
 }
@@ -98,7 +96,7 @@ async fn follow<F: Future<Output = Option<String>>>(
     }
     assert_eq!(now.as_deref(), Some("firing"));
     let firing = seconds(Instant::now());
-    let told = listener
+    let notified = listener
         .until("the webhook is called", is(FAST, "firing"))
         .await;
     eventually("the alert resolves", || async {
@@ -107,14 +105,14 @@ async fn follow<F: Future<Output = Option<String>>>(
     .await;
     let resolved = seconds(Instant::now());
     let end = listener
-        .until("the end is told", is(FAST, "resolved"))
+        .until("the end of the alert is notified", is(FAST, "resolved"))
         .await;
     Steps {
         pending,
         firing,
-        told: seconds(told.at),
+        notified: seconds(notified.at),
         resolved,
-        told_resolved: seconds(end.at),
+        end_notified: seconds(end.at),
     }
 }
 
@@ -122,7 +120,7 @@ fn is(name: &'static str, status: &'static str) -> impl Fn(&Value) -> bool {
     move |body| body["groupLabels"]["alertname"] == name && body["status"] == status
 }
 
-/// The state of the alert that is watched, by a Prometheus API.
+/// The state of the timed alert at a Prometheus API; `None` if it is inactive.
 async fn state_at(base: &str) -> Option<String> {
     let answer = crate::support::client()
         .get(format!("{base}/api/v1/alerts"))
@@ -135,8 +133,8 @@ async fn state_at(base: &str) -> Option<String> {
     alert["state"].as_str().map(str::to_owned)
 }
 
-/// Labels and annotations but for figures, of the alerts that were told as firing.
-fn alerts_told(listener: &Listener) -> BTreeSet<String> {
+/// The labels and annotations, without digits, of the alerts of this fault that the listener received.
+fn alerts_notified(listener: &Listener) -> BTreeSet<String> {
     let posts = listener.posts();
     let alerts = posts
         .iter()
@@ -175,7 +173,7 @@ async fn alertmanager(dir: &Path, listener: &Listener) -> Program {
     real::alertmanager(dir, &config).await
 }
 
-/// Whether both know enough of the time before the fault.
+/// Waits until the recorded rates show traffic. An injected fault would otherwise have no baseline.
 async fn settled(base: &str) {
     eventually("requests are seen", || async {
         let query = "job:concert_buying_requests:rate15s > 10";
@@ -203,7 +201,7 @@ async fn inject(server: &ServerProcess, token: &str) {
     );
 }
 
-/// From a bucket of failed requests in Prometheus to one of their traces.
+/// Follows an exemplar of a failed request from Prometheus to its trace.
 async fn an_exemplar_leads_to_a_trace(prometheus: &Program, server: &ServerProcess) {
     let failed = "http_server_request_duration_seconds_bucket{http_response_status_code=\"500\"}";
     let trace_id = eventually("an exemplar is scraped", || async {
@@ -226,7 +224,7 @@ async fn an_exemplar_leads_to_a_trace(prometheus: &Program, server: &ServerProce
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_of_5xx_is_told_and_so_is_its_end_by_the_embedded_and_the_real_alike() {
+async fn embedded_and_real_chain_notify_a_burst_of_5xx_and_its_end_alike() {
     if real::missing(&["prometheus", "prometheus-alertmanager"]) {
         return;
     }
@@ -250,15 +248,15 @@ async fn a_burst_of_5xx_is_told_and_so_is_its_end_by_the_embedded_and_the_real_a
     println!("a fault of {} s, from its beginning:", FAULT.as_secs());
     println!("embedded, scraped and evaluated every 1 s: {embedded}");
     println!("Prometheus and Alertmanager, every 1 s (shipped: 5 s): {real}");
-    // 4 s are usual; what is asserted is that it is told while it can be seen, however slow the machine.
+    // Usually 4 s. On a slow machine too, the notification must come before the alert resolves.
     assert!(embedded.firing < FAULT.as_secs_f64(), "{embedded}");
-    assert!(embedded.told < embedded.resolved && real.told < real.resolved);
+    assert!(embedded.notified < embedded.resolved && real.notified < real.resolved);
     for steps in [&embedded, &real] {
         assert!(steps.resolved > FAULT.as_secs_f64(), "{steps}");
     }
-    let told = alerts_told(&by_embedded);
-    assert_eq!(told.len(), OF_FAULT.len(), "{told:#?}");
-    assert_eq!(told, alerts_told(&by_real));
+    let notified = alerts_notified(&by_embedded);
+    assert_eq!(notified.len(), OF_FAULT.len(), "{notified:#?}");
+    assert_eq!(notified, alerts_notified(&by_real));
     let of_fast = by_embedded.posts();
     let of_fast = of_fast
         .iter()

@@ -1,5 +1,5 @@
-//! The check of the day before: an alarm through the chain, over the embedded stores and over a real
-//! Prometheus and Alertmanager; and each way in which a chain is broken.
+//! `drill fire-alarm`: an alarm passes through the embedded stores, and through a real Prometheus and Alertmanager.
+//! Each kind of break in the chain is reported at its hop.
 
 use std::path::Path;
 
@@ -89,7 +89,7 @@ impl System {
         finish(command).await
     }
 
-    /// Has Prometheus go by another configuration.
+    /// Makes Prometheus load another configuration.
     async fn configure(&self, config: &str) {
         std::fs::write(self.dir.path().join("prometheus.yml"), config).unwrap();
         self.prometheus.reload().await;
@@ -112,9 +112,9 @@ impl System {
         assert!(answer.status().is_success());
     }
 
-    /// No alarm is left in Prometheus and Alertmanager.
+    /// Waits until neither Prometheus nor Alertmanager has the alarm.
     async fn calm(&self) {
-        // A busy machine has alerts of its own.
+        // A busy machine may raise other alerts.
         let none = |alerts: &Value| {
             let mut alerts = alerts.as_array()?.iter();
             let is_alarm = |alert: &Value| alert["labels"]["alertname"] == "FireAlarm";
@@ -129,7 +129,7 @@ impl System {
     }
 }
 
-/// The seconds of each hop, which all happened.
+/// The seconds of each hop. Asserts that every hop happened.
 fn whole(ended: &Ended) -> Vec<f64> {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let hops: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
@@ -168,13 +168,13 @@ async fn an_alarm_goes_through_a_real_prometheus_and_alertmanager_to_a_receiver(
     println!("Prometheus and Alertmanager: {seconds:?}");
     assert!(
         seconds[2] <= seconds[4],
-        "it fires before it is told: {seconds:?}"
+        "the alert fires before it is notified: {seconds:?}"
     );
     let text = crate::support::client().get(format!("{}/metrics", system.server.ops_url));
     let text = text.send().await.unwrap().text().await.unwrap();
     assert!(
         text.contains("concert_fault_active{fault=\"fire_alarm\"} 0"),
-        "it was taken back"
+        "the alarm was ended"
     );
 }
 
@@ -240,7 +240,7 @@ async fn the_sample_of_an_earlier_alarm_does_not_count_as_scraped() {
     }
     let listener = Listener::start().await;
     let system = System::start(&listener.url).await;
-    // Nothing is scraped any more, so a sample stays.
+    // Without scrapes the sample of an earlier alarm stays.
     system.configure("scrape_configs: []\n").await;
     let write = async |value| {
         let labels = [

@@ -1,7 +1,7 @@
-//! Samples in which the condition of every shipped rule comes and goes.
+//! Samples in which the condition of every shipped rule begins to hold and ends.
 //!
-//! They begin half an hour before the start, for the longest windows, and end after it: a store takes
-//! samples from the future, and a rule sees them when their time has come.
+//! They begin half an hour before the start, because of the longest windows, and end after it. A store accepts samples
+//! with times in the future, and a rule sees each one once its time has come.
 
 use concertctl::embedded::prometheus::labels::Labels;
 use concertctl::embedded::prometheus::tsdb::STALE_NAN_BITS;
@@ -26,19 +26,19 @@ const A: (&str, &str) = ("instance", "a:1");
 const B: (&str, &str) = ("instance", "b:1");
 const JOB: (&str, &str) = ("job", "concertctl");
 
-/// So many requests that nothing before them counts.
+/// So many requests that the earlier ones no longer matter in a ratio.
 const FLOOD: f64 = 1e7;
 
 fn gauge(t: i64, else_: f64, on: f64) -> f64 {
     if (ON..OFF).contains(&t) { on } else { else_ }
 }
 
-/// So many a second, and a flood when conditions are to cease.
+/// A counter that grows by `each` per second, and by a flood when the conditions are to end.
 fn steady(t: i64, each: f64) -> f64 {
     each * (t + 2000) as f64 + if t >= OFF { FLOOD } else { 0.0 }
 }
 
-/// Nothing but for some seconds from `ON`.
+/// A counter that grows by `each` per second for four seconds from `ON`, and is constant otherwise.
 fn burst(t: i64, each: f64) -> f64 {
     each * (t - ON + 1).clamp(0, 4) as f64
 }
@@ -66,7 +66,7 @@ impl History {
 
     fn add_at(&mut self, name: &str, labels: Pairs<'_>, samples: impl Iterator<Item = (i64, f64)>) {
         let labels = labels.iter().copied().chain([("__name__", name), JOB]);
-        // The job of a series may be another: the first that is given counts.
+        // A series may have another job: then the default one, which comes last, is dropped.
         let mut pairs: Vec<_> = labels.collect();
         if pairs.iter().filter(|(n, _)| *n == "job").count() > 1 {
             pairs.pop();
@@ -78,7 +78,7 @@ impl History {
             .push((labels, samples.map(|(t, v)| (at(t), v)).collect()));
     }
 
-    /// A histogram of two bounds: `fast` below the first, `slow` between them.
+    /// Adds a histogram with two bounds: `fast` counts are below the first, `slow` counts between them.
     fn histogram(
         &mut self,
         name: &str,
@@ -139,12 +139,12 @@ impl History {
             &[A, ("backend", "embedded")],
             |_| 1.0,
         );
-        // The mark stands still for as long as the rule looks back.
+        // The watermark stands still for the whole window of the rule.
         self.add("concert_queue_admitted_mark", &[A], |t| {
             let moving = if t < ON - 14 { t } else { ON - 14 };
             (moving + 2000 + (t - OFF).max(0)) as f64
         });
-        // What the rule before would have recorded.
+        // The samples that an earlier rule of the group would have recorded.
         self.add_at(
             "job:concert_queue_due:min",
             &[],
@@ -189,15 +189,15 @@ impl History {
         self.add("concert_clock_offset_seconds", &[A], |t| {
             gauge(t, 0.0, -3.0)
         });
-        // Both are gone for some seconds within the time in which one does not answer.
-        let gone = ON + 8..ON + 12;
+        // Both series end for some seconds, while one server does not answer.
+        let missing = ON + 8..ON + 12;
         for instance in [A, B] {
             let value = |t| match t {
-                t if t == gone.start => f64::from_bits(STALE_NAN_BITS),
+                t if t == missing.start => f64::from_bits(STALE_NAN_BITS),
                 t if instance == B => gauge(t, 1.0, 0.0),
                 _ => 1.0,
             };
-            let there = |t: &i64| *t == gone.start || !gone.contains(t);
+            let there = |t: &i64| *t == missing.start || !missing.contains(t);
             let times = (-75..=END).filter(there);
             self.add_at("up", &[instance], times.map(|t| (t, value(t))));
         }
@@ -207,7 +207,8 @@ impl History {
         });
         self.add("process_open_fds", &[A], |t| gauge(t, 100.0, 1000.0));
         self.add("process_max_fds", &[A], |_| 1024.0);
-        // Two samples a minute apart but for the time to the end: then one is left, which is no increase.
+        // Two samples, the earlier one a minute before `OFF`. From `OFF` on the window has only one, so there is no
+        // increase.
         let two = || [(OFF - 60, 0.0), (ON, 5.0)].into_iter();
         self.add_at("concert_log_dropped_total", &[A], two());
         self.add_at(
@@ -224,7 +225,7 @@ impl History {
 
     fn host(&mut self) {
         for cpu in ["0", "1"] {
-            // Busy for as long as the rule looks back, then idle for more than a minute at once.
+            // Busy for the whole window of the rule, then a jump of a minute of idle time.
             self.add(
                 "node_cpu_seconds_total",
                 &[A, ("cpu", cpu), ("mode", "idle")],
@@ -246,7 +247,7 @@ impl History {
         });
         self.add("node_filesystem_files", &full, |_| 1e6);
         self.add("node_filesystem_files_free", &full, |t| gauge(t, 5e5, 1e4));
-        // Filling all the time; that it is half full shows when its size is known to be larger.
+        // It fills all the time. The alert ends when the reported size grows, because then it is less than half full.
         let filling = [A, ("device", "/dev/sdb1"), ("mountpoint", "/data")];
         self.add("node_filesystem_avail_bytes", &filling, |t| {
             2e9 - 1e6 * t as f64

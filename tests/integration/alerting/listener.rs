@@ -1,4 +1,4 @@
-//! Somebody who is notified: takes what is posted, and answers as a test wants.
+//! A receiver of notifications: records every request, and answers as the test wants.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::eventually;
 
-/// What was posted, where, and when.
+/// A received request: its path, its body, and when it arrived.
 #[derive(Clone, Debug)]
 pub(super) struct Post {
     pub(super) path: String,
@@ -20,12 +20,12 @@ pub(super) struct Post {
     pub(super) at: Instant,
 }
 
-/// Given how many came before, the answer.
+/// Computes the answer to a request from the number of earlier requests.
 type Answers = Box<dyn Fn(usize) -> Answer + Send + Sync>;
 
 pub(super) enum Answer {
     Now(Response),
-    /// Takes the request and says nothing for this long.
+    /// Accepts the request and answers after this time.
     After(Duration),
 }
 
@@ -47,7 +47,7 @@ struct Shared {
 }
 
 impl Listener {
-    /// One that takes everything.
+    /// A receiver that accepts every message.
     pub(super) async fn start() -> Listener {
         Listener::answering(|_| Answer::status(200)).await
     }
@@ -77,7 +77,7 @@ impl Listener {
         self.posts.lock().len()
     }
 
-    /// Awaits a post that `is` it.
+    /// Waits for a request whose body matches `is`.
     pub(super) async fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Post {
         eventually(what, || async {
             self.posts().into_iter().find(|post| is(&post.body))
@@ -92,7 +92,7 @@ impl Answer {
         Answer::Now(status.into_response())
     }
 
-    /// Busy, with the seconds to stay away.
+    /// A refusal with a `Retry-After` of so many seconds.
     pub(super) fn retry_after(status: u16, seconds: &str) -> Answer {
         let status = axum::http::StatusCode::from_u16(status).unwrap();
         Answer::Now((status, [("retry-after", seconds.to_owned())]).into_response())

@@ -1,5 +1,5 @@
-//! Rules evaluated and alerts notified: the embedded evaluator against a real Prometheus over the same
-//! samples, both end to end, and webhooks that fail in every way.
+//! Evaluation of rules and notification of alerts: the embedded evaluator compared with a real Prometheus, both chains
+//! from a fault to a webhook, and webhooks that fail in every way.
 
 mod amtool;
 mod api;

@@ -1,4 +1,4 @@
-//! Notifications by a listener that answers well, badly, late or not at all.
+//! Notifications to a listener that accepts them, refuses them, answers late or never answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::listener::{Answer, Listener};
 use crate::support::{TestServer, eventually};
 
-/// An alert store and who is told of it, with short times.
-pub(super) struct World {
+/// An alert store that notifies receivers, with short intervals.
+pub(super) struct Notifier {
     store: Arc<AlertStore>,
     metrics: Metrics,
     stop: CancellationToken,
 }
 
-impl Drop for World {
+impl Drop for Notifier {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -38,19 +38,19 @@ pub(super) const QUICK: Timing = Timing {
     give_up: Duration::from_secs(60),
 };
 
-impl World {
-    pub(super) fn telling(
+impl Notifier {
+    pub(super) fn notifying(
         webhooks: &[(&str, &Listener, Style)],
         alertmanager: Option<&Listener>,
-    ) -> World {
-        World::with(QUICK, webhooks, alertmanager)
+    ) -> Notifier {
+        Notifier::with(QUICK, webhooks, alertmanager)
     }
 
     pub(super) fn with(
         timing: Timing,
         webhooks: &[(&str, &Listener, Style)],
         alertmanager: Option<&Listener>,
-    ) -> World {
+    ) -> Notifier {
         let store = Arc::new(AlertStore::new(AlertConfig::default()));
         let metrics = Metrics::new().unwrap();
         let stop = CancellationToken::new();
@@ -67,7 +67,7 @@ impl World {
             timing,
         };
         spawn_notifications(config, Arc::clone(&store), &metrics, &stop).unwrap();
-        World {
+        Notifier {
             store,
             metrics,
             stop,
@@ -125,33 +125,37 @@ pub(super) fn is(name: &'static str, status: &'static str) -> impl Fn(&Value) ->
     move |body| body["groupLabels"]["alertname"] == name && body["status"] == status
 }
 
-/// Long enough for several messages, if there were any.
-async fn several_intervals(listener: &Listener, world: &World) {
-    // Another alert passes through the same queue after whatever there was for the first.
+/// Waits through several notification intervals. Fails if the listener receives anything but the probes.
+async fn several_intervals(listener: &Listener, notifier: &Notifier) {
+    // A probe passes through the same queue, so it arrives after any message about an earlier alert.
     let before = listener.count();
     for name in ["Probe1", "Probe2", "Probe3"] {
-        world.fire(name);
+        notifier.fire(name);
         listener
-            .until("the probe is told", is(name, "firing"))
+            .until("the probe is notified", is(name, "firing"))
             .await;
     }
     assert_eq!(listener.count(), before + 3, "{:?}", listener.posts());
 }
 
 #[tokio::test]
-async fn an_alert_is_told_once_and_so_is_its_end() {
+async fn an_alert_and_its_end_are_each_notified_once() {
     let listener = Listener::start().await;
-    let world = World::telling(&[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
-    let post = listener.until("it is told", is("A", "firing")).await;
+    let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
+    let post = listener
+        .until("the alert is notified", is("A", "firing"))
+        .await;
     assert_eq!(post.path, "/hook/s3cret");
     assert_eq!(post.body["version"], "4");
-    several_intervals(&listener, &world).await;
-    // Sent again, as a rule evaluator does: nothing has changed.
-    world.fire("A");
-    several_intervals_again(&listener, &world).await;
-    world.resolve("A");
-    let post = listener.until("its end is told", is("A", "resolved")).await;
+    several_intervals(&listener, &notifier).await;
+    // A rule evaluator sends an unchanged alert again and again.
+    notifier.fire("A");
+    several_intervals_again(&listener, &notifier).await;
+    notifier.resolve("A");
+    let post = listener
+        .until("the end of the alert is notified", is("A", "resolved"))
+        .await;
     assert_eq!(post.body["alerts"][0]["status"], "resolved");
     let of_a = |posts: Vec<super::listener::Post>| {
         let a = posts
@@ -159,23 +163,23 @@ async fn an_alert_is_told_once_and_so_is_its_end() {
             .filter(|p| p.body["groupLabels"]["alertname"] == "A");
         a.count()
     };
-    world.fire("Last");
+    notifier.fire("Last");
     listener
-        .until("the last is told", is("Last", "firing"))
+        .until("the last alert is notified", is("Last", "firing"))
         .await;
     assert_eq!(of_a(listener.posts()), 2);
     assert_eq!(
-        world.counted("webhook", "delivered"),
+        notifier.counted("webhook", "delivered"),
         listener.count() as u64
     );
 }
 
-async fn several_intervals_again(listener: &Listener, world: &World) {
+async fn several_intervals_again(listener: &Listener, notifier: &Notifier) {
     let before = listener.count();
     for name in ["Probe4", "Probe5"] {
-        world.fire(name);
+        notifier.fire(name);
         listener
-            .until("the probe is told", is(name, "firing"))
+            .until("the probe is notified", is(name, "firing"))
             .await;
     }
     assert_eq!(listener.count(), before + 2, "{:?}", listener.posts());
@@ -185,32 +189,34 @@ async fn several_intervals_again(listener: &Listener, world: &World) {
 async fn a_webhook_that_fails_twice_gets_exactly_one_notice() {
     let listener =
         Listener::answering(|before| Answer::status(if before < 2 { 500 } else { 200 })).await;
-    let world = World::telling(&[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
+    let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
     eventually("it is delivered", || async {
-        (world.counted("webhook", "delivered") == 1).then_some(())
+        (notifier.counted("webhook", "delivered") == 1).then_some(())
     })
     .await;
     assert_eq!(
-        (listener.count(), world.counted("webhook", "retried")),
+        (listener.count(), notifier.counted("webhook", "retried")),
         (3, 2)
     );
-    several_intervals(&listener, &world).await;
-    world.resolve("A");
-    listener.until("its end is told", is("A", "resolved")).await;
-    assert_eq!(world.counted("webhook", "failed"), 0);
+    several_intervals(&listener, &notifier).await;
+    notifier.resolve("A");
+    listener
+        .until("the end of the alert is notified", is("A", "resolved"))
+        .await;
+    assert_eq!(notifier.counted("webhook", "failed"), 0);
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_busy_is_left_alone_for_as_long_as_it_says() {
+async fn a_busy_receiver_is_retried_after_the_pause_that_it_asks_for() {
     let listener = Listener::answering(|before| match before {
         0 => Answer::retry_after(429, "1"),
         _ => Answer::status(200),
     })
     .await;
-    let world = World::telling(&[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
-    eventually("it is told", || async {
+    let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
+    eventually("the alert is notified", || async {
         (listener.count() == 2).then_some(())
     })
     .await;
@@ -220,81 +226,82 @@ async fn a_receiver_that_is_busy_is_left_alone_for_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_given_up_and_not_sent_again_until_it_changes() {
+async fn a_refused_message_is_given_up_and_not_sent_again_until_the_alert_changes() {
     let listener = Listener::answering(|_| Answer::status(400)).await;
-    let world = World::telling(&[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
+    let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
     eventually("it is refused", || async {
-        (world.counted("webhook", "failed") == 1).then_some(())
+        (notifier.counted("webhook", "failed") == 1).then_some(())
     })
     .await;
-    several_intervals(&listener, &world).await;
-    world.resolve("A");
+    several_intervals(&listener, &notifier).await;
+    notifier.resolve("A");
     listener
-        .until("its end is tried", is("A", "resolved"))
+        .until("the end of the alert is tried", is("A", "resolved"))
         .await;
 }
 
 #[tokio::test]
-async fn one_that_hangs_is_bounded_and_holds_up_no_other() {
+async fn a_hanging_receiver_is_cut_off_and_delays_no_other() {
     let hanging = Listener::answering(|_| Answer::After(Duration::from_secs(600))).await;
     let well = Listener::start().await;
     let webhooks = [
         ("hangs", &hanging, Style::Json),
         ("well", &well, Style::Slack),
     ];
-    let world = World::telling(&webhooks, None);
+    let notifier = Notifier::notifying(&webhooks, None);
     let began = Instant::now();
-    world.fire("A");
-    let told = |body: &Value| body["text"] == "[FIRING:1] A";
-    let post = well.until("the other is told", told).await;
+    notifier.fire("A");
+    let notified = |body: &Value| body["text"] == "[FIRING:1] A";
+    let post = well.until("the other receiver is notified", notified).await;
     assert!(post.at.duration_since(began) < Duration::from_secs(5));
     eventually("attempts are cut and made again", || async {
-        (world.counted("hangs", "retried") >= 2).then_some(())
+        (notifier.counted("hangs", "retried") >= 2).then_some(())
     })
     .await;
-    world.resolve("A");
-    let told = |body: &Value| body["text"] == "[RESOLVED] A";
-    well.until("the end is told", told).await;
+    notifier.resolve("A");
+    let notified = |body: &Value| body["text"] == "[RESOLVED] A";
+    well.until("the end of the alert is notified", notified)
+        .await;
     assert_eq!(well.count(), 2);
-    assert_eq!(world.counted("hangs", "delivered"), 0);
+    assert_eq!(notifier.counted("hangs", "delivered"), 0);
 }
 
 #[tokio::test]
-async fn what_cannot_be_delivered_for_too_long_is_given_up() {
+async fn a_message_that_cannot_be_delivered_is_given_up_in_time() {
     let timing = Timing {
         give_up: Duration::from_millis(300),
         ..QUICK
     };
     let listener = Listener::answering(|_| Answer::status(503)).await;
-    let world = World::with(timing, &[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
+    let notifier = Notifier::with(timing, &[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
     eventually("it is given up", || async {
-        (world.counted("webhook", "failed") == 1).then_some(())
+        (notifier.counted("webhook", "failed") == 1).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_silenced_alert_is_not_told() {
+async fn a_silenced_alert_is_not_notified() {
     let listener = Listener::start().await;
-    let world = World::telling(&[("webhook", &listener, Style::Json)], None);
-    world.silence("A");
-    world.fire("A");
-    several_intervals(&listener, &world).await;
-    world.resolve("A");
-    several_intervals_again(&listener, &world).await;
+    let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
+    notifier.silence("A");
+    notifier.fire("A");
+    several_intervals(&listener, &notifier).await;
+    notifier.resolve("A");
+    several_intervals_again(&listener, &notifier).await;
 }
 
 #[tokio::test]
-async fn what_does_not_change_is_told_again_after_the_repeat_interval() {
+async fn an_unchanged_alert_is_notified_again_after_the_repeat_interval() {
     let timing = Timing {
         repeat_interval: Duration::from_millis(500),
         ..QUICK
     };
     let listener = Listener::start().await;
-    let world = World::with(timing, &[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
+    let notifier = Notifier::with(timing, &[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
     eventually("it is repeated", || async {
         (listener.count() >= 3).then_some(())
     })
@@ -307,15 +314,15 @@ async fn what_does_not_change_is_told_again_after_the_repeat_interval() {
 }
 
 #[tokio::test]
-async fn another_alertmanager_gets_every_alert_also_after_it_was_away() {
+async fn an_external_alertmanager_gets_every_alert_even_after_an_outage() {
     let listener =
         Listener::answering(|before| Answer::status(if before < 2 { 503 } else { 200 })).await;
-    let world = World::telling(&[], Some(&listener));
-    world.silence("A");
-    world.fire("A");
-    world.fire("B");
+    let notifier = Notifier::notifying(&[], Some(&listener));
+    notifier.silence("A");
+    notifier.fire("A");
+    notifier.fire("B");
     eventually("both are taken", || async {
-        (world.counted("alertmanager", "delivered") >= 1).then_some(())
+        (notifier.counted("alertmanager", "delivered") >= 1).then_some(())
     })
     .await;
     let last = listener.posts().pop().unwrap();
@@ -328,16 +335,18 @@ async fn another_alertmanager_gets_every_alert_also_after_it_was_away() {
         names.sort();
         names
     };
-    // Silences are the other's own matter, as they are when Prometheus sends.
+    // The other Alertmanager applies its own silences, as for alerts that Prometheus sends.
     assert_eq!(names(&last.body), ["A", "B"]);
-    world.resolve("B");
+    notifier.resolve("B");
     let ended = |body: &Value| {
         let end = body[0]["endsAt"]
             .as_str()
             .map(|end| end.parse::<Timestamp>().unwrap());
         names(body) == ["B"] && end.is_some_and(|end| end <= Timestamp::now())
     };
-    listener.until("the end is told", ended).await;
+    listener
+        .until("the end of the alert is notified", ended)
+        .await;
 }
 
 #[tokio::test]
@@ -350,7 +359,7 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
     let secret = |url: &str| url.parse::<Secret>().unwrap();
     let rules = tempfile::NamedTempFile::new().unwrap();
     let server = TestServer::with(|settings| {
-        // None: no other alert than this one.
+        // An empty rule file, so that no other alert fires.
         settings.alerting.rules = vec![rules.path().to_owned()];
         settings.alerting.webhooks = vec![secret(&format!("{}/hunter2", listener.url))];
         settings.alerting.slack_webhooks = vec![secret(&dead)];
@@ -365,7 +374,9 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
         .json(&json!([{"labels": {"alertname": "ByHand"}}]))
         .send();
     assert_eq!(raised.await.unwrap().status(), 200);
-    listener.until("it is told", is("ByHand", "firing")).await;
+    listener
+        .until("the alert is notified", is("ByHand", "firing"))
+        .await;
     let logged = eventually("the failure is logged", || async {
         let url = format!(
             "{}/loki/api/v1/query_range?query=%7Blevel%3D~%22warn%22%7D",
@@ -393,7 +404,7 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
     let asked = client.get(url).bearer_auth(&server.ops_token);
     let text = asked.send().await.unwrap().text().await.unwrap();
     let times = text.matches("notifications do not get through").count();
-    assert_eq!(times, 1, "a failing receiver is told of once: {text}");
+    assert_eq!(times, 1, "a failing receiver is logged once: {text}");
     assert_eq!(counted(&metrics().await, "webhook", "delivered"), 1);
     server.stop().await;
 }

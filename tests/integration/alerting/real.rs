@@ -1,4 +1,4 @@
-//! Real programs of the stack, on free loopback ports, gone when dropped.
+//! The real Prometheus and Alertmanager on free loopback ports. They end when they are dropped.
 
 use std::fs::File;
 use std::path::Path;
@@ -19,14 +19,13 @@ pub(super) struct Program {
     _port: Port,
 }
 
-/// Whether one of the programs is missing that the tests here need; said in a line.
+/// Returns whether one of `programs` is not installed, and then prints that the test is skipped.
 pub(super) fn missing(programs: &[&'static str]) -> bool {
     let missing = programs.iter().find(|program| on_path(program).is_none());
     missing.is_some_and(|program| skipped(program))
 }
 
-/// Prometheus with `config` in `dir`; it takes remote writes, and reads its configuration anew when
-/// asked to.
+/// Prometheus with `config` in `dir`; it accepts remote writes, and reloads its configuration on request.
 pub(super) async fn prometheus(dir: &Path, config: &str) -> Program {
     std::fs::write(dir.join("prometheus.yml"), config).unwrap();
     let args = [
@@ -77,8 +76,8 @@ impl Program {
         let client = crate::support::client();
         eventually("the program is ready", || {
             let ended = process.0.try_wait().unwrap();
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            assert!(ended.is_none(), "{program} ended: {said}");
+            let output = std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(ended.is_none(), "{program} ended: {output}");
             let request = client.get(format!("{url}/-/ready")).send();
             async move { request.await.ok().filter(|r| r.status().is_success()) }
         })
@@ -91,19 +90,19 @@ impl Program {
         }
     }
 
-    /// The answer to a question in JSON.
+    /// The JSON answer to a GET request.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let url = format!("{}{path}", self.url);
         let response = self.client.get(url).query(query).send().await.unwrap();
         response.json().await.unwrap()
     }
 
-    /// Has the configuration read anew.
+    /// Makes the program reload its configuration.
     pub(super) async fn reload(&self) {
         let url = format!("{}/-/reload", self.url);
         let response = self.client.post(url).send().await.unwrap();
         let status = response.status();
-        let said = response.text().await.unwrap();
-        assert!(status.is_success(), "{said}");
+        let body = response.text().await.unwrap();
+        assert!(status.is_success(), "{body}");
     }
 }

@@ -1,4 +1,4 @@
-//! A webhook over https, as Slack's are.
+//! A webhook over https, like those of Slack.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::support::process::{ServerProcess, concertctl};
 use crate::support::{PATIENCE, User, eventually, token_of};
 
-/// For `localhost`, signed by itself, good for a hundred years, of no use elsewhere.
+/// A self-signed test certificate for `localhost`, valid for a hundred years.
 pub(crate) const CERTIFICATE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/integration/alerting/localhost.pem"
@@ -36,12 +36,12 @@ pub(crate) fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config.unwrap()))
 }
 
-/// Takes requests over TLS and passes on head and body.
+/// Accepts requests over TLS and sends the head and body of each to the test.
 async fn serve(socket: TcpListener, requests: mpsc::Sender<(String, Value)>) {
     let acceptor = acceptor();
     loop {
         let (tcp, _) = socket.accept().await.unwrap();
-        // One that does not trust the certificate goes away here.
+        // A client that does not trust the certificate disconnects here.
         let Ok(mut stream) = acceptor.accept(tcp).await else {
             continue;
         };
@@ -71,15 +71,15 @@ struct Server {
     data: TempDir,
 }
 
-async fn serve_telling(url: &str) -> Server {
+async fn serve_notifying(url: &str) -> Server {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("none.yml");
     std::fs::write(&rules, "groups: []\n").unwrap();
     let mut command = concertctl();
     command.env("SSL_CERT_FILE", CERTIFICATE);
-    // No proxy is asked, and nothing answers at this one.
+    // Proxies must not be used: nothing answers at this address.
     command.env("HTTPS_PROXY", "http://127.0.0.1:9");
-    // By the environment, as such an address should be given.
+    // The environment is the recommended way to pass an address with a secret.
     command.env("CONCERTCTL_SLACK_WEBHOOK", url);
     let flags = ["--rules", rules.to_str().unwrap()];
     let process = ServerProcess::with(command, data.path(), &flags).await;
@@ -97,13 +97,13 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_webhook_over_https_is_told_by_a_server_that_trusts_its_certificate() {
+async fn a_webhook_over_https_is_notified_by_a_server_that_trusts_its_certificate() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();
     let (sender, mut requests) = mpsc::channel(16);
     let listener = tokio::spawn(serve(socket, sender));
     let url = format!("https://localhost:{port}/services/T0/B0/X?a=b");
-    let server = serve_telling(&url).await;
+    let server = serve_notifying(&url).await;
     server.raise().await;
     let request = tokio::time::timeout(PATIENCE, requests.recv()).await;
     let (head, body) = request.unwrap().unwrap();
@@ -117,7 +117,7 @@ async fn a_webhook_over_https_is_told_by_a_server_that_trusts_its_certificate() 
 }
 
 #[tokio::test]
-async fn one_that_takes_a_connection_and_never_speaks_tls_is_given_up_in_time() {
+async fn a_receiver_that_never_speaks_tls_is_given_up_in_time() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/x", socket.local_addr().unwrap());
     let swallowing = tokio::spawn(async move {
@@ -126,7 +126,7 @@ async fn one_that_takes_a_connection_and_never_speaks_tls_is_given_up_in_time() 
             held.push(stream);
         }
     });
-    let server = serve_telling(&url).await;
+    let server = serve_notifying(&url).await;
     server.raise().await;
     eventually("the attempt is cut", || async {
         let text = User::new(&server.process.ops_url, 0)

@@ -1,5 +1,5 @@
-//! Receivers that come and go, or send elsewhere, and rules that do not work: what is told, what is not,
-//! and that the log says it once.
+//! Receivers that are unreachable for a time or redirect, and rules that cannot be evaluated: which messages are sent,
+//! and that the log reports each problem once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::listener::{Answer, Listener};
-use super::notifications::{QUICK, World, is};
+use super::notifications::{Notifier, QUICK, is};
 use crate::support::{TestServer, User, eventually};
 
 #[tokio::test]
-async fn a_receiver_that_sends_elsewhere_is_not_followed() {
+async fn a_redirect_by_a_receiver_is_not_followed() {
     let elsewhere = Listener::start().await;
     let location = elsewhere.url.clone();
     let listener = Listener::answering(move |_| {
@@ -26,53 +26,53 @@ async fn a_receiver_that_sends_elsewhere_is_not_followed() {
         Answer::Now((status, [("location", location.clone())]).into_response())
     })
     .await;
-    let world = World::telling(&[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
+    let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
     eventually("it is given up", || async {
-        (world.counted("webhook", "failed") == 1).then_some(())
+        (notifier.counted("webhook", "failed") == 1).then_some(())
     })
     .await;
     assert_eq!((listener.count(), elsewhere.count()), (1, 0));
 }
 
-/// Pauses that went on doubling would add up to minutes.
+/// If the pauses were not reset, their doubling would add up to minutes.
 #[tokio::test]
-async fn pauses_begin_anew_once_a_message_got_through() {
+async fn pauses_are_reset_after_a_delivered_message() {
     let timing = Timing {
         most_pause: Duration::from_secs(600),
         ..QUICK
     };
     let every_other = |before: usize| Answer::status([503, 200][before % 2]);
     let listener = Listener::answering(every_other).await;
-    let world = World::with(timing, &[("webhook", &listener, Style::Json)], None);
+    let notifier = Notifier::with(timing, &[("webhook", &listener, Style::Json)], None);
     for n in 1..=13 {
-        world.fire(&format!("A{n}"));
+        notifier.fire(&format!("A{n}"));
         eventually("it is delivered", || async {
-            (world.counted("webhook", "delivered") == n).then_some(())
+            (notifier.counted("webhook", "delivered") == n).then_some(())
         })
         .await;
     }
-    assert_eq!(world.counted("webhook", "retried"), 13);
+    assert_eq!(notifier.counted("webhook", "retried"), 13);
 }
 
 #[tokio::test]
-async fn what_did_not_get_through_is_tried_again_before_there_is_more_news() {
+async fn a_failed_message_is_retried_before_the_next_group_interval() {
     let timing = Timing {
         group_interval: Duration::from_secs(3600),
         ..QUICK
     };
     let status = |before: usize| Answer::status(if before < 2 { 503 } else { 200 });
     let listener = Listener::answering(status).await;
-    let world = World::with(timing, &[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
+    let notifier = Notifier::with(timing, &[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
     eventually("it is delivered", || async {
-        (world.counted("webhook", "delivered") == 1).then_some(())
+        (notifier.counted("webhook", "delivered") == 1).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_came_and_went_while_the_receiver_was_away_is_not_told() {
+async fn an_alert_that_fired_and_resolved_while_its_receiver_was_unreachable_is_not_notified() {
     let well = Arc::new(AtomicBool::new(false));
     let is_well = Arc::clone(&well);
     let status = move |_| match is_well.load(Ordering::Relaxed) {
@@ -80,16 +80,16 @@ async fn what_came_and_went_while_the_receiver_was_away_is_not_told() {
         false => Answer::status(503),
     };
     let listener = Listener::answering(status).await;
-    let world = World::telling(&[("webhook", &listener, Style::Json)], None);
-    world.fire("A");
+    let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
+    notifier.fire("A");
     listener.until("A is tried", is("A", "firing")).await;
-    world.resolve("A");
-    world.fire("B");
-    // It stands behind A until there is nothing left to tell of A.
+    notifier.resolve("A");
+    notifier.fire("B");
+    // The message about B waits behind the one about A, until A needs no message any more.
     listener.until("B is tried", is("B", "firing")).await;
     well.store(true, Ordering::Relaxed);
-    eventually("B is told", || async {
-        (world.counted("webhook", "delivered") == 1).then_some(())
+    eventually("B is notified", || async {
+        (notifier.counted("webhook", "delivered") == 1).then_some(())
     })
     .await;
     let resolved = |posts: Vec<super::listener::Post>| {
@@ -99,7 +99,7 @@ async fn what_came_and_went_while_the_receiver_was_away_is_not_told() {
     assert!(!resolved(listener.posts()), "{:?}", listener.posts());
 }
 
-/// A server with these rules that tells `listener`.
+/// A server with these rules that notifies `listener`.
 async fn serve(rules: &str, listener: &Listener) -> TestServer {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), rules).unwrap();
@@ -113,7 +113,7 @@ async fn serve(rules: &str, listener: &Listener) -> TestServer {
     .await
 }
 
-/// How many lines say that, once everything logged so far can be found.
+/// The number of log lines that contain `words`. First waits until the store has every line logged so far.
 async fn times_logged(server: &TestServer, words: &str) -> usize {
     let last = Fault::Errors {
         share: 0.0,
@@ -139,7 +139,7 @@ async fn times_logged(server: &TestServer, words: &str) -> usize {
 }
 
 #[tokio::test]
-async fn that_messages_get_through_again_is_logged_once() {
+async fn the_recovery_of_a_receiver_is_logged_once() {
     let status = |before: usize| Answer::status(if before < 2 { 503 } else { 200 });
     let listener = Listener::answering(status).await;
     let server = serve("groups: []\n", &listener).await;
@@ -149,10 +149,11 @@ async fn that_messages_get_through_again_is_logged_once() {
             .bearer_auth(&server.ops_token)
             .json(&json!([{"labels": {"alertname": name}}]));
         assert_eq!(raised.send().await.unwrap().status(), 200);
-        eventually("it is told", || async {
+        eventually("the alert is notified", || async {
             let posts = listener.posts();
-            let mut told = posts.iter().skip(2);
-            told.any(|post| post.body["groupLabels"]["alertname"] == name)
+            let mut delivered = posts.iter().skip(2);
+            delivered
+                .any(|post| post.body["groupLabels"]["alertname"] == name)
                 .then_some(())
         })
         .await;

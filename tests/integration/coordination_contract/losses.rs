@@ -314,7 +314,7 @@ async fn settings_of_a_call_that_was_given_up_do_not_overwrite_later_ones() {
     // The delayed messages arrive now.
     proxy.open().await;
     slow.until_available(true).await;
-    eventually("the slow one knows the settings", || async {
+    eventually("the slow server has the settings", || async {
         (slow.queue.state().admission() == last).then_some(())
     })
     .await;

@@ -43,20 +43,20 @@ macro_rules! contract {
 }
 
 contract!(
-    places_follow_the_order_of_arrival_and_a_user_stands_in_one,
+    places_follow_the_order_of_arrival_and_a_user_has_one,
     many_at_once_get_places_without_gap_or_repetition,
-    after_its_end_a_place_is_left_behind_and_its_user_stands_last,
-    after_its_time_a_place_is_left_behind_and_its_user_stands_last,
+    a_user_whose_place_was_ended_gets_the_last_place,
+    a_user_whose_admission_expired_gets_the_last_place,
     an_abandoned_place_is_given_back_and_its_number_stays_unused,
     a_raised_queue_hands_out_no_number_below,
     a_place_that_the_database_gave_is_where_the_user_stands,
-    a_batch_is_claimed_once_and_lets_in_when_it_is_published,
+    a_batch_is_claimed_once_and_admits_when_it_is_published,
     a_batch_reaches_no_further_than_the_last_place,
-    batches_that_nobody_claimed_are_not_made_up_for,
+    unclaimed_batches_are_not_made_up_for,
     no_batch_is_admitted_while_paused_or_closed_or_before_the_opening,
     a_batch_that_was_put_back_is_due_again_after_the_pause,
     a_shorter_interval_and_a_new_opening_take_effect_at_once,
     a_seat_is_locked_by_one_until_it_is_released,
     a_lock_runs_out_and_its_late_holder_does_not_release_its_successors,
-    a_restored_queue_stands_where_it_stood,
+    a_restored_queue_has_its_earlier_state,
 );

@@ -164,7 +164,7 @@ impl Walk {
             let watermark = server.queue.state().watermark();
             assert!(
                 watermark <= self.watermark,
-                "{watermark:?} is let in, durable {:?}",
+                "{watermark:?} is admitted, durable {:?}",
                 self.watermark
             );
         }

@@ -58,9 +58,9 @@ async fn places_given_by_three_servers_at_once_are_consecutive() {
     assert_eq!(places, (1..=300).collect());
     for server in &group.servers {
         let again = server.queue.register(UserId(7), now()).await;
-        assert!(again.is_err(), "every server knows who has a place");
+        assert!(again.is_err(), "every server has the places of the users");
         let state = server.queue.state();
-        eventually("every server knows of the last", || async {
+        eventually("every server has the last place", || async {
             (state.registered() == Place(300)).then_some(())
         })
         .await;
@@ -96,7 +96,7 @@ async fn exactly_one_of_three_servers_gets_each_batch() {
             }))
         })
         .collect();
-    eventually("everybody is let in", || async {
+    eventually("all users are admitted", || async {
         (group.servers[0].queue.state().watermark() == Place(150)).then_some(())
     })
     .await;
@@ -131,7 +131,7 @@ async fn the_other_servers_learn_what_one_server_does() {
     let claim = admit(&one.queue).await;
     group.ledger.admit(claim);
     let state = other.queue.state();
-    eventually("the other lets in too", || async {
+    eventually("the other server admits them too", || async {
         (state.status(Place(2), now()) == QueueStatus::Active).then_some(())
     })
     .await;
@@ -167,7 +167,7 @@ async fn every_server_admits_a_batch_at_the_same_instant() {
     one.place(&group.ledger, UserId(1)).await;
     let claim = admit(&one.queue).await;
     // Both servers know of the batch, and neither admits it before its time.
-    eventually("the other server knows of the batch", || async {
+    eventually("the other server has the batch", || async {
         (other.queue.state().watermark() == Place(1)).then_some(())
     })
     .await;

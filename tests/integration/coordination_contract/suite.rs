@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use super::setup::{Backend, NEVER_AGAIN, admit, claimed, none_due_for, open, options, register};
 use crate::support::eventually;
 
-pub async fn places_follow_the_order_of_arrival_and_a_user_stands_in_one(backend: &Backend) {
+pub async fn places_follow_the_order_of_arrival_and_a_user_has_one(backend: &Backend) {
     let queue = backend.open(open(10, NEVER_AGAIN)).await;
     for user in 1..=5 {
         let registration = register(&queue, user).await;
@@ -36,7 +36,7 @@ pub async fn many_at_once_get_places_without_gap_or_repetition(backend: &Backend
     assert_eq!(places, (1..=300).collect());
 }
 
-pub async fn after_its_end_a_place_is_left_behind_and_its_user_stands_last(backend: &Backend) {
+pub async fn a_user_whose_place_was_ended_gets_the_last_place(backend: &Backend) {
     let queue = backend.open(open(2, NEVER_AGAIN)).await;
     for user in 1..=3 {
         register(&queue, user).await;
@@ -57,7 +57,7 @@ pub async fn after_its_end_a_place_is_left_behind_and_its_user_stands_last(backe
     assert_eq!(waiting, Err(RegisterError::Already(Place(3))));
 }
 
-pub async fn after_its_time_a_place_is_left_behind_and_its_user_stands_last(backend: &Backend) {
+pub async fn a_user_whose_admission_expired_gets_the_last_place(backend: &Backend) {
     let mut options = options();
     options.active_for = Duration::from_millis(300);
     let snapshot = super::setup::with(open(1, NEVER_AGAIN));
@@ -124,7 +124,7 @@ pub async fn a_place_that_the_database_gave_is_where_the_user_stands(backend: &B
     assert_eq!(register(&queue, 3).await.place, Place(8));
 }
 
-pub async fn a_batch_is_claimed_once_and_lets_in_when_it_is_published(backend: &Backend) {
+pub async fn a_batch_is_claimed_once_and_admits_when_it_is_published(backend: &Backend) {
     let queue = backend.open(open(2, 400)).await;
     for user in 1..=5 {
         register(&queue, user).await;
@@ -162,7 +162,7 @@ pub async fn a_batch_reaches_no_further_than_the_last_place(backend: &Backend) {
     assert_eq!(admit(&queue).await.watermark, Place(3));
 }
 
-pub async fn batches_that_nobody_claimed_are_not_made_up_for(backend: &Backend) {
+pub async fn unclaimed_batches_are_not_made_up_for(backend: &Backend) {
     let queue = backend.open(open(1, 200)).await;
     for user in 1..=5 {
         register(&queue, user).await;
@@ -291,7 +291,7 @@ pub async fn a_lock_runs_out_and_its_late_holder_does_not_release_its_successors
     }
 }
 
-pub async fn a_restored_queue_stands_where_it_stood(backend: &Backend) {
+pub async fn a_restored_queue_has_its_earlier_state(backend: &Backend) {
     let at = now();
     let ago = |ms: i64| Timestamp(at.0 - ms);
     let snapshot = QueueSnapshot {

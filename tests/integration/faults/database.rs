@@ -1,4 +1,4 @@
-//! PostgreSQL: killed, stalled, its connections used up.
+//! PostgreSQL is killed or stalled, or its connections are used up.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::{BOUND, Rehearsal, Step};
 use crate::support::postgres::Holding;
 use crate::support::{Postgres, Redis, User, eventually};
 
-/// Requests are refused with the time to come again, and the server is not ready.
+/// Asserts that requests are refused with `Retry-After` and that the server is not ready.
 async fn refuses_clearly(rehearsal: &Rehearsal) {
     eventually("readiness turns red", || async {
         let (status, parts) = rehearsal.readiness().await;

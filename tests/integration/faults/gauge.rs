@@ -1,4 +1,4 @@
-//! `concert_database_up`.
+//! The metric `concert_database_up`.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::{PATIENCE, Postgres, PostgresEmbedded, User, eventually};
 
 type PgServer = Server<PostgresEmbedded>;
 
-/// Awaits the gauge, with no other request than those for it; how long that took.
+/// Waits until the gauge has the value `up`, and returns how long that took. Sends only requests for metrics.
 async fn turns(server: &PgServer, up: u8) -> Duration {
     let since = Instant::now();
     let wanted = format!("concert_database_up{{backend=\"postgres\"}} {up}\n");
@@ -40,7 +40,7 @@ async fn the_gauge_shows_the_state_of_the_database_without_any_traffic() {
         "gauge: 0 {killed:.2?} after a kill, 1 {restarted:.2?} after the restart, \
          0 {stalled:.2?} after a stall, 1 {resumed:.2?} after its end"
     );
-    // The delay that was set, plus time for a busy machine.
+    // The interval of the check, plus time for a busy machine.
     for took in [killed, restarted, stalled, resumed] {
         assert!(took < Duration::from_secs(4), "{took:?}");
     }

@@ -1,4 +1,4 @@
-//! Faults that are injected while people buy: the same must hold as with the real ones.
+//! Injected faults under traffic: the promises are the same as with real failures.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The faults of a big day, with the real programs: Redis and PostgreSQL killed, stalled, emptied and
-//! slowed down under buyers, a server of three killed. Each prints its figures.
+//! Real failures under traffic: Redis and PostgreSQL are killed, stalled, emptied or slowed down, and one of three
+//! servers is killed. Each test prints its figures.
 
 mod database;
 mod gauge;
@@ -18,15 +18,16 @@ use concertctl::settings::ServeSettings;
 use crate::support::{PATIENCE, Postgres, Redis, TestServer, User, eventually, profile, seed};
 use traffic::{Report, Sale, Step, Traffic};
 
-/// Dates, seats on each, users.
+/// The size of the sale: dates, seats per date, users.
 const DATES: i64 = 4;
 const PER_DATE: i64 = 500;
 const USERS: i64 = 20_000;
 
-/// A batch that was claimed is in force 300 ms later, or is put back; the next is due after 200 ms.
+/// After this time without a change, no claimed batch is in progress: a batch is applied or returned within 300 ms, and
+/// the next one is due after 200 ms.
 const AT_REST: Duration = Duration::from_millis(800);
 
-/// A service with the real parts behind it, and people who buy.
+/// A server on a real PostgreSQL and a real Redis, with traffic.
 struct Rehearsal {
     postgres: Postgres,
     redis: Redis,
@@ -36,7 +37,7 @@ struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// `None` where PostgreSQL or Redis is not installed, which is said.
+    /// Starts everything. `None`, with a printed line, if PostgreSQL or Redis is not installed.
     async fn begin() -> Option<Rehearsal> {
         let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
         Some(Rehearsal::with(postgres, redis, |_| {}).await)
@@ -59,7 +60,7 @@ impl Rehearsal {
             &profile(dates, per_date, USERS.try_into().unwrap()),
         )
         .await;
-        // A batch now and then, so that some wait, some buy, and a pause is seen.
+        // Small batches, so that some users wait while others buy, and a pause of admission shows.
         let change = AdmissionChange {
             batch: Some(20),
             every_ms: Some(200),
@@ -91,7 +92,7 @@ impl Rehearsal {
         self.server.status().await.queue.admitted_mark
     }
 
-    /// The watermark once no batch that was under way is to come into force any more.
+    /// The watermark after all batches in progress have been applied.
     async fn watermark_at_rest(&self) -> u64 {
         let mut seen = (self.watermark().await, Instant::now());
         let begun = Instant::now();
@@ -109,8 +110,8 @@ impl Rehearsal {
     /// The server's report about its parts.
     async fn readiness(&self) -> (u16, serde_json::Value) {
         let answer = User::new(&self.server.api, 0).get("/health/ready").await;
-        let said = answer.json();
-        (answer.status, said["parts"].clone())
+        let body = answer.json();
+        (answer.status, body["parts"].clone())
     }
 
     /// Waits for `step` to succeed another `count` times.
@@ -132,7 +133,7 @@ impl Rehearsal {
     }
 }
 
-/// Audit clean, places unique, every acknowledged fact in the database.
+/// Asserts that the audit is clean, places are unique, and every acknowledged write is in the database.
 async fn books_are_right(ops: &Ops, facts: &LookupRequest) {
     let audit = ops.audit().await.unwrap();
     assert_eq!(audit.violations(), 0, "{audit:?}");
@@ -150,7 +151,7 @@ async fn books_are_right(ops: &Ops, facts: &LookupRequest) {
     }
 }
 
-/// As many look-ups as it takes.
+/// Splits the facts into look-ups of the permitted size.
 fn split(facts: &LookupRequest) -> Vec<LookupRequest> {
     let most = LOOKUP_MAX;
     let none = LookupRequest::default;
@@ -200,6 +201,5 @@ fn print_figures(fault: &str, report: &Report, (begun, from, to): (Instant, Inst
     );
 }
 
-/// An answer takes at most this, whatever is broken: the database's time-out and some slack for a busy
-/// machine.
+/// The longest time for an answer during any failure: the database's time-out, plus slack for a busy machine.
 const BOUND: Duration = Duration::from_secs(9);

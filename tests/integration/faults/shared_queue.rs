@@ -1,4 +1,4 @@
-//! Redis: killed, emptied, stalled, slow.
+//! Redis is killed, emptied, stalled or slow.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{BOUND, Rehearsal, Step};
 use crate::support::proxy::Proxy;
 use crate::support::{Postgres, Redis, TestServer, User, eventually, profile, seed};
 
-/// No user is refused, waits long, or is admitted, and the server reports its state.
+/// Asserts that no user is refused, waits long or is admitted, and that the server reports the outage.
 pub(super) async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
     eventually("the server says that admission is paused", || async {
         let (status, parts) = rehearsal.readiness().await;
@@ -18,7 +18,7 @@ pub(super) async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Dur
         (parts["coordination"] != "ok").then_some(())
     })
     .await;
-    eventually("the gauge tells", || async {
+    eventually("the gauge shows it", || async {
         let text = User::new(&rehearsal.server.ops_url, 0)
             .get("/metrics")
             .await
@@ -109,7 +109,7 @@ async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_that_hangs_is_passed_over_within_a_time_out() {
+async fn a_hanging_redis_is_bypassed_within_a_time_out() {
     let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
@@ -136,7 +136,7 @@ async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
     let rehearsal = Rehearsal::with(postgres, redis, change).await;
     let from = Instant::now();
     proxy.delay(Duration::from_millis(200));
-    // More than one batch, so that the slow way is gone from end to end.
+    // More than one batch must be admitted, so that the delay affects every step of an admission.
     for _ in 0..3 {
         let watermark = rehearsal.watermark().await;
         eventually("the next batch is admitted", || async {

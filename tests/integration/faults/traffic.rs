@@ -1,4 +1,4 @@
-//! People who keep buying while something breaks: what each was answered, and when.
+//! Users who keep buying while something fails. Every answer is recorded with its time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ pub enum Step {
 }
 
 impl Step {
-    /// Everything that only an admitted user asks for.
+    /// The requests that only an admitted user sends.
     pub const ADMITTED: [Step; 4] = [Step::Seats, Step::Reserve, Step::Charge, Step::Pay];
 }
 
-/// One answer; status 0 is none.
+/// An answer; status 0 means that there was none.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub step: Step,
@@ -38,29 +38,29 @@ pub struct Sample {
 }
 
 #[derive(Default)]
-struct Told {
+struct Record {
     samples: Mutex<Vec<Sample>>,
     facts: Mutex<LookupRequest>,
 }
 
-/// Users under way, until [`Traffic::stop`].
+/// Tasks that simulate users until [`Traffic::stop`].
 pub struct Traffic {
     stop: CancellationToken,
     people: Vec<JoinHandle<()>>,
-    told: Arc<Told>,
+    record: Arc<Record>,
 }
 
-/// Where they go and what is there.
+/// The sale that the users attend, and the servers that run it.
 #[derive(Clone, Debug)]
 pub struct Sale {
     /// The servers of the service. A user without an answer uses the next one.
     pub apis: Vec<String>,
-    /// Users 1 to this.
+    /// The number of users; their ids are 1 to this.
     pub users: i64,
-    /// Seats 1 to this, on dates of `per_date` each.
+    /// The number of seats; their ids are 1 to this, `per_date` on each date.
     pub seats: i64,
     pub per_date: i64,
-    /// How many are under way at a time.
+    /// The number of concurrent users.
     pub width: usize,
 }
 
@@ -70,13 +70,13 @@ struct Shared {
     next_user: AtomicI64,
     next_seat: AtomicI64,
     turn: AtomicUsize,
-    told: Arc<Told>,
+    record: Arc<Record>,
 }
 
 impl Traffic {
-    /// Sends them on their way.
+    /// Starts the users.
     pub fn start(sale: Sale) -> Traffic {
-        let told = Arc::new(Told::default());
+        let record = Arc::new(Record::default());
         let stop = CancellationToken::new();
         let width = sale.width;
         let shared = Arc::new(Shared {
@@ -89,7 +89,7 @@ impl Traffic {
             next_user: AtomicI64::new(1),
             next_seat: AtomicI64::new(0),
             turn: AtomicUsize::new(0),
-            told: Arc::clone(&told),
+            record: Arc::clone(&record),
         });
         let people = (0..width).map(|_| {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
@@ -104,12 +104,16 @@ impl Traffic {
             })
         });
         let people = people.collect();
-        Traffic { stop, people, told }
+        Traffic {
+            stop,
+            people,
+            record,
+        }
     }
 
-    /// Answers of that status so far.
+    /// The number of answers so far to `step` with `status`.
     pub fn count(&self, step: Step, status: u16) -> usize {
-        let samples = self.told.samples.lock();
+        let samples = self.record.samples.lock();
         let wanted = |sample: &&Sample| sample.step == step && sample.status == status;
         samples.iter().filter(wanted).count()
     }
@@ -121,8 +125,8 @@ impl Traffic {
             person.await.unwrap();
         }
         Report {
-            samples: std::mem::take(&mut *self.told.samples.lock()),
-            facts: std::mem::take(&mut *self.told.facts.lock()),
+            samples: std::mem::take(&mut *self.record.samples.lock()),
+            facts: std::mem::take(&mut *self.record.facts.lock()),
         }
     }
 }
@@ -134,7 +138,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Requests by step and status that were asked between the two moments.
+    /// The number of requests by step and status that were sent in the period.
     pub fn by_status(&self, from: Instant, to: Instant) -> BTreeMap<(Step, u16), usize> {
         let mut counts = BTreeMap::new();
         for sample in self.between(from, to) {
@@ -143,7 +147,7 @@ impl Report {
         counts
     }
 
-    /// How many of those steps had no answer or a 5xx, whenever they were asked.
+    /// The number of requests of these steps in the whole run that got no answer or a 5xx.
     pub fn failed(&self, steps: &[Step]) -> usize {
         let failed = |sample: &&Sample| sample.status == 0 || sample.status >= 500;
         let asked = self
@@ -158,12 +162,12 @@ impl Report {
         self.slowest().map(|sample| sample.took).unwrap_or_default()
     }
 
-    /// The request that was answered last, and how.
+    /// The request with the longest wait for its answer.
     pub fn slowest(&self) -> Option<&Sample> {
         self.samples.iter().max_by_key(|sample| sample.took)
     }
 
-    /// 95 of 100 requests that were asked between the two moments were answered within this.
+    /// The 95th percentile of the latency of requests that were sent in the period.
     pub fn p95(&self, from: Instant, to: Instant) -> Duration {
         let mut took: Vec<Duration> = self.between(from, to).map(|sample| sample.took).collect();
         took.sort_unstable();
@@ -204,11 +208,11 @@ impl Person<'_> {
         let Some(reservation) = self.reserves(stop).await else {
             return;
         };
-        // Every other holder pays; the rest leave it at the hold.
+        // Half of the users pay. The holds of the others expire.
         if self.user % 2 == 0 && self.charges(stop).await {
             let path = format!("/users/{}/reservations/{reservation}/pay", self.user);
             if self.until_done(Step::Pay, &path, json!({}), stop).await == 200 {
-                self.shared.told.facts.lock().payments.push(reservation);
+                self.shared.record.facts.lock().payments.push(reservation);
             }
         }
     }
@@ -225,10 +229,10 @@ impl Person<'_> {
                     let place = answer["waitId"].as_u64().expect("a place");
                     let user_id = self.user;
                     let fact = PlaceFact { place, user_id };
-                    self.shared.told.facts.lock().places.push(fact);
+                    self.shared.record.facts.lock().places.push(fact);
                     return true;
                 }
-                // The answer of the attempt that registered was lost, and so was its token.
+                // An earlier attempt registered the user, but its answer with the token was lost.
                 409 => return false,
                 _ => pause().await,
             }
@@ -248,11 +252,11 @@ impl Person<'_> {
         false
     }
 
-    /// Tries seats until one is theirs.
+    /// Tries seats until one is reserved. Returns the id of the reservation.
     async fn reserves(&mut self, stop: &CancellationToken) -> Option<i64> {
         while !stop.is_cancelled() {
             let turn = self.shared.next_seat.fetch_add(1, Ordering::Relaxed);
-            // Two in a row want the same seat: there is always a race to be lost.
+            // Every two consecutive attempts want the same seat, so that there are always races.
             let seat_id = turn / 2 % self.shared.sale.seats + 1;
             let body = json!({ "userId": self.user, "seatId": seat_id });
             let (status, _, answer) = self
@@ -266,7 +270,7 @@ impl Person<'_> {
                         user_id: self.user,
                         seat_id,
                     };
-                    self.shared.told.facts.lock().reservations.push(fact);
+                    self.shared.record.facts.lock().reservations.push(fact);
                     return Some(reservation_id);
                 }
                 409 => {}
@@ -286,11 +290,11 @@ impl Person<'_> {
         }
         let user_id = self.user;
         let fact = ChargeFact { user_id, at_least };
-        self.shared.told.facts.lock().charges.push(fact);
+        self.shared.record.facts.lock().charges.push(fact);
         true
     }
 
-    /// Repeats a keyed request until it has an answer that is final.
+    /// Repeats a keyed request until its answer is final (2xx to 4xx) or the traffic stops.
     async fn until_done(
         &mut self,
         step: Step,
@@ -344,7 +348,7 @@ impl Person<'_> {
             asked,
             took,
         };
-        self.shared.told.samples.lock().push(sample);
+        self.shared.record.samples.lock().push(sample);
         if status == 0 {
             self.api += 1;
         }
@@ -357,7 +361,7 @@ impl Person<'_> {
     }
 }
 
-/// Between two tries of one user.
+/// The pause between two attempts of a user.
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -1,4 +1,4 @@
-//! The wall clock is set.
+//! The fault `clock_step`.
 
 use concertctl::api::ops::Fault;
 

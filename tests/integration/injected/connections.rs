@@ -1,4 +1,4 @@
-//! An exhausted connection pool.
+//! The fault `pool_exhaustion`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A full disk.
+//! The fault `disk_full`.
 
 use concertctl::api::ops::Fault;
 use serde_json::json;

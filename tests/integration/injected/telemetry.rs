@@ -1,4 +1,4 @@
-//! What a server reports about itself is gone.
+//! The fault `telemetry_gone`: the metrics are unavailable and no export is sent.
 
 use concertctl::api::ops::{Fault, FaultKind, LinkCut};
 use serde_json::Value;

@@ -1,5 +1,5 @@
 //! A small server that behaves like the real one towards the load generator, and fails where a test wants it to. It has
-//! a runtime of its own, so that it can be killed like a process.
+//! a separate runtime, so that it can be killed like a process.
 
 mod operations;
 mod ticketing;

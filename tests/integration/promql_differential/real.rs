@@ -30,7 +30,7 @@ pub(super) fn skipped() {
     eprintln!("skipped: no prometheus");
 }
 
-/// Whether the program is installed in the version that the tests compare with.
+/// Returns whether the program is installed in the version that the tests compare with.
 fn installed(program: &str) -> bool {
     let output = Command::new(program).arg("--version").output();
     output.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("version 2.42."))

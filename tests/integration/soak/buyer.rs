@@ -1,5 +1,5 @@
-//! A buyer: one journey after another, drawn from the seed. Buyers share no user, so that each knows
-//! what its users have done.
+//! A buyer makes one journey after another, drawn from the seed. No two buyers use the same user, so each buyer sent
+//! all requests of its users.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Buyer {
         }
     }
 
-    /// Makes journeys until `stop`.
+    /// Repeats journeys until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             self.positions.clear();
@@ -73,7 +73,7 @@ impl Buyer {
         let Some(token) = self.register(user).await else {
             return self.pause(20, 200).await;
         };
-        // Some wait in line and never come: the queue is longer than the buyers are many.
+        // Some users register and never return, so that the queue is longer than the number of buyers.
         if self.chance(0.3) || !self.wait(&token).await {
             return;
         }
@@ -87,7 +87,7 @@ impl Buyer {
             match self.random.random_range(0..10) {
                 0..=2 => self.cancel(&token, reservation).await,
                 3..=7 => self.buy(user, &token, reservation).await,
-                // The hold runs out.
+                // The hold expires.
                 _ => {}
             }
         }
@@ -114,7 +114,7 @@ impl Buyer {
         reply.token
     }
 
-    /// Polls until the place is admitted; checks that a place never falls back.
+    /// Polls until the place is admitted; checks that the position never increases.
     async fn wait(&mut self, token: &str) -> bool {
         for _ in 0..POLLS {
             let server = self.server();
@@ -162,7 +162,7 @@ impl Buyer {
             "unavailableSeats"
         };
         let seats = map.body[side].as_array()?;
-        // The front rows draw most buyers.
+        // Most buyers want the front rows.
         let rows = if self.chance(0.6) {
             seats.len().min(8)
         } else {
@@ -182,7 +182,7 @@ impl Buyer {
         reply.body["reservationId"].as_i64()
     }
 
-    /// Half of all buyers want the date of the hour, so there are races to lose.
+    /// Half of all buyers want the same date, so that there are races.
     fn date(&mut self) -> i64 {
         let dates = self.shared.sale.dates;
         if self.chance(0.5) {
@@ -251,7 +251,7 @@ impl Buyer {
         None
     }
 
-    /// One attempt; now and then two copies at once, as an impatient client or a proxy sends them.
+    /// Makes one attempt; sometimes sends two copies at once, as an impatient client or a proxy does.
     async fn attempt(&mut self, request: &Request) -> Reply {
         let (client, server, other) = (Arc::clone(&self.shared), self.server(), self.server());
         if request.key.is_none() || !self.chance(0.05) {
@@ -293,7 +293,7 @@ impl Buyer {
         self.shared.facts.lock().violations.push(text);
     }
 
-    /// An idempotency key that was not used before, in a share of all cases.
+    /// A new idempotency key for a share of the requests, `None` for the others.
     fn key(&mut self, share: f64) -> Option<String> {
         self.keys += 1;
         let key = format!("soak-{}-{}", self.number, self.keys);

@@ -8,7 +8,8 @@ use parking_lot::RwLock;
 use reqwest::Method;
 use serde_json::Value;
 
-/// Shorter than the server's own time-out, so that some requests are decided after their client left.
+/// The client's time-out. It is shorter than the server's, so that some requests are decided after their client has
+/// given up.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A request to be sent, perhaps several times.
@@ -59,7 +60,7 @@ pub struct Reply {
     pub body: Value,
 }
 
-/// Why a client does not know the outcome of its write.
+/// The reason why the outcome of a write is unknown to its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Every attempt was answered, at least one with `outcome.unknown`.
@@ -115,7 +116,7 @@ impl Client {
     pub fn new(addresses: Vec<String>) -> Client {
         let http = concertctl::http_client::builder()
             .timeout(TIMEOUT)
-            // A hidden retry would send a write twice that is recorded once.
+            // An automatic retry would send a write twice although it is recorded once.
             .retry(reqwest::retry::never())
             .build()
             .expect("the settings are constant");

@@ -13,7 +13,7 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// `None` where the system does not let this user mount.
+    /// `None` if this user may not mount.
     pub fn mount(mebibytes: u32) -> Option<SmallDisk> {
         let dir = tempfile::tempdir().ok()?;
         let options = format!("size={mebibytes}m,mode=755");
@@ -39,9 +39,9 @@ impl SmallDisk {
         }
     }
 
-    /// Gives the room back.
+    /// Frees the space again.
     pub fn free(&self) {
-        // It is not there when the disk was not full.
+        // The file is missing if the disk was not full.
         drop(fs::remove_file(self.ballast()));
     }
 
@@ -52,7 +52,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process that ends a moment later must not keep the mount.
+        // A lazy unmount, because a process that is just ending may still use the disk.
         drop(Command::new("umount").arg("-l").arg(self.path()).output());
     }
 }

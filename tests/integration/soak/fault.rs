@@ -1,4 +1,4 @@
-//! The faults: which there are, how each begins and ends, and in which order a run meets them.
+//! The kinds of faults, how each begins and ends, and the order of the faults of a run.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ impl Kind {
 pub struct Fault {
     pub kind: Kind,
     pub server: usize,
-    /// From its beginning to the next event of the step.
+    /// The time from its beginning to the next event of the step.
     pub hold: Duration,
 }
 
@@ -146,7 +146,7 @@ impl Deck {
 
     fn fault(&mut self, kind: Kind) -> Fault {
         let hold = match kind {
-            // Now and then longer than clients and leases wait.
+            // Sometimes longer than the time-outs of clients and leases.
             Kind::StallServer | Kind::StallRedis | Kind::StallDatabase
                 if self.random.random_bool(0.3) =>
             {
@@ -173,7 +173,7 @@ fn usual(random: &mut StdRng) -> AdmissionChange {
     }
 }
 
-/// No batch of a run is larger.
+/// The largest batch of a run.
 pub const LARGEST_BATCH: u64 = 40;
 
 fn unusual(random: &mut StdRng) -> AdmissionChange {
@@ -193,7 +193,7 @@ fn unusual(random: &mut StdRng) -> AdmissionChange {
     }
 }
 
-/// Opens the sale with usual settings. Returns when a server agreed.
+/// Opens the sale with usual settings. Returns when a server has accepted them.
 pub async fn open_sale(service: &Service, random: &mut StdRng) {
     let change = usual(random);
     let server = random.random_range(0..service.servers());
@@ -204,7 +204,7 @@ pub async fn open_sale(service: &Service, random: &mut StdRng) {
 }
 
 impl Fault {
-    /// "kill -9 server 1"
+    /// A description such as "kill -9 server 1".
     pub fn describe(&self) -> String {
         match self.kind.target() {
             Target::Server => format!("{} {}", self.kind.name(), self.server),
@@ -220,7 +220,7 @@ impl Fault {
             Kind::FillDisk => service.fill_disk(),
             Kind::CutConnections => service.cut_database_connections().await,
             Kind::ChangeAdmission => {
-                // A server that another fault hit does not agree; that is no violation.
+                // A server with another fault may not accept the change; that is no violation.
                 service.admission(self.server, &unusual(random)).await;
             }
             Kind::FlushRedis => {
@@ -233,7 +233,7 @@ impl Fault {
         }
     }
 
-    /// Puts everything back that the fault broke. What went wrong by it, if anything.
+    /// Ends the fault and restores what it broke. Returns a violation, if there is one.
     pub async fn end(
         &self,
         service: &mut Service,

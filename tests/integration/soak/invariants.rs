@@ -1,5 +1,5 @@
-//! Compares the facts of the clients with the rows of the database. Nothing here is shared with the
-//! audit of the product.
+//! Compares the facts of the clients with the rows of the database. This code shares nothing with the audit of the
+//! service.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -11,17 +11,17 @@ use super::snapshot::{Snapshot, status};
 /// The result of the comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// Acknowledged and not in the database, or there with another content.
+    /// Writes that were acknowledged and are missing in the database, or differ there.
     pub lost: Vec<String>,
     /// A seat with two owners.
     pub oversold: Vec<String>,
-    /// One intent written twice, or a row that no request explains.
+    /// Intents that were written twice, and rows that no request explains.
     pub duplicates: Vec<String>,
-    /// Broken order, balances and everything else.
+    /// All other violations, such as a wrong order or balance.
     pub wrong: Vec<String>,
     /// Writes in the database with an outcome that is unknown to the client.
     pub unacknowledged: Doubts,
-    /// Writes of which the client knows no outcome, done or not.
+    /// Writes with an outcome that is unknown to the client, whether they were done or not.
     pub unknown: u32,
 }
 

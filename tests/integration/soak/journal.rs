@@ -136,7 +136,7 @@ impl Facts {
         }
     }
 
-    /// Records the knowledge about an intent after its last attempt. `sent` is the time of the first attempt.
+    /// Records the outcome of an intent after its last attempt. `sent` is the time of the first attempt.
     pub fn settle(&mut self, intent: &Intent, verdict: Verdict, sent: Instant, reply: &Reply) {
         match *intent {
             Intent::Register { user } => {
@@ -210,7 +210,8 @@ impl Facts {
         self.reservations.insert(id, held);
     }
 
-    /// Whether a reservation held its seat all the time from `sent` until now, as its client knows.
+    /// Returns whether, according to the client, a reservation held its seat during the whole time from `sent` until
+    /// now.
     fn certainly_live(&self, id: i64, sent: Instant) -> bool {
         let held = &self.reservations[&id];
         let released = matches!(
@@ -221,7 +222,7 @@ impl Facts {
         held.acknowledged < sent && !released && (paid || held.expires_at > unix_ms())
     }
 
-    /// Writes that were acknowledged.
+    /// The number of acknowledged writes.
     pub fn acknowledged(&self) -> usize {
         let done = |verdicts: &HashMap<i64, Verdict>| {
             let done = verdicts.values().filter(|it| **it == Verdict::Done);

@@ -1,6 +1,6 @@
-//! The soak: mixed traffic against real servers while faults come and go, and after every fault the
-//! facts of the clients beside the rows of the database. `scripts/soak` runs it for as long as one
-//! likes; a short form is one of the tests.
+//! The soak: mixed traffic against real servers while faults begin and end. After every fault it compares the facts of
+//! the clients with the rows of the database. `scripts/soak` runs it for a given time; a short form is one of the
+//! tests.
 
 mod buyer;
 pub mod client;
@@ -36,7 +36,7 @@ const WRITES: u64 = 5;
 /// Tokens that are tried at every server after a step.
 const TOKENS: usize = 20;
 
-/// When a run ends.
+/// The condition that ends a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Length {
     Steps(u32),
@@ -54,14 +54,14 @@ pub struct Plan {
 
 /// How it ended.
 pub struct Outcome {
-    /// Empty: every promise held.
+    /// The broken promises; empty if all held.
     pub violations: Vec<String>,
-    /// Logs, facts and rows; removed where there is no violation.
+    /// The directory with logs, facts and rows; it is removed if there is no violation.
     pub artefacts: PathBuf,
     pub tally: Tally,
 }
 
-/// Runs the plan, printing a line a step and a table at the end. Stops at the first violation.
+/// Runs the plan. Prints a line for each step and a table at the end. Stops at the first violation.
 pub async fn run(plan: Plan) -> Outcome {
     let (name, seed, process) = (plan.backend.name(), plan.seed, std::process::id());
     let artefacts =
@@ -135,7 +135,7 @@ impl Soak {
         }
     }
 
-    /// Faults, recovery, comparison. The violations.
+    /// Runs the faults, waits for recovery, and compares. Returns the violations.
     async fn step(&mut self) -> Vec<String> {
         let mut faults = self.deck.draw();
         let mut violations = Vec::new();
@@ -170,7 +170,8 @@ impl Soak {
         violations
     }
 
-    /// Awaits that every server is ready and acknowledges writes, and that admission goes on.
+    /// Waits until every server is ready and acknowledges writes, and until admission continues. Returns what did not
+    /// recover in time.
     async fn recovers(&self) -> Option<String> {
         let shared = &self.traffic.shared;
         let counts = &shared.client.counts.acknowledged;
@@ -211,7 +212,8 @@ impl Soak {
         let rows = self.service.snapshot().await;
         let (mut findings, sample) = {
             let facts = self.traffic.shared.facts.lock();
-            // Not the deck's: how much is drawn here depends on the run, the faults must not.
+            // Not the random numbers of the deck: the amount drawn here differs between runs, and the sequence of
+            // faults must not.
             let mut random = rand::rng();
             let latest = facts.places.iter().rev().take(TOKENS / 2).cloned();
             let any = (0..TOKENS / 2).filter_map(|_| {
@@ -231,7 +233,8 @@ impl Soak {
         findings
     }
 
-    /// Whether a token has its earlier standing. `watermark` is durable, so the server must learn of it.
+    /// Checks that a token still has its place and state; returns the violation. `watermark` is durable, so the server
+    /// must come to know it.
     async fn token(&self, server: usize, placed: &Placed, watermark: u64) -> Option<String> {
         let client = &self.traffic.shared.client;
         let begun = Instant::now();
@@ -258,7 +261,7 @@ impl Soak {
         }
     }
 
-    /// Keeps rows and data where something is wrong.
+    /// Keeps rows and data if there is a violation.
     async fn finish(&mut self, violations: &[String], artefacts: &Path) {
         if violations.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! One line a step, and the table at the end.
+//! The line for each step, and the table at the end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ pub struct Tally {
     pub acknowledged: usize,
     no_answer: u64,
     server_errors: u64,
-    /// Met and survived, of each kind.
+    /// For each kind: how many faults were injected, and how many the service survived.
     faults: BTreeMap<Kind, (u32, u32)>,
     findings: Findings,
 }
@@ -93,7 +93,7 @@ impl Tally {
         table
     }
 
-    /// Kinds of fault that the run met.
+    /// The number of kinds of faults that were injected.
     pub fn kinds(&self) -> usize {
         self.faults.len()
     }

@@ -1,4 +1,4 @@
-//! The service under test: real servers in processes of their own, a private database, a private Redis.
+//! The service under test: real servers in separate processes, with a private database and a private Redis.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub enum Backend {
 impl Backend {
     pub const ALL: [Backend; 2] = [Backend::Sqlite, Backend::PostgresRedis];
 
-    /// As the command line names it.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Backend::Sqlite => "sqlite",
@@ -33,7 +33,7 @@ impl Backend {
         }
     }
 
-    /// A program that is needed and not installed.
+    /// A program that the backend needs and that is not installed.
     pub fn missing(self) -> Option<&'static str> {
         match self {
             Backend::Sqlite => None,
@@ -51,7 +51,7 @@ impl Backend {
 
 /// Holds and admissions end within a step or two, so that expiry is part of the run.
 const RULES: [&str; 4] = ["--hold", "6s", "--active", "20s"];
-/// Room for a run of hours; little enough to be filled in a moment.
+/// Enough for a run of hours, and small enough to be filled quickly.
 const SQLITE_DISK_MIB: u32 = 128;
 const POSTGRES_DISK_MIB: u32 = 384;
 /// Keeps the log of PostgreSQL within its small disk.
@@ -147,7 +147,7 @@ impl Service {
         self.slots.iter().map(of).collect()
     }
 
-    /// Starts a server that has ended again, at another address.
+    /// Restarts a server that has ended, at another address.
     pub async fn restart(&mut self, server: usize, shared: &Shared) {
         let (dir, starts) = (self.slots[server].dir.clone(), self.slots[server].starts);
         let process = self.launch(server, &dir, starts).await;
@@ -156,17 +156,17 @@ impl Service {
         (slot.process, slot.starts) = (process, starts + 1);
     }
 
-    /// Whether a full disk is imitated by a limit on the size of files, for lack of a mount.
+    /// Returns whether a limit on the size of files stands for a full disk, because nothing can be mounted.
     pub fn limits_files(&self) -> bool {
         self.backend == Backend::Sqlite && self.disk.is_none()
     }
 
-    /// Whether there is a way to refuse the database more room.
+    /// Returns whether a full disk can be simulated.
     pub fn can_fill_disk(&self) -> bool {
         self.disk.is_some() || self.limits_files()
     }
 
-    /// From now on nothing can be written that needs more room.
+    /// Fills the disk: from now on no write that needs more space succeeds.
     pub fn fill_disk(&self) {
         match &self.disk {
             Some(disk) => disk.fill(),
@@ -174,7 +174,7 @@ impl Service {
         }
     }
 
-    /// The end of [`Service::fill_disk`]. A PostgreSQL that gave up is started again.
+    /// Ends [`Service::fill_disk`], and restarts a PostgreSQL that stopped because of it.
     pub async fn free_disk(&mut self) {
         match &self.disk {
             Some(disk) => disk.free(),
@@ -204,7 +204,7 @@ impl Service {
         drop(postgres::ask(&postgres.superuser(), cut).await);
     }
 
-    /// Asks for another admission, by way of a server that need not answer. Whether it agreed.
+    /// Changes the admission settings through a server. Returns whether the server accepted; it may be unreachable.
     pub async fn admission(&self, server: usize, change: &AdmissionChange) -> bool {
         let change = self.slots[server].process.ops.set_admission(change);
         let limit = Duration::from_secs(5);
@@ -217,7 +217,7 @@ impl Service {
         self.process(server).signal(signal);
     }
 
-    /// The rows of the database, now.
+    /// Reads the current rows of the database.
     pub async fn snapshot(&self) -> Snapshot {
         eventually("the database can be read", || async {
             match &self.postgres {

@@ -16,7 +16,7 @@ pub struct Snapshot {
     pub admissions: Vec<AdmissionRow>,
     pub reservations: HashMap<i64, ReservationRow>,
     pub ledger: Vec<LedgerRow>,
-    /// Other than 0, by user.
+    /// The balances other than 0, by user.
     pub balances: HashMap<i64, i64>,
     /// Status of the seats that are not available: 1 held, 2 sold.
     pub seats: HashMap<i64, i64>,
@@ -77,7 +77,7 @@ const SEATS: &str = "SELECT id, CAST(status AS bigint) FROM seats WHERE status <
 const STATEMENTS: [&str; 6] = [PLACES, ADMISSIONS, RESERVATIONS, LEDGER, BALANCES, SEATS];
 
 impl Snapshot {
-    /// Of the embedded database in a data directory.
+    /// Reads the embedded database in a data directory.
     pub fn of_sqlite(dir: &Path) -> rusqlite::Result<Snapshot> {
         let mut database = rusqlite::Connection::open(dataset_file(dir))?;
         database.pragma_update(None, "query_only", true)?;
@@ -93,7 +93,7 @@ impl Snapshot {
         Ok(Snapshot::from_tables(tables))
     }
 
-    /// Of the dataset that is in force in PostgreSQL.
+    /// Reads the active dataset in PostgreSQL.
     pub async fn of_postgres(server: &Postgres) -> Result<Snapshot, tokio_postgres::Error> {
         let epoch =
             postgres::ask(&server.superuser(), "SELECT epoch FROM concertctl.current").await;
@@ -167,7 +167,7 @@ impl Snapshot {
         }
     }
 
-    /// Everyone up to this place is admitted.
+    /// All places up to this one are admitted.
     pub fn watermark(&self) -> u64 {
         self.admissions.last().map_or(0, |row| row.watermark)
     }

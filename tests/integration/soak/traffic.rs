@@ -19,7 +19,7 @@ pub struct Sale {
     pub dates: i64,
     pub seats_per_date: usize,
     pub users: usize,
-    /// Buyers under way at a time.
+    /// The number of concurrent buyers.
     pub buyers: usize,
 }
 
@@ -39,13 +39,13 @@ impl Shared {
         self.amounts.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Charges that were asked for so far.
+    /// The number of charges that were requested so far.
     pub fn charges(&self) -> i64 {
         self.amounts.load(Ordering::Relaxed)
     }
 }
 
-/// Buyers under way, until [`Traffic::stop`].
+/// Tasks that simulate buyers until [`Traffic::stop`].
 pub struct Traffic {
     pub shared: Arc<Shared>,
     stop: CancellationToken,
@@ -73,7 +73,7 @@ impl Traffic {
         }
     }
 
-    /// Waits for the requests under way and holds back all others until the guard is dropped.
+    /// Waits for the requests in progress, and blocks all others until the guard is dropped.
     pub async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared.gate.write().await
     }

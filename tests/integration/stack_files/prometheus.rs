@@ -91,7 +91,7 @@ fn exported_metrics_keep_their_labels_and_scraped_ones_are_stored_once() {
     assert!(!drops(&job("node"), "node_load1"));
 }
 
-/// Whether a job drops the metric with this name.
+/// Returns whether a job drops the metric with this name.
 fn drops(job: &Value, metric: &str) -> bool {
     list(&job["metric_relabel_configs"])
         .filter(|it| it["action"] == "drop" && it["source_labels"][0] == "__name__")

@@ -8,7 +8,7 @@ use super::{Opened, contract};
 
 contract![
     the_audit_finds_each_kind_of_damage,
-    what_accounts_held_in_the_beginning_is_part_of_their_balance,
+    the_initial_balance_is_part_of_the_balance,
     facts_that_are_not_there_are_missing,
     only_a_key_whose_write_was_done_counts_as_done,
 ];
@@ -100,7 +100,7 @@ async fn the_audit_finds_each_kind_of_damage(db: &Opened) {
     }
 }
 
-async fn what_accounts_held_in_the_beginning_is_part_of_their_balance(db: &Opened) {
+async fn the_initial_balance_is_part_of_the_balance(db: &Opened) {
     some_trade(db).await;
     // As after seeding a profile with a balance. Datasets of older versions do not record one.
     db.tamper("UPDATE users SET balance = balance + 500").await;

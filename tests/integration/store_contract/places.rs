@@ -259,7 +259,7 @@ async fn a_place_that_the_store_handed_out_is_not_lost_to_a_queue_that_forgot_it
     assert_eq!(register(db, 2, 1, None).await, standing);
     assert_eq!(register(db, 2, 1, None).await, standing);
     assert_eq!(places(db).await, [(1, 1, false)]);
-    // Once the queue knows the place, it is replaced when it has ended.
+    // Once the queue has the place, it replaces the place when it has ended.
     assert_eq!(register(db, 2, 1, Some(1)).await, RegisterOutcome::Kept);
     assert_eq!(places(db).await, [(1, 1, true), (2, 1, false)]);
     db.assert_sound().await;

@@ -19,7 +19,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Whether a program that a fleet needs is missing; prints a line then.
+    /// Returns whether a program that a fleet needs is missing; prints a line then.
     pub fn skipped() -> bool {
         Parts::missing::<PostgresRedis>().is_some_and(super::skipped)
     }

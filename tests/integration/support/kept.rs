@@ -147,14 +147,14 @@ impl Drop for Kept {
     }
 }
 
-/// Whether a process is running. A zombie stays listed until its parent reads its status.
+/// Returns whether a process is running. A zombie stays listed until its parent reads its status.
 pub fn lives(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     let dead = stat.is_ok_and(|stat| stat.contains(") Z "));
     !dead && test_kill_process(pid).is_ok()
 }
 
-/// Whether a condition becomes true in time, for code that cannot await.
+/// Returns whether a condition becomes true in time, for code that cannot await.
 pub fn within(time_out: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     loop {

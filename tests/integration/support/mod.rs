@@ -1,4 +1,4 @@
-//! What the tests share: running servers, and users who send requests over TCP.
+//! The support code of the tests: running servers, and users who send requests over TCP.
 
 pub mod backend;
 pub mod collector;

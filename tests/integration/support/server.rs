@@ -43,7 +43,7 @@ macro_rules! needs {
 }
 
 impl<B: Backend> Server<B> {
-    /// Whether a program that this backend needs is missing; prints a line then.
+    /// Returns whether a program that this backend needs is missing; prints a line then.
     pub fn skipped() -> bool {
         Parts::missing::<B>().is_some_and(super::skipped)
     }

@@ -11,10 +11,11 @@ use crate::support::postgres::ask;
 use crate::support::process::Guard;
 use crate::support::{PATIENCE, Postgres, Redis, eventually, skipped};
 
-/// Not a test by itself: it starts servers, prints their processes, and runs until it is killed or its reader is gone.
+/// Not a test by itself: it starts servers, prints their processes, and runs until it is killed or its reader closes
+/// the pipe.
 #[tokio::test]
 #[ignore = "is run by the test below"]
-#[allow(clippy::print_stdout, reason = "how it tells its parent")]
+#[allow(clippy::print_stdout, reason = "its parent reads its output")]
 async fn an_owner_of_servers() {
     let (Some(mut postgres), Some(mut redis)) = (Postgres::start().await, Redis::start().await)
     else {

@@ -56,7 +56,7 @@ impl World {
 }
 
 #[test]
-fn what_finds_no_room_is_counted_and_a_request_holds_a_bounded_number() {
+fn alerts_without_room_are_counted_and_a_request_has_a_bounded_number() {
     let mut world = World::new();
     world.offer(0..MAX_WAITING + 3, "");
     assert_eq!(world.waiting().len(), MAX_WAITING);
@@ -78,7 +78,7 @@ fn the_latest_state_of_an_alert_is_the_one_that_waits() {
 }
 
 #[test]
-fn what_was_not_sent_to_the_store_again_is_not_sent_on_again() {
+fn an_unchanged_alert_is_not_forwarded_again() {
     let mut world = World::new();
     world.offer(0..2, "first");
     assert_eq!(world.forward.batch().len(), 2);
@@ -87,7 +87,7 @@ fn what_was_not_sent_to_the_store_again_is_not_sent_on_again() {
 }
 
 #[test]
-fn what_could_not_be_delivered_for_too_long_is_given_up_and_counted() {
+fn an_undeliverable_alert_is_given_up_in_time_and_counted() {
     let mut world = World::new();
     world.offer(0..5, "");
     let mut batch = world.forward.batch();

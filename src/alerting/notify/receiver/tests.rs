@@ -126,7 +126,7 @@ fn alerts_are_grouped_by_name_and_instance_and_notified_when_one_joins() {
 }
 
 #[test]
-fn what_does_not_change_is_notified_again_after_the_repeat_interval() {
+fn an_unchanged_group_is_notified_again_after_the_repeat_interval() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 100_000);
     world.delivered(0);
@@ -137,7 +137,7 @@ fn what_does_not_change_is_notified_again_after_the_repeat_interval() {
 }
 
 #[test]
-fn what_ended_before_it_was_notified_is_not_notified() {
+fn an_alert_that_ended_before_its_notification_is_not_notified() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);
@@ -156,7 +156,7 @@ fn a_silenced_alert_is_notified_of_neither_beginning_nor_end_until_the_silence_i
 }
 
 #[test]
-fn what_ends_while_it_is_silenced_is_notified_when_it_begins_anew() {
+fn an_alert_that_ended_while_silenced_is_notified_when_it_fires_again() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);
@@ -170,7 +170,7 @@ fn what_ends_while_it_is_silenced_is_notified_when_it_begins_anew() {
 }
 
 #[test]
-fn one_that_is_silenced_after_it_was_notified_is_notified_of_its_end_later() {
+fn the_end_of_an_alert_silenced_after_its_notification_is_notified_later() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);
@@ -191,12 +191,12 @@ fn newer_news_replace_those_that_wait() {
     world.put(3, "A", "i", 0, 3);
     world.offer(6);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
-    // The receiver did not answer at the start of the alert, so nothing is left to send.
+    // The receiver was never notified of the alert, so it needs no notification of its end.
     assert!(world.delivered(7).is_empty());
 }
 
 #[test]
-fn what_finds_no_room_is_counted_and_offered_again() {
+fn an_update_without_room_is_counted_and_offered_again() {
     let mut world = World::new();
     let began = world.began;
     let update = |n: usize| {
@@ -251,7 +251,7 @@ fn changes_of_a_group_are_notified_at_its_next_interval() {
 }
 
 #[test]
-fn a_group_that_comes_again_later_waits_for_others_anew() {
+fn a_group_that_returns_waits_for_further_alerts_again() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 10);
     let notified: Vec<_> = (0..400).flat_map(|s| world.delivered(s)).collect();
@@ -262,7 +262,7 @@ fn a_group_that_comes_again_later_waits_for_others_anew() {
 }
 
 #[test]
-fn one_that_is_silenced_while_another_of_its_group_is_notified_is_notified_of_its_end_later() {
+fn the_end_of_an_alert_silenced_beside_another_is_notified_later() {
     let mut world = World::new();
     world.put_one_of(0, ["A", "i", "x"], (0, 300));
     world.delivered(0);
@@ -280,7 +280,7 @@ fn one_that_is_silenced_while_another_of_its_group_is_notified_is_notified_of_it
 }
 
 #[test]
-fn what_is_no_news_does_not_wait() {
+fn an_update_without_news_is_not_queued() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);

@@ -50,7 +50,7 @@ pub(super) struct ResultLine {
 pub(super) struct Window {
     pub(super) limit: usize,
     pub(super) direction: Direction,
-    /// Whether the labels of lines are given apart from those of the stream.
+    /// Whether the labels of lines are separate from those of the stream.
     pub(super) categorize: bool,
 }
 

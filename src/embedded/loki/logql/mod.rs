@@ -78,7 +78,7 @@ impl LabelRef {
         }
     }
 
-    /// Whether the reference includes a label with this value.
+    /// Returns whether the reference includes a label with this value.
     pub(super) fn takes(&self, value: &str) -> bool {
         match self {
             LabelRef::Name(_) => true,
@@ -190,7 +190,7 @@ impl RangeOp {
         !self.counts()
     }
 
-    /// Whether the function accepts a grouping. Loki refuses it for functions that amount to a sum.
+    /// Returns whether the function accepts a grouping. Loki refuses it for functions that amount to a sum.
     fn takes_grouping(self) -> bool {
         self.needs_unwrap() && self != RangeOp::Sum
     }
@@ -274,7 +274,7 @@ pub(super) struct MetricExpr {
 }
 
 impl MetricExpr {
-    /// Whether the sum over the series equals the value over all their lines together.
+    /// Returns whether the sum over the series equals the value over all their lines together.
     fn can_be_merged(&self) -> bool {
         (self.op.counts() || self.op == RangeOp::Sum)
             && self.grouping == Grouping::All

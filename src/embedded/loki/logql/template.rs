@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_capture_what_stands_between_their_texts() {
+    fn patterns_capture_the_text_between_their_literals() {
         let captures = |pattern: &str, line: &'static str| {
             let mut all = Vec::new();
             let pattern = Pattern::parse(pattern).unwrap();

@@ -59,7 +59,7 @@ pub(super) fn eval(ev: &Evaluator<'_>, expr: &AggregateExpr) -> Result<Vec<Colum
     }
 }
 
-/// Whether the aggregation is supported.
+/// Returns whether the aggregation is supported.
 pub(super) fn is_known(id: TokenId) -> bool {
     let ranked = [T_TOPK, T_BOTTOMK, T_QUANTILE, T_COUNT_VALUES].contains(&id);
     ranked || Op::from_token(id).is_some()

@@ -97,7 +97,7 @@ impl Operation {
         }
     }
 
-    /// Whether the result loses the metric's name. Comparisons keep it, and in 2.42 so does `atan2`.
+    /// Returns whether the result loses the metric's name. Comparisons keep it, and in 2.42 so does `atan2`.
     pub(super) fn is_no_longer_the_metric(self) -> bool {
         !(self.compares || self.id == T_ATAN2)
     }

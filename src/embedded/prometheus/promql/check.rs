@@ -95,7 +95,7 @@ pub(super) fn check_range_type(expr: &Expr) -> Result<(), QueryError> {
     )))
 }
 
-/// Whether an operator compares.
+/// Returns whether an operator compares.
 pub(super) fn is_comparison(op: token::TokenId) -> bool {
     token::TokenType::new(op).is_comparison_operator()
 }

@@ -301,7 +301,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// Whether the order of the rows belongs to the result.
+/// Returns whether the order of the rows belongs to the result.
 fn is_ordered(expr: &Expr) -> bool {
     match unwrap_parens(expr) {
         Expr::Call(c) => matches!(lookup(c.func.name), Some(Kind::Sort { .. })),

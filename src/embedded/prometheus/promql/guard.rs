@@ -52,7 +52,7 @@ pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Expr, QueryError> {
     parsed(&walk.out)
 }
 
-/// Registers a function that the parser knows only by its later name.
+/// Registers a function that the parser has only under its later name.
 fn know_holt_winters() {
     static KNOWN: Once = Once::new();
     KNOWN.call_once(|| {

@@ -7,7 +7,7 @@ use promql_parser::parser::Expr;
 
 use super::functions::{Kind, lookup};
 
-/// Whether an expression has the same value at each step, because `@` fixes everything that it reads.
+/// Returns whether an expression has the same value at each step, because `@` fixes everything that it reads.
 pub(super) fn is_step_invariant(expr: &Expr) -> bool {
     match expr {
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) => true,
@@ -26,7 +26,7 @@ pub(super) fn is_step_invariant(expr: &Expr) -> bool {
     }
 }
 
-/// Whether an expression contains `@`.
+/// Returns whether an expression contains `@`.
 pub(super) fn names_a_time(expr: &Expr) -> bool {
     match expr {
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => false,

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_integer_becomes_the_smallest_one() {
+    fn a_value_that_is_no_integer_becomes_the_smallest_integer() {
         assert_eq!(to_integer(-1.9), -1);
         for v in [f64::NAN, f64::INFINITY, 1e300, -1e300] {
             assert_eq!(to_integer(v), i64::MIN);

@@ -44,7 +44,8 @@ pub(super) fn avg(w: &Window<'_>) -> Option<f64> {
     })
 }
 
-/// Whether an infinite mean stays infinite when `v` is added. It does unless `v` is NaN or the opposite infinity.
+/// Returns whether an infinite mean stays infinite when `v` is added. It does unless `v` is NaN or the opposite
+/// infinity.
 pub(super) fn keeps_infinite_mean(mean: f64, v: f64) -> bool {
     mean.is_infinite() && (v.is_finite() || v == mean)
 }

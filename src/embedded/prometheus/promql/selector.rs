@@ -35,7 +35,7 @@ impl Selector {
         Ok(Self { name, matchers })
     }
 
-    /// Whether a series is selected. A missing label counts as empty.
+    /// Returns whether a series is selected. A missing label counts as empty.
     fn accepts(&self, labels: &Labels) -> bool {
         Matcher::all(&self.matchers, |name| labels.get(name))
     }

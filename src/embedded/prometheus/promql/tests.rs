@@ -176,7 +176,7 @@ fn vectors_are_matched_one_to_one_and_ambiguity_is_an_error() {
 }
 
 #[test]
-fn what_is_outside_of_the_language_is_refused() {
+fn queries_outside_of_the_language_are_refused() {
     for text in [
         "g{job=\"a\" or job=\"b\"}",
         "g + fill(0) g",
@@ -196,7 +196,7 @@ fn what_is_outside_of_the_language_is_refused() {
 }
 
 #[test]
-fn what_prometheus_2_42_does_not_read_is_refused_though_the_parser_would() {
+fn syntax_that_prometheus_2_42_refuses_is_refused_although_the_parser_accepts_it() {
     for text in [
         "rate(c_total[60])",
         "g offset 60",
@@ -278,7 +278,7 @@ fn costs_are_bounded() {
 }
 
 #[test]
-fn an_evaluation_nobody_waits_for_ends() {
+fn a_cancelled_evaluation_ends() {
     let (db, limits) = (store(), QueryLimits::default());
     let ctx = Context {
         tsdb: &db,

@@ -12,7 +12,7 @@ const SAME_LABELSET: &str = "vector cannot contain metrics with the same labelse
 /// staleness markers and never enter a column, and operations make quiet NaNs.
 pub(super) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
 
-/// Whether a cell has no value.
+/// Returns whether a cell has no value.
 #[inline]
 pub(super) fn is_absent(v: f64) -> bool {
     v.to_bits() == STALE_NAN_BITS

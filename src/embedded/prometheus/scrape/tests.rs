@@ -6,7 +6,7 @@ use super::*;
 use crate::embedded::prometheus::tsdb::{MetricType, TsdbConfig, is_stale};
 
 const INTERVAL: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A target whose answer the test changes.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ struct Running {
 fn start() -> Running {
     let tsdb = Arc::new(Tsdb::new(TsdbConfig::default()));
     let shutdown = CancellationToken::new();
-    let scraper = Scraper::new(tsdb.clone(), INTERVAL, PATIENCE, shutdown.clone()).unwrap();
+    let scraper = Scraper::new(tsdb.clone(), INTERVAL, TIME_LIMIT, shutdown.clone()).unwrap();
     Running {
         tsdb,
         scraper,
@@ -74,7 +74,7 @@ impl Running {
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIME_LIMIT;
         while !holds(self) {
             assert!(Instant::now() < deadline, "never: {what}");
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -83,7 +83,7 @@ impl Running {
 
     async fn stop(&self) {
         self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.scraper.wait())
+        tokio::time::timeout(TIME_LIMIT, self.scraper.wait())
             .await
             .unwrap();
     }
@@ -182,7 +182,7 @@ async fn targets_come_and_go_while_it_runs() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_answer_is_not_up_within_the_time_out() {
+async fn a_target_that_does_not_answer_is_down_after_the_time_out() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let instance = listener.local_addr().unwrap().to_string();
     let run = start();

@@ -30,7 +30,7 @@ use series::Series;
 /// <https://github.com/prometheus/prometheus/blob/v2.42.0/model/value/value.go>
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
 
-/// Whether a sample's value is the staleness marker.
+/// Returns whether a sample's value is the staleness marker.
 pub fn is_stale(v: f64) -> bool {
     v.to_bits() == STALE_NAN_BITS
 }
@@ -98,7 +98,7 @@ impl Tsdb {
             .collect()
     }
 
-    /// Marks series as ended at `t`. Series that are gone or have newer samples are left unchanged.
+    /// Marks series as ended at `t`. Series that were removed or have newer samples are left unchanged.
     pub fn mark_stale(&self, ids: impl IntoIterator<Item = SeriesId>, t: i64) {
         let mut inner = self.inner.write();
         for id in ids {

@@ -119,7 +119,7 @@ impl Series {
         }
     }
 
-    /// Whether the series may have samples in the window.
+    /// Returns whether the series may have samples in the window.
     pub(super) fn touches(&self, min_t: i64, max_t: i64) -> bool {
         let growing = self.growing_touches(min_t, max_t);
         growing || self.finished.iter().any(|c| touches(c, min_t, max_t))

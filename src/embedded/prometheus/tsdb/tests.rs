@@ -79,7 +79,7 @@ fn the_byte_budget_holds_and_the_oldest_goes_first() {
 }
 
 #[test]
-fn what_is_older_than_the_retention_is_dropped_and_refused() {
+fn samples_older_than_the_retention_are_dropped_and_refused() {
     let db = small(1 << 20, 600, 100);
     db.append(&labels("silent", 0), 0, 1.0).unwrap();
     for t in 0..60_000 {

@@ -73,7 +73,7 @@ fn the_oldest_fall_off_when_memory_is_full_and_their_places_in_the_index_too() {
 }
 
 #[test]
-fn what_the_index_takes_is_part_of_the_budget() {
+fn the_memory_of_the_index_counts_against_the_budget() {
     let bytes_with = |value: fn(u64) -> u64| {
         let store = TempoStore::new(TempoConfig::default());
         for id in 1..=100 {
@@ -144,7 +144,7 @@ fn more_values_than_the_index_tells_apart_are_found_all_the_same() {
 }
 
 #[test]
-fn what_is_too_old_is_dropped_and_a_clock_that_is_ahead_ages_nobody() {
+fn old_traces_are_dropped_and_a_span_from_the_future_ages_no_other() {
     let store = TempoStore::new(TempoConfig {
         retention: Duration::from_secs(60),
         ..TempoConfig::default()
@@ -196,7 +196,7 @@ fn a_record_larger_than_the_store_is_not_kept_and_breaks_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_published_is_kept() {
+async fn published_traces_are_kept() {
     let traces = crate::telemetry::Traces::new(crate::telemetry::TraceConfig::default());
     let store = Arc::new(TempoStore::new(TempoConfig::default()));
     let ingest = tokio::spawn(Arc::clone(&store).ingest(traces.subscribe(1_000)));

@@ -127,7 +127,7 @@ impl Test {
     }
 }
 
-/// Whether `text` contains `part` in any case. `part` must be in lower case.
+/// Returns whether `text` contains `part` in any case. `part` must be in lower case.
 fn contains(text: &str, part: &str) -> bool {
     if part.is_empty() {
         return true;
@@ -140,7 +140,7 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 impl Expr {
-    /// Whether a span matches.
+    /// Returns whether a span matches.
     pub(super) fn passes(&self, trace: &Trace, span: SpanRef<'_>) -> bool {
         match self {
             Expr::Always(yes) => *yes,
@@ -150,12 +150,12 @@ impl Expr {
         }
     }
 
-    /// Whether any span of the trace matches.
+    /// Returns whether any span of the trace matches.
     pub(super) fn is_in(&self, trace: &Trace) -> bool {
         self.may_pass(trace) && trace.spans().any(|span| self.passes(trace, span))
     }
 
-    /// Whether any span of the trace can match, judged by facts about the whole trace.
+    /// Returns whether any span of the trace can match, judged by facts about the whole trace.
     fn may_pass(&self, trace: &Trace) -> bool {
         match self {
             Expr::Always(yes) => *yes,

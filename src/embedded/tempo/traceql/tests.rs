@@ -113,7 +113,7 @@ fn and_and_or_bind_alike_from_left_to_right() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_where_it_stands() {
+fn unsupported_syntax_is_refused_with_its_position() {
     for (query, why) in [
         ("", "expected {, found the end"),
         ("{", "a field is missing"),

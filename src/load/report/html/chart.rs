@@ -17,7 +17,7 @@ const WIDTH: f64 = 1_000.0;
 /// The space above a chart for the numbers of the marks, in pixels.
 const ABOVE: f64 = 20.0;
 /// The space below a chart for the labels of the time axis, in pixels.
-const BENEATH: f64 = 24.0;
+const BELOW: f64 = 24.0;
 
 /// The unit of a chart.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Series {
     }
 }
 
-/// A chart.
+/// A chart of the report, with the texts that its page needs.
 pub(crate) struct Chart {
     /// Its name in the page.
     pub(crate) id: String,
@@ -116,7 +116,7 @@ impl Chart {
         let (scale, id) = (self.scale(), &self.id);
         html! {
             svg class="plot" role="img" aria-labelledby={ (id) "-t " (id) "-d" } width="100%"
-                height=(ABOVE + HEIGHT + BENEATH)
+                height=(ABOVE + HEIGHT + BELOW)
             {
                 title id={ (id) "-t" } { (esc(self.title)) }
                 desc id={ (id) "-d" } { (esc(&self.text_alternative())) }

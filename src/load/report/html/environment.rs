@@ -7,7 +7,7 @@ use crate::load::plan::number;
 use crate::load::report::format::{busiest, connections, instant, millis};
 use crate::load::summary::{Latency, Summary};
 
-/// Whether the generator was the limit.
+/// Returns whether the generator was the limit.
 pub(super) fn generator(summary: &Summary) -> Markup {
     let generator = &summary.generator;
     let latency = |of: Option<Latency>, absent: &str| {

@@ -59,7 +59,7 @@ pub fn html(summary: &Summary) -> String {
     page(&verdict::title(summary), &body)
 }
 
-/// A page of its own around `body`: style and script are in it, and nothing is fetched.
+/// A self-contained page around `body`: it includes style and script, and fetches nothing.
 pub(crate) fn page(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)

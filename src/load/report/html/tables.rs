@@ -173,7 +173,7 @@ pub(super) fn users(summary: &Summary) -> Markup {
     table.markup()
 }
 
-/// Whether the queue kept its order and its promises, and the number of dropped arrivals.
+/// Returns whether the queue kept its order and its promises, and the number of dropped arrivals.
 pub(super) fn fairness(summary: &Summary) -> Markup {
     let fairness = &summary.fairness;
     let inversions = format!(
@@ -318,7 +318,7 @@ pub(super) fn baseline(baseline: &Baseline) -> Markup {
         (sentence(&format!("{}.", comparison::rest(baseline))))
         @if !rest.is_empty() {
             details {
-                summary { "What is the same, or too few to tell" }
+                summary { "Equal values, and values of too few requests" }
                 (comparison_table(&rest))
             }
         }

@@ -30,7 +30,7 @@ pub(super) fn timeline(summary: &Summary) -> Markup {
         (plots(&charts, &time, &times, &bands, &lines))
         @if interval > 1.0 {
             (remark(&format!(
-                "A point stands for {} s: rates are its average, latencies those of its worst second.",
+                "Each point covers {} s: rates are averages, latencies are those of the worst second.",
                 trimmed(interval)
             )))
         }

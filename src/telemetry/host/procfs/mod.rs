@@ -1,5 +1,6 @@
 //! Processors, memory, load, disks and networks from `/proc`, with the node exporter's names, modes and exclusions
-//! (<https://github.com/prometheus/node_exporter>). Formats: proc(5).
+//! (<https://github.com/prometheus/node_exporter>). The formats are those of proc(5). A missing file or field leaves
+//! out its metric and nothing else.
 //!
 //! The crate procfs does not fit. It reads a file into a struct completely or not at all: one missing field loses all
 //! of `meminfo`, and fields that the crate does not know are lost. The node exporter shows every field under the
@@ -11,8 +12,10 @@ use super::exposition::Exposition;
 
 /// Ticks per second in `/proc`. The kernel keeps it at 100 for user space on every architecture.
 pub(super) const USER_HZ: f64 = 100.0;
+/// `/proc/diskstats` counts sectors of this size, whatever the device uses.
 const SECTOR_BYTES: u64 = 512;
 
+/// Reads the files and writes their metrics. To add a file, read it here and write its families in a function below.
 pub(super) fn render(out: &mut Exposition<'_>) {
     let read = |name: &str| fs::read_to_string(format!("/proc/{name}")).unwrap_or_default();
     cpu(&read("stat"), out);
@@ -112,6 +115,7 @@ struct Column {
     unit: Unit,
 }
 
+/// The unit of a column. All are counters, except `Now`, which is a gauge.
 #[derive(Clone, Copy)]
 enum Unit {
     Count,
@@ -150,6 +154,7 @@ fn table(rows: &[(&str, Vec<u64>)], columns: &[Column], out: &mut Exposition<'_>
     }
 }
 
+/// The leading numbers of a row; it ends at the first field that is not a number.
 fn numbers<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<u64> {
     fields.map_while(|field| field.parse().ok()).collect()
 }
@@ -223,8 +228,8 @@ fn disks(diskstats: &str, out: &mut Exposition<'_>) {
     table(&rows, &COLUMNS, out);
 }
 
-/// Leaves out RAM disks, loop devices, floppies and partitions. The I/O of a partition is already in that of its
-/// disk.
+/// Returns whether a device is a whole disk: not a RAM disk, loop device, floppy or partition. The counters of a disk
+/// already include those of its partitions.
 fn is_whole_disk(device: &str) -> bool {
     let stem = device.trim_end_matches(|c: char| c.is_ascii_digit());
     if stem.len() == device.len() {

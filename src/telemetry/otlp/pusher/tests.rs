@@ -68,7 +68,7 @@ impl Bench {
 }
 
 #[test]
-fn what_waits_at_the_end_is_sent() {
+fn waiting_records_are_sent_at_the_end() {
     let bench = bench(100, 0);
     bench.subscribers.offer(0..50);
     assert_eq!(bench.end(), ((0..50).collect(), 0));
@@ -84,14 +84,14 @@ fn a_batch_that_is_refused_is_sent_again() {
 }
 
 #[test]
-fn what_nobody_takes_is_given_up_and_counted_and_the_end_does_not_wait_for_more_tries() {
+fn records_that_no_collector_accepts_are_counted_and_do_not_delay_the_end() {
     let bench = bench(100, usize::MAX);
     bench.subscribers.offer(0..7);
     assert_eq!(bench.end(), (vec![], 7));
 }
 
 #[test]
-fn what_does_not_fit_the_buffer_is_counted() {
+fn records_that_do_not_fit_the_buffer_are_counted() {
     let bench = bench(4, usize::MAX);
     // The thread takes out some records meanwhile. These are lost too.
     bench.subscribers.offer(0..1_000);
@@ -109,7 +109,7 @@ impl Send<u32> for Sizes {
 }
 
 #[test]
-fn what_waits_is_sent_in_batches_of_a_bounded_size() {
+fn waiting_records_are_sent_in_batches_of_a_bounded_size() {
     let subscribers = Subscribers::default();
     let records = subscribers.subscribe(3 * BATCH);
     subscribers.offer(0..3 * BATCH as u32);
@@ -129,7 +129,7 @@ struct Held {
 
 impl Send<u32> for Held {
     fn send(&mut self, _batch: &[u32]) -> Result<(), String> {
-        // The receiver may already be gone.
+        // The test may have dropped the receiver already.
         let _ = self.asked.send(());
         let _ = self.refuse.recv();
         Err("not now".to_owned())
@@ -162,7 +162,7 @@ fn a_try_that_fails_at_the_end_is_the_last_one() {
 }
 
 #[test]
-fn the_end_is_awaited_no_longer_than_was_said_whatever_the_sender_does() {
+fn the_wait_for_the_end_is_bounded_whatever_the_sender_does() {
     let (pusher, _, _, fail) = held_up();
     let (over, is_over) = mpsc::channel();
     pusher.stop();

@@ -215,7 +215,7 @@ fn a_panel_asks_the_data_source_that_its_file_names() {
         (kind, why.as_str()),
         (
             Kind::NotDrawn,
-            "it asks influxdb, which the console's boards do not"
+            "it queries influxdb, which boards do not support"
         )
     );
 }

@@ -33,7 +33,7 @@ pub(crate) fn is_no(key: KeyEvent) -> bool {
     matches!(key.code, KeyCode::Char('n' | 'N' | 'q'))
 }
 
-/// Whether a seeding would replace a dataset.
+/// Returns whether a seeding would replace a dataset.
 pub(crate) fn would_replace(model: &Model) -> bool {
     let status = model.status.as_ref();
     status.is_some_and(|status| status.dataset.is_some())

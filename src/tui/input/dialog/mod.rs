@@ -64,7 +64,7 @@ pub(crate) const PROFILES: &[Profile] = &[
     },
 ];
 
-/// Whether the user must type the profile's name before it is seeded.
+/// Returns whether the user must type the profile's name before it is seeded.
 pub(crate) fn needs_typing(profile: &str) -> bool {
     PROFILES
         .iter()

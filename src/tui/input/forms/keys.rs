@@ -32,7 +32,7 @@ pub(crate) fn acknowledge(model: &mut Model) {
     };
     if row.stage == Stage::Acknowledged {
         let by = row.silences.first();
-        let by = by.map_or("somebody", |silence| silence.created_by.as_str());
+        let by = by.map_or("another user", |silence| silence.created_by.as_str());
         let text = format!("{} is acknowledged by {by}: U ends that", name(&row.alert));
         model.tell(NoticeKind::Info, one_line(&text));
     } else if row.stage == Stage::Resolved {
@@ -104,7 +104,10 @@ fn nothing_chosen(model: &mut Model, what: &str) {
 fn over(model: &mut Model) {
     let ago = model.alerts.chosen().and_then(|row| row.since);
     let ago = ago.map_or("?".into(), |since| format::span(model.now - since));
-    model.tell(NoticeKind::Info, format!("this alert is over since {ago}"));
+    model.tell(
+        NoticeKind::Info,
+        format!("this alert has been over for {ago}"),
+    );
 }
 
 /// Handles a key. Enter sends the form from any field, because most fields have a value already.

@@ -58,7 +58,7 @@ pub(crate) struct Form {
     pub(crate) wrong: Option<String>,
 }
 
-/// What follows a complete form.
+/// The next step after a complete form.
 #[derive(Debug)]
 pub(crate) enum Then {
     Ask(Question),
@@ -243,7 +243,10 @@ impl Form {
         let (batch, every) = (self.batch(now)?, self.every(now)?);
         let follow = self.follow(now)?;
         if (batch, every, follow) == (now.batch, now.every_ms, now.follow) {
-            return Err((self.focus, "that is as it is: nothing would change".into()));
+            return Err((
+                self.focus,
+                "these are the present values: nothing would change".into(),
+            ));
         }
         let change = AdmissionChange {
             batch: Some(batch).filter(|batch| *batch != now.batch),
@@ -303,9 +306,9 @@ impl Form {
     }
 
     fn silenced(&self, alert: &Alert, now: i64) -> Result<Vec<Effect>, Wrong> {
-        let comment = self.filled(0, "say why: whoever finds the silence reads it")?;
+        let comment = self.filled(0, "enter a reason: everyone who sees the silence reads it")?;
         let (until, long) = self.until(1, now, LONGEST_SILENCE_MS, "30d")?;
-        let who = self.filled(2, "say who silences it")?;
+        let who = self.filled(2, "enter the name of the author")?;
         let text = format!("alert {} silenced by {who} for {long}", name(alert));
         let silence = silence(alert, now, until, who, comment.to_owned())?;
         Ok(vec![Effect::Silence(silence, text)])

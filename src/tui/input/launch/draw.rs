@@ -171,7 +171,7 @@ fn phases(scenario: &ScenarioInfo, chosen: usize, buffer: &mut Buffer, area: Rec
     let title = cells::wrap(&scenario.title, ROOM).into_iter();
     lines.extend(title.map(|line| Line::styled(line, theme::quiet())));
     if chosen > 0 {
-        let text = "What comes before this phase happens unmeasured.";
+        let text = "The phases before this one run unmeasured.";
         lines.push(Line::styled(text, theme::quiet()));
     }
     let title = cells::cut(&format!("Launch {}", one_line(&scenario.name)), ROOM);
@@ -203,7 +203,7 @@ fn confirm(
             "y launches, n does not",
         ),
         (_, Reseed::Used) => (
-            "The dataset holds an earlier run: it is seeded anew.".into(),
+            "The dataset holds an earlier run: it is seeded again.".into(),
             "y seeds and launches, n does not",
         ),
         (_, Reseed::Needed) => (

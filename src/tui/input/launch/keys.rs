@@ -1,4 +1,5 @@
-//! The keys of the launch dialog: choose the scenario, choose the phases, confirm.
+//! The keys of the launch dialog. Its stages: choose a scenario or type the path of a file, choose all phases or one,
+//! confirm, and, before a large dataset is replaced, type its name. `draw.rs` beside it draws them.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -11,6 +12,7 @@ use crate::tui::model::{Model, RunState, RunView, Screen};
 use crate::tui::navigation;
 use crate::tui::update::actions;
 
+/// Handles a key in the stage of the dialog. The result keeps the dialog, closes it, or starts an effect.
 pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent) -> After {
     let scenario = model.load.scenarios.get(dialog.chosen).cloned();
     match (&mut dialog.stage, &scenario) {
@@ -51,12 +53,13 @@ pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent)
             }
             _ => drop(typed.key(key)),
         },
-        // The list of scenarios has become shorter, so the chosen one may be gone.
+        // The list of scenarios has become shorter, so the index of the chosen one may be out of range.
         (_, None) => return After::Close(vec![]),
     }
     After::Keep(Dialog::Launch(dialog))
 }
 
+/// Handles a key in the question. A seeding of a large dataset asks for its name as well.
 fn confirm(
     model: &mut Model,
     mut dialog: LaunchDialog,
@@ -74,6 +77,8 @@ fn confirm(
     After::Keep(Dialog::Launch(dialog))
 }
 
+/// Shows the Load screen and starts the rehearsal. `phase` is the index of the only phase to run, `reseed` whether the
+/// dataset is seeded first.
 fn start(model: &mut Model, scenario: &ScenarioInfo, phase: Option<usize>, reseed: bool) -> After {
     let phase = phase.and_then(|at| PhaseName::ALL.get(at).copied());
     model.load.run = Some(RunView {

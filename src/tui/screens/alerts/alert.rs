@@ -1,4 +1,4 @@
-//! Draws one alert: its rule, the figure that the rule judges with its limit, and the error records of that time.
+//! Draws one alert: its rule, the measured value with its limit, and the error records of that time.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -163,7 +163,7 @@ fn figure(model: &Model, buffer: &mut Buffer, area: Rect) {
     let inside = frame(
         buffer,
         area,
-        "What is judged",
+        "Measured value",
         &note,
         Severity::Plain,
         &fresh,

@@ -33,7 +33,7 @@ pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     }
 }
 
-/// How long the alert has fired; a question mark if its time cannot be parsed.
+/// The time for which the alert has fired; a question mark if its start cannot be parsed.
 pub(crate) fn age(alert: &Alert, now: i64) -> String {
     let since = unix_ms(&alert.starts_at);
     since.map_or("?".into(), |since| format::span(now - since))
@@ -45,7 +45,7 @@ fn places(area: Rect) -> [Rect; 2] {
     Layout::vertical([Constraint::Fill(3), Constraint::Fill(detail)]).areas(area)
 }
 
-/// Whether the chart of the chosen alert fits beside its text.
+/// Returns whether the chart of the chosen alert fits beside its text.
 const fn roomy(area: Rect) -> bool {
     area.width >= 114 && area.height >= 30
 }

@@ -35,7 +35,7 @@ pub(crate) fn sign(row: &Row) -> (&'static str, Style) {
     }
 }
 
-/// How long the alert has been at this stage; a question mark if its time cannot be parsed.
+/// The time that the alert has been at this stage; a question mark if it cannot be parsed.
 fn age(row: &Row, now: i64) -> String {
     row.since
         .map_or("?".into(), |since| format::span(now - since))

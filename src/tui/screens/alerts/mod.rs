@@ -17,7 +17,7 @@ use crate::tui::format::{one_line, unix_ms};
 use crate::tui::screens::alerts::urgency::Urgency;
 use crate::tui::sources::evidence::Evidence;
 
-/// How long a resolved alert stays in the list, in milliseconds.
+/// The time for which a resolved alert stays in the list, in milliseconds.
 const RESOLVED_MS: i64 = 5 * 60_000;
 /// The most resolved alerts that are kept.
 const MAX_RESOLVED: usize = 50;
@@ -103,9 +103,9 @@ impl Alerts {
 
     /// Stores the current alerts of Alertmanager.
     pub(crate) fn take(&mut self, list: Vec<Alert>, now: i64) {
-        let gone = std::mem::replace(&mut self.list, list);
+        let previous = std::mem::replace(&mut self.list, list);
         let is_there = |alert: &Alert| self.list.iter().any(|one| one.labels == alert.labels);
-        for alert in gone {
+        for alert in previous {
             if !is_there(&alert) {
                 self.resolved.push_back((alert, now));
             }
@@ -165,7 +165,7 @@ impl Alerts {
         self.rows = rows;
     }
 
-    /// Whether the condition of a rule still holds, so that the alert comes back after it is resolved.
+    /// Returns whether the condition of a rule still holds, so that the alert comes back after it is resolved.
     pub(crate) fn is_held_by_a_rule(&self, labels: &Labels) -> bool {
         // Prometheus adds its external labels when it sends an alert to Alertmanager.
         self.of_rules(RuleState::Firing).any(|of_rule| {
@@ -224,7 +224,7 @@ fn pending(of_rule: &RuleAlert) -> Row {
     }
 }
 
-/// Whether the silence acknowledges the alert.
+/// Returns whether the silence acknowledges the alert.
 pub(crate) fn is_acknowledgement(silence: &Silence) -> bool {
     let head: String = silence.comment.chars().take(ACKNOWLEDGED.len()).collect();
     head.eq_ignore_ascii_case(ACKNOWLEDGED)

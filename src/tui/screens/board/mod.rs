@@ -109,8 +109,8 @@ impl Board {
         listed
     }
 
-    /// Whether the panel at `index`, between `row` and the next row, belongs to `row`. A row that is folded in the file
-    /// contains its panels; those after it are in no row.
+    /// Returns whether the panel at `index`, between `row` and the next row, belongs to `row`. A row that is folded in
+    /// the file contains its panels; those after it are in no row.
     fn holds(&self, row: usize, index: usize) -> bool {
         let panels = &self.dashboard.panels;
         let names = panels.get(row).is_some_and(|row| row.folded);

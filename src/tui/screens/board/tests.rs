@@ -1,4 +1,4 @@
-//! Which panels of the Board are visible, chosen, folded and queried.
+//! The panels of the Board that are visible, chosen, folded and queried.
 
 use std::collections::BTreeMap;
 

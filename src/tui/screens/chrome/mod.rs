@@ -59,7 +59,7 @@ fn crumbs(model: &Model) -> Line<'static> {
     ])
 }
 
-/// Draws the outcome of the last action; else what is under way; else what to do next.
+/// Draws the outcome of the last action. Without one, draws the work in progress, or else the next step.
 fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     let width = usize::from(area.width).saturating_sub(2);
     let editing = model.logs.editing.as_ref();
@@ -229,7 +229,7 @@ pub(crate) fn next_step(model: &Model) -> Option<String> {
     if status.dataset.is_none() {
         Some("press s to seed demo data, then l to launch a rehearsal".into())
     } else if status.admission.paused {
-        Some("admission is paused: p lets people in again".into())
+        Some("admission is paused: p resumes it".into())
     } else if !status.admission.open && waiting > 0 {
         Some(format!(
             "{} people wait: o opens the sale",

@@ -6,7 +6,7 @@ use crate::tui::model::Screen;
 pub(crate) const KEYS: &[Binding] = bindings! { Scope::On(Screen::Load);
     reads  [Up 'k']   => Up        "up the list";
     reads  [Down 'j'] => Down      "down the list";
-    writes [Enter]    => Open      "launch what is chosen", "launch chosen";
+    writes [Enter]    => Open      "launch the chosen scenario", "launch chosen";
     reads  [PageDown] => PageDown  "further down the verdict and the table";
     reads  [PageUp]   => PageUp    "further up";
     writes [' ']      => PauseLoad "pause or resume the rehearsal", "pause it";

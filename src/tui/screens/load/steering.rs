@@ -6,7 +6,7 @@ use crate::tui::input::dialog::Dialog;
 use crate::tui::input::dialog::question::Question;
 use crate::tui::model::{Model, NoticeKind, RunState};
 
-/// Whether a rehearsal can be steered; if not, reports why.
+/// Returns whether a rehearsal can be steered; if not, reports why.
 fn can_steer(model: &mut Model) -> bool {
     let reason = match model.load.run.as_ref().map(|run| &run.state) {
         Some(RunState::Running) => return true,

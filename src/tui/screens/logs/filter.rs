@@ -122,7 +122,7 @@ mod tests {
         })
     }
 
-    /// Whether the query for `text` finds the line, and whether the line is then shown.
+    /// Returns whether the query for `text` finds the line, and whether the line is then shown.
     fn passes(text: &str) -> (bool, bool) {
         let mut words = text.split_whitespace().filter_map(pattern);
         let given = words.all(|pattern| {

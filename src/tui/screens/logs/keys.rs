@@ -15,5 +15,5 @@ pub(crate) const KEYS: &[Binding] = bindings! { Scope::On(Screen::Logs);
     reads  [PageDown] => PageDown "a page newer";
     reads  [Home 'g'] => First    "the oldest";
     reads  [End 'G']  => Last     "the newest, and follow";
-    reads  ['0']      => Live     "live again, not a fixed time or a trace";
+    reads  ['0']      => Live     "back to the live tail";
 };

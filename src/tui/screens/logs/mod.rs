@@ -58,7 +58,7 @@ impl Level {
         }
     }
 
-    /// Whether a record with this level, as in [`Record`], is shown.
+    /// Returns whether a record with this level, as in [`Record`], is shown.
     pub(crate) fn shows(self, level: &str) -> bool {
         match self {
             Level::All => true,
@@ -173,7 +173,7 @@ impl Logs {
         asked(&self.query(), self.window)
     }
 
-    /// Whether the log shows a time or a trace instead of the tail.
+    /// Returns whether the log shows a time or a trace instead of the tail.
     pub(crate) const fn is_aimed(&self) -> bool {
         self.window.is_some() || self.trace.is_some()
     }

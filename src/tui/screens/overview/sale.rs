@@ -149,7 +149,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let mut y = inside.y;
     for (name, spans) in [
         ("sale", state(model)),
-        ("lets in", setting(model)),
+        ("admits", setting(model)),
         ("mark", mark(model)),
         ("inside", active(model)),
     ] {

@@ -44,7 +44,7 @@ pub(crate) fn chart(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
         height: area.height - legend,
         ..area
     };
-    let beneath = Rect {
+    let legend_area = Rect {
         y: above.bottom(),
         height: legend,
         ..area
@@ -83,9 +83,9 @@ pub(crate) fn chart(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
         return false;
     }
     if of.enlarged {
-        panel_lists::legend(of, &series, line_style, buffer, beneath);
+        panel_lists::legend(of, &series, line_style, buffer, legend_area);
     } else if legend == 1 {
-        short_legend(panel, &series, buffer, beneath);
+        short_legend(panel, &series, buffer, legend_area);
     }
     true
 }

@@ -1,4 +1,5 @@
-//! The answers to a panel's queries, with the names for the legend.
+//! Collects the answers to a panel's queries, names their series for the legend, and reduces them to single numbers and
+//! severities. The modules beside it draw them by kind of panel.
 
 use crate::clients::prometheus::Labels;
 use crate::tui::connection::Source;
@@ -11,11 +12,12 @@ use crate::tui::sources::answers::OneSeries;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::Freshness;
 
-/// A panel to draw, and how.
+/// A panel to draw, with the values of its variables.
 pub(crate) struct Wanted<'a> {
     pub(crate) model: &'a Model,
     pub(crate) panel: &'a Panel,
     pub(crate) scope: &'a Scope,
+    /// Whether the panel is the chosen one, whose frame is marked.
     pub(crate) chosen: bool,
     /// Whether the panel fills the body, with a legend below its chart.
     pub(crate) enlarged: bool,
@@ -37,8 +39,11 @@ pub(crate) struct Named<'a> {
 /// The answers for a panel.
 pub(crate) struct Known<'a> {
     pub(crate) series: Vec<Named<'a>>,
+    /// The number of series that the answers left out, because they were too many.
     pub(crate) left_out: usize,
+    /// The reason of the first refused query.
     pub(crate) refused: Option<&'a str>,
+    /// Whether the source has answered any of the queries, even with an error.
     pub(crate) answered: bool,
     pub(crate) fresh: Freshness,
 }
@@ -86,7 +91,8 @@ impl Known<'_> {
     }
 }
 
-/// The name of a series: by the format of the panel or the query, or else from the labels.
+/// The name of a series for the legend: the panel's display name, else the query's legend format (`{{label}}`), else
+/// the labels.
 pub(crate) fn name(of: &Wanted<'_>, target: &Target, labels: &Labels) -> String {
     if !of.panel.display_name.is_empty() {
         let named = display_name(

@@ -33,28 +33,28 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     };
     let rows = u16::try_from(instances.len()).unwrap_or(u16::MAX).max(1);
     let most = (area.height / 3).saturating_sub(3).max(2);
-    let [above, beneath] =
+    let [above, charts] =
         Layout::vertical([Constraint::Length(rows.min(most) + 3), Constraint::Min(0)]).areas(area);
     list(model, &instances, buffer, above);
     if instances.is_empty() {
         return;
     }
     if model.resources.enlarged {
-        panel::draw(&wanted(model.resources.chart, true), buffer, beneath);
+        panel::draw(&wanted(model.resources.chart, true), buffer, charts);
         return;
     }
-    let columns = (beneath.width / WIDE)
+    let columns = (charts.width / WIDE)
         .max(3)
-        .min(beneath.width / CHART.0)
+        .min(charts.width / CHART.0)
         .max(1);
     let all = u16::try_from(CHARTS.len())
         .unwrap_or(u16::MAX)
         .div_ceil(columns);
-    let lines = (beneath.height / CHART.1).clamp(1, all);
+    let lines = (charts.height / CHART.1).clamp(1, all);
     let shown = usize::from(columns) * usize::from(lines);
     // Show the page of charts that contains the chosen one.
     let first = (model.resources.chart / shown) * shown;
-    let places = Layout::vertical(vec![Constraint::Fill(1); usize::from(lines)]).split(beneath);
+    let places = Layout::vertical(vec![Constraint::Fill(1); usize::from(lines)]).split(charts);
     for (line, place) in places.iter().enumerate() {
         let cells = Layout::horizontal(vec![Constraint::Fill(1); usize::from(columns)]);
         for (column, cell) in cells.split(*place).iter().enumerate() {

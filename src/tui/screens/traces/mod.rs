@@ -14,7 +14,7 @@ use crate::clients::tempo::{FoundTrace, Trace};
 use crate::tui::input::line::Input;
 use crate::tui::screens::traces::waterfall::Waterfall;
 
-/// How far back the search for traces goes, in seconds.
+/// The time range of the search for traces, in seconds. It ends now.
 pub(crate) const SPAN_S: i64 = 15 * 60;
 /// The most traces of a list.
 pub(crate) const LIMIT: usize = 200;
@@ -75,7 +75,7 @@ pub(crate) struct Asked {
     pub(crate) min_ms: u64,
 }
 
-/// Which of all traces a list has.
+/// The selection of traces in the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RecordedCoverage", into = "RecordedCoverage")]
 pub(crate) enum Coverage {
@@ -158,7 +158,7 @@ impl Open {
         }
     }
 
-    /// Whether to fetch the trace: it has not arrived, or may get more spans.
+    /// Returns whether to fetch the trace: it has not arrived, or may get more spans.
     fn is_wanted(&self, now: i64) -> bool {
         match &self.state {
             State::Asking | State::Missing => true,
@@ -371,7 +371,10 @@ mod tests {
         traces.take(more(), Coverage::All);
         assert_eq!(traces.chosen().map(|it| it.duration_ms), Some(5));
         traces.take(vec![found('c', "", 1, 70)], Coverage::All);
-        assert_eq!(traces.chosen, 0, "what is gone leaves a choice in range");
+        assert_eq!(
+            traces.chosen, 0,
+            "the choice stays in range after a trace is removed"
+        );
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::tui::screens::logs::{Level, LogAim};
 use crate::tui::screens::traces::Open;
 use crate::tui::sources::evidence::Wanted;
 
-/// How long before the start of a trace its records may be, in milliseconds.
+/// Records may precede the start of their trace by this many milliseconds.
 const BEFORE_MS: i64 = 10_000;
-/// How long after the end of a trace its records may be, in milliseconds.
+/// Records may follow the end of their trace by this many milliseconds.
 const AFTER_MS: i64 = 60_000;
 
 /// Handles answers of the trace source. Returns any other event.

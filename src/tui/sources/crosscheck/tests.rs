@@ -1,4 +1,4 @@
-//! Which differences are reported, and which result only from delays.
+//! Differences that are reported, and differences that result only from delays.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use crate::tui::format::unix_ms;
 use crate::tui::screens::logs::Record;
 use crate::tui::sources::series::Track;
 
-/// How much of the time before an alert is shown, in milliseconds.
+/// The time before an alert that its chart shows, in milliseconds.
 const BEFORE: i64 = 120_000;
 /// The shortest and the longest time range that is shown, in milliseconds.
 const SPANS: (i64, i64) = (300_000, 1_800_000);
@@ -19,7 +19,7 @@ const SPANS: (i64, i64) = (300_000, 1_800_000);
 const POINTS: i64 = 150;
 /// The most error records that are shown.
 const RECORDS: usize = 50;
-/// How long before the beginning of an alert error records are searched for, in milliseconds.
+/// The time before the beginning of an alert in which error records are searched for, in milliseconds.
 const RECORDS_BEFORE: i64 = 30_000;
 
 /// The data to fetch for the chosen alert.
@@ -83,7 +83,7 @@ impl Wanted {
         ((to - from) / POINTS / 1000).max(1) * 1000
     }
 
-    /// Whether the alert may be about a series: no label of the series contradicts the alert's.
+    /// Returns whether the alert may be about a series: no label of the series contradicts the alert's.
     fn is_about(&self, series: &Labels) -> bool {
         let labels = series.iter().filter(|(name, _)| *name != "__name__");
         let mut known = labels.filter_map(|(name, value)| Some((self.alert.get(name)?, value)));

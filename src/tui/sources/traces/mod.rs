@@ -12,7 +12,7 @@ use crate::tui::sources::traces::list::Lister;
 
 /// The interval of polls.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(2);
-/// How far the source's clock may be ahead, in seconds.
+/// The most that the source's clock may be ahead, in seconds.
 const CLOCK_SKEW_S: i64 = 5;
 
 /// The list, and a trace by its id.

@@ -26,8 +26,8 @@ use crate::tui::zone::Zone;
 /// From this height on, the chosen span is always shown below the waterfall.
 const TALL: u16 = 28;
 /// The smallest and the largest height of the chosen span.
-const LEAST_BENEATH: u16 = 9;
-const MOST_BENEATH: u16 = 16;
+const LEAST_DETAILS: u16 = 9;
+const MOST_DETAILS: u16 = 16;
 /// From this width on, the start of the trace has milliseconds.
 const WIDE: u16 = 100;
 /// The columns of a time.
@@ -43,11 +43,11 @@ pub(crate) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
         missing(model, open, buffer, inside, fresh);
         return;
     };
-    let (above, beneath) = match beneath(area.height, waterfall.rows.len()) {
+    let (above, details) = match details_height(area.height, waterfall.rows.len()) {
         Some(height) => {
-            let [above, beneath] =
+            let [above, details] =
                 Layout::vertical([Constraint::Min(0), Constraint::Length(height)]).areas(area);
-            (above, Some(beneath))
+            (above, Some(details))
         }
         None => (area, None),
     };
@@ -65,7 +65,7 @@ pub(crate) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
     let inside = frame(buffer, above, &title, &note, severity, fresh);
     rows(model, open, waterfall, buffer, inside);
     dim_if_stale(buffer, inside, fresh);
-    match (beneath, waterfall.span(open.row)) {
+    match (details, waterfall.span(open.row)) {
         (Some(area), Some(span)) => {
             let title = format!("Span: {}", one_line(&span.name));
             let inside = frame(buffer, area, &title, "", Severity::Plain, &Freshness::Fresh);
@@ -84,18 +84,18 @@ pub(crate) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
 }
 
 /// The height for the chosen span below this number of rows, if it fits.
-fn beneath(height: u16, rows: usize) -> Option<u16> {
+fn details_height(height: u16, rows: usize) -> Option<u16> {
     let left = usize::from(height).saturating_sub(rows + 3);
     let least = if height >= TALL {
         height / 3
     } else {
-        LEAST_BENEATH
+        LEAST_DETAILS
     };
     if height < TALL && left < usize::from(least) {
         return None;
     }
     let left = u16::try_from(left).unwrap_or(height);
-    Some(left.clamp(least, least.max(MOST_BENEATH)))
+    Some(left.clamp(least, least.max(MOST_DETAILS)))
 }
 
 fn note(waterfall: &Waterfall, failed: usize, zone: &Zone, wide: bool) -> String {
@@ -296,7 +296,7 @@ fn text(
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 
-/// Whether the span belongs to another service than the first span. Such spans have another fill and colour.
+/// Returns whether the span belongs to another service than the first span. Such spans have another fill and colour.
 fn is_other(waterfall: &Waterfall, span: &Span) -> bool {
     let first = waterfall.services.first();
     first.is_some_and(|first| *first != span.service)

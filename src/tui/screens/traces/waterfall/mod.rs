@@ -58,13 +58,13 @@ impl Waterfall {
         self.trace.spans.get(self.rows.get(row)?.span)
     }
 
-    /// How many spans failed.
+    /// The number of failed spans.
     pub(crate) fn failed(&self) -> usize {
         let failed = self.trace.spans.iter().filter(|span| is_failed(span));
         failed.count()
     }
 
-    /// Whether the trace has a span with this id. A parent that is missing belongs to the caller or was lost.
+    /// Returns whether the trace has a span with this id. A parent that is missing belongs to the caller or was lost.
     pub(crate) fn holds(&self, id: &str) -> bool {
         self.trace.spans.iter().any(|span| span.id == id)
     }
@@ -76,12 +76,12 @@ impl Waterfall {
     }
 }
 
-/// Whether a span failed.
+/// Returns whether a span failed.
 pub(crate) const fn is_failed(span: &Span) -> bool {
     matches!(span.status, Status::Error(_))
 }
 
-/// Whether an exception was thrown in the span; it may have been caught.
+/// Returns whether an exception was thrown in the span; it may have been caught.
 pub(crate) fn has_exception(span: &Span) -> bool {
     span.events.iter().any(SpanEvent::is_exception)
 }
@@ -92,7 +92,7 @@ pub(crate) const fn kind(kind: Kind) -> &'static str {
         Kind::Unspecified => "unspecified",
         Kind::Internal => "internal",
         Kind::Server => "server: answered a request",
-        Kind::Client => "client: asked somebody else",
+        Kind::Client => "client: sent a request",
         Kind::Producer => "producer: sent a message",
         Kind::Consumer => "consumer: took a message",
     }
@@ -122,7 +122,7 @@ fn rows(spans: &[Span], roots: &[usize], parts: &[Vec<usize>]) -> Vec<Row> {
     // Spans in a cycle have no root: the first one stands for it.
     for top in roots.iter().copied().chain(0..spans.len()) {
         let mut open = vec![(top, String::new(), String::new())];
-        while let Some((at, stem, beneath)) = open.pop() {
+        while let Some((at, stem, indent)) = open.pop() {
             if std::mem::replace(&mut seen[at], true) {
                 continue;
             }
@@ -134,7 +134,7 @@ fn rows(spans: &[Span], roots: &[usize], parts: &[Vec<usize>]) -> Vec<Row> {
                 } else {
                     ("├ ", "│ ")
                 };
-                open.push((*part, grown(&beneath, own), grown(&beneath, below)));
+                open.push((*part, grown(&indent, own), grown(&indent, below)));
             }
             rows.push(Row {
                 span: at,
