@@ -10,13 +10,14 @@ macro_rules! statements {
     };
 }
 
-/// Returns whether the statement called `name` changes data.
+/// Returns whether the statement called `name` changes data. A ping does: it writes a row.
 #[must_use]
 pub fn writes(name: &str) -> bool {
     matches!(
         name,
         ACCOUNT_CHARGE
             | IDEMPOTENCY_FORGET
+            | PING
             | QUEUE_ADMIT
             | QUEUE_REGISTER
             | QUEUE_REGISTER_NEXT

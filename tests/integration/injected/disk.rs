@@ -25,6 +25,18 @@ async fn a_full_disk_refuses_writes_and_loses_nothing<B: Backend>() -> Server<B>
     server
 }
 
+/// The database counts as down during the fault, and as up after it.
+async fn readiness_follows<B: Backend>(server: &Server<B>, backend: &str) {
+    let up = format!("concert_database_up{{backend=\"{backend}\"}}");
+    for (value, what) in [(0.0, "it is down"), (1.0, "it is up")] {
+        eventually(what, || async {
+            (server.metric(&up).await == Some(value)).then_some(())
+        })
+        .await;
+        server.ops.end_faults(None).await.unwrap();
+    }
+}
+
 async fn the_next_write_succeeds<B: Backend>(server: Server<B>) {
     server.ops.end_faults(None).await.unwrap();
     server.assert_no_faults().await;
@@ -40,14 +52,7 @@ async fn the_next_write_succeeds<B: Backend>(server: Server<B>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_of_the_embedded_database_is_reported_and_over_with_its_fault() {
     let server = a_full_disk_refuses_writes_and_loses_nothing::<Embedded>().await;
-    let up = "concert_database_up{backend=\"sqlite\"}";
-    for (value, what) in [(0.0, "it is down"), (1.0, "it is up")] {
-        eventually(what, || async {
-            (server.metric(up).await == Some(value)).then_some(())
-        })
-        .await;
-        server.ops.end_faults(None).await.unwrap();
-    }
+    readiness_follows(&server, "sqlite").await;
     the_next_write_succeeds(server).await;
 }
 
@@ -55,5 +60,6 @@ async fn a_full_disk_of_the_embedded_database_is_reported_and_over_with_its_faul
 async fn a_full_disk_of_postgres_is_reported_and_over_with_its_fault() {
     needs!(Server<PostgresEmbedded>);
     let server = a_full_disk_refuses_writes_and_loses_nothing::<PostgresEmbedded>().await;
+    readiness_follows(&server, "postgres").await;
     the_next_write_succeeds(server).await;
 }
