@@ -7,23 +7,15 @@
 
 use std::time::Duration;
 
+use super::basis::{Backends, Basis};
 use super::file::{Drill, Fault, Inject, Kind};
-use super::prediction::{Prediction, Rule, Settings};
+use super::prediction::{Prediction, Rule, Settings, worst_case};
 use super::rules;
-use super::run::worst_case;
-use super::system::Basis;
 use crate::load::scenario::Time;
 use crate::yaml::FileError;
 
 /// The statement that only the embedded database has: the commit of a batch of writes.
 const COMMIT: &str = "commit";
-
-/// What the servers of a running system store their data in, as `backend` of their metrics has it. `None`: unknown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Backends {
-    pub(super) database: Option<String>,
-    pub(super) coordination: Option<String>,
-}
 
 /// Why the running system cannot have a fault of this drill, if it cannot.
 #[must_use]

@@ -23,7 +23,7 @@ use std::time::Duration;
 use promql_parser::parser::token::{T_DIV, T_LAND, T_LOR, T_LUNLESS, T_MUL};
 use promql_parser::parser::{BinaryExpr, Call, Expr, Offset};
 
-use super::file::{Fault, Kind};
+use super::file::{Fault, Inject, Kind};
 use crate::embedded::prometheus::promql;
 
 /// Alerts on two cores are posted to loopback within this, to a webhook on a healthy network too.
@@ -302,6 +302,16 @@ fn shift(offset: Option<&Offset>) -> Duration {
         Some(Offset::Pos(by)) => *by,
         Some(Offset::Neg(_)) | None => Duration::ZERO,
     }
+}
+
+/// What the settings make of the rules.
+pub(super) fn worst_case(
+    alert: &str,
+    inject: &Inject,
+    rules: &[Rule],
+    settings: Settings,
+) -> Option<Prediction> {
+    predict(alert, rules, settings, Effect::of(&inject.fault))
 }
 
 #[cfg(test)]

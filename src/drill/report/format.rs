@@ -1,6 +1,6 @@
 //! Words and numbers that all forms of the report share.
 
-use crate::drill::run::Report;
+use super::content::Report;
 use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::load::plan::number;
 use crate::load::report::format::trimmed;

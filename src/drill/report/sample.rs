@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::Document;
-use crate::drill::run::Report;
+use super::content::Report;
+use super::document::Document;
 
 /// A drill in which one alert came in time, one late, one not at all, and one was false.
 pub(in crate::drill) fn failed() -> Report {
