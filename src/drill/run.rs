@@ -414,6 +414,7 @@ impl<'d> Running<'d> {
         let basis = record.basis(self.basis.identity.clone());
         let ended = now();
         let host = self.crowded(ended);
+        let stop_checks = self.stop_watch.checked();
         if let Some(play) = &self.play {
             play.reveal(self.drill).await;
         }
@@ -472,6 +473,7 @@ impl<'d> Running<'d> {
                 .collect(),
             sentence: String::new(),
             stopped,
+            stop_checks,
             marks,
             alerts: times,
             harm,

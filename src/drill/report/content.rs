@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::drill::blind::grading::Response;
-use crate::drill::record::{AlertTimes, Basis, Harm, Mark};
+use crate::drill::record::{AlertTimes, Basis, Harm, Mark, StopChecks};
 use crate::drill::verdict::{Expectation, FalseAlarm, Verdict};
 
 /// Everything there is to say about one drill. Times are seconds from the first fault's beginning, or
@@ -52,6 +52,9 @@ pub struct Report {
     /// A stop condition ended the drill.
     #[serde(default)]
     pub stopped: bool,
+    /// How the stop conditions were checked meanwhile; absent if the traffic never ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_checks: Option<StopChecks>,
     /// The player's response, in a blind drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<Response>,

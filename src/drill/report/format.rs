@@ -136,6 +136,9 @@ pub(super) fn basis(report: &Report) -> Vec<(String, String)> {
             ),
         ),
     ];
+    if let Some(checks) = &report.stop_checks {
+        facts.push(fact("Stop conditions", checks.to_string()));
+    }
     facts.extend(
         basis
             .faults

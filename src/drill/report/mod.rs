@@ -21,6 +21,7 @@ pub use self::document::{Document, SCHEMA};
 use self::format::{budget, figure, response, sign};
 pub use self::html::html;
 pub use self::markdown::markdown;
+use super::record::StopChecks;
 use super::verdict::{Outcome, Verdict};
 
 /// The JSON Schema (draft 2020-12) of a document.
@@ -110,6 +111,9 @@ pub fn text(report: &Report) -> String {
     }
     for (name, value) in response(report) {
         let _ = writeln!(text, "  {name:<24} {value}");
+    }
+    if let Some(checks) = report.stop_checks.filter(StopChecks::have_gaps) {
+        let _ = writeln!(text, "  stop conditions: {checks}");
     }
     let _ = writeln!(text, "  verdict  {}", report.verdict.word());
     if let Verdict::Failed(reasons) | Verdict::Inconclusive(reasons) = &report.verdict {
