@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::error::DrillError;
-use super::file::Drill;
+use super::file::{Drill, Fault, Kind};
 use super::prediction::{Rule, Settings, worst_case};
 use super::rules::{self, RuleFile, place_of};
 use super::system::Given;
 use crate::clients::ClientError;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
+use crate::domain::statement::COMMIT;
 use crate::embedded::prometheus::promql::parse_duration;
 use crate::yaml::{self, FileError};
 
-/// What the servers of a running system store their data in, as `backend` of their metrics has it. `None`: unknown.
+/// A running system. The stores are those in the label `backend` of its metrics; `None`: unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Backends {
+pub struct Running {
+    /// How many servers get the traffic.
+    pub(super) servers: usize,
     pub(super) database: Option<String>,
     pub(super) coordination: Option<String>,
 }
@@ -28,8 +31,8 @@ pub struct Basis {
     pub(super) settings: Settings,
     /// Where the rules come from, with their hashes.
     pub(super) identity: Vec<RuleFile>,
-    /// Of a running system; `None`: the drill's own server.
-    pub(super) running: Option<Backends>,
+    /// `None`: the drill's own server, on the embedded stores.
+    pub(super) running: Option<Running>,
 }
 
 impl Basis {
@@ -77,7 +80,8 @@ impl Basis {
         Ok(Basis {
             identity: vec![rules::hash_of_groups(&listed_at, &groups)],
             rules: rules::of_groups(groups),
-            running: Some(Backends {
+            running: Some(Running {
+                servers: given.target.api_urls.len(),
                 database: backend(&prometheus, "concert_database_up").await,
                 coordination: backend(&prometheus, "concert_coordination_up").await,
             }),
@@ -88,12 +92,49 @@ impl Basis {
         })
     }
 
-    /// Refuses a drill that cannot be judged by these rules.
+    /// Refuses a drill whose faults the system cannot have, or that cannot be judged by these rules.
     ///
     /// # Errors
     /// The first problem, with its field.
     pub fn check(&self, drill: &Drill) -> Result<(), FileError> {
+        for (index, inject) in drill.injects.iter().enumerate() {
+            if let Some(reason) = self.unsupported(&inject.fault) {
+                return Err(drill.wrong(&format!("injects.{index}.fault.kind"), reason));
+            }
+        }
         check_budgets(drill, self)
+    }
+
+    /// Why the system cannot have this fault, and what to do; `None` if it can.
+    pub(super) fn unsupported(&self, fault: &Fault) -> Option<String> {
+        let name = fault.kind.as_str();
+        let Some(running) = &self.running else {
+            return match fault.kind {
+                Kind::RedisCut => Some(format!(
+                    "{name} is a fault that the store does not support: a drill's own server keeps the queue in its process; drill a running system with Redis (--target)"
+                )),
+                Kind::LoseOneOfN => Some(format!(
+                    "{name} needs several servers, and a drill's own server is alone on its SQLite database: drill a running system with PostgreSQL and Redis (--target URL,URL)"
+                )),
+                _ => None,
+            };
+        };
+        let is_commit = fault.statement.as_deref() == Some(COMMIT);
+        match (fault.kind, &running.database, &running.coordination) {
+            (Kind::KillServer | Kind::FreezeServer, ..) => Some(format!(
+                "{name} needs a server of the drill's own: write a drill with `kind: command`"
+            )),
+            (Kind::LoseOneOfN, ..) if running.servers < 2 => Some(format!(
+                "{name} needs several servers: name all servers of the system (--target URL,URL)"
+            )),
+            (Kind::SlowStatement, Some(database), _) if is_commit && database != "sqlite" => Some(
+                format!("{database} has no statement `commit`: only the embedded database has"),
+            ),
+            (Kind::RedisCut, _, Some(coordination)) if coordination != "redis" => {
+                Some("the system has no Redis".to_owned())
+            }
+            _ => None,
+        }
     }
 }
 

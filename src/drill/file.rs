@@ -228,7 +228,7 @@ impl Drill {
     #[must_use]
     pub fn runs_commands(&self) -> bool {
         let mut injects = self.injects.iter();
-        injects.any(|inject| inject.fault.kind == Kind::Command)
+        injects.any(|inject| inject.fault.kind.runs_commands())
     }
 
     /// The alerts that its faults are expected to raise.

@@ -7,39 +7,19 @@
 
 use std::time::Duration;
 
-use super::basis::{Backends, Basis};
-use super::file::{Drill, Fault, Inject, Kind};
+use super::basis::Basis;
+use super::file::{Drill, Inject};
 use super::prediction::{Prediction, Rule, Settings, worst_case};
 use super::rules;
 use crate::load::scenario::Time;
 use crate::yaml::FileError;
 
-/// The statement that only the embedded database has: the commit of a batch of writes.
-const COMMIT: &str = "commit";
-
 /// Why the running system cannot have a fault of this drill, if it cannot.
 #[must_use]
 pub fn unsupported(drill: &Drill, basis: &Basis) -> Option<String> {
-    let backends = basis.running.as_ref()?;
+    basis.running.as_ref()?;
     let mut injects = drill.injects.iter();
-    injects.find_map(|inject| unsupported_fault(&inject.fault, backends))
-}
-
-fn unsupported_fault(fault: &Fault, backends: &Backends) -> Option<String> {
-    let is_commit = fault.statement.as_deref() == Some(COMMIT);
-    match (fault.kind, &backends.database, &backends.coordination) {
-        (Kind::KillServer | Kind::FreezeServer, ..) => Some(format!(
-            "{} needs a server of the drill's own: write a drill with `kind: command`",
-            fault.kind.as_str()
-        )),
-        (Kind::SlowStatement, Some(database), _) if is_commit && database != "sqlite" => Some(
-            format!("{database} has no statement `commit`: only the embedded database has"),
-        ),
-        (Kind::RedisCut, _, Some(coordination)) if coordination != "redis" => {
-            Some("the system has no Redis".to_owned())
-        }
-        _ => None,
-    }
+    injects.find_map(|inject| basis.unsupported(&inject.fault))
 }
 
 /// The shipped drill with budgets and faults as long as the running system's intervals need.
@@ -104,6 +84,7 @@ fn whole_seconds(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::basis::Running;
     use crate::drill::file::shipped;
 
     /// A system on PostgreSQL and Redis that scrapes and evaluates every 5 s.
@@ -123,7 +104,8 @@ mod tests {
                 group_wait: Duration::from_secs(5),
             },
             identity: Vec::new(),
-            running: Some(Backends {
+            running: Some(Running {
+                servers: 1,
                 database: Some("postgres".to_owned()),
                 coordination: Some("redis".to_owned()),
             }),
@@ -150,6 +132,19 @@ mod tests {
         );
         let own = Basis::embedded(&[]).unwrap();
         assert!(all().all(|drill| unsupported(&drill, &own).is_none()));
+    }
+
+    #[test]
+    fn the_drill_that_loses_one_of_two_servers_needs_two() {
+        let text = include_str!("../../scripts/real-stack/servers/lose-one.yaml");
+        let drill = Drill::parse("lose-one.yaml", text).unwrap();
+        assert!(drill.runs_commands());
+        let mut basis = running();
+        let refused = basis.check(&drill).unwrap_err().to_string();
+        assert!(refused.contains("name all servers"), "{refused}");
+        assert!(refused.contains("lose-one.yaml:8:"), "{refused}");
+        basis.running.as_mut().unwrap().servers = 2;
+        basis.check(&drill).unwrap();
     }
 
     #[test]

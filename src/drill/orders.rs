@@ -62,7 +62,7 @@ pub(super) fn order_for(fault: &Fault) -> Option<Order> {
             let cores = fault.cores.map_or(all, |cores| cores as usize);
             Some(Order::Hog { cores, for_ms })
         }
-        Kind::Command => Some(Order::Command {
+        Kind::Command | Kind::LoseOneOfN => Some(Order::Command {
             run: fault.run.clone().unwrap_or_default(),
             undo: fault.undo.clone().unwrap_or_default(),
             for_ms,

@@ -93,7 +93,9 @@ impl Effect {
             // A request gives up waiting for a connection after 5 s.
             Kind::PoolExhaustion => Duration::from_secs(5),
             // A server asks what it depends on every second, and gives it as long to answer.
-            Kind::RedisCut | Kind::DiskFull | Kind::Command => Duration::from_secs(2),
+            Kind::RedisCut | Kind::DiskFull | Kind::Command | Kind::LoseOneOfN => {
+                Duration::from_secs(2)
+            }
             _ => delay,
         };
         Effect { share, delay }

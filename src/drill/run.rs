@@ -16,7 +16,7 @@ use super::blind::Blind;
 use super::blind::grading::{Response, grade};
 use super::blind::play::Play;
 use super::error::DrillError;
-use super::file::{Drill, Fault, Inject, Kind};
+use super::file::{Drill, Fault, Inject};
 use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
 use super::prediction::worst_case;
@@ -279,7 +279,7 @@ impl<'d> Running<'d> {
     }
 
     async fn inject(&self, fault: &Fault) -> Result<Injected, Inconclusive> {
-        if fault.kind == Kind::Command && !self.options.allow_commands {
+        if fault.kind.runs_commands() && !self.options.allow_commands {
             return Err("the fault is a command, and commands were not allowed".to_owned());
         }
         let began = match &self.play {

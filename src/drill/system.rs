@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::Moment;
 use super::embedded::{Embedded, end_by_operations, inject_by_operations};
@@ -13,6 +14,11 @@ use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::{HttpSource, Secret};
 use crate::load::{Reseed, Target};
+
+/// How long it may take until a server is lost after the command that ends it.
+const LOSS: Duration = Duration::from_secs(5);
+/// How long a server may take to answer whether it lives.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// A running system.
 #[derive(Clone, Debug)]
@@ -27,6 +33,38 @@ pub struct Given {
     pub notified_at: SocketAddr,
     /// Whether its dataset may be replaced.
     pub reseed: Reseed,
+}
+
+/// Awaits that exactly one of these servers does not answer.
+///
+/// # Errors
+/// None of them is lost in time, or several are.
+async fn one_is_lost(api_urls: &[String]) -> Result<(), String> {
+    let latest = Instant::now() + LOSS;
+    let all = api_urls.len();
+    loop {
+        let mut answering = 0;
+        for url in api_urls {
+            answering += usize::from(answers(url).await);
+        }
+        if answering + 1 == all {
+            return Ok(());
+        }
+        if Instant::now() > latest {
+            return Err(format!(
+                "{answering} of {all} servers answer after `run`: it must end exactly one of those in --target"
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Whether the server answers. One that is stopped (SIGSTOP) accepts connections and does not.
+async fn answers(url: &str) -> bool {
+    match HttpSource::new(url) {
+        Ok(source) => source.with_timeout(ANSWER).answers("health/live").await,
+        Err(_) => false,
+    }
 }
 
 /// The system while a drill runs.
@@ -87,6 +125,11 @@ impl System {
             System::Given(given, guard) => (given, guard),
         };
         match (fault.kind, order_for(fault)) {
+            (Kind::LoseOneOfN, Some(order)) => {
+                let began = guard.begin(&order).await?;
+                one_is_lost(&given.target.api_urls).await?;
+                Ok(began)
+            }
             (_, Some(order)) => guard.begin(&order).await,
             (Kind::KillServer | Kind::FreezeServer, None) => Err(
                 "the server is not this drill's own: use `kind: command` with what kills or stops it where it runs".to_owned(),
@@ -129,6 +172,48 @@ impl System {
         match self {
             System::Own(embedded) => embedded.end().await,
             System::Given(_, guard) => guard.end().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that answers; its URL.
+    async fn server() -> String {
+        let live = axum::routing::get(|| async { "{}" });
+        let router = axum::Router::new().route("/health/live", live);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    /// A server that stands still: it accepts connections and never answers.
+    async fn frozen() -> (String, tokio::net::TcpListener) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        (
+            format!("http://{}", listener.local_addr().unwrap()),
+            listener,
+        )
+    }
+
+    #[tokio::test]
+    async fn exactly_one_of_several_servers_is_lost() {
+        let gone = "http://127.0.0.1:1".to_owned();
+        let (frozen, _listener) = frozen().await;
+        let (first, second) = (server().await, server().await);
+        for lost in [&gone, &frozen] {
+            let urls = [first.clone(), lost.clone(), second.clone()];
+            assert_eq!(one_is_lost(&urls).await, Ok(()));
+        }
+        for (urls, answering) in [
+            ([first.clone(), second], "2 of 2"),
+            ([frozen, gone], "0 of 2"),
+        ] {
+            let problem = one_is_lost(&urls).await.unwrap_err();
+            assert!(problem.starts_with(answering), "{problem}");
         }
     }
 }
