@@ -11,9 +11,11 @@ use super::system::Given;
 use crate::clients::ClientError;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
-use crate::domain::statement::COMMIT;
 use crate::embedded::prometheus::promql::parse_duration;
 use crate::yaml::{self, FileError};
+
+/// The statement that only the embedded database has: the commit of a batch of writes.
+const COMMIT: &str = "commit";
 
 /// A running system. The stores are those in the label `backend` of its metrics; `None`: unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

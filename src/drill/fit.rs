@@ -164,6 +164,8 @@ mod tests {
                     // Two scrapes and at least an evaluation of 5 s instead of 1 s.
                     let longer = budget.0 - before.expect.fires[alert].0;
                     assert!(longer >= Duration::from_secs(12), "{of}: {longer:?}");
+                    let lasts_longer = inject.fault.length.0 - before.fault.length.0;
+                    assert!(lasts_longer >= longer, "{of}: {lasts_longer:?}");
                 }
             }
         }

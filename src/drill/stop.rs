@@ -230,7 +230,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::domain::audit::Audit;
+    use crate::api::ops::Audit;
     use crate::drill::file::Hypothesis;
 
     /// Starts a server that works on each audit for `work`, also for a client that has given up. Returns its URL and

@@ -37,3 +37,21 @@ fn a_command_that_fails_is_inconclusive_and_undone() {
     assert!(reason.contains("exit status: 7"), "{reason}");
     assert!(undone.exists());
 }
+
+#[test]
+fn a_command_that_hangs_is_killed_and_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let undone = dir.path().join("undone");
+    let text = drill(
+        &format!(
+            "{{ kind: command, run: 'exec sleep 600', undo: 'touch {}', for: 2s }}",
+            undone.display()
+        ),
+        "{ recovered: 30s }",
+    );
+    let (output, reports) = run(dir.path(), &text, &["--allow-commands"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let reason = reports[0]["reasons"].to_string();
+    assert!(reason.contains("did not end within 8 s"), "{reason}");
+    assert!(undone.exists());
+}

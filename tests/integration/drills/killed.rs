@@ -161,6 +161,19 @@ async fn no_cpu_hog_outlasts_its_drill() {
 }
 
 #[tokio::test]
+async fn a_cpu_hog_ends_in_its_time_while_its_drill_goes_on() {
+    let drill = Endless::short("{ kind: cpu_hog, cores: 1, for: 2s }");
+    for (what, hogs) in [("the processor is busy", true), ("it is free again", false)] {
+        drill
+            .until(what, |dir| (guard_threads(dir) > 1) == hogs)
+            .await;
+    }
+    // At its end the drill takes back whatever is left.
+    assert_ne!(step(drill.dir()), "ending");
+    assert_ne!(guard_threads(drill.dir()), 0, "the guard is still there");
+}
+
+#[tokio::test]
 async fn no_server_outlasts_a_drill_that_kills_it() {
     let fault = "{ kind: kill_server, for: 4s }";
     leaves_nothing_at_any_point(fault, |dir| {
