@@ -223,8 +223,7 @@ pub fn given_token_key(file: &Path) -> io::Result<TokenKey> {
 /// 256 random bits in hex.
 #[must_use]
 pub fn new_secret() -> String {
-    let bytes: [u8; 32] = rand::random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(rand::random::<[u8; 32]>())
 }
 
 /// The secret in `file`, made on first use.

@@ -161,6 +161,14 @@ pub enum Fault {
         /// Command for `sh -c` that ends the fault
         undo: String,
     },
+    /// Lose one of several servers, by commands of the user's own, and check that the others still answer
+    #[command(skip)]
+    LoseOneOfN {
+        /// For `sh -c`; it ends one server
+        run: String,
+        /// For `sh -c`; it starts that server again
+        undo: String,
+    },
 }
 
 /// The behaviour of a cut link towards its callers.
@@ -242,8 +250,15 @@ impl FaultKind {
             FaultKind::KillServer
             | FaultKind::FreezeServer
             | FaultKind::CpuHog
-            | FaultKind::Command => Site::Outside,
+            | FaultKind::Command
+            | FaultKind::LoseOneOfN => Site::Outside,
         }
+    }
+
+    /// Whether the user's own commands begin and end a fault of this kind.
+    #[must_use]
+    pub const fn runs_commands(self) -> bool {
+        matches!(self, FaultKind::Command | FaultKind::LoseOneOfN)
     }
 }
 
@@ -315,7 +330,8 @@ impl Fault {
             | Fault::KillServer {}
             | Fault::FreezeServer {}
             | Fault::CpuHog { cores: None }
-            | Fault::Command { .. } => Ok(()),
+            | Fault::Command { .. }
+            | Fault::LoseOneOfN { .. } => Ok(()),
         }
     }
 }

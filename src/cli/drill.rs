@@ -22,15 +22,15 @@ use super::fire_alarm::{self, FireAlarmArgs};
 use super::flags::DataDirArg;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
-use crate::drill::blind::plan::{self, Sealed};
+use crate::drill::basis::Basis;
+use crate::drill::blind::plan::{self as blind_plan, Sealed};
 use crate::drill::blind::{self, Blind};
 use crate::drill::file::{self, Drill, shipped};
 use crate::drill::report::baseline::compare;
 use crate::drill::report::matrix::Skipped;
-use crate::drill::report::{self, Document};
-use crate::drill::system::Basis;
+use crate::drill::report::{self, Document, Report};
 use crate::drill::verdict::Verdict;
-use crate::drill::{fit, guard, kept, run};
+use crate::drill::{DrillError, fit, guard, kept, plan, run};
 use crate::yaml::FileError;
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from detection to recovery against a
@@ -154,7 +154,7 @@ pub(super) async fn run(args: DrillArgs, hidden: bool) -> ExitCode {
         Ok(options) => options,
         Err(problem) => return fail(USAGE, &problem),
     };
-    let basis = match Basis::of(&options).await {
+    let basis = match Basis::of(options.given.as_ref(), &options.rules).await {
         Ok(basis) => basis,
         Err(error) => return fail_of(&error),
     };
@@ -172,7 +172,7 @@ pub(super) async fn run(args: DrillArgs, hidden: bool) -> ExitCode {
     // All files are checked before the first drill runs, because a suite takes a quarter of an hour.
     let (mut plans, mut problems) = (String::new(), Vec::new());
     for drill in &program.drills {
-        match run::plan(drill, &basis) {
+        match plan::plan(drill, &basis) {
             Ok(plan) => plans.push_str(&plan),
             Err(error) => problems.push(error.to_string()),
         }
@@ -360,7 +360,7 @@ fn blind(
     if let Some(reason) = fit::unsupported(drill, basis) {
         return Err(format!("{}: {reason}", drill.name));
     }
-    *drill = plan::draw(drill.clone(), seed, args.within, basis)?;
+    *drill = blind_plan::draw(drill.clone(), seed, args.within, basis)?;
     let blind = player::prepare(Sealed::of(drill, seed), args.player.as_deref())?;
     let hash = &blind.sealed.sha256;
     drop(writeln!(
@@ -373,7 +373,7 @@ fn blind(
 fn chosen(args: &DrillArgs, seed: u64) -> Result<Vec<Drill>, String> {
     let suite = shipped().iter().filter(|_| args.suite);
     let suite = suite.map(|(name, _)| *name);
-    let drawn = (args.blind && args.drills.is_empty()).then(|| plan::choose(seed));
+    let drawn = (args.blind && args.drills.is_empty()).then(|| blind_plan::choose(seed));
     let named = args.drills.iter().map(String::as_str);
     let names: Vec<&str> = suite.chain(drawn).chain(named).collect();
     if names.is_empty() {
@@ -408,9 +408,9 @@ fn options(args: &DrillArgs, drills: &[Drill], seed: u64) -> Result<run::Options
     })
 }
 
-fn fail_of(error: &run::DrillError) -> ExitCode {
+fn fail_of(error: &DrillError) -> ExitCode {
     let code = match error {
-        run::DrillError::File(_) => USAGE,
+        DrillError::File(_) => USAGE,
         _ => FAILED,
     };
     fail(code, &error.to_string())
@@ -492,7 +492,7 @@ async fn hold(
     basis: &Basis,
     stop: &CancellationToken,
     mut again: bool,
-) -> Result<run::Report, run::DrillError> {
+) -> Result<Report, DrillError> {
     loop {
         // A closed standard error must not end the drill.
         let mut stderr = std::io::stderr();

@@ -15,7 +15,6 @@ use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::{HttpSource, Secret};
 use crate::drill::fire_alarm::{Chain, is_whole, text};
-use crate::drill::run::Options;
 
 /// The exit code of a broken chain, as for a drill.
 const BROKEN: u8 = 99;
@@ -74,16 +73,7 @@ async fn chain(args: &FireAlarmArgs) -> Result<Chain, String> {
     if args.embedded || !is_named && !args.server.is_there() {
         let program = std::env::current_exe();
         let program = program.map_err(|error| format!("this program's own file: {error}"))?;
-        return Chain::embedded(&Options {
-            seed: 1,
-            program,
-            rules: Vec::new(),
-            given: None,
-            allow_commands: false,
-            blind: None,
-            progress: tokio::sync::watch::Sender::default(),
-        })
-        .await;
+        return Chain::embedded(&program).await;
     }
     let ops = args.server.ops().map_err(|error| format!("{error:#}"))?;
     let source = |url: &Option<String>| match url {

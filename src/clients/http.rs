@@ -128,6 +128,11 @@ impl HttpSource {
         self
     }
 
+    /// Whether anything answers there within the time-out, with any status.
+    pub async fn answers(&self, path: &str) -> bool {
+        self.send(self.get(path)).await.is_ok()
+    }
+
     /// `host:port`, for people.
     #[must_use]
     pub fn authority(&self) -> String {

@@ -2,13 +2,13 @@
 //! directory that goes with the drill.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::DrillError;
 use super::file::{Drill, Fault, Kind};
 use super::guard::{Order, Server};
 use super::orders::{Orders, millis, order_for};
-use super::run::{DrillError, Options};
 use super::{Moment, now};
 use crate::api::faults::Site;
 use crate::clients::alertmanager::Alertmanager;
@@ -34,7 +34,12 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    pub(super) async fn start(options: &Options, webhook: &str) -> Result<Embedded, DrillError> {
+    /// Starts a server with these rules that posts its notifications to `webhook`.
+    pub(super) async fn start(
+        program: &Path,
+        rules: &[PathBuf],
+        webhook: &str,
+    ) -> Result<Embedded, DrillError> {
         let dir = scratch().map_err(|error| {
             let temp = std::env::temp_dir();
             DrillError::Server(format!(
@@ -43,7 +48,7 @@ impl Embedded {
             ))
         })?;
         let server = |problem: String| DrillError::Server(problem);
-        let guard = Orders::start(&options.program).map_err(|error| server(error.to_string()))?;
+        let guard = Orders::start(program).map_err(|error| server(error.to_string()))?;
         let mut embedded = Embedded {
             guard,
             file: ServerFile {
@@ -52,11 +57,11 @@ impl Embedded {
             },
             token: String::new(),
             webhook: webhook.to_owned(),
-            rules: options.rules.clone(),
+            rules: rules.to_vec(),
             dir,
         };
         let order = Order::Start(Server {
-            program: options.program.clone(),
+            program: program.to_owned(),
             args: embedded.args(),
             dir: embedded.dir.clone(),
         });

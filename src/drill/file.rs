@@ -12,6 +12,9 @@ pub use crate::load::scenario::{Fault, Window};
 use crate::load::scenario::{MOST_FAULTS, Scenario, Time, check_fault};
 use crate::yaml::{self, FileError, Positions};
 
+/// The alert on `concert_fault_active`.
+pub(super) const OF_INJECTION: &str = "FaultInjected";
+
 /// A drill, read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -225,7 +228,7 @@ impl Drill {
     #[must_use]
     pub fn runs_commands(&self) -> bool {
         let mut injects = self.injects.iter();
-        injects.any(|inject| inject.fault.kind == Kind::Command)
+        injects.any(|inject| inject.fault.kind.runs_commands())
     }
 
     /// The alerts that its faults are expected to raise.
@@ -285,11 +288,7 @@ impl Drill {
                         .to_owned(),
                 );
             }
-            if inject
-                .expect
-                .fires
-                .contains_key(super::verdict::OF_INJECTION)
-            {
+            if inject.expect.fires.contains_key(OF_INJECTION) {
                 add(
                     &format!("{path}.expect.fires"),
                     "FaultInjected reads that a fault was injected, which detects nothing"

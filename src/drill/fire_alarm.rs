@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::alerts::{EVERY, Receiver, Spell, Watcher};
 use super::embedded::Embedded;
-use super::run::Options;
 use super::{Moment, now};
 use crate::api::ops::{Fault, FaultKind};
 use crate::clients::alertmanager::Alertmanager;
@@ -133,10 +133,10 @@ impl Chain {
     ///
     /// # Errors
     /// The server does not start.
-    pub async fn embedded(options: &Options) -> Result<Chain, String> {
+    pub async fn embedded(program: &Path) -> Result<Chain, String> {
         let receiver = Receiver::start(([127, 0, 0, 1], 0).into()).await;
         let receiver = receiver.map_err(|error| error.to_string())?;
-        let own = Embedded::start(options, &receiver.url).await;
+        let own = Embedded::start(program, &[], &receiver.url).await;
         let own = own.map_err(|error| error.to_string())?;
         let (prometheus, alertmanager) = own.alert_sources().map_err(|error| error.to_string())?;
         let target = own.target();

@@ -7,47 +7,19 @@
 
 use std::time::Duration;
 
-use super::file::{Drill, Fault, Inject, Kind};
-use super::prediction::{Prediction, Rule, Settings};
+use super::basis::Basis;
+use super::file::{Drill, Inject};
+use super::prediction::{Prediction, Rule, Settings, worst_case};
 use super::rules;
-use super::run::worst_case;
-use super::system::Basis;
 use crate::load::scenario::Time;
 use crate::yaml::FileError;
-
-/// The statement that only the embedded database has: the commit of a batch of writes.
-const COMMIT: &str = "commit";
-
-/// What the servers of a running system store their data in, as `backend` of their metrics has it. `None`: unknown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Backends {
-    pub(super) database: Option<String>,
-    pub(super) coordination: Option<String>,
-}
 
 /// Why the running system cannot have a fault of this drill, if it cannot.
 #[must_use]
 pub fn unsupported(drill: &Drill, basis: &Basis) -> Option<String> {
-    let backends = basis.running.as_ref()?;
+    basis.running.as_ref()?;
     let mut injects = drill.injects.iter();
-    injects.find_map(|inject| unsupported_fault(&inject.fault, backends))
-}
-
-fn unsupported_fault(fault: &Fault, backends: &Backends) -> Option<String> {
-    let is_commit = fault.statement.as_deref() == Some(COMMIT);
-    match (fault.kind, &backends.database, &backends.coordination) {
-        (Kind::KillServer | Kind::FreezeServer, ..) => Some(format!(
-            "{} needs a server of the drill's own: write a drill with `kind: command`",
-            fault.kind.as_str()
-        )),
-        (Kind::SlowStatement, Some(database), _) if is_commit && database != "sqlite" => Some(
-            format!("{database} has no statement `commit`: only the embedded database has"),
-        ),
-        (Kind::RedisCut, _, Some(coordination)) if coordination != "redis" => {
-            Some("the system has no Redis".to_owned())
-        }
-        _ => None,
-    }
+    injects.find_map(|inject| basis.unsupported(&inject.fault))
 }
 
 /// The shipped drill with budgets and faults as long as the running system's intervals need.
@@ -112,6 +84,7 @@ fn whole_seconds(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::basis::Running;
     use crate::drill::file::shipped;
 
     /// A system on PostgreSQL and Redis that scrapes and evaluates every 5 s.
@@ -131,7 +104,8 @@ mod tests {
                 group_wait: Duration::from_secs(5),
             },
             identity: Vec::new(),
-            running: Some(Backends {
+            running: Some(Running {
+                servers: 1,
                 database: Some("postgres".to_owned()),
                 coordination: Some("redis".to_owned()),
             }),
@@ -161,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn the_drill_that_loses_one_of_two_servers_needs_two() {
+        let text = include_str!("../../scripts/real-stack/servers/lose-one.yaml");
+        let drill = Drill::parse("lose-one.yaml", text).unwrap();
+        assert!(drill.runs_commands());
+        let mut basis = running();
+        let refused = basis.check(&drill).unwrap_err().to_string();
+        assert!(refused.contains("name all servers"), "{refused}");
+        assert!(refused.contains("lose-one.yaml:8:"), "{refused}");
+        basis.running.as_mut().unwrap().servers = 2;
+        basis.check(&drill).unwrap();
+    }
+
+    #[test]
     fn budgets_and_faults_are_longer_by_what_the_intervals_add() {
         let basis = running();
         for drill in all() {
@@ -177,6 +164,8 @@ mod tests {
                     // Two scrapes and at least an evaluation of 5 s instead of 1 s.
                     let longer = budget.0 - before.expect.fires[alert].0;
                     assert!(longer >= Duration::from_secs(12), "{of}: {longer:?}");
+                    let lasts_longer = inject.fault.length.0 - before.fault.length.0;
+                    assert!(lasts_longer >= longer, "{of}: {lasts_longer:?}");
                 }
             }
         }

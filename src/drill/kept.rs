@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::run::Report;
+use super::report::Report;
 use crate::files::{self, Access, newest};
 
 /// The directory's name in the data directory.

@@ -13,6 +13,8 @@
 //! - `orders`: the drill's side of it;
 //! - `embedded`: the server that a drill starts for itself;
 //! - `system`: what a drill is held on, that server or a running system;
+//! - `basis`: the rules and the settings of that system;
+//! - `plan`: what a drill will do, before anything is sent;
 //! - `fit`: a shipped drill with the budgets of a running system, or why it cannot be held there;
 //! - `fire_alarm`: the check of the day before: an alert through the whole chain;
 //! - `stop`: what ends a drill at once;
@@ -22,11 +24,14 @@
 //! - `progress`: the clock of a drill under way;
 //! - `kept`: the reports of earlier drills;
 //! - `blind`: drills whose fault the player does not know;
+//! - `error`: why a drill could not run;
 //! - `run`: one drill from end to end.
 
 mod alerts;
+pub mod basis;
 pub mod blind;
 mod embedded;
+mod error;
 pub mod file;
 pub mod fire_alarm;
 pub mod fit;
@@ -35,6 +40,7 @@ mod host;
 pub mod kept;
 mod objective;
 mod orders;
+pub mod plan;
 pub mod prediction;
 pub mod progress;
 pub mod record;
@@ -44,6 +50,8 @@ pub mod run;
 mod stop;
 pub mod system;
 pub mod verdict;
+
+pub use error::DrillError;
 
 /// Milliseconds since the Unix epoch: the one clock of a drill.
 pub type Moment = i64;

@@ -62,7 +62,7 @@ pub(super) fn order_for(fault: &Fault) -> Option<Order> {
             let cores = fault.cores.map_or(all, |cores| cores as usize);
             Some(Order::Hog { cores, for_ms })
         }
-        Kind::Command => Some(Order::Command {
+        Kind::Command | Kind::LoseOneOfN => Some(Order::Command {
             run: fault.run.clone().unwrap_or_default(),
             undo: fault.undo.clone().unwrap_or_default(),
             for_ms,
@@ -135,5 +135,53 @@ impl Guard {
         tokio::time::timeout(ORDER, carried_out)
             .await
             .unwrap_or_else(|_| late())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A guard that writes these lines and ends with its input.
+    fn guard(lines: &str) -> (tempfile::TempDir, Orders) {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("guard");
+        std::fs::write(&program, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&program, mode).unwrap();
+        let orders = Orders::start(&program).unwrap();
+        (dir, orders)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_earlier_fault_does_not_answer_an_order() {
+        let (_dir, orders) = guard(
+            r#"echo '{"ended":1}'; echo '{"not_ended":"why"}'; read order; echo '{"began":5}'; cat"#,
+        );
+        assert_eq!(orders.begin(&Order::Freeze { for_ms: 1 }).await, Ok(5));
+        orders.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_fails_or_is_gone_is_an_error() {
+        for (lines, problem) in [
+            (
+                r#"read order; echo '{"failed":"no server"}'; cat"#,
+                "no server",
+            ),
+            ("read order", "the guard is gone"),
+            ("read order; echo nonsense; cat", "the guard wrote"),
+            (r#"read order; echo '"started"'; cat"#, "the guard reported"),
+        ] {
+            let (_dir, orders) = guard(lines);
+            let error = orders
+                .begin(&Order::Freeze { for_ms: 1 })
+                .await
+                .unwrap_err();
+            assert!(error.contains(problem), "{error}");
+            orders.end().await;
+        }
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use promql_parser::parser::token::{T_DIV, T_LAND, T_LOR, T_LUNLESS, T_MUL};
 use promql_parser::parser::{BinaryExpr, Call, Expr, Offset};
 
-use super::file::{Fault, Kind};
+use super::file::{Fault, Inject, Kind};
 use crate::embedded::prometheus::promql;
 
 /// Alerts on two cores are posted to loopback within this, to a webhook on a healthy network too.
@@ -93,7 +93,9 @@ impl Effect {
             // A request gives up waiting for a connection after 5 s.
             Kind::PoolExhaustion => Duration::from_secs(5),
             // A server asks what it depends on every second, and gives it as long to answer.
-            Kind::RedisCut | Kind::DiskFull | Kind::Command => Duration::from_secs(2),
+            Kind::RedisCut | Kind::DiskFull | Kind::Command | Kind::LoseOneOfN => {
+                Duration::from_secs(2)
+            }
             _ => delay,
         };
         Effect { share, delay }
@@ -302,6 +304,16 @@ fn shift(offset: Option<&Offset>) -> Duration {
         Some(Offset::Pos(by)) => *by,
         Some(Offset::Neg(_)) | None => Duration::ZERO,
     }
+}
+
+/// What the settings make of the rules.
+pub(super) fn worst_case(
+    alert: &str,
+    inject: &Inject,
+    rules: &[Rule],
+    settings: Settings,
+) -> Option<Prediction> {
+    predict(alert, rules, settings, Effect::of(&inject.fault))
 }
 
 #[cfg(test)]

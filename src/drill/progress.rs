@@ -7,7 +7,7 @@ use super::alerts::Spell;
 use super::blind::{self, Board};
 use super::file::{Drill, Inject};
 use super::prediction::Prediction;
-use super::run::Report;
+use super::report::Report;
 use super::verdict::{self, FalseAlarm, Injected, Observed, false_alarms, judge};
 use super::{Moment, seconds};
 

@@ -2,6 +2,7 @@
 //! and what is needed to run the drill again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,44 @@ pub struct Harm {
     pub error_budget: f64,
     /// Failed requests ÷ error budget: above 1 the budget of the run is gone. Absent without requests.
     pub budget_burnt: Option<f64>,
+}
+
+/// How the stop conditions `oversold` and `lost` were checked while the traffic ran.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StopChecks {
+    /// Audits that the server answered.
+    pub made: u64,
+    /// Audits that failed, such as those of a server that was killed.
+    pub failed: u64,
+    /// The longest time without an answered audit, in seconds.
+    pub longest_gap: f64,
+}
+
+impl StopChecks {
+    /// The longest gap that is not worth a remark: an audit is due every 2 s.
+    const USUAL_GAP: f64 = 4.0;
+
+    /// Whether a violated condition could have gone unnoticed for a while.
+    #[must_use]
+    pub fn have_gaps(&self) -> bool {
+        self.failed > 0 || self.longest_gap > Self::USUAL_GAP
+    }
+}
+
+impl fmt::Display for StopChecks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StopChecks {
+            made,
+            failed,
+            longest_gap,
+        } = self;
+        write!(f, "checked {made} times, longest gap {longest_gap:.1} s")?;
+        match failed {
+            0 => Ok(()),
+            failed => write!(f, ", {failed} audits failed"),
+        }
+    }
 }
 
 /// What is needed to run a drill again and to compare it.

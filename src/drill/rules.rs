@@ -1,6 +1,6 @@
-//! The rules that a drill is judged by, and whether its budgets can be met at all.
+//! The rules that a drill is judged by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,10 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::file::Drill;
 use super::prediction::{Rule, Settings};
-use super::run::worst_case;
-use super::system::Basis;
 use crate::alerting::SHIPPED_RULES;
 use crate::clients::rules::{Rule as ListedRule, RuleGroup};
 use crate::yaml::{self, FileError};
@@ -93,7 +90,7 @@ pub struct RuleFile {
 pub(super) fn hashes(files: &[PathBuf]) -> Result<Vec<RuleFile>, FileError> {
     let of = |file: String, text: &str| RuleFile {
         file,
-        sha256: sha256(text),
+        sha256: hex::encode(Sha256::digest(text)),
     };
     if files.is_empty() {
         return Ok(vec![of(SHIPPED_FILE.to_owned(), SHIPPED_RULES)]);
@@ -117,13 +114,8 @@ pub(super) fn hash_of_groups(listed_at: &str, groups: &[RuleGroup]) -> RuleFile 
     rules.sort_unstable();
     RuleFile {
         file: listed_at.to_owned(),
-        sha256: sha256(&rules.join("\n")),
+        sha256: hex::encode(Sha256::digest(rules.join("\n"))),
     }
-}
-
-fn sha256(text: &str) -> String {
-    let bytes = Sha256::digest(text.as_bytes());
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn text_of(path: &Path) -> Result<String, FileError> {
@@ -238,45 +230,11 @@ pub(super) fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
     Some(format!("{}:{}", rule.file, rule.line))
 }
 
-/// Refuses a drill whose alerts no rule raises, or whose budgets are below the worst case.
-///
-/// # Errors
-/// The first of them, with its field.
-pub(super) fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileError> {
-    let Basis {
-        rules, settings, ..
-    } = basis;
-    for (index, inject) in drill.injects.iter().enumerate() {
-        for (alert, budget) in &inject.expect.fires {
-            let field = format!("injects.{index}.expect.fires.{alert}");
-            let refused = |problem: String| drill.wrong(&field, problem);
-            let Some(worst) = worst_case(alert, inject, rules, *settings) else {
-                let known = rules.iter().filter(|rule| rule.is_alert);
-                let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();
-                let near = yaml::suggestion::among(alert, &known);
-                let files: BTreeSet<&str> = rules.iter().map(|rule| rule.file.as_str()).collect();
-                let files: Vec<&str> = files.into_iter().collect();
-                let files = files.join(", ");
-                return Err(refused(format!(
-                    "no rule raises this alert in {files}{near}"
-                )));
-            };
-            if budget.0 < worst.firing {
-                return Err(refused(format!(
-                    "the budget of {budget} is below the worst case of {:.1} s by the rule ({}) and the settings",
-                    worst.firing.as_secs_f64(),
-                    place_of(alert, rules).unwrap_or_default()
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::file::Inject;
+    use crate::drill::basis::Basis;
+    use crate::drill::file::{Drill, Inject};
 
     /// The shipped drills that `rules` cannot pass, with the reason.
     fn refused(rules: &str) -> BTreeMap<&'static str, String> {

@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::{Alerts, Receiver, Spell, Watcher};
+use super::basis::Basis;
 use super::blind::Blind;
 use super::blind::grading::{Response, grade};
 use super::blind::play::Play;
-use super::file::{Drill, Fault, Inject, Kind};
+use super::error::DrillError;
+use super::file::{Drill, Fault, Inject};
 use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
-use super::prediction::{Effect, Prediction, Rule, Settings, predict};
+use super::prediction::worst_case;
 use super::progress::{self, Progress};
-use super::record::{self, AlertTimes, Harm, Mark, Record};
-use super::report::improve::Improvement;
+use super::record::{self, Record};
+use super::report::Report;
 use super::rules::place_of;
 use super::stop::StopWatch;
-use super::system::{Basis, Given, System};
+use super::system::{Given, System};
 use super::verdict::{
     Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms,
     judge, verdict,
@@ -60,68 +60,6 @@ pub struct Options {
     pub progress: watch::Sender<Progress>,
 }
 
-/// Why a drill could not run. Nothing was judged then.
-#[derive(Debug, thiserror::Error)]
-pub enum DrillError {
-    /// The drill's server.
-    #[error("the drill's server: {0}")]
-    Server(String),
-    /// The traffic.
-    #[error("the drill's traffic: {0}")]
-    Load(#[from] load::LoadError),
-    /// The rules, or the drill beside them.
-    #[error("{0}")]
-    File(#[from] crate::yaml::FileError),
-}
-
-/// Everything there is to say about one drill. Times are seconds from the first fault's beginning, or
-/// from the beginning of the watch.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// The drill's name.
-    pub drill: String,
-    /// One line for people.
-    pub title: String,
-    /// Where the draws began.
-    pub seed: u64,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The verdict.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-    /// Each expectation with budget, worst case and measurement.
-    pub expectations: Vec<Expectation>,
-    /// Alerts that nothing in the drill allows.
-    pub false_alarms: Vec<FalseAlarm>,
-    /// Alerts that fired, by name: when.
-    pub fired: BTreeMap<String, Vec<f64>>,
-    /// Alerts that the drill allows but does not expect.
-    pub allowed: Vec<String>,
-    /// The beginning and the end of each fault.
-    pub faults: Vec<(f64, f64)>,
-    /// Buying requests second by second: time, requests, errors, p95 in ms.
-    pub seconds: Vec<(f64, u64, u64, Option<f64>)>,
-    /// The verdict in one sentence.
-    pub sentence: String,
-    /// Everything that happened, on one clock.
-    pub marks: Vec<Mark>,
-    /// The spells of each alert that was pending or fired, by its name.
-    pub alerts: BTreeMap<String, Vec<AlertTimes>>,
-    /// What customers had to bear.
-    pub harm: Harm,
-    /// What to look at next, for each expectation that was not met and each false alarm.
-    pub improvements: Vec<Improvement>,
-    /// What is needed to run it again.
-    pub basis: record::Basis,
-    /// A stop condition ended the drill.
-    #[serde(default)]
-    pub stopped: bool,
-    /// The player's response, in a blind drill.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blind: Option<Response>,
-}
-
 /// Runs a drill.
 ///
 /// # Errors
@@ -141,7 +79,13 @@ pub async fn run(
     let receiver = Receiver::start(notified_at.unwrap_or(([127, 0, 0, 1], 0).into()))
         .await
         .map_err(|error| DrillError::Server(format!("no place for notifications: {error}")))?;
-    let system = System::start(options, &receiver.url).await?;
+    let system = System::start(
+        options.given.as_ref(),
+        &options.program,
+        &options.rules,
+        &receiver.url,
+    )
+    .await?;
     let play = match &options.blind {
         Some(blind) => Some(Play::begin(blind, drill, &system).await?),
         None => None,
@@ -335,7 +279,7 @@ impl<'d> Running<'d> {
     }
 
     async fn inject(&self, fault: &Fault) -> Result<Injected, Inconclusive> {
-        if fault.kind == Kind::Command && !self.options.allow_commands {
+        if fault.kind.runs_commands() && !self.options.allow_commands {
             return Err("the fault is a command, and commands were not allowed".to_owned());
         }
         let began = match &self.play {
@@ -470,6 +414,7 @@ impl<'d> Running<'d> {
         let basis = record.basis(self.basis.identity.clone());
         let ended = now();
         let host = self.crowded(ended);
+        let stop_checks = self.stop_watch.checked();
         if let Some(play) = &self.play {
             play.reveal(self.drill).await;
         }
@@ -528,6 +473,7 @@ impl<'d> Running<'d> {
                 .collect(),
             sentence: String::new(),
             stopped,
+            stop_checks,
             marks,
             alerts: times,
             harm,
@@ -549,93 +495,6 @@ impl<'d> Running<'d> {
         let sealed = &play.blind.sealed;
         Some(grade(sealed, inject, &play.played(), begin, fired))
     }
-}
-
-/// What a drill will do, and the worst case of each alert. Sends nothing.
-///
-/// # Errors
-/// No rule raises an alert, or a budget is below the worst case.
-pub fn plan(drill: &Drill, basis: &Basis) -> Result<String, crate::yaml::FileError> {
-    let planned = outline(drill, basis)?;
-    let mut lines = vec![format!("{}: {}", drill.name, drill.title)];
-    lines.push(format!("  traffic  {}", drill.load));
-    for inject in planned {
-        lines.push(format!("  at {}  {}", inject.at, inject.fault));
-        for Planned {
-            alert,
-            budget,
-            predicted,
-            rule,
-        } in inject.alerts
-        {
-            lines.push(format!(
-                "    {alert} fires: budget {budget}, worst case {predicted:.1} s  ({rule})"
-            ));
-        }
-    }
-    Ok(lines.join("\n") + "\n")
-}
-
-/// A fault of a plan.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlannedInject {
-    /// From the opening of the sale: `6s..10s`.
-    pub at: String,
-    /// Its kind and settings as JSON, as in the file.
-    pub fault: String,
-    /// The alerts that are expected.
-    pub alerts: Vec<Planned>,
-}
-
-/// An alert of a plan.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Planned {
-    /// Its name.
-    pub alert: String,
-    /// From the fault's beginning, as in the file: `18s`.
-    pub budget: String,
-    /// The worst case by rule and settings, in seconds.
-    pub predicted: f64,
-    /// Where its rule stands: `otel/prometheus/alerts.yml:93`.
-    pub rule: String,
-}
-
-/// The plan as data: the faults of a drill, with the worst case of each alert. Sends nothing.
-///
-/// # Errors
-/// No rule raises an alert, or a budget is below the worst case.
-pub fn outline(drill: &Drill, basis: &Basis) -> Result<Vec<PlannedInject>, crate::yaml::FileError> {
-    basis.check(drill)?;
-    let Basis {
-        rules, settings, ..
-    } = basis;
-    let planned = |inject: &Inject| {
-        let alerts = inject.expect.fires.iter().map(|(alert, budget)| {
-            let worst = worst_case(alert, inject, rules, *settings);
-            Planned {
-                alert: alert.clone(),
-                budget: budget.to_string(),
-                predicted: worst.map_or(0.0, |it| it.firing.as_secs_f64()),
-                rule: place_of(alert, rules).unwrap_or_default(),
-            }
-        });
-        PlannedInject {
-            at: inject.at.to_string(),
-            fault: serde_json::to_string(&inject.fault).unwrap_or_default(),
-            alerts: alerts.collect(),
-        }
-    };
-    Ok(drill.injects.iter().map(planned).collect())
-}
-
-/// What the settings make of the rules.
-pub(super) fn worst_case(
-    alert: &str,
-    inject: &Inject,
-    rules: &[Rule],
-    settings: Settings,
-) -> Option<Prediction> {
-    predict(alert, rules, settings, Effect::of(&inject.fault))
 }
 
 /// The expectations and the false alarms, each with the place of its rule.

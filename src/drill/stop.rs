@@ -1,14 +1,20 @@
 //! What ends a drill at once. While the traffic runs, the stop conditions are checked against the server's own audit
 //! and the answers that users got.
+//!
+//! One audit runs at a time. A server finishes an audit whose client has given up, so a second one would compete with
+//! it for the database. The report says how often audits were made, and the longest time without one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::file::Stop;
 use super::objective::Objective;
+use super::record::StopChecks;
 use crate::clients::HttpSource;
 use crate::clients::ops::Ops;
 use crate::load::progress::Step;
@@ -16,13 +22,14 @@ use crate::load::{PhaseName, Progress};
 
 /// The pause between two checks.
 const EVERY: Duration = Duration::from_secs(2);
-/// The longest wait for an audit. A fault may keep the server from answering: few requests then wait there.
-const ANSWER: Duration = Duration::from_secs(10);
+/// The longest wait for an audit: longer than a server works on one (130 s), so that the drill never leaves one behind.
+const ANSWER: Duration = Duration::from_secs(140);
 
 /// Checks the conditions until it is dropped.
 #[derive(Debug)]
 pub(super) struct StopWatch {
     violated: watch::Receiver<Option<String>>,
+    tally: Arc<Mutex<Option<Tally>>>,
     _checking: AbortOnDropHandle<()>,
 }
 
@@ -37,7 +44,9 @@ impl StopWatch {
         let (sender, violated) = watch::channel(None);
         let source = HttpSource::new(ops_url);
         let ops = source.map(|source| Ops::new(source.with_timeout(ANSWER), None));
+        let tally = Arc::<Mutex<Option<Tally>>>::default();
         let checks = Checks {
+            tally: Arc::clone(&tally),
             stop,
             ops: ops.ok(),
             objective,
@@ -50,8 +59,14 @@ impl StopWatch {
         });
         StopWatch {
             violated,
+            tally,
             _checking: AbortOnDropHandle::new(checking),
         }
+    }
+
+    /// The audits up to now; `None` before the traffic runs.
+    pub(super) fn checked(&self) -> Option<StopChecks> {
+        self.tally.lock().as_ref().map(Tally::checks)
     }
 
     /// The condition that was violated, if one was.
@@ -71,7 +86,49 @@ impl StopWatch {
     }
 }
 
+/// The audits of a drill.
+#[derive(Debug)]
+struct Tally {
+    made: u64,
+    failed: u64,
+    /// The end of the last audit, or the beginning of the traffic.
+    last: Instant,
+    longest_gap: Duration,
+}
+
+impl Tally {
+    fn new() -> Tally {
+        Tally {
+            made: 0,
+            failed: 0,
+            last: Instant::now(),
+            longest_gap: Duration::ZERO,
+        }
+    }
+
+    fn count(&mut self, is_made: bool) {
+        match is_made {
+            true => {
+                self.longest_gap = self.longest_gap.max(self.last.elapsed());
+                self.last = Instant::now();
+                self.made += 1;
+            }
+            false => self.failed += 1,
+        }
+    }
+
+    fn checks(&self) -> StopChecks {
+        let gap = self.longest_gap.max(self.last.elapsed());
+        StopChecks {
+            made: self.made,
+            failed: self.failed,
+            longest_gap: (gap.as_secs_f64() * 10.0).round() / 10.0,
+        }
+    }
+}
+
 struct Checks {
+    tally: Arc<Mutex<Option<Tally>>>,
     stop: Stop,
     ops: Option<Ops>,
     objective: Arc<Objective>,
@@ -83,6 +140,7 @@ impl Checks {
     async fn until_violated(mut self) -> Option<String> {
         let is_running = |progress: &Progress| matches!(progress.step, Step::Running(_));
         drop(self.progress.wait_for(is_running).await.ok()?);
+        *self.tally.lock() = Some(Tally::new());
         tokio::select! {
             reason = self.answers() => reason,
             reason = self.audits() => reason,
@@ -101,13 +159,20 @@ impl Checks {
 
     /// Counts what the database has.
     async fn audits(&self) -> Option<String> {
-        let ops = self.ops.as_ref()?;
+        let Some(ops) = &self.ops else {
+            // `answers` goes on without the audits.
+            return std::future::pending().await;
+        };
         // Of other buyers. If they were not counted before the sale opened, payments are only looked up after the run.
         let mut paid_before = None;
         loop {
             // Counted before the audit, so that the audit has to contain all of them.
             let acknowledged = self.objective.paid();
-            if let Ok(audit) = ops.audit().await {
+            let audit = ops.audit().await;
+            if let Some(tally) = &mut *self.tally.lock() {
+                tally.count(audit.is_ok());
+            }
+            if let Ok(audit) = audit {
                 if self.is_closed() {
                     paid_before = Some(audit.reservations_paid);
                 }
@@ -162,7 +227,69 @@ fn broken(stop: Stop, oversold: u64, lost: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::api::ops::Audit;
+    use crate::drill::file::Hypothesis;
+
+    /// Starts a server that works on each audit for `work`, also for a client that has given up. Returns its URL and
+    /// the greatest number of audits at a time.
+    async fn slow_audits(work: Duration) -> (String, Arc<AtomicUsize>) {
+        let (most, under_way) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let greatest = Arc::clone(&most);
+        let audit = move || {
+            let (greatest, under_way) = (Arc::clone(&greatest), Arc::clone(&under_way));
+            let work = tokio::spawn(async move {
+                let now = under_way.fetch_add(1, Ordering::Relaxed) + 1;
+                greatest.fetch_max(now, Ordering::Relaxed);
+                tokio::time::sleep(work).await;
+                under_way.fetch_sub(1, Ordering::Relaxed);
+            });
+            async move {
+                drop(work.await);
+                axum::Json(Audit::default())
+            }
+        };
+        let router = axum::Router::new().route("/ops/v1/audit", axum::routing::get(audit));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (url, most)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn audits_that_take_long_run_one_at_a_time_and_the_gap_is_reported() {
+        let (url, most) = slow_audits(Duration::from_secs(15)).await;
+        let objective = Arc::new(Objective::new(Hypothesis::default(), 0));
+        let (progress, running) = watch::channel(Progress {
+            step: Step::Running(PhaseName::Open),
+            ..Progress::default()
+        });
+        let watch = StopWatch::start(Stop::default(), &url, objective, running);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let checks = watch.checked().unwrap();
+        assert_eq!(most.load(Ordering::Relaxed), 1, "{checks:?}");
+        assert_eq!((checks.made, checks.failed), (3, 0), "{checks:?}");
+        assert!((17.0..18.0).contains(&checks.longest_gap), "{checks:?}");
+        drop(progress);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn audits_that_could_not_be_made_are_counted() {
+        let objective = Arc::new(Objective::new(Hypothesis::default(), 0));
+        let (progress, running) = watch::channel(Progress {
+            step: Step::Running(PhaseName::Open),
+            ..Progress::default()
+        });
+        // Nobody listens on port 1.
+        let watch = StopWatch::start(Stop::default(), "http://127.0.0.1:1", objective, running);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        let checks = watch.checked().unwrap();
+        assert!(checks.made == 0 && checks.failed >= 4, "{checks:?}");
+        assert!((9.0..10.0).contains(&checks.longest_gap), "{checks:?}");
+        drop(progress);
+    }
 
     #[test]
     fn each_condition_is_violated_above_its_limit_and_is_named() {

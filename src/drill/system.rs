@@ -1,22 +1,24 @@
 //! What a drill is held on: a server of its own, or a running system that somebody names.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::Moment;
 use super::embedded::{Embedded, end_by_operations, inject_by_operations};
+use super::error::DrillError;
 use super::file::{Drill, Fault, Kind};
-use super::fit::Backends;
 use super::guard::Order;
 use super::orders::{Orders, order_for};
-use super::prediction::{Rule, Settings};
-use super::rules::{self, RuleFile};
-use super::run::{DrillError, Options};
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
-use crate::clients::{ClientError, HttpSource, Secret};
-use crate::embedded::prometheus::promql::parse_duration;
+use crate::clients::{HttpSource, Secret};
 use crate::load::{Reseed, Target};
-use crate::yaml::FileError;
+
+/// How long it may take until a server is lost after the command that ends it.
+const LOSS: Duration = Duration::from_secs(5);
+/// How long a server may take to answer whether it lives.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// A running system.
 #[derive(Clone, Debug)]
@@ -33,86 +35,36 @@ pub struct Given {
     pub reseed: Reseed,
 }
 
-/// The rules and what lies around them, by which a drill is predicted.
-#[derive(Debug)]
-pub struct Basis {
-    pub(super) rules: Vec<Rule>,
-    pub(super) settings: Settings,
-    /// Where the rules come from, with their hashes.
-    pub(super) identity: Vec<RuleFile>,
-    /// Of a running system; `None`: the drill's own server.
-    pub(super) running: Option<Backends>,
-}
-
-impl Basis {
-    /// Of the system that the drill is held on.
-    ///
-    /// # Errors
-    /// A rule file is wrong, or the system does not tell.
-    pub async fn of(options: &Options) -> Result<Basis, DrillError> {
-        let Some(given) = &options.given else {
-            return Ok(Basis::embedded(&options.rules)?);
-        };
-        let told = Basis::told(given).await;
-        told.map_err(|problem| DrillError::Server(format!("what it is predicted by: {problem}")))
-    }
-
-    /// Of a server with embedded alerting, with these rule files; none: the shipped ones.
-    ///
-    /// # Errors
-    /// A rule file is wrong.
-    pub fn embedded(rule_files: &[std::path::PathBuf]) -> Result<Basis, FileError> {
-        Ok(Basis {
-            rules: rules::read(rule_files)?,
-            settings: Settings::EMBEDDED,
-            identity: rules::hashes(rule_files)?,
-            running: None,
-        })
-    }
-
-    /// As Prometheus and Alertmanager tell. A server that answers as one of them has the settings of an
-    /// embedded one.
-    async fn told(given: &Given) -> Result<Basis, String> {
-        let embedded = Settings::EMBEDDED;
-        let prometheus = Prometheus::new(given.prometheus.clone());
-        let groups = prometheus.rule_groups().await;
-        let groups = groups.map_err(|error| format!("Prometheus's rules: {error}"))?;
-        let intervals = match prometheus.scrape_intervals().await {
-            Err(ClientError::Refused { status: 404, .. }) => Vec::new(),
-            told => told.map_err(|error| format!("Prometheus's targets: {error}"))?,
-        };
-        let scrape = intervals.iter().filter_map(|it| parse_duration(it)).max();
-        let alertmanager = Alertmanager::new(given.alertmanager.clone(), None);
-        let config = alertmanager.config().await;
-        let config = config.map_err(|error| format!("Alertmanager's settings: {error}"))?;
-        let listed_at = format!("/api/v1/rules of {}", given.prometheus.authority());
-        Ok(Basis {
-            identity: vec![rules::hash_of_groups(&listed_at, &groups)],
-            rules: rules::of_groups(groups),
-            running: Some(Backends {
-                database: backend(&prometheus, "concert_database_up").await,
-                coordination: backend(&prometheus, "concert_coordination_up").await,
-            }),
-            settings: Settings {
-                scrape: scrape.unwrap_or(embedded.scrape),
-                group_wait: rules::group_wait(&config).unwrap_or(embedded.group_wait),
-            },
-        })
-    }
-
-    /// Refuses a drill that cannot be judged by these rules.
-    ///
-    /// # Errors
-    /// The first problem, with its field.
-    pub fn check(&self, drill: &Drill) -> Result<(), FileError> {
-        rules::check_budgets(drill, self)
+/// Awaits that exactly one of these servers does not answer.
+///
+/// # Errors
+/// None of them is lost in time, or several are.
+async fn one_is_lost(api_urls: &[String]) -> Result<(), String> {
+    let latest = Instant::now() + LOSS;
+    let all = api_urls.len();
+    loop {
+        let mut answering = 0;
+        for url in api_urls {
+            answering += usize::from(answers(url).await);
+        }
+        if answering + 1 == all {
+            return Ok(());
+        }
+        if Instant::now() > latest {
+            return Err(format!(
+                "{answering} of {all} servers answer after `run`: it must end exactly one of those in --target"
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// The label `backend` of a metric, if Prometheus has it.
-async fn backend(prometheus: &Prometheus, metric: &str) -> Option<String> {
-    let found = prometheus.instant(metric, super::now()).await.ok()?;
-    found.first()?.labels.get("backend").cloned()
+/// Whether the server answers. One that is stopped (SIGSTOP) accepts connections and does not.
+async fn answers(url: &str) -> bool {
+    match HttpSource::new(url) {
+        Ok(source) => source.with_timeout(ANSWER).answers("health/live").await,
+        Err(_) => false,
+    }
 }
 
 /// The system while a drill runs.
@@ -123,13 +75,18 @@ pub(super) enum System {
 }
 
 impl System {
-    /// Takes the system that `options` name, or starts one that posts its notifications to `webhook`.
-    pub(super) async fn start(options: &Options, webhook: &str) -> Result<System, DrillError> {
-        let Some(given) = &options.given else {
-            let embedded = Embedded::start(options, webhook).await?;
+    /// Takes the given system, or starts a server with these rules that posts its notifications to `webhook`.
+    pub(super) async fn start(
+        given: Option<&Given>,
+        program: &Path,
+        rules: &[PathBuf],
+        webhook: &str,
+    ) -> Result<System, DrillError> {
+        let Some(given) = given else {
+            let embedded = Embedded::start(program, rules, webhook).await?;
             return Ok(System::Own(Box::new(embedded)));
         };
-        let guard = Orders::start(&options.program);
+        let guard = Orders::start(program);
         let guard = guard.map_err(|error| DrillError::Server(error.to_string()))?;
         Ok(System::Given(Box::new(given.clone()), guard))
     }
@@ -168,6 +125,11 @@ impl System {
             System::Given(given, guard) => (given, guard),
         };
         match (fault.kind, order_for(fault)) {
+            (Kind::LoseOneOfN, Some(order)) => {
+                let began = guard.begin(&order).await?;
+                one_is_lost(&given.target.api_urls).await?;
+                Ok(began)
+            }
             (_, Some(order)) => guard.begin(&order).await,
             (Kind::KillServer | Kind::FreezeServer, None) => Err(
                 "the server is not this drill's own: use `kind: command` with what kills or stops it where it runs".to_owned(),
@@ -210,6 +172,48 @@ impl System {
         match self {
             System::Own(embedded) => embedded.end().await,
             System::Given(_, guard) => guard.end().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that answers; its URL.
+    async fn server() -> String {
+        let live = axum::routing::get(|| async { "{}" });
+        let router = axum::Router::new().route("/health/live", live);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    /// A server that stands still: it accepts connections and never answers.
+    async fn frozen() -> (String, tokio::net::TcpListener) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        (
+            format!("http://{}", listener.local_addr().unwrap()),
+            listener,
+        )
+    }
+
+    #[tokio::test]
+    async fn exactly_one_of_several_servers_is_lost() {
+        let gone = "http://127.0.0.1:1".to_owned();
+        let (frozen, _listener) = frozen().await;
+        let (first, second) = (server().await, server().await);
+        for lost in [&gone, &frozen] {
+            let urls = [first.clone(), lost.clone(), second.clone()];
+            assert_eq!(one_is_lost(&urls).await, Ok(()));
+        }
+        for (urls, answering) in [
+            ([first.clone(), second], "2 of 2"),
+            ([frozen, gone], "0 of 2"),
+        ] {
+            let problem = one_is_lost(&urls).await.unwrap_err();
+            assert!(problem.starts_with(answering), "{problem}");
         }
     }
 }

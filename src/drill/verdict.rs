@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::{Alerts, Spell};
-use super::file::{Drill, Inject};
+use super::file::{Drill, Inject, OF_INJECTION};
 use super::objective::Second;
 use super::prediction::Prediction;
 use super::{Moment, seconds};
@@ -360,9 +360,6 @@ impl Judge<'_> {
         }
     }
 }
-
-/// The alert on `concert_fault_active`.
-pub(super) const OF_INJECTION: &str = "FaultInjected";
 
 /// The alerts that fired during the watch and that the drill does not allow. What fired before is no
 /// alarm of this drill, and [`already_firing`] tells it.

@@ -72,7 +72,7 @@ impl Faults {
     /// The length is out of bounds, faults are withheld already, or a fault is active.
     pub fn seal(&self, length: Duration) -> Result<SealKey, Refused> {
         check_length(length).map_err(Refused::Setting)?;
-        let key: SealKey = hex(&rand::random::<[u8; 32]>());
+        let key: SealKey = hex::encode(rand::random::<[u8; 32]>());
         let mut seal = self.0.changing.lock();
         if seal.is_some() {
             return Err(Refused::Sealed(
@@ -185,8 +185,4 @@ impl Inner {
 /// Keys are compared by their hashes, so that the time of a wrong guess says nothing.
 fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,8 +7,9 @@ use std::pin::Pin;
 use tokio::sync::watch;
 
 use crate::drill::blind::action::Action;
+use crate::drill::plan::PlannedInject;
 use crate::drill::progress::Progress;
-use crate::drill::run::{PlannedInject, Report};
+use crate::drill::report::Report;
 
 /// A drill that can be started.
 #[derive(Clone, Debug, Default)]

@@ -139,7 +139,7 @@ pub(crate) enum Event {
     DrillProgress(Box<drill::progress::Progress>),
     /// The drill ended, or could not be carried out.
     #[serde(skip)]
-    DrillEnded(Result<Box<drill::run::Report>, String>),
+    DrillEnded(Result<Box<drill::report::Report>, String>),
     /// A background task of this process panicked; the console goes on.
     #[serde(skip)]
     Broken(String),

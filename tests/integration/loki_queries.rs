@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::collector::{Collector, attribute, hex, text};
+use crate::support::collector::{Collector, attribute, text};
 use crate::support::process::{ServerProcess, concertctl};
 use crate::support::{User, eventually, profile, seed};
 
@@ -100,7 +100,7 @@ fn take_otlp(store: &LokiStore, resource: &[KeyValue], record: &LogRecord) {
     ];
     for (name, id) in [("trace_id", &record.trace_id), ("span_id", &record.span_id)] {
         if !id.is_empty() {
-            metadata.push((name.into(), hex(id)));
+            metadata.push((name.into(), hex::encode(id)));
         }
     }
     for pair in &record.attributes {
@@ -273,7 +273,7 @@ async fn every_query_for_log_lines_finds_its_record_in_both_kinds_of_stores() {
     assert!(!of_dashboards.is_empty());
     queries.extend(of_dashboards);
     let logged = |it: &&(_, LogRecord)| !it.1.trace_id.is_empty();
-    let trace = hex(&received.logs.iter().find(logged).unwrap().1.trace_id);
+    let trace = hex::encode(&received.logs.iter().find(logged).unwrap().1.trace_id);
     for (place, query) in queries {
         if NOT_PROVOKED.iter().any(|(name, _)| place.contains(name)) {
             continue;

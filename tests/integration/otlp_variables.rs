@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::collector::{Collector, attribute, hex};
+use crate::support::collector::{Collector, attribute};
 use crate::support::process::{ServerProcess, concertctl};
 use crate::support::{User, eventually, profile, seed};
 
@@ -364,13 +364,15 @@ async fn the_sampler_of_the_environment_is_used() {
         let spans = collector.received().spans;
         spans
             .iter()
-            .any(|it| hex(&it.1.trace_id) == sampled)
+            .any(|it| hex::encode(&it.1.trace_id) == sampled)
             .then_some(())
     })
     .await;
     let spans = collector.received().spans;
     assert!(
-        spans.iter().all(|it| hex(&it.1.trace_id) == sampled),
+        spans
+            .iter()
+            .all(|it| hex::encode(&it.1.trace_id) == sampled),
         "{spans:?}"
     );
 }

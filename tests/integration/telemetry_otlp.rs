@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use crate::support::collector::{Collector, Received, attribute, hex, text};
+use crate::support::collector::{Collector, Received, attribute, text};
 use crate::support::process::{ServerProcess, concertctl, finish, small_rehearsal};
 use crate::support::{eventually, profile, seed};
 
@@ -43,7 +43,7 @@ async fn buy(server: &ServerProcess) -> [String; 2] {
 }
 
 fn spans_of<'a>(received: &'a Received, trace: &str) -> Vec<&'a (Vec<KeyValue>, Span)> {
-    let of = |it: &&(Vec<KeyValue>, Span)| hex(&it.1.trace_id) == trace;
+    let of = |it: &&(Vec<KeyValue>, Span)| hex::encode(&it.1.trace_id) == trace;
     received.spans.iter().filter(of).collect()
 }
 
@@ -55,7 +55,7 @@ async fn everything_of_a_request_is_received(collector: Collector, environment: 
         let received = collector.received();
         let logged = |name: &str| {
             received.logs.iter().any(|(_, it)| {
-                hex(&it.trace_id) == reserved
+                hex::encode(&it.trace_id) == reserved
                     && it.body.as_ref().is_some_and(|b| text(b).contains(name))
             })
         };
@@ -151,7 +151,7 @@ fn logs_are_right(received: &Received, trace: &str) {
     for (_, record) in received
         .logs
         .iter()
-        .filter(|it| hex(&it.1.trace_id) == trace)
+        .filter(|it| hex::encode(&it.1.trace_id) == trace)
     {
         assert!(span_ids.contains(&&record.span_id), "{record:?}");
         severities.push(record.severity_text.as_str());

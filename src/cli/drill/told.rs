@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::stdout;
 use crate::drill::progress::{Line, Progress};
-use crate::drill::run::Report;
+use crate::drill::report::Report;
 use crate::files;
 
 /// The shortest time between two lines of progress.

@@ -11,13 +11,14 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{oneshot, watch};
 
+use crate::drill::basis::Basis;
 use crate::drill::blind;
 use crate::drill::blind::action::Action;
 use crate::drill::file::{Drill, shipped};
 use crate::drill::kept;
+use crate::drill::plan::outline;
 use crate::drill::progress::{Line, Progress};
-use crate::drill::run::{self, Report};
-use crate::drill::system::Basis;
+use crate::drill::report::Report;
 use crate::tui::drill_runner::{DrillInfo, DrillRun};
 use crate::yaml::FileError;
 
@@ -90,7 +91,7 @@ fn info(
         }
     };
     let planned = match basis {
-        Ok(basis) => run::outline(&drill, basis).map_err(|error| error.to_string()),
+        Ok(basis) => outline(&drill, basis).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     let (plan, problem) = match planned {

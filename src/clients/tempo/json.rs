@@ -287,9 +287,7 @@ fn id(text: &str, bytes: usize) -> Result<String, ClientError> {
         return Ok(format!("{text:0>digits$}").to_lowercase());
     }
     match STANDARD.decode(text) {
-        Ok(decoded) if decoded.len() == bytes => {
-            Ok(decoded.iter().map(|byte| format!("{byte:02x}")).collect())
-        }
+        Ok(decoded) if decoded.len() == bytes => Ok(hex::encode(decoded)),
         _ => Err(ClientError::Malformed(format!("{text:?} is not an id"))),
     }
 }

@@ -10,9 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::action::Action;
 use crate::api::faults::LONGEST_DELAY;
+use crate::drill::basis::Basis;
 use crate::drill::file::{Drill, Fault, Inject, Window, shipped};
-use crate::drill::run::worst_case;
-use crate::drill::system::Basis;
+use crate::drill::prediction::worst_case;
 use crate::load::scenario::Time;
 
 /// The fault begins at most this many seconds after the earliest moment in the file.
@@ -46,8 +46,8 @@ impl Sealed {
         let injects: Vec<Value> = injects.collect();
         let plan = json!({ "drill": drill.name, "seed": seed, "injects": injects });
         let plan = canonical(&plan).to_string();
-        let salt = hex(&rand::random::<[u8; 32]>());
-        let sha256 = hex(&Sha256::digest(format!("{salt}{plan}").as_bytes()));
+        let salt = hex::encode(rand::random::<[u8; 32]>());
+        let sha256 = hex::encode(Sha256::digest(format!("{salt}{plan}")));
         Sealed { plan, salt, sha256 }
     }
 }
@@ -67,10 +67,6 @@ fn canonical(value: &Value) -> Value {
         Value::Array(all) => Value::Array(all.iter().map(canonical).collect()),
         other => other.clone(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of the shipped drill that `seed` chooses, of those with one fault.

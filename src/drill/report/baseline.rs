@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Document;
-use crate::drill::run::Report;
+use super::content::Report;
+use super::document::Document;
 use crate::drill::verdict::Expectation;
 
 /// Seconds that differ by less are the same: what is polled is seen that much late.

@@ -1,6 +1,6 @@
 //! Words and numbers that all forms of the report share.
 
-use crate::drill::run::Report;
+use super::content::Report;
 use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::load::plan::number;
 use crate::load::report::format::trimmed;
@@ -136,6 +136,9 @@ pub(super) fn basis(report: &Report) -> Vec<(String, String)> {
             ),
         ),
     ];
+    if let Some(checks) = &report.stop_checks {
+        facts.push(fact("Stop conditions", checks.to_string()));
+    }
     facts.extend(
         basis
             .faults

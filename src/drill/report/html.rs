@@ -2,15 +2,15 @@
 
 use maud::{Markup, html};
 
-use super::Document;
 use super::baseline::{Change, Comparison, Figure};
+use super::content::Report;
+use super::document::Document;
 use super::format::{
     NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
     response,
 };
 use super::matrix::{Cell, cell, result};
 use crate::drill::record::{Mark, MarkKind};
-use crate::drill::run::Report;
 use crate::drill::verdict::{Outcome, Verdict};
 use crate::load::report::format::instant;
 use crate::load::report::html::axis::{Time, clock};

@@ -1,23 +1,9 @@
 //! What to look at after a drill: one advice for each expectation that was not met, for each measurement
 //! above the worst case, and for each false alarm, with the place of its rule.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::content::{Improvement, Report};
 use super::format::{budget, figure};
-use crate::drill::run::Report;
 use crate::drill::verdict::{Expectation, FalseAlarm, Outcome, Step, Verdict};
-
-/// Something to improve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Improvement {
-    /// The alert that it is about.
-    pub alert: Option<String>,
-    /// The file and the line of its rule.
-    pub rule: Option<String>,
-    /// What happened, and what to do.
-    pub advice: String,
-}
 
 /// For each expectation that was not met, each measurement above the worst case, each false alarm.
 pub(super) fn improvements(report: &Report) -> Vec<Improvement> {

@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::Document;
 use super::baseline::Comparison;
+use super::content::Report;
+use super::document::Document;
 use super::format::{
     NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
     response,
 };
 use super::html::value;
 use super::matrix::result;
-use crate::drill::run::Report;
 use crate::load::report::format::instant;
 
 /// Writes a line; a `String` takes all text.

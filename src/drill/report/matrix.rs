@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::content::Report;
 use crate::drill::record::AlertTimes;
-use crate::drill::run::Report;
 use crate::drill::verdict::Outcome;
 
 /// What one alert did in one drill.

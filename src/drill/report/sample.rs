@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::Document;
-use crate::drill::run::Report;
+use super::content::Report;
+use super::document::Document;
 
 /// A drill in which one alert came in time, one late, one not at all, and one was false.
 pub(in crate::drill) fn failed() -> Report {
@@ -48,6 +48,7 @@ pub(in crate::drill) fn failed() -> Report {
             "requests": 4321, "failed": 1234, "people": 987, "secondsOutside": 26, "errorBudget": 5.5,
             "budgetBurnt": 12.34
         },
+        "stopChecks": { "made": 14, "failed": 2, "longestGap": 6.5 },
         "basis": {
             "version": "7.8.9", "load": "onsale-short", "p95Ms": 500.0, "errorRate": 0.001,
             "faults": ["{\"kind\":\"slow_statement\"}"],

@@ -100,6 +100,17 @@ fn changes() -> Vec<(&'static str, Value, &'static str)> {
             text("r.yml:777"),
             "r.yml:777",
         ),
+        (
+            "/drills/0/stopChecks/made",
+            4_711.into(),
+            "checked 4711 times",
+        ),
+        ("/drills/0/stopChecks/failed", 31.into(), "31 audits failed"),
+        (
+            "/drills/0/stopChecks/longestGap",
+            88.4.into(),
+            "longest gap 88.4 s",
+        ),
         ("/drills/0/marks/1/at", 44.5.into(), "44.5 s"),
         (
             "/drills/0/marks/2/subject",

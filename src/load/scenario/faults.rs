@@ -143,10 +143,10 @@ pub struct Fault {
     /// cpu_hog: how many processors; left out: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores: Option<u32>,
-    /// command: begins the fault, by `sh -c`.
+    /// command, lose_one_of_n: begins the fault, by `sh -c`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// command: ends the fault, by `sh -c`.
+    /// command, lose_one_of_n: ends the fault, by `sh -c`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
 }

@@ -64,8 +64,7 @@ async fn identity_of(prometheus: &Program) -> String {
     }
     assert!(rules.len() > 20, "{answer}");
     rules.sort();
-    let hash = Sha256::digest(rules.join("\n"));
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(rules.join("\n")))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -200,8 +200,3 @@ pub fn text(value: &AnyValue) -> String {
         other => format!("{other:?}"),
     }
 }
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

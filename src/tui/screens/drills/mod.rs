@@ -10,7 +10,7 @@ pub(crate) mod update;
 pub(crate) mod view;
 
 use crate::drill::progress::Progress;
-use crate::drill::run::Report;
+use crate::drill::report::Report;
 use crate::tui::drill_runner::DrillInfo;
 
 /// Where a drill of this console stands.

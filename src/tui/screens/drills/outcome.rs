@@ -5,7 +5,7 @@ use std::path::Path;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::drill::run::Report;
+use crate::drill::report::Report;
 use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::tui::format::one_line;
 use crate::tui::screens::drills::lines::{bar, wrap};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::cells;
 use crate::drill::blind;
-use crate::drill::run::{Planned, PlannedInject};
+use crate::drill::plan::{Planned, PlannedInject};
 use crate::tui::drill_runner::DrillInfo;
 use crate::tui::format::one_line;
 use crate::tui::input::forms::duration_ms;

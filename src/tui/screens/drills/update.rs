@@ -1,7 +1,7 @@
 //! Starting a drill, and what it tells.
 
 use crate::drill::progress::Progress;
-use crate::drill::run::Report;
+use crate::drill::report::Report;
 use crate::drill::verdict::Verdict;
 use crate::tui::event::Effect;
 use crate::tui::format::one_line;

@@ -1,8 +1,9 @@
 //! Snapshots of the Drills screen: before, during and after a drill.
 
 use super::*;
+use crate::drill::plan::{Planned, PlannedInject};
 use crate::drill::progress::{Progress, Row, Stage, Step, Traffic};
-use crate::drill::run::{Planned, PlannedInject, Report};
+use crate::drill::report::Report;
 use crate::drill::verdict::{self, Expectation, FalseAlarm, Outcome, Verdict as DrillVerdict};
 use crate::tui::drill_runner::DrillInfo;
 use crate::tui::screens::drills::{DrillState, DrillView};

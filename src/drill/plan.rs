@@ -1,0 +1,84 @@
+//! What a drill will do, and the worst case of each alert, before anything is sent.
+
+use super::basis::Basis;
+use super::file::{Drill, Inject};
+use super::prediction::worst_case;
+use super::rules::place_of;
+use crate::yaml::FileError;
+
+/// What a drill will do, and the worst case of each alert. Sends nothing.
+///
+/// # Errors
+/// No rule raises an alert, or a budget is below the worst case.
+pub fn plan(drill: &Drill, basis: &Basis) -> Result<String, FileError> {
+    let planned = outline(drill, basis)?;
+    let mut lines = vec![format!("{}: {}", drill.name, drill.title)];
+    lines.push(format!("  traffic  {}", drill.load));
+    for inject in planned {
+        lines.push(format!("  at {}  {}", inject.at, inject.fault));
+        for Planned {
+            alert,
+            budget,
+            predicted,
+            rule,
+        } in inject.alerts
+        {
+            lines.push(format!(
+                "    {alert} fires: budget {budget}, worst case {predicted:.1} s  ({rule})"
+            ));
+        }
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
+/// A fault of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedInject {
+    /// From the opening of the sale: `6s..10s`.
+    pub at: String,
+    /// Its kind and settings as JSON, as in the file.
+    pub fault: String,
+    /// The alerts that are expected.
+    pub alerts: Vec<Planned>,
+}
+
+/// An alert of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Its name.
+    pub alert: String,
+    /// From the fault's beginning, as in the file: `18s`.
+    pub budget: String,
+    /// The worst case by rule and settings, in seconds.
+    pub predicted: f64,
+    /// Where its rule stands: `otel/prometheus/alerts.yml:93`.
+    pub rule: String,
+}
+
+/// The plan as data: the faults of a drill, with the worst case of each alert. Sends nothing.
+///
+/// # Errors
+/// No rule raises an alert, or a budget is below the worst case.
+pub fn outline(drill: &Drill, basis: &Basis) -> Result<Vec<PlannedInject>, FileError> {
+    basis.check(drill)?;
+    let Basis {
+        rules, settings, ..
+    } = basis;
+    let planned = |inject: &Inject| {
+        let alerts = inject.expect.fires.iter().map(|(alert, budget)| {
+            let worst = worst_case(alert, inject, rules, *settings);
+            Planned {
+                alert: alert.clone(),
+                budget: budget.to_string(),
+                predicted: worst.map_or(0.0, |it| it.firing.as_secs_f64()),
+                rule: place_of(alert, rules).unwrap_or_default(),
+            }
+        });
+        PlannedInject {
+            at: inject.at.to_string(),
+            fault: serde_json::to_string(&inject.fault).unwrap_or_default(),
+            alerts: alerts.collect(),
+        }
+    };
+    Ok(drill.injects.iter().map(planned).collect())
+}

@@ -1,0 +1,57 @@
+//! Faults that commands of the user's own begin and end.
+
+use super::{drill, run, stderr};
+
+#[test]
+fn a_command_is_run_only_where_that_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = drill(
+        "{ kind: command, run: 'true', undo: 'true', for: 2s }",
+        "{ recovered: 30s }",
+    );
+    let (output, _) = run(dir.path(), &text, &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("--allow-commands"),
+        "{}",
+        stderr(&output)
+    );
+    let (output, _) = run(dir.path(), &text, &["--allow-commands"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn a_command_that_fails_is_inconclusive_and_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let undone = dir.path().join("undone");
+    let text = drill(
+        &format!(
+            "{{ kind: command, run: 'exit 7', undo: 'touch {}', for: 2s }}",
+            undone.display()
+        ),
+        "{ recovered: 30s }",
+    );
+    let (output, reports) = run(dir.path(), &text, &["--allow-commands"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let reason = reports[0]["reasons"].to_string();
+    assert!(reason.contains("exit status: 7"), "{reason}");
+    assert!(undone.exists());
+}
+
+#[test]
+fn a_command_that_hangs_is_killed_and_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let undone = dir.path().join("undone");
+    let text = drill(
+        &format!(
+            "{{ kind: command, run: 'exec sleep 600', undo: 'touch {}', for: 2s }}",
+            undone.display()
+        ),
+        "{ recovered: 30s }",
+    );
+    let (output, reports) = run(dir.path(), &text, &["--allow-commands"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let reason = reports[0]["reasons"].to_string();
+    assert!(reason.contains("did not end within 8 s"), "{reason}");
+    assert!(undone.exists());
+}

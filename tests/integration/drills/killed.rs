@@ -1,0 +1,270 @@
+//! What a drill leaves when it is killed: nothing.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+
+use super::drill;
+use super::endless::{Endless, guard_threads, operations, servers, stopped_servers};
+use super::on_server::OnServer;
+use crate::support::process::Guard;
+use crate::support::{eventually, ops_client};
+
+/// When a drill is killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Point {
+    /// It waits for the moment of its fault.
+    Before,
+    /// The fault has just begun.
+    AtInjection,
+    /// The drill knows that the fault is on.
+    During,
+    /// The fault is about to end.
+    AtClearing,
+    /// The fault has ended, and the drill follows what comes after.
+    After,
+}
+
+const POINTS: [Point; 5] = [
+    Point::Before,
+    Point::AtInjection,
+    Point::During,
+    Point::AtClearing,
+    Point::After,
+];
+
+/// How long the faults of the table last.
+const LASTS: Duration = Duration::from_secs(4);
+/// A fault that is on for longer than this beyond its time has not ended by itself.
+const LATE: Duration = Duration::from_secs(5);
+
+impl Point {
+    /// Whether a drill at this `step`, with a fault that began `since`, has come to this point.
+    fn is_reached(self, step: &str, since: Option<Instant>) -> bool {
+        match self {
+            Point::Before => step == "waiting",
+            Point::AtInjection => since.is_some(),
+            Point::During => step == "fault" && since.is_some(),
+            Point::AtClearing => {
+                since.is_some_and(|since| since.elapsed() + Duration::from_millis(200) >= LASTS)
+            }
+            Point::After => step == "following",
+        }
+    }
+}
+
+/// The step in the last line that the drill in `dir` wrote to its file of progress.
+fn step(dir: &Path) -> String {
+    let text = std::fs::read_to_string(dir.join("progress")).unwrap_or_default();
+    let lines = text.lines().rev();
+    let step = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let step = step.filter_map(|line| Some(line["progress"]["step"].as_str()?.to_owned()));
+    step.take(1).collect()
+}
+
+/// Kills a drill of `fault` at each point, and checks that its running server has the fault no longer than its time.
+async fn ends_in_its_time(fault: &str) {
+    let on = OnServer::start().await;
+    for point in POINTS {
+        let _ = std::fs::remove_file(on.dir.path().join("progress"));
+        let few = drill(fault, "{ recovered: 30s }")
+            .replace("set: {", "set: { users: 300,")
+            .replace("at: 1s", "at: 3s");
+        let mut command = on.drill(&few);
+        command
+            .arg("--progress")
+            .arg(on.dir.path().join("progress"));
+        let mut running = Guard(command.stderr(Stdio::null()).spawn().unwrap());
+        let of = format!("{fault}, {point:?}");
+        let since = killed_at(point, &mut running, on.dir.path(), &of, || async {
+            Some(on.faults().await? > 0)
+        })
+        .await;
+        eventually(&format!("the fault is over: {of}"), || async {
+            (on.faults().await? == 0).then_some(())
+        })
+        .await;
+        let lasted = since.map(|since| since.elapsed());
+        // After the fault the drill has seen to its end itself.
+        assert!(
+            point == Point::After || lasted.is_none_or(|lasted| lasted < LASTS + LATE),
+            "{of}: {lasted:?}"
+        );
+    }
+}
+
+/// Kills the drill when it has come to the point. Returns when its fault was first seen.
+async fn killed_at<F: Future<Output = Option<bool>>>(
+    point: Point,
+    drill: &mut Guard,
+    dir: &Path,
+    of: &str,
+    is_on: impl Fn() -> F,
+) -> Option<Instant> {
+    let since = Cell::new(None);
+    eventually(&format!("the sale is open: {of}"), || async {
+        let is_open = matches!(step(dir).as_str(), "waiting" | "fault" | "following");
+        is_open.then_some(())
+    })
+    .await;
+    eventually(&format!("the point is reached: {of}"), || async {
+        if since.get().is_none() && is_on().await == Some(true) {
+            since.set(Some(Instant::now()));
+        }
+        point.is_reached(&step(dir), since.get()).then_some(())
+    })
+    .await;
+    drill.0.kill().unwrap();
+    drill.0.wait().unwrap();
+    since.get()
+}
+
+/// Kills a drill of its own server at each point of `fault`, and checks that nothing is left.
+async fn leaves_nothing_at_any_point(fault: &str, is_on: impl Fn(&Path) -> bool) {
+    for point in POINTS {
+        let mut running = Endless::short(fault);
+        let dir = running.dir().to_owned();
+        let of = format!("{fault}, {point:?}");
+        killed_at(point, &mut running.process, &dir, &of, || async {
+            Some(is_on(&dir))
+        })
+        .await;
+        running.leaves_nothing().await;
+    }
+}
+
+macro_rules! killed_at_each_point {
+    ($($name:ident: $fault:literal;)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            ends_in_its_time($fault).await;
+        })*
+    };
+}
+
+killed_at_each_point! {
+    errors_end_in_their_time_although_the_drill_is_killed: "{ kind: errors, share: 1, for: 4s }";
+    telemetry_comes_back_although_the_drill_is_killed: "{ kind: telemetry_gone, how: refuse, for: 4s }";
+    the_disk_has_room_again_although_the_drill_is_killed: "{ kind: disk_full, for: 4s }";
+    the_clock_is_right_again_although_the_drill_is_killed: "{ kind: clock_step, seconds: 3600, for: 4s }";
+}
+
+#[tokio::test]
+async fn no_cpu_hog_outlasts_its_drill() {
+    // The guard's own thread, and one for each processor.
+    let fault = "{ kind: cpu_hog, cores: 1, for: 4s }";
+    leaves_nothing_at_any_point(fault, |dir| guard_threads(dir) > 1).await;
+}
+
+#[tokio::test]
+async fn a_cpu_hog_ends_in_its_time_while_its_drill_goes_on() {
+    let drill = Endless::short("{ kind: cpu_hog, cores: 1, for: 2s }");
+    for (what, hogs) in [("the processor is busy", true), ("it is free again", false)] {
+        drill
+            .until(what, |dir| (guard_threads(dir) > 1) == hogs)
+            .await;
+    }
+    // At its end the drill takes back whatever is left.
+    assert_ne!(step(drill.dir()), "ending");
+    assert_ne!(guard_threads(drill.dir()), 0, "the guard is still there");
+}
+
+#[tokio::test]
+async fn no_server_outlasts_a_drill_that_kills_it() {
+    let fault = "{ kind: kill_server, for: 4s }";
+    leaves_nothing_at_any_point(fault, |dir| {
+        servers(dir).is_empty() && guard_threads(dir) > 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_frozen_server_outlasts_its_drill() {
+    let fault = "{ kind: freeze_server, for: 4s }";
+    leaves_nothing_at_any_point(fault, |dir| !stopped_servers(dir).is_empty()).await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_starts() {
+    let drill = Endless::start("{ kind: errors, share: 1, for: 5m }");
+    drill
+        .until("the server starts", |dir| !servers(dir).is_empty())
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_before_its_fault() {
+    let drill = Endless::start("{ kind: errors, share: 1, for: 5m }");
+    drill
+        .until("the server serves", |dir| operations(dir).is_some())
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_during_a_fault_in_its_server() {
+    let drill = Endless::start("{ kind: errors, share: 1, for: 5m }");
+    eventually("the fault is on", || async {
+        let (url, token) = operations(drill.dir())?;
+        let faults = ops_client(&url, &token).faults().await.ok()?;
+        (!faults.faults.is_empty()).then_some(())
+    })
+    .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_is_frozen() {
+    let drill = Endless::start("{ kind: freeze_server, for: 5m }");
+    drill
+        .until("the server is frozen", |dir| {
+            !stopped_servers(dir).is_empty()
+        })
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_is_away() {
+    let drill = Endless::start("{ kind: kill_server, for: 3s }");
+    drill
+        .until("the server serves", |dir| operations(dir).is_some())
+        .await;
+    drill
+        .until("the server is killed", |dir| servers(dir).is_empty())
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn the_effect_of_a_command_is_undone_when_its_drill_is_killed() {
+    let marks = tempfile::tempdir().unwrap();
+    let (done, undone) = (marks.path().join("done"), marks.path().join("undone"));
+    let drill = Endless::start(&format!(
+        "{{ kind: command, run: 'touch {}', undo: 'touch {}', for: 5m }}",
+        done.display(),
+        undone.display()
+    ));
+    drill.until("the command runs", |_| done.exists()).await;
+    assert!(!undone.exists());
+    drill.killed().await;
+    assert!(undone.exists());
+}
+
+#[tokio::test]
+async fn a_signal_to_the_whole_process_group_leaves_no_frozen_server() {
+    let drill = Endless::start("{ kind: freeze_server, for: 5m }");
+    drill
+        .until("the server is frozen", |dir| {
+            !stopped_servers(dir).is_empty()
+        })
+        .await;
+    let group = Pid::from_child(&drill.process.0);
+    rustix::process::kill_process_group(group, Signal::INT).unwrap();
+    drill.leaves_nothing().await;
+}
