@@ -1,4 +1,4 @@
-//! The seal of a blind drill: while it is set, this server says nothing of injected faults. The faults API lists none,
+//! The seal of a blind drill: while it is set, this server does not show injected faults. The faults API lists none,
 //! the gauge stays 0, log records wait, and errors do not name them. Faults change only for the holder of the key.
 
 use std::sync::Arc;
@@ -65,8 +65,8 @@ impl Event {
 }
 
 impl Faults {
-    /// Withholds faults for at most `length`, and returns the key. Must be called in a tokio runtime, whose timer ends
-    /// the seal.
+    /// Withholds faults for at most `length`, and returns the key. Must be called in a tokio runtime: its timer
+    /// ends the seal.
     ///
     /// # Errors
     /// The length is out of bounds, faults are withheld already, or a fault is active.
@@ -93,16 +93,22 @@ impl Faults {
         tokio::spawn(async move {
             tokio::time::sleep(length).await;
             if let Some(inner) = inner.upgrade() {
-                inner.unseal(&hash);
+                inner.unseal(|seal| seal.key == hash);
             }
         });
         Ok(key)
     }
 
-    /// Ends the withholding: gauge, list and log say everything again. `false` when the key is not that of the seal.
+    /// Ends the withholding: gauge, list and log show faults again. `false` when the key is not that of the seal.
     #[must_use]
     pub fn unseal(&self, key: &str) -> bool {
-        self.0.unseal(&hash(key))
+        let key = hash(key);
+        self.0.unseal(|seal| seal.key == key)
+    }
+
+    /// Ends the withholding without its key, because the server stops: the waiting records would be lost with it.
+    pub fn unseal_at_stop(&self) {
+        self.0.unseal(|_| true);
     }
 
     /// Whether faults are withheld.
@@ -129,16 +135,22 @@ impl Faults {
         }
     }
 
-    /// Whether a caller with this key may change faults.
+    /// Whether a caller with this key may change faults. `true` when the key is that of the current seal, `false` when
+    /// nothing is withheld and every caller may.
     ///
     /// # Errors
     /// Faults are withheld, and the key is missing or wrong.
-    pub fn check_key(&self, key: Option<&str>) -> Result<(), Refused> {
+    pub fn check_key(&self, key: Option<&str>) -> Result<bool, Refused> {
+        if !self.are_sealed() {
+            return Ok(false);
+        }
+        let key = key.map(hash);
         match &*self.0.changing.lock() {
-            Some(seal) if key.map(hash) != Some(seal.key) => Err(Refused::Sealed(
+            Some(seal) if key == Some(seal.key) => Ok(true),
+            Some(_) => Err(Refused::Sealed(
                 "a blind drill runs on this server: nothing is injected or ended by hand before its end",
             )),
-            _ => Ok(()),
+            None => Ok(false),
         }
     }
 }
@@ -164,9 +176,10 @@ impl Inner {
         });
     }
 
-    fn unseal(&self, key: &[u8; 32]) -> bool {
+    /// Ends the seal if it `may`.
+    fn unseal(&self, may: impl FnOnce(&Seal) -> bool) -> bool {
         let mut seal = self.changing.lock();
-        let Some(open) = seal.take_if(|seal| seal.key == *key) else {
+        let Some(open) = seal.take_if(|seal| may(seal)) else {
             return false;
         };
         self.sealed.store(false, Ordering::Relaxed);
@@ -182,7 +195,7 @@ impl Inner {
     }
 }
 
-/// Keys are compared by their hashes, so that the time of a wrong guess says nothing.
+/// Keys are compared by their hashes, so that the time of a wrong guess reveals no part of the key.
 fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }

@@ -26,6 +26,8 @@ pub(super) struct RequestInfo {
     /// Counts the request against its token until the answer is sent.
     under_way: OnceLock<UnderWay>,
     writing: AtomicBool,
+    /// The request has no access record.
+    unlogged: AtomicBool,
 }
 
 impl RequestInfo {
@@ -36,6 +38,16 @@ impl RequestInfo {
     /// Whether a write has begun. From then on the request cannot be cancelled.
     pub(super) fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Acquire)
+    }
+
+    /// Whether the access record is left out.
+    pub(super) fn is_unlogged(&self) -> bool {
+        self.unlogged.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the access record out. Only for a request that has proved that it may be hidden.
+    pub(super) fn leave_unlogged(&self) {
+        self.unlogged.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn set_user(&self, user: i64) {

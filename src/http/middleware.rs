@@ -129,11 +129,6 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     request.extensions_mut().insert(Arc::clone(&info));
     // Requests of operators and probes are neither metered nor traced.
     let span = RequestSpan::begin(trace, started, meters.is_some());
-    // A record of an injection would tell the player of a blind drill when it was.
-    let is_withheld = shared.meters.is_none()
-        && request
-            .headers()
-            .contains_key(crate::api::faults::SEAL_HEADER);
     let mut guard = RequestGuard::begin(meters, Arc::clone(&info), span.clone(), started);
 
     let (mut response, close) = match strictness::refusal(&request) {
@@ -166,7 +161,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let status = response.status().as_u16();
     let took = started.elapsed();
     let metered = guard.finish(status, code, took);
-    if !is_withheld {
+    if !info.is_unlogged() {
         span.log_access(&AccessRecord {
             method: METHODS[method],
             route,

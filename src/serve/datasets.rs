@@ -158,18 +158,29 @@ impl Datasets {
     }
 
     /// The database's name in metrics, and whether the database answers and accepts writes.
-    pub(super) async fn database_answers(&self, within: Duration) -> (&'static str, bool) {
+    pub(super) async fn database_problem(
+        &self,
+        within: Duration,
+    ) -> (&'static str, Option<String>) {
+        let late = || format!("no answer within {} ms", within.as_millis());
         let asked = tokio::time::timeout(within, self.booking.ping());
         match &self.storage {
             DatasetStorage::Postgres(database) => {
                 // A full pool is not an outage. Only a refused write counts.
                 let (answers, asked) = tokio::join!(database.answers(within), asked);
-                let refuses = matches!(asked, Ok(Err(Refusal::Store(StoreError::Unwritable(_)))));
-                ("postgres", answers && !refuses)
+                let problem = match asked {
+                    Ok(Err(Refusal::Store(StoreError::Unwritable(why)))) => Some(why),
+                    _ => (!answers).then(late),
+                };
+                ("postgres", problem)
             }
             DatasetStorage::Files(..) => {
-                let answers = matches!(asked.await, Ok(Ok(()) | Err(Refusal::NoDataset)));
-                ("sqlite", answers)
+                let problem = match asked.await {
+                    Ok(Ok(()) | Err(Refusal::NoDataset)) => None,
+                    Ok(Err(refused)) => Some(refused.to_string()),
+                    Err(_) => Some(late()),
+                };
+                ("sqlite", problem)
             }
         }
     }

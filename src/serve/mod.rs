@@ -141,6 +141,8 @@ impl Running {
         // The operations listener stops last, so that consoles and scrapers see the end.
         self.stop_ops.cancel();
         drop(self.ops.await);
+        // Only now: while the operations listener answers, it would show the fault to the player of a blind drill.
+        self.faults.unseal_at_stop();
         for task in self.background {
             task.abort();
             // The task releases its resources, such as the data directory, before this returns.

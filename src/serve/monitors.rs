@@ -24,12 +24,15 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
     let mut was_up = true;
     loop {
         let held_up_before = faults.hold_up_database();
-        let (backend, up) = datasets.database_answers(ANSWER_TIMEOUT).await;
+        let (backend, problem) = datasets.database_problem(ANSWER_TIMEOUT).await;
         // The fault keeps the one writer busy. This does not mean that the database is down.
         let held_up = backend == "sqlite" && (held_up_before || faults.hold_up_database());
-        let up = counts_as_up(up, held_up, was_up);
+        let up = counts_as_up(problem.is_none(), held_up, was_up);
         match (was_up, up) {
-            (true, false) => tracing::error!(backend, "the database does not answer"),
+            (true, false) => {
+                let problem = problem.unwrap_or_default();
+                tracing::error!(backend, "the database does not answer: {problem}");
+            }
             (false, true) => tracing::info!(backend, "the database answers again"),
             _ => {}
         }

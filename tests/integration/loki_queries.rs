@@ -151,7 +151,6 @@ async fn found(url: &str, token: &str, query: &str) -> Vec<Value> {
 
 /// Queries for records that the test below does not provoke. The record is logged as the code logs it.
 const NOT_PROVOKED: &[(&str, &str)] = &[
-    ("DatabaseUnreachable", "the database"),
     ("FileDescriptorsLow", "a connection could not be accepted"),
     ("RedisUnreachable", "the shared queue does not answer"),
     ("SeatLockFailures", "Redis is given up for the "),
@@ -191,6 +190,7 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
         let injected = server.ops.inject_fault(&fault, length, None);
         injected.await.unwrap();
     };
+    disk_is_full_for_a_moment(&server).await;
     inject(slow).await;
     assert_eq!(user.charge(json!(100)).await.status, 200);
     inject(errors(500)).await;
@@ -199,6 +199,26 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
     assert_eq!(user.reserve(1).await.status, 503);
     inject(Fault::ClockStep { seconds: -3_600 }).await;
     (server, user)
+}
+
+/// Until the server has reported it, and the database takes writes again.
+async fn disk_is_full_for_a_moment(server: &ServerProcess) {
+    let is_up = async || {
+        let metrics = server.ops.metrics().await.unwrap();
+        metrics.contains("concert_database_up{backend=\"sqlite\"} 1")
+    };
+    let length = Duration::from_secs(120);
+    let fault = Fault::DiskFull {};
+    server.ops.inject_fault(&fault, length, None).await.unwrap();
+    eventually("the database is down", || async {
+        (!is_up().await).then_some(())
+    })
+    .await;
+    server.ops.end_faults(None).await.unwrap();
+    eventually("the database is up", || async {
+        is_up().await.then_some(())
+    })
+    .await;
 }
 
 /// Checks that the console shows the duration and the details of the failed request in either form of the record.

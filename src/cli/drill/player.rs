@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::drill::blind::Blind;
 use crate::drill::blind::action::Action;
 use crate::drill::blind::plan::Sealed;
 use crate::drill::blind::script::Script;
+use crate::drill::blind::{Blind, MOST_ACTIONS};
 use crate::drill::progress::Progress;
 use crate::files;
 
 /// The longest line on standard input, in bytes.
 const LONGEST: u64 = 4_096;
 
-/// Prepares the player that `from` names; none: nobody plays.
+/// Prepares the player that `from` names; `None`: a drill without a player.
 ///
 /// # Errors
 /// The file is not a player's.
@@ -44,8 +44,11 @@ fn read_actions(player: &mpsc::Sender<Action>) {
         }
         match action(&line).map(|action| player.blocking_send(action)) {
             Ok(Ok(())) => {}
-            // The drill is over.
-            Ok(Err(_)) => return,
+            Ok(Err(_)) => {
+                let problem = format!("no more actions: the drill is over, or took {MOST_ACTIONS}");
+                drop(writeln!(std::io::stderr(), "--player -: {problem}"));
+                return;
+            }
             Err(problem) => drop(writeln!(std::io::stderr(), "--player -: {problem}")),
         }
     }

@@ -14,9 +14,9 @@ use crate::drill::file::{Cause, Drill, Kind, shipped};
 pub enum Action {
     /// Acknowledges an alert, by its name.
     Acknowledge(String),
-    /// Says where the fault is and how it works. The last answer counts.
+    /// Names the component and the mechanism of the fault. The last answer counts.
     Answer(Cause),
-    /// Does something about it.
+    /// Mitigates the fault.
     Mitigate(Mitigation),
 }
 
@@ -24,11 +24,11 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mitigation {
-    /// Admits nobody.
+    /// Stops admission.
     PauseAdmission,
-    /// Admits people again.
+    /// Resumes admission.
     ResumeAdmission,
-    /// Admits so many people with each batch.
+    /// Changes the number of people in each batch.
     ChangeBatch(u64),
     /// Kills the server, and starts it again.
     RestartServer,

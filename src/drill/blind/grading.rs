@@ -1,4 +1,4 @@
-//! The player's actions beside the plan. It grades the response, not the person.
+//! Compares the player's actions with the plan. It grades the response, not the person.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub(in crate::drill) struct Played {
     pub(in crate::drill) cleared: Option<Moment>,
 }
 
-/// Grades what was played against the one fault of the plan. `fired` says whether an alert fired before that moment.
+/// Compares the player's actions with the one fault of the plan. `fired`: whether an alert fired before that moment.
 pub(in crate::drill) fn grade(
     sealed: &Sealed,
     inject: &Inject,
@@ -128,7 +128,7 @@ impl Response {
         found
     }
 
-    /// The verdict with the response taken in. A drill that says nothing of the alerts says nothing of the player.
+    /// The verdict that includes the response. An inconclusive drill does not judge the player.
     pub(in crate::drill) fn weigh(&self, verdict: Verdict) -> Verdict {
         let own = self.shortcomings();
         match verdict {
@@ -220,11 +220,11 @@ mod tests {
         let Verdict::Failed(reasons) = response.weigh(Verdict::Passed) else {
             panic!("{response:?}")
         };
-        let told = [
+        let expected = [
             "the component was not named: database",
             "the mechanism was not named: slow_statement",
             "the fault was not mitigated: it ended by itself",
         ];
-        assert_eq!(reasons, told);
+        assert_eq!(reasons, expected);
     }
 }

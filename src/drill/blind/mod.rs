@@ -4,7 +4,7 @@
 //! - `action`: what a player can do;
 //! - `script`: a player that follows a file;
 //! - `play`: the drill's side: it withholds the fault, carries out mitigations and records what the player does;
-//! - `grading`: the player's actions beside the plan.
+//! - `grading`: compares the player's actions with the plan.
 
 pub mod action;
 pub mod grading;
@@ -24,6 +24,8 @@ use self::script::Script;
 
 /// Actions that wait for the drill, which takes them five times a second.
 const WAITING: usize = 64;
+/// The actions of one drill. A person needs some dozens; the bound keeps memory and the report small.
+pub const MOST_ACTIONS: usize = 200;
 /// The drill's name as long as the plan is sealed.
 pub const NAME: &str = "blind";
 /// Its title meanwhile.
@@ -37,19 +39,26 @@ pub struct Blind {
     /// A player that follows a file; none: actions come from [`Blind::player`].
     pub script: Option<Script>,
     sender: mpsc::Sender<Action>,
-    actions: Mutex<mpsc::Receiver<Action>>,
+    actions: Mutex<Actions>,
+}
+
+/// The player's actions, with the number of those taken.
+#[derive(Debug)]
+struct Actions {
+    waiting: mpsc::Receiver<Action>,
+    taken: usize,
 }
 
 impl Blind {
     /// Of a sealed plan.
     #[must_use]
     pub fn new(sealed: Sealed, script: Option<Script>) -> Arc<Blind> {
-        let (sender, actions) = mpsc::channel(WAITING);
+        let (sender, waiting) = mpsc::channel(WAITING);
         Arc::new(Blind {
             sealed,
             script,
             sender,
-            actions: Mutex::new(actions),
+            actions: Mutex::new(Actions { waiting, taken: 0 }),
         })
     }
 
@@ -59,8 +68,18 @@ impl Blind {
         self.sender.clone()
     }
 
+    /// The next action. After [`MOST_ACTIONS`] the player's next one is refused.
     fn next_action(&self) -> Option<Action> {
-        self.actions.lock().try_recv().ok()
+        let mut actions = self.actions.lock();
+        if actions.taken == MOST_ACTIONS {
+            return None;
+        }
+        let action = actions.waiting.try_recv().ok()?;
+        actions.taken += 1;
+        if actions.taken == MOST_ACTIONS {
+            actions.waiting.close();
+        }
+        Some(action)
     }
 }
 
@@ -78,4 +97,24 @@ pub struct Board {
     pub alerts: Vec<String>,
     /// What the player did, in order, with the second of the drill.
     pub done: Vec<(f64, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::file::Drill;
+
+    #[test]
+    fn a_drill_takes_a_bounded_number_of_actions() {
+        let drill = Drill::load("slow-charge").unwrap();
+        let blind = Blind::new(Sealed::of(&drill, 7), None);
+        let player = blind.player();
+        let act = || player.try_send(Action::Acknowledge("SlowBuying".to_owned()));
+        for number in 0..MOST_ACTIONS {
+            act().unwrap();
+            assert!(blind.next_action().is_some(), "{number}");
+        }
+        assert!(act().is_err(), "the player gets an error");
+        assert!(blind.next_action().is_none());
+    }
 }

@@ -2,6 +2,7 @@
 //! and everything that the player does is recorded.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use super::action::{Action, Mitigation};
 use super::grading::Played;
 use super::plan::AROUND;
 use super::script::{self, Sources};
-use super::{Blind, Board, NAME};
+use super::{Blind, Board, MOST_ACTIONS, NAME};
 use crate::api::faults::{LONGEST, Site};
 use crate::api::ops::AdmissionChange;
 use crate::clients::loki::Loki;
@@ -26,9 +27,9 @@ use crate::drill::system::System;
 use crate::drill::verdict::Injected;
 use crate::drill::{Moment, now, seconds};
 
-/// How long a server that was restarted may take to answer.
+/// A restarted server must answer within this time.
 const START: Duration = Duration::from_secs(30);
-/// How often it is asked meanwhile.
+/// The pause between two checks of a restarted server.
 const ASK: Duration = Duration::from_millis(100);
 
 /// A blind drill that is played.
@@ -41,6 +42,8 @@ pub(in crate::drill) struct Play {
     sealed: AsyncMutex<Ops>,
     /// The time after which a seal ends by itself.
     length: Duration,
+    /// The server that the guard started again after a kill has its seal.
+    resealed: AtomicBool,
     played: Mutex<Played>,
     board: Mutex<Board>,
     began: Moment,
@@ -52,6 +55,20 @@ fn seal_length(drill: &Drill) -> Duration {
     let injects = drill.injects.iter();
     let ends = injects.map(|inject| inject.at.to.0 + inject.fault.length.0);
     (ends.max().unwrap_or_default() + AROUND).min(LONGEST)
+}
+
+/// Whether the player must not see if it was right: neither by an error nor by the time that it takes. The report
+/// shows both.
+fn is_guess(action: &Action) -> bool {
+    matches!(action, Action::Mitigate(Mitigation::Clear(_)))
+}
+
+/// What the player sees of an action.
+fn line(action: &Action, problem: Option<&str>) -> String {
+    match problem.filter(|_| !is_guess(action)) {
+        Some(problem) => format!("{}: {problem}", action.words()),
+        None => action.words(),
+    }
 }
 
 impl Play {
@@ -98,6 +115,7 @@ impl Play {
             open,
             sealed: AsyncMutex::new(sealed),
             length,
+            resealed: AtomicBool::new(false),
             played: Mutex::default(),
             board: Mutex::new(board),
             began: now(),
@@ -128,7 +146,7 @@ impl Play {
         self.played.lock().cleared
     }
 
-    /// Injects the fault; its beginning, by whoever carried it out.
+    /// Injects the fault. Returns its beginning by the record of the process that injected it.
     pub(in crate::drill) async fn inject(
         &self,
         system: &System,
@@ -150,8 +168,13 @@ impl Play {
         drill: &Drill,
         injected: Option<Injected>,
     ) {
+        self.seal_after_kill(drill, injected).await;
         while let Some(action) = self.blind.next_action() {
             let at = now();
+            let is_guess = is_guess(&action);
+            if is_guess {
+                self.show(at, line(&action, None));
+            }
             let is_active = injected.is_some_and(|it| at < it.ended) && self.cleared().is_none();
             let active = drill.injects.first().zip(injected).filter(|_| is_active);
             let problem = match &action {
@@ -160,13 +183,41 @@ impl Play {
                 }
                 _ => None,
             };
-            let mut words = action.words();
-            if let Some(problem) = &problem {
-                words = format!("{words}: {problem}");
+            if !is_guess {
+                self.show(at, line(&action, problem.as_deref()));
             }
-            let second = seconds(self.began, at);
-            self.board.lock().done.push((second, words));
-            self.played.lock().actions.push((at, action, problem));
+            self.record(at, action, problem);
+        }
+    }
+
+    /// Shows a line to the player.
+    fn show(&self, at: Moment, words: String) {
+        let second = seconds(self.began, at);
+        self.board.lock().done.push((second, words));
+    }
+
+    fn record(&self, at: Moment, action: Action, problem: Option<String>) {
+        let mut played = self.played.lock();
+        played.actions.push((at, action, problem));
+        if played.actions.len() == MOST_ACTIONS {
+            self.show(at, format!("no more actions: a drill takes {MOST_ACTIONS}"));
+        }
+    }
+
+    /// Withholds faults on a killed server that the guard has started again because the fault's time is over.
+    async fn seal_after_kill(&self, drill: &Drill, injected: Option<Injected>) {
+        let is_kill = |inject: &Inject| inject.fault.kind == Kind::KillServer;
+        let is_back = drill.injects.first().is_some_and(is_kill)
+            && injected.is_some_and(|it| now() >= it.ended)
+            && self.cleared().is_none()
+            && !self.resealed.load(Ordering::Relaxed);
+        if !is_back {
+            return;
+        }
+        // It does not answer yet, or it has its seal. The next call tries again.
+        if let Ok(sealed) = self.open.seal(self.length).await {
+            *self.sealed.lock().await = sealed;
+            self.resealed.store(true, Ordering::Relaxed);
         }
     }
 
@@ -243,7 +294,7 @@ impl Play {
         Ok(())
     }
 
-    /// Injects again, for the rest of its time, what a restart took away but would not cure.
+    /// Injects the fault again for the rest of its time: a restart removes an injected fault, but would not repair it.
     async fn put_back(
         &self,
         system: &System,
@@ -261,7 +312,7 @@ impl Play {
         self.inject(system, &again).await.map(drop)
     }
 
-    /// Shows everything again.
+    /// Ends the fault and the seal.
     pub(in crate::drill) async fn reveal(&self, drill: &Drill) {
         for inject in &drill.injects {
             if inject.fault.kind.site() != Site::Outside {
@@ -271,5 +322,20 @@ impl Play {
         }
         // A server that was killed has lost its seal.
         drop(self.sealed.lock().await.unseal().await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_right_and_a_wrong_mechanism_look_the_same_to_the_player() {
+        let clear = Action::Mitigate(Mitigation::Clear("kill_server".to_owned()));
+        let problem = Some("it does not answer within 30 s");
+        // Only the right one can fail: a wrong one does nothing.
+        assert_eq!(line(&clear, problem), line(&clear, None));
+        let restart = Action::Mitigate(Mitigation::RestartServer);
+        assert!(line(&restart, problem).ends_with("within 30 s"));
     }
 }

@@ -20,7 +20,7 @@ use crate::yaml::{self, FileError};
 /// How often the player looks.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Looks in a row without an answer, after which the server counts as gone or frozen.
 const SILENT: u32 = 3;
 /// How far back a log query looks, and how many lines it counts at most.
@@ -168,7 +168,7 @@ pub(super) struct Sources {
     pub(super) server: HttpSource,
 }
 
-/// Follows `script` until it has mitigated, or nobody takes its actions any more.
+/// Follows `script` until a rule mitigates, or the drill takes no more actions.
 pub(super) async fn follow(script: Script, sources: Sources, player: mpsc::Sender<Action>) {
     let mut looks = Looks::new(sources);
     let mut rules = script.rules;
@@ -209,7 +209,7 @@ struct Looks {
 impl Looks {
     fn new(sources: Sources) -> Looks {
         Looks {
-            ops: Ops::new(sources.server.clone().with_timeout(PATIENCE), None),
+            ops: Ops::new(sources.server.clone().with_timeout(ANSWER_TIMEOUT), None),
             sources,
             began: Instant::now(),
             alerts: Vec::new(),
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_is_told_with_line_and_field() {
+    fn a_mistake_is_reported_with_line_and_field() {
         const RULE: &str = "rules:\n  - when: { alert: SlowBuying }\n    ask:\n      - { promql: up, above: 0 }\n    then:\n      - answer: { component: server, mechanism: latency }\n";
         let script = Script::parse("player.yaml", RULE).unwrap();
         assert_eq!(script.rules[0].when, When::Alert("SlowBuying".to_owned()));
@@ -325,8 +325,11 @@ mod tests {
             ),
             ("rules: []".to_owned(), "rules", "1 to 64"),
         ] {
-            let told = Script::parse("player.yaml", &text).unwrap_err().to_string();
-            assert!(told.contains(place) && told.contains(problem), "{told}");
+            let message = Script::parse("player.yaml", &text).unwrap_err().to_string();
+            assert!(
+                message.contains(place) && message.contains(problem),
+                "{message}"
+            );
         }
     }
 }

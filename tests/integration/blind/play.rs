@@ -4,13 +4,14 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use concertctl::clients::ClientError;
 use serde_json::Value;
 
 use super::withheld::{naming, of_process};
 use crate::drills::command;
-use crate::support::eventually;
+use crate::support::{eventually, ops_client};
 
-/// A drill whose name and file the player must not see.
+/// A drill. The player must not see its name and its file.
 const DRILL: &str = "title: All requests are slow\nload: onsale-short\nhost_busy: 1\n\
     set: { generator.lag_p99: 10s }\n\
     hypothesis: { buying.p95: 20s, buying.error_rate: 0.001, for: 2s }\n\
@@ -64,7 +65,7 @@ impl Files {
     }
 }
 
-/// As docs/drills.md says: `printf '%s' "$salt$plan" | sha256sum`.
+/// The command of docs/drills.md: `printf '%s' "$salt$plan" | sha256sum`.
 fn sha256sum(text: &str) -> String {
     let mut child = Command::new("sha256sum")
         .stdin(Stdio::piped())
@@ -86,8 +87,8 @@ fn the_right_answer_and_mitigation_pass_and_the_plan_has_the_hash_that_was_print
     let right = "      - acknowledge: HighErrorRate\n      - answer: { component: server, mechanism: errors }\n      - mitigate: { clear: errors }\n";
     let files = Files::new(&player(right));
     let (output, report) = files.scripted();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     let blind = &report["blind"];
     let text = |field: &str| blind[field].as_str().unwrap().to_owned();
     assert_eq!(blind["componentIsRight"], true);
@@ -102,7 +103,7 @@ fn the_right_answer_and_mitigation_pass_and_the_plan_has_the_hash_that_was_print
 
     let hash = sha256sum(&(text("salt") + &text("plan")));
     assert_eq!(hash, text("sha256"));
-    let first = told.lines().next().unwrap();
+    let first = stderr.lines().next().unwrap();
     assert!(
         first.ends_with(&hash),
         "printed before anything ran: {first}"
@@ -182,6 +183,61 @@ async fn the_process_list_and_the_progress_say_nothing_until_the_end() {
     assert_eq!(status.code(), Some(0), "{}", files.report());
     assert!(!naming(&log()).is_empty());
     assert!(log().contains("secret-errors"));
+}
+
+/// A killed server that the guard starts again is another process, without the seal of the first.
+#[tokio::test]
+async fn a_server_that_is_back_after_its_time_withholds_faults_until_the_end() {
+    let files = Files::new("");
+    let kill = DRILL.replace("kind: errors, share: 0.6", "kind: kill_server");
+    let kill = kill.replace("mechanism: errors", "mechanism: kill_server");
+    let kill = kill.replace("fires: { HighErrorRate: 30s }, ", "");
+    std::fs::write(files.path("kill.yaml"), kill).unwrap();
+    let (drill, progress) = (files.path("kill.yaml"), files.path("progress"));
+    let args = [
+        &*drill,
+        "--blind",
+        "--within",
+        "10s",
+        "--progress",
+        &progress,
+    ];
+    let mut drill = command(files.dir.path(), &args);
+    drill.stderr(Stdio::null());
+    let mut drill = crate::support::process::Guard(drill.spawn().unwrap());
+    let lines = || {
+        let log = std::fs::read_to_string(&progress).unwrap_or_default();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        lines.collect::<Vec<Value>>()
+    };
+    let board = eventually("the drill shows where its server is", || async {
+        let lines = lines();
+        let board = &lines.last()?["progress"]["blind"];
+        board.is_object().then(|| board.clone())
+    })
+    .await;
+    let text = |field: &str| board[field].as_str().unwrap().to_owned();
+    let token = std::fs::read_to_string(text("tokenFile")).unwrap();
+    let ops = ops_client(&text("opsUrl"), token.trim());
+    eventually("the server is killed", || async {
+        ops.status().await.is_err().then_some(())
+    })
+    .await;
+    eventually("it is back", || async { ops.status().await.ok() }).await;
+    // The drill asks five times a second.
+    eventually("it withholds faults", || async {
+        let refused = ops.end_faults(None).await;
+        matches!(refused, Err(ClientError::Refused { status: 409, .. })).then_some(())
+    })
+    .await;
+    assert!(drill.0.try_wait().unwrap().is_none(), "the drill is over");
+    let _ = rustix::process::kill_process(
+        rustix::process::Pid::from_child(&drill.0),
+        rustix::process::Signal::TERM,
+    );
+    drill.0.wait().unwrap();
 }
 
 /// Lines of progress without the fields that are named after faults, which must be empty.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use concertctl::api::faults::{Fault, FaultKind, Site};
+use concertctl::api::faults::{Fault, FaultKind, SEAL_HEADER, Site};
 use concertctl::clients::ClientError;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(120);
 /// The answer of the faults API when there is none.
 const NONE: &str = r#"{"faults":[]}"#;
 
-/// Lines of `text` that name a fault. What stands in every exposition says nothing: helps, and gauges at 0.
+/// Lines of `text` that name a fault. Helps and gauges at 0 are in every exposition, so they do not count.
 pub(super) fn naming(text: &str) -> Vec<String> {
     let kinds = FaultKind::ALL.iter().map(|kind| kind.as_str());
     let kinds: Vec<&str> = kinds.filter(|name| name.contains('_')).collect();
@@ -24,16 +24,14 @@ pub(super) fn naming(text: &str) -> Vec<String> {
         let words = ["fault", "inject"];
         words.iter().chain(&kinds).any(|word| line.contains(word))
     };
-    let says_nothing = |line: &str| {
+    let is_neutral = |line: &str| {
         let zero = line.ends_with(" 0") || line.ends_with(" 0.0");
         let is_page_fault = line.starts_with("node_");
         // The step itself is measured: it is the symptom that the player has to find.
         let is_symptom = line.starts_with("concert_clock_steps_total");
         zero || line.starts_with('#') || is_page_fault || is_symptom || line == NONE
     };
-    let lines = text
-        .lines()
-        .filter(|line| names(line) && !says_nothing(line));
+    let lines = text.lines().filter(|line| names(line) && !is_neutral(line));
     lines.map(str::to_owned).collect()
 }
 
@@ -109,8 +107,8 @@ fn file_names(dir: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The places that name a fault, with what they say.
-fn told(all: &[(String, String)]) -> Vec<(String, String)> {
+/// The places that name a fault, with the lines that name it.
+fn leaks(all: &[(String, String)]) -> Vec<(String, String)> {
     let found = all.iter().flat_map(|(place, text)| {
         let lines = naming(text).into_iter();
         lines.map(move |line| (place.clone(), line))
@@ -168,7 +166,7 @@ async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown
         .send()
         .await;
     assert_eq!(refused.unwrap().status(), 500);
-    // Two scrapes and evaluations later everything would have told it.
+    // Two scrapes and evaluations later everything would have shown it.
     let scrapes = format!(
         "{}/api/v1/query?query=count_over_time(up[5m])%20%3E%203",
         server.ops_url
@@ -183,10 +181,10 @@ async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown
             .then_some(())
     })
     .await;
-    let withheld = told(&everything(&server, dir.path()).await);
+    let withheld = leaks(&everything(&server, dir.path()).await);
     assert!(
         withheld.is_empty(),
-        "a withheld fault is told: {withheld:?}"
+        "a withheld fault is shown: {withheld:?}"
     );
 
     // Only the holder of the key changes faults, or shows them.
@@ -218,14 +216,15 @@ async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown
         "/concerts",
     ] {
         eventually(place, || async {
-            let told = told(&everything(&server, dir.path()).await);
-            told.iter()
+            let found = leaks(&everything(&server, dir.path()).await);
+            found
+                .iter()
                 .any(|(found, _)| found.contains(place))
                 .then_some(())
         })
         .await;
     }
-    // Whoever injects by hand can do so again.
+    // Faults can be injected by hand again.
     server.ops.end_faults(None).await.unwrap();
 }
 
@@ -248,4 +247,53 @@ async fn a_seal_is_refused_while_a_fault_is_seen_and_ends_by_itself() {
         (faults.len() == 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn only_the_right_key_hides_a_request_from_the_log_and_a_stop_logs_what_was_withheld() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("server.log");
+    let more = ["--log", "debug", "--log-file", log.to_str().unwrap()];
+    let server = ServerProcess::start(dir.path(), &more).await;
+    let sealed = server.ops.seal(LONG).await.unwrap();
+    sealed.inject_fault(&faults()[0], LONG, None).await.unwrap();
+    // The key is checked before the name and the settings, so a refusal reveals neither.
+    let url = format!("{}/ops/v1/faults", server.ops_url);
+    for path in ["errors", "gremlins"] {
+        let request = client().put(format!("{url}/{path}")).body("no JSON");
+        let request = request.header(SEAL_HEADER, "guessed");
+        let refused = request.bearer_auth(&server.ops_token).send().await.unwrap();
+        assert_eq!(refused.status(), 409, "{path}");
+    }
+    let lines = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let changes = |lines: &[String]| {
+        let changes = lines
+            .iter()
+            .filter(|line| line.contains("PUT /ops/v1/faults"));
+        changes.cloned().collect::<Vec<String>>()
+    };
+    eventually("both guesses are logged", || async {
+        (changes(&lines()).len() == 2).then_some(())
+    })
+    .await;
+    let names = |line: &String| line.contains("a fault is injected");
+    assert!(!lines().iter().any(names), "it is withheld");
+
+    server.terminate();
+    assert!(server.exited().await.success());
+    let lines = lines();
+    let guesses = changes(&lines);
+    assert!(guesses.len() == 2, "only the right key hides: {guesses:?}");
+    assert!(guesses.iter().all(|line| line.contains("409")));
+    for message in [
+        "a fault is injected: errors",
+        "an injected fault has ended: errors",
+    ] {
+        let record = lines.iter().find(|line| line.contains(message));
+        let record: Value = serde_json::from_str(record.expect(message)).unwrap();
+        assert!(record.to_string().contains("\"at\""), "{record}");
+    }
 }
