@@ -183,6 +183,10 @@ async fn numbers_are_unwrapped_and_series_aggregated() {
             &[r#"{"app":"x"} 4"#],
         ),
         (
+            format!("quantile_over_time(2, {x} | unwrap n [10s]) by (app)"),
+            &[r#"{"app":"x"} +Inf"#],
+        ),
+        (
             format!("first_over_time({x} | unwrap n [10s]) by (app)"),
             &[r#"{"app":"x"} 1"#],
         ),
