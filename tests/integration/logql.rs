@@ -104,6 +104,16 @@ async fn fields_of_logfmt_json_paths_and_regular_expressions_become_labels() {
             r#"{app="x"} | logfmt | label_format took=latency, all="{{.level}}-{{.n}}" | all="info-3" | took="300ms" | latency="""#,
             &[1],
         ),
+        // A missing label is not renamed.
+        (
+            r#"{app="x"} | logfmt | label_format level=missing | level="error""#,
+            &[2],
+        ),
+        // A template does not see what the same stage sets before it.
+        (
+            r#"{app="x"} | logfmt | label_format level="new", was="{{.level}}" | was="error" | level="new""#,
+            &[2],
+        ),
         (r#"{app="x"} | logfmt | path="/a b""#, &[0]),
         (
             r#"{app="x"} | logfmt | latency >= 300ms and size < 3KB"#,

@@ -99,11 +99,20 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn format_labels(&mut self, line: &str, labels: &[NewLabel]) {
-        for label in labels {
+        // As in Loki, every template reads the labels as they are at the first one.
+        let mut texts = None;
+        for (at, label) in labels.iter().enumerate() {
             let value = match &label.of {
-                LabelSource::Template(template) => self.render(template, line),
+                LabelSource::Template(_) => {
+                    let texts =
+                        texts.get_or_insert_with(|| self.texts(&labels[at..], line).into_iter());
+                    texts.next().unwrap_or_default()
+                }
                 LabelSource::Renamed(old) => {
-                    let value = self.label(old).to_owned();
+                    // A missing label is not renamed, and the new name keeps its value.
+                    let Some(value) = self.get(old).map(str::to_owned) else {
+                        continue;
+                    };
                     self.remove(old);
                     value
                 }
@@ -111,6 +120,15 @@ impl Pipeline<'_> {
             self.remove(&label.name);
             self.line.parsed.set(&label.name).push_str(&value);
         }
+    }
+
+    /// The texts of all templates of a `label_format`.
+    fn texts(&self, labels: &[NewLabel], line: &str) -> Vec<String> {
+        let texts = labels.iter().filter_map(|label| match &label.of {
+            LabelSource::Template(template) => Some(self.render(template, line)),
+            LabelSource::Renamed(_) => None,
+        });
+        texts.collect()
     }
 
     /// The labels to which parsers add.
