@@ -229,6 +229,11 @@ async fn numbers_are_unwrapped_and_series_aggregated() {
             format!("avg(sum by (level) (count_over_time({x} [10s])))"),
             &["{} 1.3333333333333333"],
         ),
+        // A line that is not logfmt has no labels of it, and no error.
+        (
+            r#"sum(count_over_time({app="j"} | logfmt [10s]))"#.to_owned(),
+            &["{} 1"],
+        ),
         // The lines of the first two seconds.
         (
             r#"sum(count_over_time({app="x"}[2s] offset 8s))"#.to_owned(),

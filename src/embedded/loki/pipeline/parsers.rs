@@ -56,15 +56,12 @@ impl Pipeline<'_> {
     pub(super) fn logfmt(&mut self, line: &str) {
         let mut parsed = self.parsed();
         let mut name = String::new();
-        let result = logfmt::pairs(line, &mut |key, value| {
+        logfmt::pairs(line, &mut |key, value| {
             logfmt::label_name(key, &mut name);
             if let Some(text) = parsed.set(&name) {
                 text.push_str(value);
             }
         });
-        if let Err(details) = result {
-            self.set_error("LogfmtParserErr", details);
-        }
     }
 
     pub(super) fn regexp(&mut self, line: &str, regex: &Regex) {
