@@ -133,6 +133,16 @@ async fn fields_of_logfmt_json_paths_and_regular_expressions_become_labels() {
             &[4],
         ),
         (r#"{app="j"} | json missing="a.x" | missing="""#, &[4]),
+        // An object is the text that stands in the line.
+        (
+            r#"{app="j"} | json all="a.b" | all=`[{"c":"x"},{"c":"y"}]`"#,
+            &[4],
+        ),
+        // An empty label cannot be compared, so the line stays, with an error.
+        (
+            r#"{app="j"} | json missing | missing > 1 | __error__="LabelFilterErr""#,
+            &[4],
+        ),
         (
             r#"{app="x"} | json n | __error__="JSONParserErr""#,
             &[0, 1, 2, 3],

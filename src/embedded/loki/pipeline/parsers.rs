@@ -4,9 +4,7 @@ use regex::Regex;
 
 use super::{LineLabels, Pipeline, clash_name};
 use crate::embedded::loki::fields::Fields;
-use crate::embedded::loki::logql::{
-    JsonField, LabelSource, NewLabel, PathPart, Pattern, Template, TextPart,
-};
+use crate::embedded::loki::logql::{JsonField, LabelSource, NewLabel, Pattern, Template, TextPart};
 use crate::embedded::loki::store::Labels;
 use crate::embedded::loki::{json, logfmt};
 
@@ -28,27 +26,23 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn json_fields(&mut self, line: &str, fields: &[JsonField]) {
-        let object: serde_json::Value = match serde_json::from_str(line) {
-            Ok(object) => object,
-            Err(_) => {
-                self.set_error("JSONParserErr", "expecting a JSON object");
-                return;
-            }
-        };
-        let mut parsed = self.parsed();
+        if line.is_empty() {
+            return;
+        }
         for field in fields {
-            let mut steps = field.path.iter();
-            let found = steps.try_fold(&object, |at, step| match step {
-                PathPart::Name(name) => at.get(name),
-                PathPart::Index(index) => at.get(index),
-            });
-            let text = match found {
-                None | Some(serde_json::Value::Null) => continue,
-                Some(serde_json::Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
+            let found = match json::find(line, &field.path) {
+                Ok(found) => found,
+                Err(details) => {
+                    self.set_error("JSONParserErr", details);
+                    return;
+                }
             };
-            if let Some(value) = parsed.set(&field.label) {
-                value.push_str(&text);
+            // As in Loki, a field that the line does not have is an empty label, unless there is such a label.
+            if found.is_none() && self.get(&field.label).is_some() {
+                continue;
+            }
+            if let Some(text) = self.parsed().set(&field.label) {
+                found.unwrap_or(json::Value::Plain("")).append_to(text);
             }
         }
     }
