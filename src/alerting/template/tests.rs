@@ -242,6 +242,10 @@ fn the_forms_that_rule_files_use_expand_as_in_prometheus() {
             "{{ humanizeTimestamp 1435065584.128 }}",
             "2015-06-23 13:19:44.128 +0000 UTC",
         ),
+        (
+            "{{ humanizeTimestamp 1435065584.123456 }} {{ humanizeTimestamp \"NaN\" }}",
+            "2015-06-23 13:19:44.123 +0000 UTC NaN",
+        ),
         ("{{ parseDuration \"1h2m\" }}", "3720"),
         (
             "{{ externalURL }}{{ pathPrefix }} {{ $externalURL }}",
@@ -315,6 +319,10 @@ fn what_cannot_be_evaluated_stands_in_the_text() {
             "can't evaluate field Value in type float64",
         ),
         ("{{ printf $value }}", "expected string; got float64"),
+        (
+            "{{ humanizeTimestamp 1e18 }}",
+            "1e+18 cannot be represented as a nanoseconds timestamp",
+        ),
     ] {
         let text_made = expand(text, 0.25);
         assert!(
