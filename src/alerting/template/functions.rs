@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use regex::Regex;
 
 use super::Data;
-use super::humanize::{humanize, humanize_1024, humanize_duration, humanize_percentage};
+use super::humanize::{
+    go_duration, humanize, humanize_1024, humanize_duration, humanize_percentage,
+};
 use super::printf::sprintf;
 use super::value::Value;
 use crate::embedded::go_numbers::go_g;
@@ -132,7 +134,8 @@ fn texts(name: &str, arguments: &[Value]) -> Outcome {
         ("humanizeDuration", [of]) => text(humanize_duration(of.to_float()?)),
         ("humanizePercentage", [of]) => text(humanize_percentage(of.to_float()?)),
         ("humanizeTimestamp" | "toTime", [of]) => text(timestamp(of.to_float()?)?),
-        ("parseDuration" | "toDuration", [of]) => {
+        ("toDuration", [of]) => text(go_duration(of.to_float()?)),
+        ("parseDuration", [of]) => {
             let given = of.to_text()?;
             let parsed = parse_duration(given);
             let parsed = parsed.ok_or_else(|| format!("not a valid duration string: {given:?}"))?;

@@ -141,6 +141,11 @@ fn humanized_numbers_are_those_of_prometheus() {
         ("humanizeDuration", 0.1234, "123.4ms"),
         ("humanizeDuration", 59.999, "60s"),
         ("humanizeDuration", f64::NAN, "NaN"),
+        ("toDuration", 0.0, "0s"),
+        ("toDuration", 0.25, "250ms"),
+        ("toDuration", -90.5, "-1m30.5s"),
+        ("toDuration", 10.0, "10s"),
+        ("toDuration", 90_060.0, "25h1m0s"),
         ("humanizePercentage", 0.1234567, "12.35%"),
         ("humanizePercentage", 1.0, "100%"),
     ] {
