@@ -1,7 +1,5 @@
 //! String literals of Go: their end and their escapes (<https://go.dev/ref/spec#String_literals>).
 
-use std::borrow::Cow;
-
 /// The length in bytes of the literal at the beginning of `text`, including both quotes. `None` when it does not end.
 /// Literals in backticks have no escapes, and only they may span lines.
 pub(crate) fn literal_length(text: &str) -> Option<usize> {
@@ -68,23 +66,6 @@ fn simple_escape(c: char) -> Option<char> {
         '\\' | '"' => c,
         _ => return None,
     })
-}
-
-/// Replaces each backslash and its next character with the result of `meaning`. `None` when `meaning` returns none,
-/// or when a backslash ends the text.
-pub(crate) fn unescape(text: &str, meaning: impl Fn(char) -> Option<char>) -> Option<Cow<'_, str>> {
-    if !text.contains('\\') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        out.push(match c {
-            '\\' => meaning(chars.next()?)?,
-            c => c,
-        });
-    }
-    Some(Cow::Owned(out))
 }
 
 #[cfg(test)]

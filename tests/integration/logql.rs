@@ -104,6 +104,16 @@ async fn fields_of_logfmt_json_paths_and_regular_expressions_become_labels() {
             r#"{app="x"} | logfmt | label_format took=latency, all="{{.level}}-{{.n}}" | all="info-3" | took="300ms" | latency="""#,
             &[1],
         ),
+        // A missing label is not renamed.
+        (
+            r#"{app="x"} | logfmt | label_format level=missing | level="error""#,
+            &[2],
+        ),
+        // A template does not see what the same stage sets before it.
+        (
+            r#"{app="x"} | logfmt | label_format level="new", was="{{.level}}" | was="error" | level="new""#,
+            &[2],
+        ),
         (r#"{app="x"} | logfmt | path="/a b""#, &[0]),
         (
             r#"{app="x"} | logfmt | latency >= 300ms and size < 3KB"#,
@@ -123,6 +133,16 @@ async fn fields_of_logfmt_json_paths_and_regular_expressions_become_labels() {
             &[4],
         ),
         (r#"{app="j"} | json missing="a.x" | missing="""#, &[4]),
+        // An object is the text that stands in the line.
+        (
+            r#"{app="j"} | json all="a.b" | all=`[{"c":"x"},{"c":"y"}]`"#,
+            &[4],
+        ),
+        // An empty label cannot be compared, so the line stays, with an error.
+        (
+            r#"{app="j"} | json missing | missing > 1 | __error__="LabelFilterErr""#,
+            &[4],
+        ),
         (
             r#"{app="x"} | json n | __error__="JSONParserErr""#,
             &[0, 1, 2, 3],
@@ -183,6 +203,10 @@ async fn numbers_are_unwrapped_and_series_aggregated() {
             &[r#"{"app":"x"} 4"#],
         ),
         (
+            format!("quantile_over_time(2, {x} | unwrap n [10s]) by (app)"),
+            &[r#"{"app":"x"} +Inf"#],
+        ),
+        (
             format!("first_over_time({x} | unwrap n [10s]) by (app)"),
             &[r#"{"app":"x"} 1"#],
         ),
@@ -214,6 +238,11 @@ async fn numbers_are_unwrapped_and_series_aggregated() {
         (
             format!("avg(sum by (level) (count_over_time({x} [10s])))"),
             &["{} 1.3333333333333333"],
+        ),
+        // A line that is not logfmt has no labels of it, and no error.
+        (
+            r#"sum(count_over_time({app="j"} | logfmt [10s]))"#.to_owned(),
+            &["{} 1"],
         ),
         // The lines of the first two seconds.
         (

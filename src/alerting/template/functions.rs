@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use regex::Regex;
 
 use super::Data;
-use super::humanize::{humanize, humanize_1024, humanize_duration, humanize_percentage};
+use super::humanize::{
+    go_duration, humanize, humanize_1024, humanize_duration, humanize_percentage,
+};
 use super::printf::sprintf;
 use super::value::Value;
 use crate::embedded::go_numbers::go_g;
@@ -131,8 +133,9 @@ fn texts(name: &str, arguments: &[Value]) -> Outcome {
         ("humanize1024", [of]) => text(humanize_1024(of.to_float()?)),
         ("humanizeDuration", [of]) => text(humanize_duration(of.to_float()?)),
         ("humanizePercentage", [of]) => text(humanize_percentage(of.to_float()?)),
-        ("humanizeTimestamp" | "toTime", [of]) => text(timestamp(of.to_float()?)),
-        ("parseDuration" | "toDuration", [of]) => {
+        ("humanizeTimestamp" | "toTime", [of]) => text(timestamp(of.to_float()?)?),
+        ("toDuration", [of]) => text(go_duration(of.to_float()?)),
+        ("parseDuration", [of]) => {
             let given = of.to_text()?;
             let parsed = parse_duration(given);
             let parsed = parsed.ok_or_else(|| format!("not a valid duration string: {given:?}"))?;
@@ -396,15 +399,22 @@ fn path_of(url: &str) -> String {
     path.trim_end_matches('/').to_owned()
 }
 
-/// Formats a Unix time in seconds like Go prints a UTC time.
-fn timestamp(seconds: f64) -> String {
-    let at = (seconds.is_finite()).then_some(seconds * 1e9);
-    let at = at.and_then(|nanos| Timestamp::from_nanosecond(nanos as i128).ok());
-    match at {
-        Some(at) => {
-            let text = at.strftime("%Y-%m-%d %H:%M:%S%.f").to_string();
-            format!("{text} +0000 UTC")
-        }
-        None => go_g(seconds, Some(4)),
+/// Formats a Unix time in seconds like Go prints a UTC time, in whole milliseconds as in Prometheus.
+fn timestamp(seconds: f64) -> Result<String, String> {
+    if !seconds.is_finite() {
+        return Ok(go_g(seconds, Some(4)));
     }
+    let overflows = || {
+        let seconds = go_g(seconds, None);
+        format!(
+            "{seconds} cannot be represented as a nanoseconds timestamp since it overflows int64"
+        )
+    };
+    let nanos = seconds * 1e9;
+    if nanos.abs() > 2_f64.powi(63) {
+        return Err(overflows());
+    }
+    let at = Timestamp::from_millisecond(nanos as i64 / 1_000_000).map_err(|_| overflows())?;
+    let text = at.strftime("%Y-%m-%d %H:%M:%S%.f").to_string();
+    Ok(format!("{text} +0000 UTC"))
 }

@@ -88,3 +88,33 @@ pub(super) fn humanize_duration(v: f64) -> String {
 pub(super) fn humanize_percentage(v: f64) -> String {
     four(v * 100.0) + "%"
 }
+
+/// Seconds like Go prints a `time.Duration`: `1h0m30s`, `1.5s`, `20ms`.
+pub(super) fn go_duration(seconds: f64) -> String {
+    let nanos = (seconds * 1e9) as i64;
+    let sign = if nanos < 0 { "-" } else { "" };
+    let size = nanos.unsigned_abs();
+    let text = match size {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{size}ns"),
+        1_000..1_000_000 => decimal(size, 1_000) + "µs",
+        1_000_000..1_000_000_000 => decimal(size, 1_000_000) + "ms",
+        _ => {
+            let minutes = size / 60_000_000_000;
+            let seconds = decimal(size % 60_000_000_000, 1_000_000_000);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{seconds}s"),
+                (0, minutes) => format!("{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    };
+    sign.to_owned() + &text
+}
+
+/// `size` in `unit`s, a power of ten, without zeros at the end.
+fn decimal(size: u64, unit: u64) -> String {
+    let digits = unit.ilog10() as usize;
+    let text = format!("{}.{:0digits$}", size / unit, size % unit);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

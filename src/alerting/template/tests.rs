@@ -141,6 +141,11 @@ fn humanized_numbers_are_those_of_prometheus() {
         ("humanizeDuration", 0.1234, "123.4ms"),
         ("humanizeDuration", 59.999, "60s"),
         ("humanizeDuration", f64::NAN, "NaN"),
+        ("toDuration", 0.0, "0s"),
+        ("toDuration", 0.25, "250ms"),
+        ("toDuration", -90.5, "-1m30.5s"),
+        ("toDuration", 10.0, "10s"),
+        ("toDuration", 90_060.0, "25h1m0s"),
         ("humanizePercentage", 0.1234567, "12.35%"),
         ("humanizePercentage", 1.0, "100%"),
     ] {
@@ -242,6 +247,10 @@ fn the_forms_that_rule_files_use_expand_as_in_prometheus() {
             "{{ humanizeTimestamp 1435065584.128 }}",
             "2015-06-23 13:19:44.128 +0000 UTC",
         ),
+        (
+            "{{ humanizeTimestamp 1435065584.123456 }} {{ humanizeTimestamp \"NaN\" }}",
+            "2015-06-23 13:19:44.123 +0000 UTC NaN",
+        ),
         ("{{ parseDuration \"1h2m\" }}", "3720"),
         (
             "{{ externalURL }}{{ pathPrefix }} {{ $externalURL }}",
@@ -315,6 +324,10 @@ fn an_evaluation_error_appears_in_the_text() {
             "can't evaluate field Value in type float64",
         ),
         ("{{ printf $value }}", "expected string; got float64"),
+        (
+            "{{ humanizeTimestamp 1e18 }}",
+            "1e+18 cannot be represented as a nanoseconds timestamp",
+        ),
     ] {
         let text_made = expand(text, 0.25);
         assert!(

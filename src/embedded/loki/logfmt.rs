@@ -1,52 +1,53 @@
-//! `| logfmt`: `key=value key="a value" flag`. As in Loki, a key without a value makes no label.
+//! `| logfmt`: `key=value key="a value" flag`. As in Loki 3, a key without a value makes no label, and a text that is
+//! not logfmt is skipped up to the next blank: it is no error.
 
-use crate::embedded::quoted::{literal_length, unescape};
+use super::json::Value;
 
-/// Calls `found(key, value)` for each pair. The error is the reason why the rest of the line is not logfmt.
-pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) -> Result<(), &'static str> {
-    let mut rest = line.trim_start();
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| c == '=' || c.is_whitespace() || c == '"');
-        let (key, after) = rest.split_at(end.unwrap_or(rest.len()));
-        if after.starts_with('"') || (key.is_empty() && after.starts_with('=')) {
-            return Err("unexpected character in a key");
-        }
-        let Some(value) = after.strip_prefix('=') else {
-            rest = after.trim_start();
+/// Calls `found(key, value)` for each pair.
+pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) {
+    let is_blank = |c: char| c <= ' ';
+    let mut rest = line;
+    loop {
+        rest = rest.trim_start_matches(is_blank);
+        let Some(end) = rest.find(|c: char| c == '=' || c == '"' || is_blank(c)) else {
+            return;
+        };
+        let (key, after) = rest.split_at(end);
+        let value = after.strip_prefix('=').filter(|_| !key.is_empty());
+        let Some(value) = value else {
+            rest = after.find(is_blank).map_or("", |end| &after[end..]);
             continue;
         };
-        let after = if value.starts_with('"') {
-            let length = literal_length(value).ok_or("unterminated quoted value")?;
-            let inner = &value[1..length - 1];
-            found(
-                key,
-                &unescape(inner, |c| Some(escaped(c))).unwrap_or_default(),
-            );
-            &value[length..]
+        if value.starts_with('"') {
+            let Some(length) = quoted_length(value) else {
+                return;
+            };
+            let mut text = String::new();
+            Value::Escaped(&value[1..length - 1]).append_to(&mut text);
+            if !text.is_empty() {
+                found(key, &text);
+            }
+            rest = &value[length..];
         } else {
-            let end = value.find(char::is_whitespace).unwrap_or(value.len());
-            let (value, after) = value.split_at(end);
-            if value.contains(['"', '=']) {
-                return Err("unexpected character in a value");
+            let end = value.find(is_blank).unwrap_or(value.len());
+            let (text, after) = value.split_at(end);
+            if !text.is_empty() && !text.contains(['"', '=']) {
+                found(key, text);
             }
-            if !value.is_empty() {
-                found(key, value);
-            }
-            after
-        };
-        rest = after.trim_start();
+            rest = after;
+        }
     }
-    Ok(())
 }
 
-/// The character that an escape stands for. Most characters stand for themselves.
-fn escaped(c: char) -> char {
-    match c {
-        'n' => '\n',
-        't' => '\t',
-        'r' => '\r',
-        other => other,
-    }
+/// The length in bytes of the quoted value at the beginning of `text`, with its quotes. `None` when it does not end.
+fn quoted_length(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map(|at| at + 2)
 }
 
 /// Writes a key as the name of a label.
@@ -65,42 +66,51 @@ mod tests {
 
     use super::*;
 
-    fn read(line: &str) -> (Vec<(String, String)>, bool) {
+    fn read(line: &str) -> Vec<(String, String)> {
         let mut all = Vec::new();
-        let result = pairs(line, &mut |key, value| {
+        pairs(line, &mut |key, value| {
             let mut name = String::new();
             label_name(key, &mut name);
             all.push((name, value.to_owned()));
         });
-        (all, result.is_ok())
+        all
     }
 
     #[test]
     fn keys_and_values_are_read_with_and_without_quotes() {
-        let (pairs, well) =
-            read(r#"  level=info msg="a \"b\" c" http.status=200 flag empty= 1st=x"#);
+        let pairs =
+            read(r#"  level=info msg="a \"b\" c\u00e9" http.status=200 flag empty= 1st=x none="""#);
         let pairs: Vec<_> = pairs
             .iter()
             .map(|(k, v)| (k.as_str(), v.as_str()))
             .collect();
-        assert!(well);
         assert_eq!(
             pairs,
             [
                 ("level", "info"),
-                ("msg", "a \"b\" c"),
+                ("msg", "a \"b\" cé"),
                 ("http_status", "200"),
                 ("_1st", "x")
             ]
         );
-        for (line, kept) in [
-            (r#"a=1 b="open"#, 1),
-            (r#"a=1 "x"=2"#, 1),
-            ("=a", 0),
-            ("a=b=c", 0),
+    }
+
+    #[test]
+    fn what_is_not_logfmt_is_skipped_up_to_the_next_blank() {
+        for (line, expected) in [
+            (r#"a=1 b="open c=2"#, &[("a", "1")][..]),
+            (r#"a=1 "x"=2 c=3"#, &[("a", "1"), ("c", "3")]),
+            ("=a c=3", &[("c", "3")]),
+            ("a=b=c c=3", &[("c", "3")]),
+            (r#"{"a":1}"#, &[]),
+            ("a=日本\u{3000}b c=3", &[("a", "日本\u{3000}b"), ("c", "3")]),
         ] {
-            let (pairs, well) = read(line);
-            assert_eq!((pairs.len(), well), (kept, false), "{line}");
+            let pairs = read(line);
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+                .collect();
+            assert_eq!(pairs, expected, "{line}");
         }
     }
 

@@ -163,9 +163,17 @@ impl Serialize for Point {
         } else {
             pair.serialize_element(&(self.timestamp_ms as f64 / 1e3))?;
         }
-        pair.serialize_element(&self.value.to_string())?;
+        pair.serialize_element(&value_text(self.value))?;
         pair.end()
     }
+}
+
+/// The text of a value as Loki writes it: without an exponent, and infinity in Go's spelling.
+fn value_text(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    value.to_string()
 }
 
 /// The part of Loki's statistics that its clients show.

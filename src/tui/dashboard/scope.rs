@@ -236,10 +236,13 @@ impl Scope {
             ""
         };
         let format = if format.is_empty() { default } else { format };
+        let one = self.filled.iter().find(|one| one.name == of.name);
         if let Some((_, value)) = local.fixed.iter().find(|(name, _)| name == of.name) {
-            return Some(formatted(of.name, &[Choice::of(value)], format, true));
+            let named = one.and_then(|one| one.values.iter().find(|known| known.value == *value));
+            let choice = named.cloned().unwrap_or_else(|| Choice::of(value));
+            return Some(formatted(of.name, &[choice], format, true));
         }
-        let one = self.filled.iter().find(|one| one.name == of.name)?;
+        let one = one?;
         matches!(field, "" | "text" | "value").then(|| one.text(format))
     }
 

@@ -71,6 +71,14 @@ async fn unsupported_queries_are_refused_in_lokis_form() {
             "parse error at line 2, col 15: `{{.x | upper}}` is not supported in a template",
         ),
         (
+            "{a=\"b\"} | label_format x=y, x=\"z\"",
+            "parse error at line 1, col 29: multiple label name 'x' not allowed in a single format operation",
+        ),
+        (
+            "{a=\"b\"} | label_format __error__=\"x\"",
+            "parse error at line 1, col 24: __error__ cannot be formatted",
+        ),
+        (
             "{a=\"b\"} | json = \"x\"",
             "parse error at line 1, col 16: syntax error: unexpected =, expecting IDENTIFIER, $end, | or a line filter",
         ),

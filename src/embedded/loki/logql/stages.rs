@@ -4,6 +4,7 @@ use super::lexer::Kind;
 use super::parser::Parser;
 use super::{JsonField, LabelSource, NewLabel, PathPart, Pattern, Stage, Template};
 use crate::embedded::loki::QueryError;
+use crate::embedded::loki::pipeline::ERROR_LABEL;
 use crate::embedded::regex::compile;
 
 impl Parser {
@@ -48,9 +49,18 @@ impl Parser {
 
     /// `new=old, other="text with {{.label}}"`
     pub(super) fn new_labels(&mut self) -> Result<Vec<NewLabel>, QueryError> {
-        let mut labels = Vec::new();
+        let mut labels: Vec<NewLabel> = Vec::new();
         loop {
+            let at = self.at();
             let name = self.label_name("IDENTIFIER")?;
+            if name == ERROR_LABEL {
+                return Err(at.error(format!("{name} cannot be formatted")));
+            }
+            if labels.iter().any(|label| label.name == name) {
+                return Err(at.error(format!(
+                    "multiple label name '{name}' not allowed in a single format operation"
+                )));
+            }
             self.expect("=")?;
             let of = match self.peek() {
                 Kind::Text(_) => LabelSource::Template(self.template()?),

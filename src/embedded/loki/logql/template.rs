@@ -79,6 +79,9 @@ impl Pattern {
                     return Err("found consecutive capture: literals are needed in between");
                 }
                 let name = (name != "_").then(|| name.to_owned());
+                if name.is_some() && pattern.captures.iter().any(|(known, _)| *known == name) {
+                    return Err("duplicate capture name");
+                }
                 pattern.captures.push((name, String::new()));
                 rest = after;
                 continue;
@@ -169,7 +172,8 @@ mod tests {
             captures("<x> < <y>", "1 < 2"),
             [own("x", "1"), own("y", "2")]
         );
-        for bad in ["", "no capture", "<_>", "<a><b>"] {
+        assert_eq!(captures("<_> <_> <x>", "1 2 3"), [own("x", "3")]);
+        for bad in ["", "no capture", "<_>", "<a><b>", "<a> <a>"] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
         }
     }

@@ -4,9 +4,7 @@ use regex::Regex;
 
 use super::{LineLabels, Pipeline, clash_name};
 use crate::embedded::loki::fields::Fields;
-use crate::embedded::loki::logql::{
-    JsonField, LabelSource, NewLabel, PathPart, Pattern, Template, TextPart,
-};
+use crate::embedded::loki::logql::{JsonField, LabelSource, NewLabel, Pattern, Template, TextPart};
 use crate::embedded::loki::store::Labels;
 use crate::embedded::loki::{json, logfmt};
 
@@ -28,27 +26,23 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn json_fields(&mut self, line: &str, fields: &[JsonField]) {
-        let object: serde_json::Value = match serde_json::from_str(line) {
-            Ok(object) => object,
-            Err(_) => {
-                self.set_error("JSONParserErr", "expecting a JSON object");
-                return;
-            }
-        };
-        let mut parsed = self.parsed();
+        if line.is_empty() {
+            return;
+        }
         for field in fields {
-            let mut steps = field.path.iter();
-            let found = steps.try_fold(&object, |at, step| match step {
-                PathPart::Name(name) => at.get(name),
-                PathPart::Index(index) => at.get(index),
-            });
-            let text = match found {
-                None | Some(serde_json::Value::Null) => continue,
-                Some(serde_json::Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
+            let found = match json::find(line, &field.path) {
+                Ok(found) => found,
+                Err(details) => {
+                    self.set_error("JSONParserErr", details);
+                    return;
+                }
             };
-            if let Some(value) = parsed.set(&field.label) {
-                value.push_str(&text);
+            // As in Loki, a field that the line does not have is an empty label, unless there is such a label.
+            if found.is_none() && self.get(&field.label).is_some() {
+                continue;
+            }
+            if let Some(text) = self.parsed().set(&field.label) {
+                found.unwrap_or(json::Value::Plain("")).append_to(text);
             }
         }
     }
@@ -56,15 +50,12 @@ impl Pipeline<'_> {
     pub(super) fn logfmt(&mut self, line: &str) {
         let mut parsed = self.parsed();
         let mut name = String::new();
-        let result = logfmt::pairs(line, &mut |key, value| {
+        logfmt::pairs(line, &mut |key, value| {
             logfmt::label_name(key, &mut name);
             if let Some(text) = parsed.set(&name) {
                 text.push_str(value);
             }
         });
-        if let Err(details) = result {
-            self.set_error("LogfmtParserErr", details);
-        }
     }
 
     pub(super) fn regexp(&mut self, line: &str, regex: &Regex) {
@@ -99,11 +90,20 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn format_labels(&mut self, line: &str, labels: &[NewLabel]) {
-        for label in labels {
+        // As in Loki, every template reads the labels as they are at the first one.
+        let mut texts = None;
+        for (at, label) in labels.iter().enumerate() {
             let value = match &label.of {
-                LabelSource::Template(template) => self.render(template, line),
+                LabelSource::Template(_) => {
+                    let texts =
+                        texts.get_or_insert_with(|| self.texts(&labels[at..], line).into_iter());
+                    texts.next().unwrap_or_default()
+                }
                 LabelSource::Renamed(old) => {
-                    let value = self.label(old).to_owned();
+                    // A missing label is not renamed, and the new name keeps its value.
+                    let Some(value) = self.get(old).map(str::to_owned) else {
+                        continue;
+                    };
                     self.remove(old);
                     value
                 }
@@ -111,6 +111,15 @@ impl Pipeline<'_> {
             self.remove(&label.name);
             self.line.parsed.set(&label.name).push_str(&value);
         }
+    }
+
+    /// The texts of all templates of a `label_format`.
+    fn texts(&self, labels: &[NewLabel], line: &str) -> Vec<String> {
+        let texts = labels.iter().filter_map(|label| match &label.of {
+            LabelSource::Template(template) => Some(self.render(template, line)),
+            LabelSource::Renamed(_) => None,
+        });
+        texts.collect()
     }
 
     /// The labels to which parsers add.

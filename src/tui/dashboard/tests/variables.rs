@@ -239,6 +239,20 @@ fn panels_and_rows_are_repeated_for_each_value() {
         .collect();
     let wanted = |name: &str, x| (format!("of {name}"), x, format!("up{{a=\"{name}\"}}"));
     assert_eq!(of, [wanted("x", 0), wanted("y", 12), wanted("z", 0)]);
+    // A title has the name of the value, a query the value itself.
+    let (panels, scope) = shown(json!([across]), "One : x,Two : y");
+    let of: Vec<_> = panels
+        .unwrap()
+        .iter()
+        .map(|panel| {
+            (
+                panel.heading(&scope),
+                panel.query(&panel.targets[0], &scope),
+            )
+        })
+        .collect();
+    let wanted = |name: &str, value: &str| (format!("of {name}"), format!("up{{a=\"{value}\"}}"));
+    assert_eq!(of, [wanted("One", "x"), wanted("Two", "y")]);
     let row = json!({ "type": "row", "title": "Row $a", "repeat": "a", "gridPos": { "y": 0 } });
     let (panels, scope) = shown(json!([row, panel("inside $a", json!({}))]), "x,y");
     let titles: Vec<_> = panels
