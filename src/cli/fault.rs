@@ -187,7 +187,9 @@ mod tests {
         for kind in kinds.get_subcommands() {
             let name = kind.get_name();
             let about = kind.get_about().map(ToString::to_string);
-            let found = shown.find_subcommand(name).and_then(clap::Command::get_about);
+            let found = shown
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
             assert!(about.is_some(), "{name} has no help");
             assert_eq!(found.map(ToString::to_string), about, "{name}");
         }
