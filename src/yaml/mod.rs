@@ -78,6 +78,14 @@ fn one_line(text: &str) -> String {
 
 impl std::error::Error for FileError {}
 
+/// Whether `text` can be a title or a name: 1 to `most` characters on one line. A control character would break the
+/// line and could change the terminal.
+#[must_use]
+pub fn is_label(text: &str, most: usize) -> bool {
+    let text = text.trim();
+    (1..=most).contains(&text.chars().count()) && !text.contains(char::is_control)
+}
+
 impl FileError {
     /// An error about `origin` as a whole.
     pub fn new(origin: impl Into<String>, problem: impl Into<String>) -> FileError {
