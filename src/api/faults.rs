@@ -102,7 +102,7 @@ pub enum Fault {
     #[command(alias = "pool_exhaustion")]
     PoolExhaustion {
         /// Number of connections to take, 1 to 1000 [default: all]
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_CONNECTIONS.into()))]
+        #[arg(long, value_name = "N", value_parser = some_connections)]
         #[serde(
             default,
             deserialize_with = "connections",
@@ -423,6 +423,12 @@ fn delay(text: &str) -> Result<Duration, String> {
 fn whole_seconds(text: &str) -> Result<i64, String> {
     let seconds = text.parse();
     seconds.map_err(|_| format!("{text:?} is not a number of seconds such as 3600 or -3600"))
+}
+
+fn some_connections(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=MOST_CONNECTIONS).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from 1 to {MOST_CONNECTIONS}"))
 }
 
 fn status(text: &str) -> Result<u16, String> {

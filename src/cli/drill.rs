@@ -19,7 +19,7 @@ pub(super) use self::hidden::arguments;
 use self::target::TargetArgs;
 use self::told::Told;
 use super::fire_alarm::{self, FireAlarmArgs};
-use super::flags::DataDirArg;
+use super::flags::{DataDirArg, whole};
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::drill::basis::Basis;
@@ -61,7 +61,7 @@ pub(super) struct DrillArgs {
     #[arg(long)]
     schema: bool,
     /// Seed of the random choices [default: 1; random for a blind drill]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(0_u64, u64::MAX))]
     seed: Option<u64>,
     /// Withhold the fault, its strength and its moment, so that the player has to find the cause. Without a name the
     /// seed chooses the drill

@@ -175,3 +175,23 @@ fn line(fault: &ActiveFault) -> String {
         fault.by
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_each_kind_says_what_the_fault_does() {
+        let kinds = Fault::augment_subcommands(clap::Command::new("kinds"));
+        let shown = Inject::augment_subcommands(clap::Command::new("fault"));
+        for kind in kinds.get_subcommands() {
+            let name = kind.get_name();
+            let about = kind.get_about().map(ToString::to_string);
+            let found = shown
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
+            assert!(about.is_some(), "{name} has no help");
+            assert_eq!(found.map(ToString::to_string), about, "{name}");
+        }
+    }
+}

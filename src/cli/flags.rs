@@ -12,7 +12,9 @@ use crate::secret::Secret;
 use crate::settings;
 use crate::telemetry::Otlp;
 
-/// The data directory.
+// A plain comment: clap takes a doc comment for the help of the command that these flags are added to.
+//
+// The data directory.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DataDirArg {
     /// The directory of datasets and secrets [default: the platform's place for application data]
@@ -28,7 +30,7 @@ impl DataDirArg {
     }
 }
 
-/// A database other than the embedded one.
+// A plain comment, for the same reason. A database other than the embedded one.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DatabaseArg {
     /// Keep data in PostgreSQL: postgres://USER:PASSWORD@HOST:PORT/DATABASE

@@ -68,7 +68,12 @@ fn restore(from: &Path, to: &Path, replace: bool) -> anyhow::Result<String> {
             "restored; the dataset that was there is in {}\n",
             kept.display()
         ),
-        false => "restored\n".to_owned(),
+        false => {
+            // Nothing was replaced. Only empty directories go: a token key without a dataset is kept.
+            drop(fs::remove_dir(kept.join("datasets")));
+            drop(fs::remove_dir(&kept));
+            "restored\n".to_owned()
+        }
     })
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use append::{append, create_new};
 pub use replace::replace;
 pub use rotation::{Limits, RotatingFile};
-pub use target::check;
+pub use target::{check, is_same_file};
 
 /// The time-out for the reader of a named pipe, to open it and to read.
 pub const READER_TIMEOUT: Duration = Duration::from_secs(10);

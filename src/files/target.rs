@@ -27,6 +27,19 @@ pub(super) enum Target {
     Descriptor(PathBuf),
 }
 
+/// Whether both paths lead to one regular file, where the second document would replace the first.
+#[must_use]
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| match Target::of(path).ok()? {
+        Target::Regular(path, _) | Target::Missing(path) => {
+            let dir = parent(&path).canonicalize().ok()?;
+            Some((dir, path.file_name()?.to_owned()))
+        }
+        Target::Special(_) | Target::Descriptor(_) => None,
+    };
+    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
+}
+
 impl Target {
     /// Follows `path`.
     ///

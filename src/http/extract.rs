@@ -290,10 +290,19 @@ pub(super) async fn read(request: Request, limit: usize) -> Result<(Parts, Bytes
     }
 }
 
-/// Parses a JSON body. The error names the position, the field, and the expected value.
+/// Parses a JSON body, which is an object in UTF-8. The error names the position, the field, and the expected value.
 pub(super) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    yaml::from_json(bytes)
-        .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body, {error}")))
+    let malformed = |detail: String| ApiError::new(ErrorCode::RequestMalformed, detail);
+    // serde accepts a list in place of an object, with the values in the order of the fields, and does not look into
+    // the fields that it skips.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let detail = "body: is a list: write an object such as { \"field\": value }";
+        return Err(malformed(detail.to_owned()));
+    }
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(malformed("body: is not UTF-8 text".to_owned()));
+    }
+    yaml::from_json(bytes).map_err(|error| malformed(format!("body, {error}")))
 }
 
 /// Whether the type is `application/json`, with or without parameters.

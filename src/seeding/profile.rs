@@ -155,8 +155,8 @@ impl Profile {
                 return Err((field, "must be at least 1".to_owned()));
             }
         }
-        if self.name.is_empty() || self.name.len() > 64 {
-            return Err(("name", "must have 1 to 64 characters".to_owned()));
+        if !yaml::is_label(&self.name, 64) {
+            return Err(("name", "must be one line of 1 to 64 characters".to_owned()));
         }
         if self.concerts > 1_000_000 {
             return Err(("concerts", "must be at most 1,000,000".to_owned()));
@@ -289,6 +289,20 @@ mod tests {
                 "{line} {field}: {error}"
             );
             assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_counted_in_characters_and_has_one_line() {
+        let named = |name: &str| {
+            let name = format!("name: \"{name}\"");
+            Profile::parse("x.yaml", &BUILT_IN[0].1.replace("name: demo", &name))
+        };
+        named(&"콘".repeat(64)).unwrap();
+        for name in ["", "콘".repeat(65).as_str(), "a\\nb", "a\\e[31mb"] {
+            let error = named(name).unwrap_err().to_string();
+            let said = "x.yaml:2:1: name: must be one line of 1 to 64 characters";
+            assert_eq!(error, said, "{name:?}");
         }
     }
 

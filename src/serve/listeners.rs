@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -63,16 +64,23 @@ impl Listeners {
 }
 
 fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<Listener> {
-    let socket = listen(addr).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            anyhow::anyhow!(
-                "{addr} is in use: is a server running already? Choose another with {flag}"
-            )
-        }
-        _ => anyhow::anyhow!("cannot listen on {addr}: {error}; choose another with {flag}"),
-    })?;
+    let socket = listen(addr).map_err(|error| not_bound(addr, flag, &error))?;
     let addr = socket.local_addr()?;
     Ok(Listener { socket, addr })
+}
+
+/// The reason why there is no listener on `addr`, and what to do.
+fn not_bound(addr: SocketAddr, flag: &str, error: &std::io::Error) -> anyhow::Error {
+    let too_many = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    match error.raw_os_error() {
+        Some(code) if too_many.contains(&code) => anyhow::anyhow!(
+            "cannot listen on {addr}: too many files are open: raise the limit (ulimit -n)"
+        ),
+        _ if error.kind() == std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{addr} is in use: is a server running already? Choose another with {flag}"
+        ),
+        _ => anyhow::anyhow!("cannot listen on {addr}: {error}; choose another with {flag}"),
+    }
 }
 
 /// The bounds of both listeners under the current limit of open files, the ticketing API first.
@@ -91,4 +99,26 @@ pub(super) fn bounds(settings: &ServeSettings) -> (Bounds, Bounds) {
         ..settings.bounds
     };
     (api, ops)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_cannot_be_made_comes_with_the_advice_that_helps() {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let said = |errno: Errno| not_bound(addr, "--api-addr", &errno.into()).to_string();
+        assert_eq!(
+            said(Errno::MFILE),
+            "cannot listen on 127.0.0.1:8080: too many files are open: raise the limit (ulimit -n)"
+        );
+        for errno in [Errno::ADDRINUSE, Errno::ACCESS] {
+            assert!(
+                said(errno).ends_with("hoose another with --api-addr"),
+                "{}",
+                said(errno)
+            );
+        }
+    }
 }

@@ -17,9 +17,10 @@ impl Positions {
     /// The positions in `text`. There are none when it is not YAML.
     pub(super) fn of(text: &str, bounds: super::Bounds) -> Positions {
         let mut positions = Positions::default();
-        if let Ok(tree) =
-            serde_saphyr::from_str_with_options::<Spanned<Node>>(text, super::options(bounds))
-        {
+        let mut options = super::options(bounds);
+        // `.nan` and `.inf` have a position too: the check of their field refuses them.
+        options.non_finite_float_policy = serde_saphyr::NonFiniteFloatPolicy::PassThrough;
+        if let Ok(tree) = serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options) {
             positions.add(String::new(), &tree);
         }
         positions

@@ -78,6 +78,14 @@ fn one_line(text: &str) -> String {
 
 impl std::error::Error for FileError {}
 
+/// Whether `text` can be a title or a name: 1 to `most` characters on one line. A control character would break the
+/// line and could change the terminal.
+#[must_use]
+pub fn is_label(text: &str, most: usize) -> bool {
+    let text = text.trim();
+    (1..=most).contains(&text.chars().count()) && !text.contains(char::is_control)
+}
+
 impl FileError {
     /// An error about `origin` as a whole.
     pub fn new(origin: impl Into<String>, problem: impl Into<String>) -> FileError {
@@ -110,15 +118,24 @@ pub fn options(bounds: Bounds) -> serde_saphyr::Options {
 /// Reads the file at `path`. It stops as soon as the file exceeds the bounds.
 ///
 /// # Errors
-/// The error of the file system.
+/// The error of the file system, or the file is not UTF-8 text.
 pub fn read_file(path: &Path, bounds: Bounds) -> std::io::Result<String> {
     use std::io::Read as _;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // One byte more than allowed shows that the file is too long.
     std::fs::File::open(path)?
         .take(bounds.bytes as u64 + 1)
-        .read_to_string(&mut text)?;
-    Ok(text)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > bounds.bytes {
+        // The file is refused for its length. The end of the text may have cut a character.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "it is not UTF-8 text: save it as UTF-8",
+        )
+    })
 }
 
 /// Parses `text` as a `T`, and returns the positions of its fields. `origin` names the text in messages. `lacking`

@@ -156,7 +156,9 @@ fn missing(field: &str) -> Wording {
 }
 
 fn is_not(given: Option<&str>, wanted: &str) -> String {
+    let is_whole = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match given {
+        Some(given) if wanted == WHOLE && is_whole(given) => format!("`{given}` is too large"),
         Some("") | None => format!("is not {wanted}"),
         Some(given) => format!("`{given}` is not {wanted}"),
     }
@@ -211,14 +213,24 @@ fn found(unexpected: &str) -> String {
         "map" | "struct variant" => "a map".to_owned(),
         "sequence" => "a list".to_owned(),
         "unit value" | "null" | "Option value" => String::new(),
-        text if text.starts_with("string") => quoted('"', '"').unwrap_or_default(),
+        text if text.starts_with("string") => {
+            let given = quoted('"', '"').unwrap_or_default();
+            // The quotes are the mistake in "20" and "true".
+            match serde_json::from_str::<serde_json::Value>(&given) {
+                Ok(_) => format!("\"{given}\""),
+                Err(_) => given,
+            }
+        }
         text => quoted('`', '`').unwrap_or_else(|| text.to_owned()),
     }
 }
 
+/// A whole number, as messages name it.
+const WHOLE: &str = "a whole number such as 20";
+
 /// Names the expected value with an example.
 fn expected(wanted: &str) -> String {
-    let whole = "a whole number such as 20";
+    let whole = WHOLE;
     let text = match wanted {
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => whole,
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "integer" | "an integer" => whole,
@@ -285,6 +297,10 @@ mod tests {
             ),
             ("seats: [1]", "x.yaml:1:8: seats: "),
             (
+                "seats: 99999999999",
+                "x.yaml:1:8: seats: `99999999999` is too large",
+            ),
+            (
                 "seats: 1\nshare: 1%",
                 "x.yaml:2:8: share: `1%` is not a number such as 0.5",
             ),
@@ -346,6 +362,11 @@ mod tests {
             of(r#"{"seats":-1}"#),
             "`-1` is not a whole number such as 20"
         );
+        assert_eq!(
+            of(r#"{"seats":"20"}"#),
+            "`\"20\"` is not a whole number such as 20"
+        );
+        assert_eq!(of(r#"{"seats":99999999999}"#), "`99999999999` is too large");
         assert!(of(r#"{"seats":1,"saets":2}"#).contains("did you mean `seats`?"));
         assert_eq!(of("{}"), "`seats` is missing: add it");
         assert_eq!(

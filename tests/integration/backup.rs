@@ -190,6 +190,7 @@ async fn a_backup_is_restored_into_a_new_directory() {
     let new = dir.path().join("new");
     let restored = restore(&copy, &new, &[]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert!(kept_in(&new).is_empty(), "{:?}", kept_in(&new));
     serves_the_sale(&new, &sale).await;
 }
 

@@ -145,6 +145,23 @@ async fn writes_carry_the_token_and_reads_need_none() {
 }
 
 #[tokio::test]
+async fn a_source_without_tls_is_reported_as_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let read = stream.read(&mut [0; 4096]).await.unwrap();
+        assert!(read > 0);
+        let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+    });
+    let error = Ops::new(source(&url), None).status().await.unwrap_err();
+    let said =
+        "not reachable: the answer is not TLS: write http:// if the server has no certificate";
+    assert_eq!(error.to_string(), said);
+}
+
+#[tokio::test]
 async fn a_source_that_does_not_listen_is_unreachable_at_once() {
     let port = TcpListener::bind("127.0.0.1:0")
         .await

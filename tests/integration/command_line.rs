@@ -255,6 +255,9 @@ async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_reported_with_it
         2,
         &["/no/such/file.toml: the configuration file cannot be read"],
     );
+    std::fs::write(&file, b"\xff\xfe").unwrap();
+    let wrong = run(&["serve", "--config", &path]).await;
+    wrong.failed_with(2, &["cannot be read: it is not UTF-8 text"]);
 }
 
 #[tokio::test]
@@ -280,6 +283,11 @@ async fn an_invalid_value_is_refused_with_the_expected_form() {
         (
             ["load", "--noise", "x"],
             "must be a whole number from 0 to 100",
+        ),
+        (["drill", "--seed", "x"], "must be a whole number from 0 to"),
+        (
+            ["fault", "pool-exhaustion", "--connections=x"],
+            "must be a whole number from 1 to 1000",
         ),
     ] {
         let ended = run(&args).await;

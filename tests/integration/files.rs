@@ -114,6 +114,12 @@ async fn an_output_that_cannot_be_written_is_refused_before_the_run() {
             ended.failed_with(2, &[flag, path, why]);
         }
     }
+    symlink("both", dir.path().join("link")).unwrap();
+    for html in ["both", "./both", "link"] {
+        let ended = merge(dir.path(), &["--out", "both", "--html", html]).await;
+        ended.failed_with(2, &["--out and --html lead to one file, both"]);
+        assert!(!dir.path().join("both").exists());
+    }
 }
 
 #[tokio::test]

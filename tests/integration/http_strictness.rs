@@ -240,11 +240,19 @@ async fn a_mistake_in_a_request_is_reported_with_its_place_and_field() {
             "userId=1",
             "body, line 1, column 1: is not JSON: expected value",
         ),
+        (
+            " [1]",
+            "body: is a list: write an object such as { \"field\": value }",
+        ),
     ] {
         let answer = post(body).await;
         assert_eq!(answer.status, 400, "{body}");
         assert_eq!(answer.json()["detail"], detail, "{body}");
     }
+    let call = user.call(Method::POST, "/queue");
+    let call = call.header("content-type", "application/json");
+    let answer = User::send(call.body(b"{\"userId\": 1, \"note\": \"\xff\"}".as_slice())).await;
+    assert_eq!(answer.json()["detail"], "body: is not UTF-8 text");
     let answer = user.get("/concerts?after=x").await;
     let detail = "query: after: \"x\" is not an integer that fits";
     assert_eq!(answer.json()["detail"], detail);

@@ -29,9 +29,10 @@ impl Address {
     /// [`BadAddress`].
     pub fn parse(text: &str) -> Result<Address, BadAddress> {
         let bad = |reason: &str| BadAddress(reason.to_owned());
-        let url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
+        let expected = "write http://HOST:PORT/PATH, or the same with https";
+        let url = Url::parse(text.trim()).map_err(|_| bad(expected))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad("http:// or https:// is expected"));
+            return Err(bad(expected));
         }
         match url.host_str() {
             Some(host) if !host.is_empty() => Ok(Address(url)),
@@ -173,6 +174,7 @@ mod tests {
         ] {
             let error = Address::parse(bad).unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");
+            assert!(!error.to_string().contains("relative URL"), "{error}");
         }
         let below = Address::parse("http://a:9093/am/")
             .unwrap()

@@ -31,6 +31,14 @@ impl<'a> Outputs<'a> {
         let printed = printed(args)?;
         can_be_written("--out", args.out.as_deref())?;
         can_be_written("--html", args.html.as_deref())?;
+        if let (Some(out), Some(html)) = (&args.out, &args.html)
+            && files::is_same_file(out, html)
+        {
+            let out = out.display();
+            return Err(Failure::usage(format!(
+                "--out and --html lead to one file, {out}: name another for one of them"
+            )));
+        }
         let baseline = match &args.baseline {
             None => None,
             Some(path) => Some(

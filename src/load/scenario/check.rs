@@ -8,6 +8,7 @@ use super::{
     Arrival, MOST_FAULTS, Operation, RampStage, Scenario, Shape, Step, Time, Traffic, Until,
 };
 use crate::load::model::PhaseName;
+use crate::yaml;
 
 const MAX_USERS: u32 = 1_000_000;
 const MAX_GROUPS: usize = 64;
@@ -425,8 +426,9 @@ impl Findings {
     }
 
     fn text(&mut self, field: &str, value: &str) {
-        if value.trim().is_empty() || value.len() > 200 {
-            self.add(field, "must be a text of 1 to 200 characters".to_owned());
+        if !yaml::is_label(value, 200) {
+            let problem = "must be one line of 1 to 200 characters";
+            self.add(field, problem.to_owned());
         }
     }
 }

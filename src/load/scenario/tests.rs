@@ -46,6 +46,19 @@ fn the_reference_scenario_has_the_reference_numbers() {
 }
 
 #[test]
+fn a_title_is_counted_in_characters_and_has_one_line() {
+    let titled = |title: &str| SMALL.replace("title: small", &format!("title: \"{title}\""));
+    Scenario::parse("x.yaml", &titled(&"콘".repeat(200)), &[]).unwrap();
+    for title in ["", "콘".repeat(201).as_str(), "a\\nb", "a\\e[31mb"] {
+        assert_eq!(
+            parse(&titled(title)),
+            "x.yaml:1:1: title: must be one line of 1 to 200 characters",
+            "{title:?}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_field_is_named_with_file_line_and_column() {
     let unknown = parse(&SMALL.replace("batch: 5", "batches: 5"));
     assert!(
@@ -68,6 +81,12 @@ fn a_wrong_field_is_named_with_file_line_and_column() {
     assert_eq!(
         range,
         "x.yaml:5:3: admission.batch: is 0, must be 1 to 1000000"
+    );
+
+    let none = parse(&SMALL.replace("error_rate: 0", "error_rate: .nan"));
+    assert!(
+        none.starts_with("x.yaml:8:") && none.contains(": thresholds.buying.error_rate: is NaN"),
+        "{none}"
     );
 
     let operation = parse(&SMALL.replace("[reserve, pay]", "[reserve, fly]"));

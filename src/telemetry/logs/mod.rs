@@ -159,8 +159,11 @@ fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     let text = text.trim();
     let wanted = if text.is_empty() { "info" } else { text };
     // The operator's filter is parsed alone first, so that an error quotes the operator's own text.
-    wanted.parse::<EnvFilter>().with_context(|| {
-        format!("log filter \"{wanted}\" is not valid; try \"info\" or \"debug\"")
+    wanted.parse::<EnvFilter>().map_err(|_| {
+        anyhow::anyhow!(
+            "--log {wanted:?} is not a filter: write a level (off, error, warn, info, debug or trace), or pairs such \
+             as info,concertctl::store=debug"
+        )
     })?;
     format!("{QUIET},{wanted}")
         .parse()

@@ -128,6 +128,18 @@ fn within_a_request_a_record_carries_its_ids_and_the_callers() {
 }
 
 #[test]
+fn a_wrong_filter_is_refused_in_plain_words() {
+    let mut wrong = config(LogOutput::None);
+    wrong.filter = "a=b=c".into();
+    let error = format!("{:#}", build(wrong).err().unwrap());
+    assert!(
+        error.contains("--log \"a=b=c\" is not a filter: write a level"),
+        "{error}"
+    );
+    assert!(!error.contains("error parsing"), "{error}");
+}
+
+#[test]
 fn an_errors_trace_survives_a_strict_filter() {
     let mut strict = config(LogOutput::None);
     strict.filter = "error".into();
