@@ -89,10 +89,17 @@ fn processes(dir: &Path) -> Vec<u32> {
     running(|id| serves(id, dir) || guards(id, dir))
 }
 
-/// How many threads the guard of a drill in `dir` has: one, and one for each fault that it is to end and each processor
-/// that it keeps busy.
-pub(super) fn guard_threads(dir: &Path) -> usize {
-    let of = |id| std::fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count);
+/// How many threads of the guard of a drill in `dir` use a processor. Those that only wait do not count.
+pub(super) fn busy_guard_threads(dir: &Path) -> usize {
+    let is_busy = |thread: &PathBuf| {
+        let status = std::fs::read_to_string(thread.join("status")).unwrap_or_default();
+        status.contains("State:\tR")
+    };
+    let of = |id| {
+        let threads = std::fs::read_dir(format!("/proc/{id}/task"));
+        let threads = threads.into_iter().flatten().flatten();
+        threads.map(|it| it.path()).filter(is_busy).count()
+    };
     running(|id| guards(id, dir)).into_iter().map(of).sum()
 }
 
