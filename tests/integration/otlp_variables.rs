@@ -228,6 +228,20 @@ async fn the_environment_turns_on_compression_for_one_signal_or_all() {
 }
 
 #[tokio::test]
+async fn a_signal_is_turned_off_in_any_case_of_letters() {
+    let collector = Scripted::start(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let environment = [("OTEL_METRICS_EXPORTER", "None")];
+    let _server = serve(dir.path(), &collector.url, &environment, &[]).await;
+    eventually("logs are pushed", || async {
+        collector.pushes("logs").pop()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(collector.pushes("metrics").is_empty());
+}
+
+#[tokio::test]
 async fn headers_of_the_environment_are_decoded_and_sent_with_every_export() {
     let collector = Scripted::start(&[]).await;
     let dir = tempfile::tempdir().unwrap();
