@@ -425,6 +425,7 @@ async fn variables_without_effect_and_unused_values_are_reported_once() {
         ("OTEL_BSP_SCHEDULE_DELAY", "1000"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/x"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Bearer secret"),
         ("OTEL_METRICS_EXPORTER", "console"),
         ("OTEL_RESOURCE_ATTRIBUTES", "team=%zz"),
         ("OTEL_TRACES_SAMPLER", "xray"),
@@ -438,10 +439,12 @@ async fn variables_without_effect_and_unused_values_are_reported_once() {
     for part in [
         "no effect here: OTEL_BSP_SCHEDULE_DELAY, OTEL_EXPORTER_OTLP_CERTIFICATE",
         "OTEL_EXPORTER_OTLP_COMPRESSION is \\\"brotli\\\"",
+        "OTEL_EXPORTER_OTLP_HEADERS has entries that are not sent (number 1)",
         "OTEL_METRICS_EXPORTER is \\\"console\\\"",
         "OTEL_RESOURCE_ATTRIBUTES is not used",
         "OTEL_TRACES_SAMPLER is \\\"xray\\\"",
     ] {
         assert_eq!(log.matches(part).count(), 1, "{part}: {log}");
     }
+    assert!(!log.contains("Bearer secret"), "{log}");
 }
