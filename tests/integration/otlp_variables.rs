@@ -228,6 +228,20 @@ async fn the_environment_turns_on_compression_for_one_signal_or_all() {
 }
 
 #[tokio::test]
+async fn a_signal_is_turned_off_in_any_case_of_letters() {
+    let collector = Scripted::start(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let environment = [("OTEL_METRICS_EXPORTER", "None")];
+    let _server = serve(dir.path(), &collector.url, &environment, &[]).await;
+    eventually("logs are pushed", || async {
+        collector.pushes("logs").pop()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(collector.pushes("metrics").is_empty());
+}
+
+#[tokio::test]
 async fn headers_of_the_environment_are_decoded_and_sent_with_every_export() {
     let collector = Scripted::start(&[]).await;
     let dir = tempfile::tempdir().unwrap();
@@ -413,6 +427,7 @@ async fn variables_without_effect_and_unused_values_are_reported_once() {
         ("OTEL_BSP_SCHEDULE_DELAY", "1000"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/x"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Bearer secret"),
         ("OTEL_METRICS_EXPORTER", "console"),
         ("OTEL_RESOURCE_ATTRIBUTES", "team=%zz"),
         ("OTEL_TRACES_SAMPLER", "xray"),
@@ -426,10 +441,12 @@ async fn variables_without_effect_and_unused_values_are_reported_once() {
     for part in [
         "no effect here: OTEL_BSP_SCHEDULE_DELAY, OTEL_EXPORTER_OTLP_CERTIFICATE",
         "OTEL_EXPORTER_OTLP_COMPRESSION is \\\"brotli\\\"",
+        "OTEL_EXPORTER_OTLP_HEADERS has entries that are not sent (number 1)",
         "OTEL_METRICS_EXPORTER is \\\"console\\\"",
         "OTEL_RESOURCE_ATTRIBUTES is not used",
         "OTEL_TRACES_SAMPLER is \\\"xray\\\"",
     ] {
         assert_eq!(log.matches(part).count(), 1, "{part}: {log}");
     }
+    assert!(!log.contains("Bearer secret"), "{log}");
 }

@@ -284,7 +284,12 @@ fn index(value: Value, key: &Value) -> Outcome {
 }
 
 fn slice(value: &Value, bounds: &[Value]) -> Outcome {
-    let mut ends = [0, usize::MAX];
+    let length = match value {
+        Value::Text(text) => text.len(),
+        Value::List(list) => list.len(),
+        other => return Err(format!("can't slice item of type {}", other.type_name())),
+    };
+    let mut ends = [0, length];
     for (end, given) in ends.iter_mut().zip(bounds) {
         let Value::Int(n) = given else {
             return Err(format!(
@@ -292,21 +297,16 @@ fn slice(value: &Value, bounds: &[Value]) -> Outcome {
                 given.type_name()
             ));
         };
-        *end = usize::try_from(*n).map_err(|_| format!("index out of range: {n}"))?;
+        let at = usize::try_from(*n).ok().filter(|at| *at <= length);
+        *end = at.ok_or_else(|| format!("index out of range: {n}"))?;
     }
     let [from, to] = ends;
-    let out_of_range = || format!("index out of range: {from}");
-    match value {
-        Value::Text(text) => {
-            let part = text.get(from..to.min(text.len()));
-            Ok(Value::Text(part.ok_or_else(out_of_range)?.to_owned()))
-        }
-        Value::List(list) => {
-            let part = list.get(from..to.min(list.len()));
-            Ok(Value::List(part.ok_or_else(out_of_range)?.to_vec()))
-        }
-        other => Err(format!("can't slice item of type {}", other.type_name())),
-    }
+    let part = match value {
+        Value::Text(text) => text.get(from..to).map(|part| Value::Text(part.to_owned())),
+        Value::List(list) => list.get(from..to).map(|part| Value::List(part.to_vec())),
+        _ => None,
+    };
+    part.ok_or_else(|| format!("invalid slice index: {from} to {to}"))
 }
 
 /// The map with `arg0`, `arg1` and so on, for `template`.

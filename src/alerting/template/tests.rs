@@ -324,6 +324,8 @@ fn an_evaluation_error_appears_in_the_text() {
             "can't evaluate field Value in type float64",
         ),
         ("{{ printf $value }}", "expected string; got float64"),
+        ("{{ slice \"abc\" 0 10 }}", "index out of range: 10"),
+        ("{{ slice \"abc\" 2 1 }}", "invalid slice index"),
         (
             "{{ humanizeTimestamp 1e18 }}",
             "1e+18 cannot be represented as a nanoseconds timestamp",

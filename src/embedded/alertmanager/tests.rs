@@ -59,6 +59,23 @@ fn of_alerts_that_have_ended_the_latest_are_kept_and_only_for_a_while() {
 }
 
 #[test]
+fn null_is_a_missing_field_or_an_empty_text() {
+    let alert: PostableAlert = serde_json::from_value(json!({
+        "labels": {"alertname": "a", "b": null}, "annotations": null, "generatorURL": null,
+        "startsAt": null, "endsAt": null,
+    }))
+    .unwrap();
+    assert_eq!(alert.labels["b"], "");
+    assert!(alert.annotations.is_empty() && alert.generator_url.is_empty());
+    let matcher: wire::SilenceMatcher = serde_json::from_value(json!({
+        "name": "a", "value": "b", "isRegex": false, "isEqual": null,
+    }))
+    .unwrap();
+    assert!(matcher.is_equal);
+    assert!(serde_json::from_value::<PostableAlert>(json!({"labels": null})).is_err());
+}
+
+#[test]
 fn an_expired_silence_is_forgotten_after_its_retention() {
     let store = AlertStore::new(small());
     store.silence(silence(1, "first"), at(0)).unwrap();

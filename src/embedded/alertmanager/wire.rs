@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::time;
 
-/// An alert in a request.
+/// An alert in a request. As in Go, null is an empty text, and an optional field that is null is missing.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PostableAlert {
     /// The labels that identify the alert, including `alertname`.
+    #[serde(deserialize_with = "texts")]
     pub labels: BTreeMap<String, String>,
     /// The texts that explain the alert.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_texts")]
     pub annotations: BTreeMap<String, String>,
     /// The start of the alert. If it is missing, the alert starts at its arrival, or at its end if that is earlier.
     #[serde(default, rename = "startsAt", deserialize_with = "time::optional")]
@@ -23,8 +24,34 @@ pub struct PostableAlert {
     #[serde(default, rename = "endsAt", deserialize_with = "time::optional")]
     pub ends_at: Option<Timestamp>,
     /// A link to the source of the alert.
-    #[serde(default, rename = "generatorURL")]
+    #[serde(default, rename = "generatorURL", deserialize_with = "optional_text")]
     pub generator_url: String,
+}
+
+/// Texts by name, each of which may be null.
+type Texts = BTreeMap<String, Option<String>>;
+
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Texts::deserialize(from).map(without_null)
+}
+
+fn optional_texts<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let given = Option::<Texts>::deserialize(from)?;
+    Ok(without_null(given.unwrap_or_default()))
+}
+
+fn without_null(texts: Texts) -> BTreeMap<String, String> {
+    let texts = texts.into_iter();
+    texts
+        .map(|(name, text)| (name, text.unwrap_or_default()))
+        .collect()
+}
+
+fn optional_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let given = Option::<String>::deserialize(from)?;
+    Ok(given.unwrap_or_default())
 }
 
 /// An alert in a response.
@@ -92,7 +119,7 @@ pub struct Receiver {
 #[serde(rename_all = "camelCase")]
 pub struct SilenceMatcher {
     /// Whether the label must match. Otherwise it must not match.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "yes_unless_said")]
     pub is_equal: bool,
     /// Whether the value is a regular expression.
     pub is_regex: bool,
@@ -104,6 +131,11 @@ pub struct SilenceMatcher {
 
 fn yes() -> bool {
     true
+}
+
+fn yes_unless_said<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    let said = Option::<bool>::deserialize(from)?;
+    Ok(said.unwrap_or_else(yes))
 }
 
 /// A silence in a request.

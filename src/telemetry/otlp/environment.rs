@@ -7,6 +7,9 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
+use super::resource::decode;
 use super::{Otlp, Signal, set};
 
 /// The allowed pauses between two pushes of metrics, in milliseconds. A shorter one would keep the process busy.
@@ -21,6 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 const INTERVAL_VARIABLE: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 const TIMEOUT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+const HEADERS_VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// The duration that applies, and the reason why the environment's value does not.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,6 +100,7 @@ impl Otlp {
             .chain(timeouts)
             .filter_map(|setting| setting.warning)
             .chain(super::resource::warning())
+            .chain(Signal::ALL.into_iter().filter_map(unsent_headers))
             .chain(Signal::ALL.into_iter().flat_map(unknown_values))
             .collect();
         // Several signals may share one variable.
@@ -110,6 +115,39 @@ impl Otlp {
         }
         warnings
     }
+}
+
+/// A warning about headers that cannot be sent. It leaves out their texts, which may be secrets.
+fn unsent_headers(signal: Signal) -> Option<String> {
+    let own = signal.variable("HEADERS");
+    let variable = match set(&own) {
+        Some(_) => own,
+        None => HEADERS_VARIABLE.to_owned(),
+    };
+    let places = unsent(&set(&variable)?);
+    let places: Vec<String> = places.iter().map(usize::to_string).collect();
+    (!places.is_empty()).then(|| {
+        format!(
+            "{variable} has entries that are not sent (number {}): each must be NAME=VALUE, with \
+             other characters percent-encoded, and a comma between two",
+            places.join(", ")
+        )
+    })
+}
+
+/// The places of the entries that are no headers, from 1 on.
+fn unsent(headers: &str) -> Vec<usize> {
+    let is_header = |entry: &str| {
+        let (name, value) = entry.split_once('=').unwrap_or_default();
+        let value = value.trim();
+        let value = decode(value).unwrap_or_else(|| value.to_owned());
+        !value.is_empty()
+            && HeaderName::from_bytes(name.trim().as_bytes()).is_ok()
+            && HeaderValue::from_str(&value).is_ok()
+    };
+    let entries = (1..).zip(headers.split(','));
+    let unsent = entries.filter(|(_, entry)| !entry.trim().is_empty() && !is_header(entry));
+    unsent.map(|(place, _)| place).collect()
 }
 
 fn is_set(name: &str) -> bool {
@@ -208,5 +246,12 @@ mod tests {
         }
         let unset = milliseconds("OTEL_X", None, &INTERVALS, INTERVAL);
         assert_eq!((unset.value, unset.warning), (INTERVAL, None));
+    }
+
+    #[test]
+    fn entries_that_are_no_headers_are_found() {
+        assert!(unsent("authorization=Bearer%20a%2Cb==, X-Y = z ,").is_empty());
+        assert_eq!(unsent("Authorization: Bearer x"), [1]);
+        assert_eq!(unsent("a=1,,bad,=x,n n=1,b=%0A,c="), [3, 4, 5, 6, 7]);
     }
 }

@@ -106,7 +106,7 @@ impl Otlp {
     /// The settings for `signal`, if it is pushed.
     fn route(&self, signal: Signal, deliveries: &Deliveries) -> Option<Route> {
         let none = set(&format!("OTEL_{}_EXPORTER", signal.upper()));
-        if none.is_some_and(|exporter| exporter == "none") {
+        if none.is_some_and(|exporter| exporter.eq_ignore_ascii_case("none")) {
             return None;
         }
         let grpc = protocol(signal).unwrap_or(false);

@@ -72,7 +72,7 @@ fn parse(text: &str) -> Result<Vec<KeyValue>, &str> {
 }
 
 /// Decodes percent-encoding. `None` if it is invalid.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
