@@ -511,8 +511,8 @@ async fn hold(
     }
 }
 
-/// The first Ctrl-C or SIGTERM ends the drill gracefully, and its fault with it.
+/// The first Ctrl-C, SIGTERM or SIGHUP ends the drill gracefully, and its fault with it.
 pub(super) async fn stop_on_signal(stop: CancellationToken) {
-    super::load::wait_for_signal().await;
+    super::load::wait_for_stop().await;
     stop.cancel();
 }

@@ -207,6 +207,24 @@ fn the_plan_is_printed_and_nothing_is_sent() {
 
 #[test]
 fn an_interrupted_run_still_reports_and_is_inconclusive() {
+    reports_after(rustix::process::Signal::TERM);
+}
+
+/// Where the system tells which signals a process ignores.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_whose_terminal_closes_still_reports_and_leaves_nothing() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+    // Under `nohup` the run would go on.
+    if ignored & 1 == 0 {
+        reports_after(rustix::process::Signal::HUP);
+    }
+}
+
+/// Sends `signal` to a run whose sale is open.
+fn reports_after(signal: rustix::process::Signal) {
     let tmp = tempfile::tempdir().unwrap();
     let args = [
         "--set",
@@ -221,7 +239,7 @@ fn an_interrupted_run_still_reports_and_is_inconclusive() {
     let opened = lines.any(|line| line.unwrap().contains(" s open "));
     assert!(opened, "the sale never opened");
     let pid = rustix::process::Pid::from_child(&child.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
     // Read on, so that a full pipe does not block the process.
     let draining = std::thread::spawn(move || lines.map_while(Result::ok).count());
     let mut report = String::new();

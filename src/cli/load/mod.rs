@@ -272,9 +272,10 @@ async fn show_until_end(handle: RunHandle, mut view: ProgressOutput) -> Result<S
     }
 }
 
-/// The first Ctrl-C or SIGTERM ends the run gracefully, a second one the process.
+/// The first Ctrl-C or SIGTERM, or the end of the terminal, ends the run gracefully; a second Ctrl-C or SIGTERM ends
+/// the process. A shell and the kernel both announce the end of a terminal, so a second SIGHUP counts for nothing.
 async fn stop_on_signal(control: crate::load::LoadControl) {
-    wait_for_signal().await;
+    wait_for_stop().await;
     let _ = writeln!(
         std::io::stderr(),
         "stopping: waiting for the requests in flight; press Ctrl-C again to end at once"
@@ -284,8 +285,41 @@ async fn stop_on_signal(control: crate::load::LoadControl) {
     std::process::exit(130);
 }
 
+/// Ctrl-C, SIGTERM, or SIGHUP.
+pub(super) async fn wait_for_stop() {
+    tokio::select! {
+        () = wait_for_signal() => {}
+        () = wait_for_hangup() => {}
+    }
+}
+
+/// SIGHUP: the terminal is closed. Without a handler the process would end at once and leave the embedded server's
+/// data behind, and the changed admission of a target.
+async fn wait_for_hangup() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // A handler would undo `nohup`.
+    if is_hangup_ignored() {
+        return std::future::pending().await;
+    }
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            hangup.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether the process was started with SIGHUP ignored. Where the system does not tell, it counts as ignored.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is signal 1, the lowest bit.
+    ignored.is_none_or(|mask| mask & 1 == 1)
+}
+
 /// Ctrl-C, or SIGTERM.
-pub(super) async fn wait_for_signal() {
+async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
