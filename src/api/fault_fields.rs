@@ -192,7 +192,12 @@ mod tests {
             (FaultKind::Latency, ["soon", "", ""], 0, "such as 250ms"),
             (FaultKind::Latency, ["2h", "", ""], 0, "1 to 30000 ms"),
             (FaultKind::SlowStatement, ["1s", "none", ""], 1, "not known"),
-            (FaultKind::PoolExhaustion, ["0", "", ""], 0, "1..=1000"),
+            (
+                FaultKind::PoolExhaustion,
+                ["0", "", ""],
+                0,
+                "from 1 to 1000",
+            ),
             (FaultKind::RedisCut, ["away", "", ""], 0, "away"),
             (FaultKind::ClockStep, ["0", "", ""], 0, "but not 0"),
             (

@@ -96,9 +96,9 @@ fn a_fault_that_the_store_does_not_support_is_refused_with_line_and_field() {
             let (output, _) = run(dir.path(), &text, more);
             assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
             let error = stderr(&output);
-            assert!(error.contains(&format!("drill.yaml:{line}:")), "{told}");
-            assert!(error.contains("injects.0.fault.kind"), "{told}");
-            assert!(error.contains(problem), "{told}");
+            assert!(error.contains(&format!("drill.yaml:{line}:")), "{error}");
+            assert!(error.contains("injects.0.fault.kind"), "{error}");
+            assert!(error.contains(problem), "{error}");
         }
     }
 }

@@ -199,7 +199,7 @@ fn every_kind_of_panel_is_drawn_or_named_with_a_reason() {
     for part in [
         "a nodeGraph",
         "no panels of type nodeGraph",
-        "it asks tempo",
+        "it queries tempo",
         "folded (1 panel,",
     ] {
         assert!(text.contains(part), "{part}: {text}");
