@@ -101,6 +101,10 @@ fn address_full() -> String {
 const TLS_NEEDED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
     content-length: 51\r\nconnection: close\r\n\r\nThis port speaks TLS: use https:// in its address.\n";
 
+/// The longest time for which a connection whose handshake failed stays open, and the most bytes read meanwhile.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 * 1024;
+
 /// Serves `router` on `listener` until `stop`, over TLS if `tls` is given, then drains the connections. Returns `true`
 /// if all of them ended in time.
 pub async fn serve(
@@ -220,17 +224,29 @@ async fn handshake(
         return None;
     }
     let wire = Wire::before_handshake(socket, write_timeout, Arc::clone(connection));
-    match tls.acceptor().accept(wire).await {
+    match tls.acceptor().accept(wire).into_fallible().await {
         Ok(mut stream) => {
             stream.get_mut().0.handshake_ended();
             Some(stream)
         }
-        Err(error) => {
+        Err((error, wire)) => {
             // Any client can cause it, so it is not a warning.
             tracing::debug!(%error, "a TLS handshake failed");
+            linger(wire).await;
             None
         }
     }
+}
+
+/// Lets a client read why its handshake failed. A connection that is closed with unread bytes is reset, and the reset
+/// may overtake the alert.
+async fn linger(mut wire: Wire) {
+    let draining = async {
+        wire.shutdown().await?;
+        tokio::io::copy(&mut (&mut wire).take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // A client that goes on is cut.
+    let _ = tokio::time::timeout(LINGER_TIME, draining).await;
 }
 
 /// Accepts the next connection when a slot is free. `None` when the connection could not be accepted.

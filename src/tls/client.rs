@@ -421,6 +421,10 @@ pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
         {
             return explain(within);
         }
+        // The Redis library shares its errors.
+        if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+            return explain(&**shared);
+        }
         cause = error.source();
     }
     None
