@@ -42,7 +42,7 @@ impl Renewal {
 
     /// Reads the files again whenever they change, and at SIGHUP.
     pub(super) async fn run(mut self) {
-        let mut read = self.tls.files().stamps();
+        let mut read = self.tls.stamps();
         // Certificate and key are written one after the other, so a change counts once it is as old as one look.
         let mut changing = None;
         loop {
@@ -68,12 +68,16 @@ impl Renewal {
                 }
             }
             changing = None;
-            self.reload();
+            self.reload().await;
         }
     }
 
-    fn reload(&mut self) {
-        let reloaded = self.tls.reload();
+    async fn reload(&mut self) {
+        let tls = Arc::clone(&self.tls);
+        // A file system that hangs must not hold up a thread that serves requests.
+        let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else {
+            return;
+        };
         let expires = self.tls.expires();
         match reloaded {
             Ok(is_new) => {

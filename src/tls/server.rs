@@ -82,6 +82,8 @@ pub(super) struct Pair {
     config: Arc<ServerConfig>,
     pub(super) key: Arc<CertifiedKey>,
     expires: Timestamp,
+    /// The state of the files just before they were read.
+    stamps: Stamps,
 }
 
 impl Pair {
@@ -130,6 +132,12 @@ impl ServerTls {
         Ok(is_new)
     }
 
+    /// The state of the files when the current pair was read.
+    #[must_use]
+    pub fn stamps(&self) -> Stamps {
+        self.current.load().stamps.clone()
+    }
+
     /// Handles the next handshake, with the current pair.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
@@ -154,6 +162,7 @@ impl ServerTls {
 }
 
 fn read(files: &ServerTlsFiles, now: Timestamp) -> Result<Pair, String> {
+    let stamps = files.stamps();
     let chain = pem::certificates(&files.certificate)?;
     let expires = check_validity(&chain, &files.certificate, now)?;
     let key = pem::private_key(&files.key)?;
@@ -186,6 +195,7 @@ fn read(files: &ServerTlsFiles, now: Timestamp) -> Result<Pair, String> {
         config: Arc::new(config),
         key,
         expires,
+        stamps,
     })
 }
 

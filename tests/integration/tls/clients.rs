@@ -1,5 +1,11 @@
 //! Everything of the program that talks to its own server, to a collector or to a receiver of alerts, over TLS.
 
+use std::time::Duration;
+
+use concertctl::load::recorder::BUYERS;
+use concertctl::load::traffic_only::measure_traffic;
+use concertctl::load::{RunOptions, Scenario};
+use concertctl::tls::{ClientFiles, client};
 use serde_json::Value;
 
 use super::{Authority, Secured, run, sink};
@@ -100,4 +106,73 @@ async fn collectors_and_receivers_of_alerts_trust_the_authority_of_the_flag() {
     let message = tokio::time::timeout(PATIENCE, messages.recv()).await;
     let head = message.expect("a message").unwrap();
     assert!(head.starts_with("POST /alerts"), "{head}");
+}
+
+/// A handshake of 500 ms before each of the first requests. Latency and service contain none of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_handshake_is_in_no_latency() {
+    const SLOW: Duration = Duration::from_millis(500);
+    const SCENARIO: &str = "
+title: Twenty users look once
+dataset: none
+users: 0
+admission: { batch: 1, every: 1s }
+generator: { workers: 1 }
+limits: { duration: 30s }
+traffic:
+  arrivals:
+    executor: open
+    users: 20
+    arrival: { shape: constant, rate: 10 }
+    lasts: 2s
+    journeys: [{ steps: [{ call: concerts }] }]
+";
+    let authority = Authority::new();
+    let pair = authority.issue("server", &["localhost"]);
+    let ca = Some(authority.ca.clone());
+    client::configure(&ClientFiles {
+        ca,
+        certificate: None,
+    })
+    .unwrap();
+    let (acceptor, socket) = (
+        pair.acceptor(),
+        tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    );
+    let port = socket.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        while let Ok((tcp, _)) = socket.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(SLOW).await;
+                let Ok(mut stream) = acceptor.accept(tcp).await else {
+                    return;
+                };
+                while let Ok(1..) = stream.read(&mut [0; 4_096]).await {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]";
+                    let _ = stream.write_all(answer).await;
+                }
+            });
+        }
+    });
+    let scenario = Scenario::parse("slow-handshake", SCENARIO, &[]).unwrap();
+    let url = format!("https://localhost:{port}");
+    let measured = measure_traffic(&url, &RunOptions::new(scenario))
+        .await
+        .unwrap();
+    let frame = measured.frame;
+    assert!(frame.opened > 0 && frame.handshakes.len() == frame.opened);
+    assert!(
+        frame.handshakes.min() >= 500_000,
+        "{}",
+        frame.handshakes.min()
+    );
+    let look = [concertctl::load::model::Operation::Concerts];
+    let cell = frame
+        .total(BUYERS + 1, &look, concertctl::load::model::Class::Ok)
+        .unwrap();
+    for (what, histogram) in [("latency", &cell.latency), ("service", &cell.service)] {
+        assert!(histogram.max() < 400_000, "{what}: {} µs", histogram.max());
+    }
 }
