@@ -36,5 +36,6 @@ pub mod serve;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod tui;
 pub mod yaml;

@@ -18,6 +18,7 @@ use crate::http::listener::Bounds;
 use crate::secret::Secret;
 use crate::store::sqlite::Options;
 use crate::telemetry::Otlp;
+use crate::tls::ServerTlsFiles;
 
 /// The default address of the ticketing API.
 pub const API_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -38,6 +39,8 @@ pub struct ServeSettings {
     pub cors_origins: Vec<Origin>,
     /// Host names, besides those of loopback, that an operations listener on loopback answers to.
     pub ops_hosts: Vec<String>,
+    /// The certificate of both listeners; `None`: they speak http.
+    pub tls: Option<ServerTlsFiles>,
     /// The directory of datasets and secrets.
     pub data_dir: PathBuf,
     /// The rules of the sale.
@@ -135,6 +138,7 @@ impl ServeSettings {
             ops_addr: OPS_ADDR,
             cors_origins: Vec::new(),
             ops_hosts: Vec::new(),
+            tls: None,
             data_dir,
             rules: Rules::default(),
             limits: Limits::default(),

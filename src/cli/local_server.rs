@@ -1,6 +1,6 @@
 //! The server of a data directory: its addresses and its operations token.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,7 +9,7 @@ use crate::api::ops::Status;
 use crate::clients::HttpSource;
 use crate::clients::ops::Ops;
 use crate::secret::Secret;
-use crate::serve::ServerFile;
+use crate::serve::{ServerFile, reachable};
 use crate::settings;
 
 /// The server that wrote `server.json` into a data directory. It runs, or it was killed.
@@ -22,8 +22,7 @@ pub(super) struct LocalServer {
 impl LocalServer {
     /// The server of `dir`; `None` when `dir` has no readable `server.json`.
     pub(super) fn of(dir: &Path) -> Option<LocalServer> {
-        let bytes = std::fs::read(dir.join(ServerFile::NAME)).ok()?;
-        let file = serde_json::from_slice(&bytes).ok()?;
+        let file = ServerFile::read(dir)?;
         let dir = dir.to_owned();
         Some(LocalServer { dir, file })
     }
@@ -43,9 +42,14 @@ impl LocalServer {
         reachable(self.file.ops_addr)
     }
 
+    /// The URL of its ticketing API.
+    pub(super) fn api_url(&self) -> String {
+        self.file.api_url()
+    }
+
     /// The URL of its operations API.
     pub(super) fn ops_url(&self) -> String {
-        format!("http://{}", self.ops_addr())
+        self.file.ops_url()
     }
 
     /// Returns whether `ops_url` is its operations API. Its token must be sent nowhere else.
@@ -80,16 +84,6 @@ impl LocalServer {
 pub(super) async fn status(ops_url: &str) -> Option<Status> {
     let source = HttpSource::new(ops_url).ok()?;
     Ops::new(source, None).status().await.ok()
-}
-
-/// The address to connect to. A listener on all addresses is reached over loopback.
-fn reachable(addr: SocketAddr) -> SocketAddr {
-    let ip = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, addr.port())
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::tls::{self, ClientFiles};
+
 /// Rehearse a concert ticket on-sale, and the response to its failures
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, arg_required_else_help = true)]
@@ -37,8 +39,51 @@ struct Cli {
     /// directory, if there is one]
     #[arg(long, global = true, value_name = "FILE", env = config_file::VARIABLE)]
     config: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    certificates: CertificateArgs,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The certificates of all clients: of servers, sources, collectors, receivers of alerts, and Redis.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Certificates of clients")]
+struct CertificateArgs {
+    /// PEM file with authorities to trust besides those of the system, for every https and rediss address
+    #[arg(long, global = true, value_name = "FILE", env = "CONCERTCTL_CA")]
+    ca: Option<std::path::PathBuf>,
+    /// PEM file with the certificate to show to servers that ask for one; with --client-key
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CONCERTCTL_CLIENT_CERT"
+    )]
+    client_cert: Option<std::path::PathBuf>,
+    /// PEM file with the private key of --client-cert
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CONCERTCTL_CLIENT_KEY"
+    )]
+    client_key: Option<std::path::PathBuf>,
+}
+
+impl CertificateArgs {
+    /// Reads the files for all clients of the process.
+    fn configure(self) -> Result<(), String> {
+        let certificate = match (self.client_cert, self.client_key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err("--client-cert needs its key: add --client-key".into()),
+            (None, Some(_)) => {
+                return Err("--client-key needs its certificate: add --client-cert".into());
+            }
+        };
+        let ca = self.ca;
+        tls::client::configure(&ClientFiles { ca, certificate })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,6 +132,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
+    if let Err(problem) = cli.certificates.configure() {
+        return fail(USAGE, &problem);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

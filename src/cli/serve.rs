@@ -23,6 +23,7 @@ use crate::secret::Secret;
 use crate::settings::{API_ADDR, DATABASE_CONNECTIONS, EmbeddedSettings, OPS_ADDR, ServeSettings};
 use crate::store::sqlite::Options;
 use crate::telemetry::{Logs, Sampler, TraceConfig};
+use crate::tls::ServerTlsFiles;
 
 /// The limits of one Wait-Token.
 #[derive(Debug, Args)]
@@ -48,6 +49,43 @@ impl TokenLimitArgs {
     }
 }
 
+/// The certificate of both listeners.
+#[derive(Debug, Args)]
+struct ServerTlsArgs {
+    /// Serve https, on both listeners, with the certificate in this PEM file, followed by those of intermediate
+    /// authorities. The files are read again when they change and at SIGHUP [default: http]
+    #[arg(long, value_name = "FILE", env = "CONCERTCTL_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of --tls-cert
+    #[arg(long, value_name = "FILE", env = "CONCERTCTL_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// PEM file with authorities. Only clients with a certificate of one of them may connect, on both listeners
+    /// [default: clients need no certificate]
+    #[arg(long, value_name = "FILE", env = "CONCERTCTL_TLS_CLIENT_CA")]
+    tls_client_ca: Option<PathBuf>,
+}
+
+impl ServerTlsArgs {
+    /// The files, if TLS is wanted. Each of them may come from the command line, the environment or the file of
+    /// settings, so the command line alone cannot check that they are complete.
+    fn files(&self) -> anyhow::Result<Option<ServerTlsFiles>> {
+        let client_ca = self.tls_client_ca.clone();
+        match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Ok(Some(ServerTlsFiles {
+                certificate,
+                key,
+                client_ca,
+            })),
+            (Some(_), None) => anyhow::bail!("--tls-cert needs its private key: add --tls-key"),
+            (None, Some(_)) => anyhow::bail!("--tls-key needs its certificate: add --tls-cert"),
+            (None, None) if client_ca.is_some() => {
+                anyhow::bail!("--tls-client-ca needs TLS: add --tls-cert and --tls-key")
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Address of the ticketing API
@@ -56,6 +94,8 @@ pub(super) struct ServeArgs {
     /// Address of the operations API: metrics, admission, seeding, telemetry stores
     #[arg(long, value_name = "HOST:PORT", default_value_t = OPS_ADDR, value_parser = listen_address)]
     ops_addr: SocketAddr,
+    #[command(flatten)]
+    tls: ServerTlsArgs,
     /// Origin whose web pages may call the ticketing API, such as https://shop.example, or `*` for all; may be given
     /// several times [default: none]
     #[arg(long, value_name = "ORIGIN")]
@@ -73,8 +113,8 @@ pub(super) struct ServeArgs {
     /// The most connections to PostgreSQL that this server opens
     #[arg(long, value_name = "N", default_value_t = DATABASE_CONNECTIONS, value_parser = whole(2_u16, 1000))]
     database_connections: u16,
-    /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or the
-    /// nodes of a cluster, separated by commas
+    /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or
+    /// rediss:// for TLS, or the nodes of a cluster, separated by commas
     #[arg(
         long,
         value_name = "URL",
@@ -139,6 +179,7 @@ impl ServeArgs {
         let mut settings = ServeSettings::new(self.data_dir.path());
         settings.api_addr = self.api_addr;
         settings.ops_addr = self.ops_addr;
+        settings.tls = self.tls.files()?;
         settings.cors_origins = self.cors_origin.clone();
         settings.ops_hosts = self.ops_host.clone();
         settings.limits.token = self.token_limit.limit();

@@ -17,7 +17,7 @@ pub(super) fn show(running: &Running, data_dir: &Path) {
 
 fn text(running: &Running, data_dir: &Path) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let (api, ops) = (running.api_addr, running.ops_addr);
+    let (api, ops) = (running.api_url(), running.ops_url());
     let dir = data_dir.display();
     let token = ops_token_file(data_dir);
     let token = token.display();
@@ -26,14 +26,14 @@ fn text(running: &Running, data_dir: &Path) -> String {
         true => String::new(),
         false => format!(" --data-dir {dir}"),
     };
-    let console = match ops == OPS_ADDR {
+    let console = match running.ops_addr == OPS_ADDR {
         true => on.clone(),
-        false => format!("{on} --ops-addr {ops}"),
+        false => format!("{on} --ops-addr {}", running.ops_addr),
     };
     format!(
         "\n  concertctl {version} is serving; Ctrl-C stops it\n\
-         \n  ticketing API    http://{api}   described at http://{api}/openapi.json\
-         \n  operations API   http://{ops}   token in {token}\
+         \n  ticketing API    {api}   described at {api}/openapi.json\
+         \n  operations API   {ops}   token in {token}\
          \n  data             {dir}\n\
          \n  next, in another terminal:\
          \n    concertctl seed demo{on}   10,000 seats to sell\

@@ -315,7 +315,7 @@ impl Server {
         let _ = crate::load::raise_file_limit();
         let running = crate::serve::start(settings, &logs).await?;
         Ok(Server {
-            ops_url: format!("http://{}/", running.ops_addr),
+            ops_url: format!("{}/", running.ops_url()),
             token: Some(Secret::new(&running.ops_token)),
             embedded: Some(running),
         })
@@ -334,13 +334,18 @@ async fn first_that_answers(
     asked: Option<SocketAddr>,
     local: Option<&LocalServer>,
 ) -> Option<String> {
+    // Only the file of the data directory says whether the server speaks TLS.
+    let url = |addr: SocketAddr| {
+        let local = local.filter(|local| local.ops_addr() == addr);
+        local.map_or_else(|| addr.to_string(), LocalServer::ops_url)
+    };
     let places = match asked {
-        Some(_) => [asked, None],
-        None => [Some(OPS_ADDR), local.map(LocalServer::ops_addr)],
+        Some(asked) => [Some(url(asked)), None],
+        None => [Some(url(OPS_ADDR)), local.map(LocalServer::ops_url)],
     };
     for place in places.into_iter().flatten() {
-        if local_server::status(&place.to_string()).await.is_some() {
-            return Some(place.to_string());
+        if local_server::status(&place).await.is_some() {
+            return Some(place);
         }
     }
     None

@@ -98,10 +98,7 @@ impl HttpSource {
             url.set_password(None).map_err(cannot)?;
         }
         let builder = match url.scheme() {
-            "https" => {
-                let named = |why| bad(format!("{why}, or in --source-ca"));
-                access.trust.builder().map_err(named)?
-            }
+            "https" => http_client::builder_for(&access.trust).map_err(bad)?,
             _ => http_client::builder(),
         };
         // A redirect to another host must not carry the credentials to it.

@@ -17,8 +17,8 @@ pub mod rules;
 pub mod settings;
 pub mod tempo;
 
-pub use crate::http_client::Trust;
 pub use crate::secret::Secret;
+pub use crate::tls::Trust;
 pub use access::{Access, Api, Credentials};
 pub use http::{BadUrl, ClientError, HttpSource, TIMEOUT, without_password};
 #[cfg(any(test, fuzzing))]

@@ -1,7 +1,6 @@
 //! The server that a drill starts for itself: a process of its own, so that it can be killed, on a data
 //! directory that goes with the drill.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,12 +48,10 @@ impl Embedded {
         })?;
         let server = |problem: String| DrillError::Server(problem);
         let guard = Orders::start(program).map_err(|error| server(error.to_string()))?;
+        let any = ([127, 0, 0, 1], 0).into();
         let mut embedded = Embedded {
             guard,
-            file: ServerFile {
-                api_addr: ([127, 0, 0, 1], 0).into(),
-                ops_addr: ([127, 0, 0, 1], 0).into(),
-            },
+            file: ServerFile::new(any, any, None),
             token: String::new(),
             webhook: webhook.to_owned(),
             rules: rules.to_vec(),
@@ -116,25 +113,24 @@ impl Embedded {
     }
 
     async fn look(&self) -> Option<(ServerFile, String)> {
-        let bytes = std::fs::read(self.dir.join(ServerFile::NAME)).ok()?;
-        let file: ServerFile = serde_json::from_slice(&bytes).ok()?;
+        let file = ServerFile::read(&self.dir)?;
         let token = std::fs::read_to_string(settings::ops_token_file(&self.dir)).ok()?;
-        let source = HttpSource::new(&url(file.ops_addr)).ok()?;
+        let source = HttpSource::new(&file.ops_url()).ok()?;
         Ops::new(source, None).status().await.ok()?;
         Some((file, token.trim().to_owned()))
     }
 
     pub(super) fn target(&self) -> Target {
         Target {
-            api_urls: vec![url(self.file.api_addr)],
-            ops_url: url(self.file.ops_addr),
+            api_urls: vec![self.file.api_url()],
+            ops_url: self.file.ops_url(),
             ops_token: Some(self.token.clone()),
         }
     }
 
     /// What answers as Prometheus and as Alertmanager.
     pub(super) fn alert_sources(&self) -> Result<(Prometheus, Alertmanager), DrillError> {
-        let source = HttpSource::new(&url(self.file.ops_addr));
+        let source = HttpSource::new(&self.file.ops_url());
         let source = source.map_err(|error| DrillError::Server(error.to_string()))?;
         let token = Some(Secret::new(&self.token));
         Ok((
@@ -223,10 +219,6 @@ pub(super) async fn inject_with(
     let active = active.map_err(|error| error.to_string())?;
     let began = active.started_at.parse::<jiff::Timestamp>();
     Ok(began.map_or_else(|_| now(), |began| began.as_millisecond()))
-}
-
-fn url(addr: SocketAddr) -> String {
-    format!("http://{addr}")
 }
 
 /// A new directory that only this user can read: the database is in there, and the tokens' key.

@@ -1,5 +1,6 @@
-//! The stream of a client's connection below the HTTP parser. It adds bounds that the parser lacks: a time-out for
-//! headers, a time-out for writes, and a body drain when the connection closes while the client still sends.
+//! The stream of a client's connection below the HTTP parser, and above TLS if there is TLS. It adds bounds that the
+//! parser lacks: a time-out for headers, the bytes of unfinished headers, and a body drain when the connection closes
+//! while the client still sends.
 
 use std::io;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use tokio::time::Sleep;
 
 use super::connections::{Connection, Slot};
 use super::framing::Framing;
+use super::wire::HoldsBack;
 
 /// The answer to a header that did not arrive in time.
 const HEADER_TIMEOUT_ANSWER: &[u8] =
@@ -22,15 +24,6 @@ const HEADER_TIMEOUT_ANSWER: &[u8] =
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 256 * 1024;
 
-/// The time-outs of a stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StreamTimeouts {
-    /// From the first byte of a header to its end.
-    pub(super) header: Duration,
-    /// The longest time for which a write makes no progress. Each byte that is sent restarts the time.
-    pub(super) write: Duration,
-}
-
 /// A connection with its bounds.
 pub(super) struct ClientStream<S> {
     stream: S,
@@ -38,47 +31,28 @@ pub(super) struct ClientStream<S> {
     /// Held until the stream is closed.
     _slot: Slot,
     framing: Framing,
-    timeouts: StreamTimeouts,
-    /// The time-out of a write that is pending.
-    writing: Option<Pin<Box<Sleep>>>,
+    /// The longest time from the first byte of a header to its end.
+    header_timeout: Duration,
+    /// The bytes of an unfinished header that the connection was last told of.
+    reported: usize,
     /// The number of the unfinished header, and its time-out.
     header: Option<(u64, Pin<Box<Sleep>>)>,
     /// The number of bytes that the drain may still read, and its time-out.
     draining: Option<(usize, Pin<Box<Sleep>>)>,
 }
 
-impl<S> ClientStream<S> {
-    pub(super) fn new(stream: S, slot: Slot, timeouts: StreamTimeouts) -> Self {
+impl<S: HoldsBack> ClientStream<S> {
+    pub(super) fn new(stream: S, slot: Slot, header_timeout: Duration) -> Self {
         ClientStream {
             stream,
             connection: Arc::clone(&slot.connection),
             _slot: slot,
             framing: Framing::new(),
-            timeouts,
-            writing: None,
+            header_timeout,
+            reported: 0,
             header: None,
             draining: None,
         }
-    }
-
-    /// Fails a write that has been pending for too long.
-    fn within_write_timeout<T>(
-        &mut self,
-        polled: Poll<io::Result<T>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.writing = None;
-            return polled;
-        }
-        let within = self.timeouts.write;
-        let writing = self
-            .writing
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
-        writing
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Tracks the bytes of requests that were read.
@@ -87,12 +61,8 @@ impl<S> ClientStream<S> {
         if self.connection.is_upgraded() {
             return;
         }
-        let before = self.framing.unfinished();
         self.framing.feed(bytes);
         let unfinished = self.framing.unfinished();
-        if unfinished != before {
-            self.connection.set_unfinished(unfinished);
-        }
         if let Some(refused) = self.framing.refused() {
             self.connection.refuse(refused);
         }
@@ -102,8 +72,24 @@ impl<S> ClientStream<S> {
         }
         let number = self.framing.heads();
         if self.header.as_ref().is_none_or(|(at, _)| *at != number) {
-            let end = tokio::time::sleep(self.timeouts.header);
+            let end = tokio::time::sleep(self.header_timeout);
             self.header = Some((number, Box::pin(end)));
+        }
+    }
+
+    /// Reports the bytes of an unfinished header. Bytes that TLS holds back belong to a header unless a body is being
+    /// received.
+    fn report_unfinished(&mut self) {
+        let mut unfinished = self.framing.unfinished();
+        if unfinished > 0 || self.framing.is_between_requests() {
+            unfinished += self.stream.held_back();
+        }
+        if self.connection.is_upgraded() {
+            unfinished = 0;
+        }
+        if unfinished != self.reported {
+            self.reported = unfinished;
+            self.connection.set_unfinished(unfinished);
         }
     }
 }
@@ -144,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
+impl<S: AsyncRead + AsyncWrite + HoldsBack + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -157,6 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
         } else if polled.is_pending() && self.header_timed_out(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        self.report_unfinished();
         polled
     }
 }
@@ -167,8 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.within_write_timeout(polled, cx)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -176,8 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.within_write_timeout(polled, cx)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -189,13 +174,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         if polled.is_ready() {
             self.connection.flushed();
         }
-        self.within_write_timeout(polled, cx)
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.draining.is_none() {
-            let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
-            ready!(self.within_write_timeout(polled, cx))?;
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
         if !self.framing.is_between_requests() {
             ready!(self.poll_drain(cx));

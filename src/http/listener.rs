@@ -1,4 +1,8 @@
-//! A listener. It bounds the number, the headers and the times of its connections, and drains them at the end.
+//! A listener, with or without TLS. It bounds the number, the headers and the times of its connections, and drains them
+//! at the end.
+//!
+//! A handshake runs in the task of its connection, so a slow one delays no other. Until it ends, the connection is idle:
+//! it counts like every other connection of its address, and the oldest is evicted at the limit.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,14 +17,18 @@ use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::client_stream::{ClientStream, StreamTimeouts};
+use super::client_stream::ClientStream;
 use super::connections::{Connection, ConnectionLimits, Connections, InFlight, Slot};
 use super::error::RETRY_AFTER;
+use super::wire::{HoldsBack, Wire};
+use crate::tls::ServerTls;
 
 /// The number of connections that the system queues before they are accepted. `net.core.somaxconn` may lower it. A
 /// client that finds the queue full retries after a whole second, and at an opening all clients connect at once.
@@ -52,7 +60,7 @@ pub struct Bounds {
     /// From the last answer on a connection to the end of its next request's header. It is longer than any
     /// `pollAfterMs` of the reference rehearsal, so that waiting users keep their connection.
     pub idle_timeout: Duration,
-    /// From the first byte of a header to its end.
+    /// From the first byte of a header to its end. A TLS handshake may take as long.
     pub header_timeout: Duration,
     /// The largest number of bytes of unfinished headers over all connections. Beyond it, the connections with the
     /// longest unfinished headers are closed.
@@ -89,12 +97,21 @@ fn address_full() -> String {
     )
 }
 
-/// Serves `router` on `listener` until `stop`, then drains the connections. Returns `true` if all of them ended in
-/// time.
+/// The answer to a request without TLS on a listener with TLS.
+const TLS_NEEDED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
+    content-length: 51\r\nconnection: close\r\n\r\nThis port speaks TLS: use https:// in its address.\n";
+
+/// The longest time for which a connection whose handshake failed stays open, and the most bytes read meanwhile.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 * 1024;
+
+/// Serves `router` on `listener` until `stop`, over TLS if `tls` is given, then drains the connections. Returns `true`
+/// if all of them ended in time.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     bounds: Bounds,
+    tls: Option<Arc<ServerTls>>,
     stop: CancellationToken,
 ) -> bool {
     let open = TaskTracker::new();
@@ -112,37 +129,38 @@ pub async fn serve(
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = accept(&listener, &connections, tls.is_some()) => accepted,
         };
-        let Some((stream, slot)) = accepted else {
+        let Some((socket, slot)) = accepted else {
             continue;
         };
-        let client = Arc::clone(&slot.connection);
-        let timeouts = StreamTimeouts {
-            header: bounds.header_timeout,
-            write: bounds.write_timeout,
+        let serving = Serving {
+            builder: builder.clone(),
+            router: router.clone(),
+            header_timeout: bounds.header_timeout,
+            stop: stop.clone(),
         };
-        // The stream holds the slot, because an upgraded stream outlives its HTTP connection.
-        let stream = ClientStream::new(stream, slot, timeouts);
-        let service = answering(router.clone(), Arc::clone(&client));
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = connection.with_upgrades();
-        let stop = stop.clone();
-        open.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
-            let finished = async {
-                tokio::select! {
-                    // A client may close its connection at any time. This is not an error of the server.
-                    _ = connection.as_mut() => return,
-                    () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-                }
-                let _ended = connection.await;
-            };
-            tokio::select! {
-                () = finished => {}
-                () = client.evicted() => {}
+        match &tls {
+            None => {
+                let wire = Wire::plain(socket, bounds.write_timeout);
+                open.spawn(serving.connection(wire, slot));
             }
-        });
+            Some(tls) => {
+                let tls = Arc::clone(tls);
+                open.spawn(async move {
+                    let within = bounds.header_timeout;
+                    let handshake = handshake(&tls, socket, &slot.connection, bounds.write_timeout);
+                    let stream = tokio::select! {
+                        stream = tokio::time::timeout(within, handshake) => stream,
+                        () = slot.connection.evicted() => return,
+                        () = serving.stop.cancelled() => return,
+                    };
+                    if let Ok(Some(stream)) = stream {
+                        serving.connection(stream, slot).await;
+                    }
+                });
+            }
+        }
     }
     drop(listener);
     open.close();
@@ -151,10 +169,91 @@ pub async fn serve(
         .is_ok()
 }
 
+/// The parts that serve one connection.
+struct Serving {
+    builder: http1::Builder,
+    router: Router,
+    header_timeout: Duration,
+    stop: CancellationToken,
+}
+
+impl Serving {
+    /// Serves the requests on `stream` until the client closes it, the connection is evicted, or the server stops.
+    async fn connection<S>(self, stream: S, slot: Slot)
+    where
+        S: AsyncRead + AsyncWrite + HoldsBack + Send + Unpin + 'static,
+    {
+        let client = Arc::clone(&slot.connection);
+        // The stream holds the slot, because an upgraded stream outlives its HTTP connection.
+        let stream = ClientStream::new(stream, slot, self.header_timeout);
+        let service = answering(self.router, Arc::clone(&client));
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection.with_upgrades());
+        let finished = async {
+            tokio::select! {
+                // A client may close its connection at any time. This is not an error of the server.
+                _ = connection.as_mut() => return,
+                () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            let _ended = connection.await;
+        };
+        tokio::select! {
+            () = finished => {}
+            () = client.evicted() => {}
+        }
+    }
+}
+
+/// Makes the handshake with a client. `None` when it failed, or when the client does not speak TLS.
+async fn handshake(
+    tls: &ServerTls,
+    mut socket: TcpStream,
+    connection: &Arc<Connection>,
+    write_timeout: Duration,
+) -> Option<TlsStream<Wire>> {
+    let mut first = [0];
+    if socket.peek(&mut first).await.ok()? == 0 {
+        return None;
+    }
+    // A request without TLS begins with its method. A handshake begins with 22.
+    if first[0].is_ascii_uppercase() {
+        // The request is read first, because a connection that is closed with unread bytes is reset, and the reset may
+        // overtake the answer.
+        let _ = socket.read(&mut [0; 8_192]).await;
+        let _ = socket.write_all(TLS_NEEDED).await;
+        return None;
+    }
+    let wire = Wire::before_handshake(socket, write_timeout, Arc::clone(connection));
+    match tls.acceptor().accept(wire).into_fallible().await {
+        Ok(mut stream) => {
+            stream.get_mut().0.handshake_ended();
+            Some(stream)
+        }
+        Err((error, wire)) => {
+            // Any client can cause it, so it is not a warning.
+            tracing::debug!(%error, "a TLS handshake failed");
+            linger(wire).await;
+            None
+        }
+    }
+}
+
+/// Lets a client read why its handshake failed. A connection that is closed with unread bytes is reset, and the reset
+/// may overtake the alert.
+async fn linger(mut wire: Wire) {
+    let draining = async {
+        wire.shutdown().await?;
+        tokio::io::copy(&mut (&mut wire).take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // A client that goes on is cut.
+    let _ = tokio::time::timeout(LINGER_TIME, draining).await;
+}
+
 /// Accepts the next connection when a slot is free. `None` when the connection could not be accepted.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
+    is_tls: bool,
 ) -> Option<(TcpStream, Slot)> {
     let (stream, peer) = match listener.accept().await {
         Ok(accepted) => accepted,
@@ -167,8 +266,11 @@ async fn accept(
         }
     };
     let Some(slot) = connections.admit(peer.ip()).await else {
-        // A client that does not read the answer loses it with the connection.
-        let _ = stream.try_write(address_full().as_bytes());
+        // A client that does not read the answer loses it with the connection. Over TLS there is no answer without a
+        // handshake, which is the work that the limit spares.
+        if !is_tls {
+            let _ = stream.try_write(address_full().as_bytes());
+        }
         return None;
     };
     // This turns off Nagle's algorithm, so that a small answer does not wait for the client's acknowledgement.

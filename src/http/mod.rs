@@ -25,6 +25,7 @@ pub mod rate_limit;
 mod request_guard;
 mod reservations;
 mod strictness;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

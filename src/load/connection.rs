@@ -1,6 +1,8 @@
-//! Real TCP connections with one request at a time, and the errors on them.
+//! Real TCP connections with one request at a time, with or without TLS, and the errors on them.
+//!
+//! A user resumes the TLS session of an earlier connection of their own, and never that of another user, because real
+//! users are on different machines. The time of a handshake is reported beside the exchange and not as part of it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,13 +15,16 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::model::ErrorKind;
+use super::prepare::Place;
 use super::scenario::Http;
+use crate::tls;
 
 /// The largest answer in bytes. The API has no larger ones.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -53,12 +58,30 @@ pub(super) struct Answer {
 /// How and where to connect.
 #[derive(Debug)]
 pub(super) struct Connector {
-    /// The addresses of the server, or of all servers of a service.
-    addrs: Box<[SocketAddr]>,
+    /// The server, or all servers of a service.
+    places: Box<[Place]>,
     /// Counts connections, so that they are spread evenly over the servers.
     next: AtomicUsize,
     connect_timeout: Duration,
     request_timeout: Duration,
+}
+
+/// The handshake of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handshake {
+    pub took: Duration,
+    /// It resumed an earlier session.
+    pub resumed: bool,
+}
+
+/// The connection of a user, and what the user needs to open another one.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    connection: Option<Connection>,
+    /// The TLS sessions of this user with one of the servers.
+    sessions: Option<(usize, tls::client::Connector)>,
+    /// The connections opened since the last exchange, with their handshakes.
+    opened: Vec<Option<Handshake>>,
 }
 
 /// One connection. Its driver task ends with it.
@@ -75,9 +98,9 @@ impl Drop for Connection {
 }
 
 impl Connector {
-    pub(super) fn new(addrs: Box<[SocketAddr]>, http: &Http) -> Connector {
+    pub(super) fn new(places: Box<[Place]>, http: &Http) -> Connector {
         Connector {
-            addrs,
+            places,
             next: AtomicUsize::new(0),
             connect_timeout: http.connect_timeout.0,
             request_timeout: http.request_timeout.0,
@@ -91,33 +114,38 @@ impl Connector {
 
     /// Connects to the next server in turn, or to the first after it that accepts. One of several servers may be
     /// down.
-    async fn dial(&self) -> Option<TcpStream> {
+    async fn dial(&self) -> Option<(usize, TcpStream)> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        for step in 0..self.addrs.len() {
-            let addr = self.addrs[turn.wrapping_add(step) % self.addrs.len()];
-            if let Ok(stream) = TcpStream::connect(addr).await {
-                return Some(stream);
+        for step in 0..self.places.len() {
+            let at = turn.wrapping_add(step) % self.places.len();
+            if let Ok(stream) = TcpStream::connect(self.places[at].addr).await {
+                return Some((at, stream));
             }
         }
         None
     }
 
-    async fn connect(&self) -> Result<Connection, ErrorKind> {
+    async fn connect(&self, slot: &mut Slot) -> Result<Connection, ErrorKind> {
         let connecting = async {
-            let stream = self.dial().await.ok_or(ErrorKind::Connect)?;
+            let (at, stream) = self.dial().await.ok_or(ErrorKind::Connect)?;
             // Requests are small and answered one by one, so waiting for a full segment would only add delay.
             stream.set_nodelay(true).map_err(|_| ErrorKind::Connect)?;
-            let (sender, driver) = http1::handshake(TokioIo::new(stream))
-                .await
-                .map_err(|_| ErrorKind::Connect)?;
-            let driver = tokio::spawn(async move {
-                // The request that an error interrupts gets it.
-                let _ = driver.await;
-            });
-            Ok(Connection {
-                sender,
-                driver: driver.abort_handle(),
-            })
+            let Some(tls) = &self.places[at].tls else {
+                slot.opened.push(None);
+                return speak_http(stream).await;
+            };
+            if slot.sessions.as_ref().is_none_or(|(of, _)| *of != at) {
+                slot.sessions = Some((at, tls.without_sessions()));
+            }
+            let own = slot.sessions.as_ref().map_or(tls, |(_, own)| own);
+            let begun = Instant::now();
+            let stream = own.handshake(stream).await;
+            let stream = stream.map_err(|_| ErrorKind::Connect)?;
+            slot.opened.push(Some(Handshake {
+                took: begun.elapsed(),
+                resumed: tls::client::is_resumed(&stream),
+            }));
+            speak_http(stream).await
         };
         timeout(self.connect_timeout, connecting)
             .await
@@ -126,17 +154,17 @@ impl Connector {
 
     /// Sends `request` over the connection in `slot` and reads the whole answer. Connects or reconnects if needed. A
     /// connection that cannot be used any more is removed from the slot.
-    pub(super) async fn exchange(
+    async fn exchange(
         &self,
-        slot: &mut Option<Connection>,
+        slot: &mut Slot,
         request: Outgoing,
         want: Want,
     ) -> Result<Answer, ErrorKind> {
-        let was_idle = slot.is_some();
+        let was_idle = slot.connection.is_some();
         // The connection is taken out, so that a cancelled or failed exchange leaves no half-used connection behind.
-        let mut connection = match slot.take() {
+        let mut connection = match slot.connection.take() {
             Some(connection) if !connection.sender.is_closed() => connection,
-            _ => self.connect().await?,
+            _ => self.connect(slot).await?,
         };
         let exchanging = async {
             let response = match send(&mut connection, request).await {
@@ -144,7 +172,7 @@ impl Connector {
                 // The server may close an idle connection at any time. The request was not sent, so it is sent again
                 // once over a new connection.
                 Err(Unsent(Some(request))) if was_idle => {
-                    connection = self.connect().await?;
+                    connection = self.connect(slot).await?;
                     send(&mut connection, *request)
                         .await
                         .map_err(|_| ErrorKind::Broken)?
@@ -157,10 +185,27 @@ impl Connector {
             .await
             .unwrap_or(Err(ErrorKind::Timeout))?;
         if !connection.sender.is_closed() {
-            *slot = Some(connection);
+            slot.connection = Some(connection);
         }
         Ok(answer)
     }
+}
+
+async fn speak_http<S>(stream: S) -> Result<Connection, ErrorKind>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, driver) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| ErrorKind::Connect)?;
+    let driver = tokio::spawn(async move {
+        // The request that an error interrupts gets it.
+        let _ = driver.await;
+    });
+    Ok(Connection {
+        sender,
+        driver: driver.abort_handle(),
+    })
 }
 
 /// A request without an answer. It is included if no byte of it was sent.
@@ -221,7 +266,7 @@ async fn read(response: Response<Incoming>, want: Want) -> Result<Answer, ErrorK
 pub(super) struct Pool {
     permits: Semaphore,
     /// The connection that was used last is used next, so that the server may close the others.
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Slot>>,
 }
 
 impl Pool {
@@ -237,7 +282,7 @@ impl Pool {
 #[derive(Debug)]
 pub(super) enum HttpClient {
     /// The user's own connection, kept alive between requests.
-    Own(Option<Connection>),
+    Own(Slot),
     /// A pool, from which each request takes a connection.
     Shared(Arc<Pool>),
 }
@@ -259,7 +304,7 @@ impl ClientSource {
 
     pub(super) fn client(&self) -> HttpClient {
         match &self.0 {
-            None => HttpClient::Own(None),
+            None => HttpClient::Own(Slot::default()),
             Some(pool) => HttpClient::Shared(Arc::clone(pool)),
         }
     }
@@ -269,10 +314,37 @@ impl ClientSource {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub result: Result<Answer, ErrorKind>,
-    /// The time at which the request was sent.
+    /// The time at which the request was sent, if the handshakes had taken no time.
     pub sent: Instant,
+    /// The connections that were opened for it, with their handshakes.
+    pub opened: Vec<Option<Handshake>>,
     /// The wait for a shared connection.
     pub waited: Option<Duration>,
+}
+
+impl Exchange {
+    fn of(
+        result: Result<Answer, ErrorKind>,
+        sent: Instant,
+        waited: Option<Duration>,
+        slot: &mut Slot,
+    ) -> Exchange {
+        let opened = std::mem::take(&mut slot.opened);
+        let mut exchange = Exchange {
+            result,
+            sent,
+            opened,
+            waited,
+        };
+        exchange.sent += exchange.handshakes();
+        exchange
+    }
+
+    /// The time of the handshakes, which counts neither as latency nor as service.
+    pub(super) fn handshakes(&self) -> Duration {
+        let handshakes = self.opened.iter().flatten();
+        handshakes.map(|handshake| handshake.took).sum()
+    }
 }
 
 impl HttpClient {
@@ -287,24 +359,23 @@ impl HttpClient {
             HttpClient::Own(slot) => {
                 let sent = Instant::now();
                 let result = connector.exchange(slot, request, want).await;
-                Exchange {
-                    result,
-                    sent,
-                    waited: None,
-                }
+                Exchange::of(result, sent, None, slot)
             }
             HttpClient::Shared(pool) => {
                 let asked = Instant::now();
                 let _permit = pool.permits.acquire().await;
                 let sent = Instant::now();
-                let mut slot = pool.idle.lock().pop();
+                let mut slot = pool.idle.lock().pop().unwrap_or_default();
                 let result = connector.exchange(&mut slot, request, want).await;
-                pool.idle.lock().extend(slot);
-                Exchange {
-                    result,
-                    sent,
-                    waited: Some(sent.duration_since(asked)),
+                let waited = Some(sent.duration_since(asked));
+                let exchange = Exchange::of(result, sent, waited, &mut slot);
+                let mut idle = pool.idle.lock();
+                match slot.connection {
+                    Some(_) => idle.push(slot),
+                    // One without a connection is used last. Its sessions may be resumed.
+                    None => idle.insert(0, slot),
                 }
+                exchange
             }
         }
     }

@@ -31,6 +31,15 @@ pub struct Histograms {
     pub connection_wait: String,
     /// The difference between promised and real admissions, µs.
     pub eta_error: String,
+    /// The number of connections that were opened.
+    #[serde(default)]
+    pub opened: u64,
+    /// The time of TLS handshakes, µs; empty without TLS.
+    #[serde(default)]
+    pub handshakes: String,
+    /// The number of handshakes that resumed a session.
+    #[serde(default)]
+    pub resumed: u64,
 }
 
 /// Requests of one operation and class.
@@ -104,6 +113,12 @@ impl Histograms {
             lag: encode(&frame.lag),
             connection_wait: encode(&frame.connection_wait),
             eta_error: encode(&frame.eta_error),
+            opened: frame.opened,
+            handshakes: match frame.handshakes.is_empty() {
+                true => String::new(),
+                false => encode(&frame.handshakes),
+            },
+            resumed: frame.resumed,
         }
     }
 
@@ -143,6 +158,11 @@ impl Histograms {
         frame.lag = decode(&self.lag)?;
         frame.connection_wait = decode(&self.connection_wait)?;
         frame.eta_error = decode(&self.eta_error)?;
+        frame.opened = self.opened;
+        frame.resumed = self.resumed;
+        if !self.handshakes.is_empty() {
+            frame.handshakes = decode(&self.handshakes)?;
+        }
         Ok(frame)
     }
 }
@@ -190,6 +210,9 @@ mod tests {
                 sent: begun + Duration::from_micros(value / 2),
                 done: begun + Duration::from_micros(*value),
             });
+            frame.opened += 1;
+            frame.resumed += u64::from(error);
+            frame.handshakes.saturating_record(*value);
         }
         frame
     }
@@ -213,6 +236,8 @@ mod tests {
             let expected = Histograms::of(&whole, &traffic_groups, begun);
             let found = Histograms::of(&merged, &traffic_groups, begun);
             prop_assert_eq!(found.error_counts, expected.error_counts);
+            prop_assert_eq!((found.opened, found.resumed), (expected.opened, expected.resumed));
+            prop_assert_eq!(&found.handshakes, &expected.handshakes);
             prop_assert_eq!(found.cells.len(), expected.cells.len());
             for (found, expected) in found.cells.iter().zip(&expected.cells) {
                 prop_assert_eq!(&found.latency, &expected.latency);

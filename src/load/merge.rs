@@ -11,7 +11,8 @@ use super::judge::{self, Ending, Evidence, Judged, MeasurementQuality, Relation}
 use super::plan;
 use super::recorder::Frame;
 use super::summary::{
-    self, AuditsDuring, ExemplarSummary, Fairness, Mark, Second, Summary, Timeline,
+    self, AuditsDuring, ConnectionSummary, ExemplarSummary, Fairness, Mark, Second, Summary,
+    Timeline,
 };
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::LookupAnswer;
@@ -53,6 +54,7 @@ pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
     whole.operations = summary::operations(&frame, &traffic_groups);
     whole.statuses = frame.statuses;
     whole.fairness = Fairness::of(&frame);
+    whole.connections = ConnectionSummary::of(&frame);
     whole.estimate = plan::beside(&whole.settings, &frame, whole.audit.as_ref());
     let exemplars = parts.iter().map(|part| &part.exemplars);
     whole.exemplars = ExemplarSummary::merged(exemplars.zip(starts.iter().copied()));

@@ -14,7 +14,7 @@
 //!
 //! Latency counts from the due time of a request (the end of a think time, of the pause that `pollAfterMs` named, or
 //! of a retry pause). So it includes the wait for a connection and for the generator itself. Service time counts from
-//! the sending. Every attempt counts, including repeats.
+//! the sending. Every attempt counts, including repeats. TLS handshakes are measured apart, in the row `connections`.
 //!
 //! # Threads
 //!
@@ -70,10 +70,10 @@ pub use worker::ShardSpec;
 /// The server to rehearse on.
 #[derive(Clone)]
 pub struct Target {
-    /// The URLs of the ticketing API, `http://host:port`. If a service has several servers, list all of them, and the
+    /// The URLs of the ticketing API, `http://host:port` or `https://host:port`. If a service has several servers, list all of them, and the
     /// connections are spread evenly.
     pub api_urls: Vec<String>,
-    /// The operations listener, `http://host:port`.
+    /// The operations listener, `http://host:port` or `https://host:port`.
     pub ops_url: String,
     /// The operations listener's bearer token.
     pub ops_token: Option<String>,
@@ -162,6 +162,14 @@ pub enum LoadError {
         /// Host and port.
         target: String,
         /// The error of the operating system.
+        reason: String,
+    },
+    /// A server listens at the target, but its TLS cannot be used.
+    #[error("{target}: {reason}")]
+    Tls {
+        /// Host and port.
+        target: String,
+        /// What is wrong, and what to do.
         reason: String,
     },
     /// The operations listener refuses a request that a run needs.

@@ -14,6 +14,8 @@ use super::{LoadError, OwnProfile, Reseed, RunOptions};
 use crate::api::ops::{
     AdmissionChange, AdmissionState, Dataset, Opening, SeedPhase, SeedProgress, SeedRequest, Status,
 };
+use crate::tls;
+use crate::tls::client::Connector;
 
 /// A seeding that writes no row for this long has stalled.
 const SEED_STALL: Duration = Duration::from_secs(120);
@@ -22,30 +24,38 @@ const SEED_LOOK: Duration = Duration::from_millis(100);
 const LEADER_WITHIN: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A parsed `http://host:port`.
+/// A parsed `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub authority: String,
     pub host: String,
     pub port: u16,
+    pub is_tls: bool,
+}
+
+/// A server under load.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub addr: SocketAddr,
+    /// `Some` for https.
+    pub tls: Option<Connector>,
 }
 
 impl Endpoint {
     /// # Errors
     /// The text is not the URL of an HTTP server.
     pub(super) fn parse(url: &str) -> Result<Endpoint, LoadError> {
-        let wrong =
-            |reason: &str| LoadError::Target(format!("`{url}` {reason}: write http://host:port"));
+        let wrong = |reason: &str| {
+            LoadError::Target(format!(
+                "`{url}` {reason}: write http://host:port or https://host:port"
+            ))
+        };
         let uri: http::Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(wrong(
-                    "asks for TLS, which the load generator does not support",
-                ));
-            }
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(wrong("is not a URL")),
-        }
+        };
         if !matches!(uri.path(), "" | "/") {
             return Err(wrong("has a path; the API's paths are fixed"));
         }
@@ -54,12 +64,21 @@ impl Endpoint {
             return Err(wrong("carries a user name"));
         }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
-        let port = authority.port_u16().unwrap_or(80);
+        let port = authority
+            .port_u16()
+            .unwrap_or(if is_tls { 443 } else { 80 });
         Ok(Endpoint {
             authority: authority.to_string(),
             host,
             port,
+            is_tls,
         })
+    }
+
+    /// The address, for people.
+    fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
     }
 
     pub(super) async fn resolve(&self) -> Result<SocketAddr, LoadError> {
@@ -74,15 +93,26 @@ impl Endpoint {
             .ok_or_else(|| unreachable("the name has no address".to_owned()))
     }
 
-    /// Checks that a server listens at this address.
-    pub(super) async fn probe(&self, addr: SocketAddr) -> Result<(), LoadError> {
+    /// Checks that a server listens at this address, and with https that its certificate is trusted.
+    async fn probe(&self, place: &Place) -> Result<(), LoadError> {
         let unreachable = |reason: String| LoadError::Unreachable {
             target: self.authority.clone(),
             reason,
         };
-        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
+        let probing = async {
+            let stream = TcpStream::connect(place.addr).await;
+            let stream = stream.map_err(|error| unreachable(error.to_string()))?;
+            let Some(tls) = &place.tls else {
+                return Ok(());
+            };
+            let secured = tls.handshake(stream).await;
+            secured.map(drop).map_err(|error| LoadError::Tls {
+                target: self.authority.clone(),
+                reason: tls::explain(&error).unwrap_or_else(|| error.to_string()),
+            })
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, probing).await {
+            Ok(probed) => probed,
             Err(_) => Err(unreachable(format!(
                 "no connection within {} s",
                 CONNECT_TIMEOUT.as_secs()
@@ -95,8 +125,8 @@ impl Endpoint {
 pub(super) struct Servers {
     /// The name of the first server, used as the `Host` of every request.
     pub authority: String,
-    /// The addresses of the servers.
-    pub addrs: Box<[SocketAddr]>,
+    /// The servers.
+    pub places: Box<[Place]>,
     /// The URLs as the user gave them.
     pub shown: String,
 }
@@ -108,18 +138,22 @@ impl Servers {
         let first = endpoints
             .first()
             .ok_or_else(|| LoadError::Target("no target was given".to_owned()))?;
-        let mut addrs = Vec::with_capacity(endpoints.len());
+        let mut places = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
+            let tls = endpoint.is_tls.then(|| Connector::new(&endpoint.host));
+            let tls = tls.transpose().map_err(|reason| LoadError::Tls {
+                target: endpoint.authority.clone(),
+                reason,
+            })?;
             let addr = endpoint.resolve().await?;
-            endpoint.probe(addr).await?;
-            addrs.push(addr);
+            let place = Place { addr, tls };
+            endpoint.probe(&place).await?;
+            places.push(place);
         }
-        let shown = endpoints
-            .iter()
-            .map(|endpoint| format!("http://{}", endpoint.authority));
+        let shown = endpoints.iter().map(Endpoint::url);
         Ok(Servers {
             authority: first.authority.clone(),
-            addrs: addrs.into(),
+            places: places.into(),
             shown: shown.collect::<Vec<_>>().join(","),
         })
     }
@@ -362,12 +396,14 @@ mod tests {
         let endpoint = Endpoint::parse("http://127.0.0.1:8080/").unwrap();
         assert_eq!((endpoint.host.as_str(), endpoint.port), ("127.0.0.1", 8080));
         assert_eq!(Endpoint::parse("http://[::1]:9").unwrap().host, "::1");
-        assert_eq!(Endpoint::parse("http://tickets.example").unwrap().port, 80);
+        let secured = |url| Endpoint::parse(url).map(|it| (it.port, it.is_tls)).unwrap();
+        assert_eq!(secured("http://tickets.example"), (80, false));
+        assert_eq!(secured("https://tickets.example"), (443, true));
         for url in [
             "",
             "127.0.0.1:8080",
-            "https://a",
             "http://a/api",
+            "https://a/api",
             "ftp://a",
             "http://u:p@a",
             "http://",

@@ -1,6 +1,5 @@
 //! The alert rules and notifications of a server.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -52,13 +51,13 @@ impl AlertingPlan {
     pub(super) fn start(
         self,
         settings: &AlertingSettings,
-        ops_addr: SocketAddr,
+        ops_url: &str,
         (tsdb, alerts): (&Arc<Tsdb>, &Arc<AlertStore>),
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> anyhow::Result<Alerting> {
         let external_url = settings.external_url.clone();
-        let external_url = external_url.unwrap_or_else(|| format!("http://{ops_addr}"));
+        let external_url = external_url.unwrap_or_else(|| ops_url.to_owned());
         let notify = NotifyConfig {
             external_url: external_url.clone(),
             ..self.notify

@@ -1,9 +1,11 @@
 //! The two listeners of a server: the ticketing API and the operations API.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -12,6 +14,7 @@ use super::file_budget::FileBudget;
 use crate::files::{self, Access};
 use crate::http::listener::{Bounds, listen};
 use crate::settings::ServeSettings;
+use crate::tls::{self, ServerTls};
 
 /// The largest number of connections to the operations listener from one address.
 const OPS_PER_ADDRESS: usize = 64;
@@ -21,17 +24,75 @@ const OPS_UNFINISHED_HEADERS: usize = 4 * 1024 * 1024;
 const OPS_DRAIN: Duration = Duration::from_secs(2);
 
 /// The addresses of a running server, for other commands on the same data directory (`server.json`).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerFile {
     /// The address of the ticketing API.
     pub api_addr: SocketAddr,
     /// The address of the operations API.
     pub ops_addr: SocketAddr,
+    /// The certificate of both listeners, in base64; absent without TLS. Only the owner of the data directory can write
+    /// it, so commands that may read it trust it, whatever name and authority it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
 }
 
 impl ServerFile {
     /// The file's name in the data directory.
     pub const NAME: &str = "server.json";
+
+    /// The file of a server at these addresses.
+    #[must_use]
+    pub fn new(api_addr: SocketAddr, ops_addr: SocketAddr, tls: Option<&ServerTls>) -> ServerFile {
+        let mut file = ServerFile {
+            api_addr,
+            ops_addr,
+            certificate: None,
+        };
+        file.set_certificate(tls);
+        file
+    }
+
+    pub(super) fn set_certificate(&mut self, tls: Option<&ServerTls>) {
+        self.certificate = tls.map(|tls| STANDARD.encode(tls.certificate()));
+    }
+
+    /// The file in `data_dir`; `None` if there is none that can be read. The clients of this process trust the server's
+    /// certificate from now on.
+    #[must_use]
+    pub fn read(data_dir: &Path) -> Option<ServerFile> {
+        let path = data_dir.join(ServerFile::NAME);
+        let file = ServerFile::parse(&path)?;
+        if file.certificate.is_some() {
+            for addr in [file.api_addr, file.ops_addr] {
+                let name = path.clone();
+                tls::client::trust_local(reachable(addr).ip(), &path, move || {
+                    let certificate = ServerFile::parse(&name)?.certificate?;
+                    STANDARD.decode(certificate).ok()
+                });
+            }
+        }
+        Some(file)
+    }
+
+    fn parse(path: &Path) -> Option<ServerFile> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+
+    /// The URL at which this machine reaches the ticketing API.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("{}://{}", self.scheme(), reachable(self.api_addr))
+    }
+
+    /// The URL at which this machine reaches the operations API.
+    #[must_use]
+    pub fn ops_url(&self) -> String {
+        format!("{}://{}", self.scheme(), reachable(self.ops_addr))
+    }
+
+    fn scheme(&self) -> &'static str {
+        scheme(self.certificate.is_some())
+    }
 
     pub(super) fn write(&self, data_dir: &Path) -> anyhow::Result<()> {
         let path = data_dir.join(ServerFile::NAME);
@@ -40,6 +101,22 @@ impl ServerFile {
             anyhow::anyhow!("{path} cannot be written: {error}; {advice}")
         })
     }
+}
+
+/// `https` or `http`.
+pub(super) fn scheme(is_tls: bool) -> &'static str {
+    if is_tls { "https" } else { "http" }
+}
+
+/// The address to connect to. A listener on all addresses is reached over loopback.
+#[must_use]
+pub fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
 }
 
 /// A bound socket that does not accept connections yet.

@@ -11,6 +11,7 @@ mod listeners;
 mod monitors;
 mod storage;
 mod stores;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,16 +25,19 @@ use crate::domain::token::TokenKey;
 use crate::faults::Faults;
 use crate::http;
 use crate::http::ops::{BearerToken, Hosts, OpsState};
+use crate::http_client;
 use crate::settings::ServeSettings;
 use crate::store::DatasetStorage;
 use crate::telemetry::{Deliveries, Logs, Metrics, Otlp, Pushing};
+use crate::tls::ServerTls;
 use alerting::AlertingPlan;
 use critical::CriticalTasks;
 use datasets::Datasets;
 use listeners::Listeners;
 use storage::{Storage, StorageLocks};
+use tls::Renewal;
 
-pub use listeners::ServerFile;
+pub use listeners::{ServerFile, reachable};
 pub use storage::open_database;
 
 /// The longest time for which a stop waits for a collector to accept the last logs and traces.
@@ -46,6 +50,8 @@ pub struct Running {
     pub api_addr: SocketAddr,
     /// The address of the operations API.
     pub ops_addr: SocketAddr,
+    /// Both speak TLS.
+    pub is_tls: bool,
     /// The bearer token of the operations API.
     pub ops_token: String,
     stop_api: CancellationToken,
@@ -64,10 +70,13 @@ pub struct Running {
 /// Starts a server.
 ///
 /// # Errors
-/// The data directory cannot be used, the database is damaged, or a port is taken. Each error says what to do.
+/// The data directory cannot be used, the database is damaged, a certificate is bad, or a port is taken. Each error says
+/// what to do.
 pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Running> {
     // Rules are read before anything is opened, so that a mistake in them changes nothing.
     let alerting = AlertingPlan::read(&settings.alerting)?;
+    let tls = settings.tls.clone().map(ServerTls::open).transpose();
+    let tls = tls.map_err(|why| anyhow::anyhow!("TLS (--tls-cert, --tls-key): {why}"))?;
     let Storage {
         storage,
         token_key,
@@ -80,11 +89,18 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let metrics = &telemetry.metrics;
     let critical = CriticalTasks::new();
     let service = Service::open(&settings, storage, token_key, metrics, &critical).await?;
-    ServerFile { api_addr, ops_addr }.write(&settings.data_dir)?;
+    let file = ServerFile::new(api_addr, ops_addr, tls.as_deref());
+    file.write(&settings.data_dir)?;
 
     let (stop_api, stop_ops) = (CancellationToken::new(), CancellationToken::new());
-    let stores = stores::start(&settings, alerting, ops_addr, (logs, metrics), &stop_ops)?;
+    let ops_at = OwnAddress::new(ops_addr, tls.clone());
+    let stores = stores::start(&settings, alerting, &ops_at, (logs, metrics), &stop_ops)?;
     let mut background = stores.tasks;
+    if let Some(tls) = &tls {
+        let data_dir = settings.data_dir.clone();
+        let renewal = Renewal::new(Arc::clone(tls), metrics.clone(), data_dir, file)?;
+        background.push(tokio::spawn(renewal.run()));
+    }
     let pushing = telemetry.push(settings.otlp.as_ref(), logs)?;
     let (api_bounds, ops_bounds) = listeners::bounds(&settings);
     let api_router = service.api_router(&settings, metrics);
@@ -95,11 +111,24 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let state = service.ops_state(api_addr, metrics);
     let ops_router = http::ops::router(state, access, stores.open, stores.guarded);
     background.extend(service.spawn_background(&settings, &telemetry, &critical, &stop_api));
-    let api = http::listener::serve(api.socket, api_router, api_bounds, stop_api.clone());
-    let ops = http::listener::serve(ops.socket, ops_router, ops_bounds, stop_ops.clone());
+    let api = http::listener::serve(
+        api.socket,
+        api_router,
+        api_bounds,
+        tls.clone(),
+        stop_api.clone(),
+    );
+    let ops = http::listener::serve(
+        ops.socket,
+        ops_router,
+        ops_bounds,
+        tls.clone(),
+        stop_ops.clone(),
+    );
     let running = Running {
         api_addr,
         ops_addr,
+        is_tls: tls.is_some(),
         ops_token,
         api: critical.spawn("ticketing listener", &stop_api, api),
         ops: critical.spawn("operations listener", &stop_ops, ops),
@@ -117,7 +146,44 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     Ok(running)
 }
 
+/// The address of the operations listener, and the way in which the server reaches it.
+struct OwnAddress {
+    addr: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
+}
+
+impl OwnAddress {
+    fn new(addr: SocketAddr, tls: Option<Arc<ServerTls>>) -> OwnAddress {
+        OwnAddress { addr, tls }
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}", listeners::scheme(self.tls.is_some()), self.addr)
+    }
+
+    /// A client that trusts this server only.
+    fn client(&self) -> reqwest::ClientBuilder {
+        let builder = http_client::builder();
+        match &self.tls {
+            Some(tls) => builder.tls_backend_preconfigured(crate::tls::client::of_itself(tls)),
+            None => builder,
+        }
+    }
+}
+
 impl Running {
+    /// The URL of the ticketing API.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("{}://{}", listeners::scheme(self.is_tls), self.api_addr)
+    }
+
+    /// The URL of the operations API.
+    #[must_use]
+    pub fn ops_url(&self) -> String {
+        format!("{}://{}", listeners::scheme(self.is_tls), self.ops_addr)
+    }
+
     /// Resolves with the reason when a critical task ends unasked: a listener, the admission clock, the database
     /// writer. The rest of the server still runs and can be stopped.
     pub fn ended(&self) -> impl Future<Output = String> + Send + 'static {

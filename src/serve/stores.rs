@@ -1,6 +1,5 @@
 //! The embedded telemetry stores of a server. They answer like Prometheus, Loki, Tempo and Alertmanager.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use axum::Router;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::OwnAddress;
 use super::alerting::AlertingPlan;
 use crate::alerting::routes as rule_routes;
 use crate::embedded::alertmanager::{self, AlertConfig, AlertStore, Refused};
@@ -38,7 +38,7 @@ pub(super) struct TelemetryStores {
 pub(super) fn start(
     settings: &ServeSettings,
     alerting: AlertingPlan,
-    ops_addr: SocketAddr,
+    ops: &OwnAddress,
     (logs, metrics): (&Logs, &Metrics),
     stop: &CancellationToken,
 ) -> anyhow::Result<TelemetryStores> {
@@ -66,13 +66,13 @@ pub(super) fn start(
     });
     let alerting = alerting.start(
         &settings.alerting,
-        ops_addr,
+        &ops.url(),
         (&tsdb, &alerts),
         metrics,
         stop,
     )?;
     let mut tasks = alerting.tasks;
-    tasks.push(scrape(&tsdb, ops_addr, bounds.scrape_interval, stop)?);
+    tasks.push(scrape(&tsdb, ops, bounds.scrape_interval, stop)?);
     tasks.push(tokio::spawn(
         Arc::clone(&loki).ingest(logs.subscribe(LOG_BUFFER)),
     ));
@@ -93,18 +93,19 @@ pub(super) fn start(
 /// Scrapes this server's own metrics over its operations listener, like an external Prometheus.
 fn scrape(
     tsdb: &Arc<Tsdb>,
-    ops_addr: SocketAddr,
+    ops: &OwnAddress,
     interval: Duration,
     stop: &CancellationToken,
 ) -> anyhow::Result<JoinHandle<()>> {
     let target = ScrapeTarget {
         job: "concertctl".to_owned(),
-        instance: ops_addr.to_string(),
-        url: format!("http://{ops_addr}/metrics"),
+        instance: ops.addr.to_string(),
+        url: format!("{}/metrics", ops.url()),
     };
     let timeout = interval.min(SCRAPE_TIMEOUT);
     let tsdb = Arc::clone(tsdb);
     Ok(prometheus::spawn_scraper(
+        ops.client(),
         tsdb,
         vec![target],
         interval,

@@ -416,13 +416,17 @@ fn api_url(api_addr: &str, ops_url: &str) -> String {
     let everywhere = ["0.0.0.0:", "[::]:"]
         .iter()
         .find_map(|prefix| api_addr.strip_prefix(prefix));
-    let host = ops_url.strip_prefix("http://").and_then(|rest| {
-        let end = rest.rfind(':')?;
-        Some(&rest[..end])
-    });
+    let scheme = match ops_url.starts_with("https://") {
+        true => "https",
+        false => "http",
+    };
+    let place = ops_url
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_prefix("://"));
+    let host = place.and_then(|rest| Some(&rest[..rest.rfind(':')?]));
     match (everywhere, host) {
-        (Some(port), Some(host)) => format!("http://{host}:{port}"),
-        _ => format!("http://{api_addr}"),
+        (Some(port), Some(host)) => format!("{scheme}://{host}:{port}"),
+        _ => format!("{scheme}://{api_addr}"),
     }
 }
 
@@ -439,6 +443,10 @@ mod tests {
         assert_eq!(
             api_url("0.0.0.0:8080", "http://10.1.1.1:8081/"),
             "http://10.1.1.1:8080"
+        );
+        assert_eq!(
+            api_url("0.0.0.0:8443", "https://10.1.1.1:8081/"),
+            "https://10.1.1.1:8443"
         );
         assert_eq!(
             api_url("[::]:8080", "http://[::1]:8081/"),

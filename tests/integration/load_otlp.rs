@@ -147,7 +147,10 @@ async fn an_unreachable_collector_is_reported_and_does_not_affect_the_run() {
 
 #[tokio::test]
 async fn an_invalid_collector_address_is_refused_before_the_run() {
-    for (url, named) in [("https://x:4318", "TLS"), ("x:4317", "http://host:4318")] {
+    for (url, named) in [
+        ("ftp://x:4318", "https://host:4318"),
+        ("x:4317", "http://host:4318"),
+    ] {
         rehearse(url).await.failed_with(2, &["--otlp", named]);
     }
 }

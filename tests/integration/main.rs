@@ -90,6 +90,7 @@ mod telemetry_gone;
 mod telemetry_otlp;
 mod tempo;
 mod terminal;
+mod tls;
 mod wal;
 
 // Tests that are also compiled for other backends take it from their parent module.

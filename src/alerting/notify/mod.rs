@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::embedded::alertmanager::AlertStore;
-use crate::http_client::Trust;
 use crate::telemetry::Metrics;
+use crate::tls::Trust;
 use forward::Forward;
 use groups::Groups;
 use health::Health;

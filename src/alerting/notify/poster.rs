@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::Timing;
 use crate::backoff::Backoff;
-use crate::http_client::{self, AGENT, Trust, cause, retry_after};
+use crate::http_client::{self, AGENT, cause, retry_after};
+use crate::tls::Trust;
 
 /// The address that messages are posted to.
 #[derive(Clone)]
@@ -89,7 +90,7 @@ impl Poster {
     /// The reason why messages cannot be sent: no HTTP client, or no trusted certificates.
     pub(super) fn new(address: Address, trust: &Trust, timing: Timing) -> Result<Poster, String> {
         let builder = match address.0.scheme() {
-            "https" => trust.builder()?,
+            "https" => http_client::builder_for(trust)?,
             _ => http_client::builder(),
         };
         let client = builder

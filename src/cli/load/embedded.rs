@@ -31,8 +31,8 @@ pub(super) async fn start(logs: &Logs, collector: Option<Otlp>) -> anyhow::Resul
     };
     let running = crate::serve::start(settings, logs).await?;
     let target = Target {
-        api_urls: vec![format!("http://{}", running.api_addr)],
-        ops_url: format!("http://{}", running.ops_addr),
+        api_urls: vec![running.api_url()],
+        ops_url: running.ops_url(),
         ops_token: Some(running.ops_token.clone()),
     };
     Ok(Embedded {

@@ -101,7 +101,7 @@ impl Listener {
                 drain: Duration::from_secs(1),
                 ..Bounds::default()
             };
-            let serving = serve(socket, router, bounds, CancellationToken::new());
+            let serving = serve(socket, router, bounds, None, CancellationToken::new());
             AbortOnDropHandle::new(tokio::spawn(serving))
         });
         let counting = count_users(metrics.clone(), progress);

@@ -50,7 +50,7 @@ pub(super) async fn find(args: &LoadArgs) -> Result<Option<Found>, Failure> {
         true => match running(args, local.as_ref()).await? {
             None => return Ok(None),
             Some(local) => (
-                vec![format!("http://{}", local.api_addr())],
+                vec![local.api_url()],
                 local.ops_url(),
                 Some(on_directory(local)),
             ),
@@ -110,6 +110,10 @@ async fn ops_of(
     if let Some(url) = &args.ops_url {
         return Ok((url.clone(), None));
     }
+    let scheme = match args.target.iter().any(|url| url.starts_with("https:")) {
+        true => "https",
+        false => "http",
+    };
     let targets: Vec<(String, u16)> = args.target.iter().filter_map(|url| place(url)).collect();
     let is_target = |host: &str, port: u16| {
         let same = |named: &(String, u16)| {
@@ -124,7 +128,7 @@ async fn ops_of(
         return Ok((local.ops_url(), Some(how)));
     }
     if let Some((host, port)) = targets.first() {
-        let ops = format!("http://{}:{}", bracketed(host), OPS_ADDR.port());
+        let ops = format!("{scheme}://{}:{}", bracketed(host), OPS_ADDR.port());
         check_allowed(&ops, &args.allow_target)?;
         let status = local_server::status(&ops).await;
         let serves = status.and_then(|status| status.api_addr.parse::<std::net::SocketAddr>().ok());
@@ -142,7 +146,12 @@ async fn ops_of(
 fn place(url: &str) -> Option<(String, u16)> {
     let uri: http::Uri = url.parse().ok()?;
     let host = uri.host()?.trim_matches(['[', ']']).to_owned();
-    Some((host, uri.port_u16().unwrap_or(80)))
+    let usual = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    Some((host, uri.port_u16().unwrap_or(usual)))
 }
 
 fn bracketed(host: &str) -> String {

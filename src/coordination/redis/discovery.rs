@@ -13,6 +13,10 @@ use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, Value,
 };
+use tokio::net::TcpStream;
+
+use crate::tls;
+use crate::tls::client::Connector;
 
 /// The oldest supported version. The scripts need effects replication, which exists since Redis 5. Versions before this
 /// one no longer get fixes.
@@ -26,18 +30,20 @@ const WAITING_TO_BE_WRITTEN: usize = 1_024;
 pub enum RedisConnectError {
     /// A URL is invalid.
     #[error(
-        "Redis URL number {which} cannot be used: {why}; it looks like redis://[[user]:password@]host[:port][/database]"
+        "Redis URL number {which} cannot be used: {why}; it looks like redis://[[user]:password@]host[:port][/database], or rediss:// for TLS"
     )]
     Url {
         which: usize,
         /// The mistake in the URL.
         why: String,
     },
-    /// A URL asks for TLS.
-    #[error(
-        "Redis URL number {which} asks for TLS, which this program does not support; use redis:// in a network you trust or through a TLS tunnel"
-    )]
-    Tls { which: usize },
+    /// TLS with the server failed.
+    #[error("Redis at {at}: {why}")]
+    Tls {
+        at: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// No server listens there.
     #[error("Redis at {at} cannot be reached: {why}")]
     Unreachable { at: String, why: String },
@@ -84,10 +90,18 @@ pub(super) struct Connected {
     pub(super) evicts: Option<String>,
 }
 
+/// A node: how to connect to it, and whether over TLS. TLS is ours and not the library's, so that it has the program's
+/// own configuration.
+#[derive(Clone, Debug)]
+struct Node {
+    info: ConnectionInfo,
+    is_tls: bool,
+}
+
 /// The given nodes. Each of them leads to the node that holds the queue's keys.
 #[derive(Debug)]
 pub(super) struct Nodes {
-    given: Vec<ConnectionInfo>,
+    given: Vec<Node>,
     /// Any key of the queue, because all are in the same slot.
     key: String,
     within: Duration,
@@ -111,7 +125,7 @@ impl Nodes {
 
     /// The addresses given, for messages.
     pub(super) fn name(&self) -> String {
-        let addrs = self.given.iter().map(|node| node.addr().to_string());
+        let addrs = self.given.iter().map(|node| node.info.addr().to_string());
         addrs.collect::<Vec<_>>().join(", ")
     }
 
@@ -123,13 +137,18 @@ impl Nodes {
     }
 
     /// Connects through `node` to the node that holds the queue's keys.
-    async fn reach(&self, node: &ConnectionInfo) -> Result<Connected, RedisConnectError> {
-        let at = node.addr().to_string();
+    async fn reach(&self, node: &Node) -> Result<Connected, RedisConnectError> {
+        let at = node.info.addr().to_string();
         let (mut connection, info) = self.open(node).await?;
         if info.mode == "cluster" {
-            let owner = self.within(&at, self.owner(&mut connection, node)).await?;
-            if owner != *node.addr() {
-                let owner = node.clone().set_addr(owner);
+            let owner = self
+                .within(&at, self.owner(&mut connection, &node.info))
+                .await?;
+            if owner != *node.info.addr() {
+                let owner = Node {
+                    info: node.info.clone().set_addr(owner),
+                    is_tls: node.is_tls,
+                };
                 let (connection, info) = self.open(&owner).await?;
                 return Ok(info.connected(connection));
             }
@@ -141,20 +160,23 @@ impl Nodes {
         Ok(info.connected(connection))
     }
 
-    async fn open(
-        &self,
-        node: &ConnectionInfo,
-    ) -> Result<(MultiplexedConnection, Info), RedisConnectError> {
-        let at = node.addr().to_string();
+    async fn open(&self, node: &Node) -> Result<(MultiplexedConnection, Info), RedisConnectError> {
+        let at = node.info.addr().to_string();
         let opening = async {
-            let client = Client::open(node.clone()).map_err(|error| explain(&at, &error))?;
             // Each call has its own time-out.
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
                 .set_response_timeout(None)
                 .set_pipeline_buffer_size(WAITING_TO_BE_WRITTEN);
-            let connection = client.get_multiplexed_async_connection_with_config(&config);
-            let mut connection = connection.await.map_err(|error| explain(&at, &error))?;
+            let mut connection = match node.is_tls {
+                true => secured(&at, &node.info, config).await?,
+                false => {
+                    let client = Client::open(node.info.clone());
+                    let client = client.map_err(|error| explain(&at, &error))?;
+                    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+                    connecting.await.map_err(|error| explain(&at, &error))?
+                }
+            };
             let info = redis::cmd("INFO").query_async(&mut connection).await;
             let info: String = info.map_err(|error| explain(&at, &error))?;
             Ok((connection, Info::parse(&at, &info)?))
@@ -206,6 +228,43 @@ impl Nodes {
     }
 }
 
+/// Connects over TLS.
+async fn secured(
+    at: &str,
+    node: &ConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, RedisConnectError> {
+    let failed = |why: String| RedisConnectError::Tls {
+        at: at.to_owned(),
+        why,
+    };
+    let unreachable = |error: std::io::Error| RedisConnectError::Unreachable {
+        at: at.to_owned(),
+        why: error.to_string(),
+    };
+    let ConnectionAddr::Tcp(host, port) = node.addr() else {
+        return Err(failed("TLS needs a host and a port".to_owned()));
+    };
+    let connector = Connector::new(host).map_err(failed)?;
+    let stream = TcpStream::connect((host.as_str(), *port)).await;
+    let stream = stream.map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    let stream = connector
+        .handshake(stream)
+        .await
+        .map_err(|error| failed(tls::explain(&error).unwrap_or_else(|| error.to_string())))?;
+    let opened =
+        MultiplexedConnection::new_with_config(node.redis_settings(), stream, config).await;
+    // A client certificate is refused only after the handshake, with the first answer.
+    let (connection, driver) = opened.map_err(|error| match tls::explain(&error) {
+        Some(why) => failed(why),
+        None => explain(at, &error),
+    })?;
+    // It ends when the last clone of the connection is dropped.
+    tokio::spawn(driver);
+    Ok(connection)
+}
+
 /// Host and port of the master of a range of `CLUSTER SLOTS` that contains `slot`.
 fn owner_of(range: &[Value], slot: u16) -> Option<(String, u16)> {
     let [from, to, master, ..] = range else {
@@ -226,16 +285,17 @@ fn number(value: &Value) -> Option<u16> {
 }
 
 /// The message repeats no part of the URL, because a typing error may put the password anywhere.
-fn parse_url(which: usize, url: &str) -> Result<ConnectionInfo, RedisConnectError> {
+fn parse_url(which: usize, url: &str) -> Result<Node, RedisConnectError> {
     let wrong = |why: &str| RedisConnectError::Url {
         which,
         why: why.to_owned(),
     };
-    match url.split_once("://").map(|(scheme, _)| scheme) {
-        Some("redis" | "valkey" | "unix" | "redis+unix") => {}
-        Some("rediss" | "valkeys") => return Err(RedisConnectError::Tls { which }),
-        _ => return Err(wrong("it does not begin with redis://")),
-    }
+    let (url, is_tls) = match url.split_once("://") {
+        Some(("redis" | "valkey" | "unix" | "redis+unix", _)) => (url.to_owned(), false),
+        // The library is built without TLS, and parses only the address.
+        Some(("rediss" | "valkeys", rest)) => (format!("redis://{rest}"), true),
+        _ => return Err(wrong("it does not begin with redis:// or rediss://")),
+    };
     let parsed: Result<ConnectionInfo, RedisError> = url.parse();
     let node = parsed.map_err(|error| {
         let text = error.to_string();
@@ -244,7 +304,8 @@ fn parse_url(which: usize, url: &str) -> Result<ConnectionInfo, RedisConnectErro
     let redis = node.redis_settings().clone();
     let redis = redis.set_lib_name("concertctl", env!("CARGO_PKG_VERSION"));
     let tcp = TcpSettings::default().set_nodelay(true);
-    Ok(node.set_redis_settings(redis).set_tcp_settings(tcp))
+    let info = node.set_redis_settings(redis).set_tcp_settings(tcp);
+    Ok(Node { info, is_tls })
 }
 
 fn explain(at: &str, error: &RedisError) -> RedisConnectError {
@@ -340,7 +401,7 @@ mod tests {
             ("redis://:hush@localhost/zero", "database"),
             ("redis://:hush@localhost:port", "number 1"),
             ("redis://a,redis://:hush@b:c", "number 2"),
-            ("rediss://:hush@localhost", "TLS"),
+            ("rediss://:hush@localhost/zero", "database"),
         ];
         for (urls, named) in wrong {
             let error = parse(urls).expect_err(urls);
@@ -356,7 +417,10 @@ mod tests {
         let nodes = parse("redis://me:hush@a:7000, redis://me:hush@b").expect("two good URLs");
         let shown = format!("{nodes:?}");
         assert!(!shown.contains("hush"), "{shown}");
-        assert_eq!(nodes.given[1].addr().to_string(), "b:6379");
+        assert_eq!(nodes.given[1].info.addr().to_string(), "b:6379");
+        assert!(!nodes.given[1].is_tls);
+        let secured = parse("rediss://:hush@a:7000").expect("a good URL");
+        assert!(secured.given[0].is_tls && !format!("{secured:?}").contains("hush"));
     }
 
     #[test]

@@ -69,17 +69,16 @@ struct Running {
 }
 
 impl Scraper {
-    /// A scraper without targets that stops when `shutdown` is cancelled. A `timeout` longer than `interval` is
-    /// lowered to it.
+    /// A scraper without targets, with the client of `client`, that stops when `shutdown` is cancelled. A `timeout`
+    /// longer than `interval` is lowered to it.
     pub fn new(
+        client: reqwest::ClientBuilder,
         tsdb: Arc<Tsdb>,
         interval: Duration,
         timeout: Duration,
         shutdown: CancellationToken,
     ) -> reqwest::Result<Self> {
-        let client = crate::http_client::builder()
-            .timeout(timeout.min(interval))
-            .build()?;
+        let client = client.timeout(timeout.min(interval)).build()?;
         Ok(Self {
             shared: Arc::new(Shared {
                 tsdb,
@@ -134,13 +133,14 @@ impl Scraper {
 /// Scrapes `targets` until `shutdown`. The task ends when the last scrape has ended. For targets that change, use a
 /// [`Scraper`].
 pub fn spawn_scraper(
+    client: reqwest::ClientBuilder,
     tsdb: Arc<Tsdb>,
     targets: Vec<ScrapeTarget>,
     interval: Duration,
     timeout: Duration,
     shutdown: CancellationToken,
 ) -> reqwest::Result<JoinHandle<()>> {
-    let scraper = Scraper::new(tsdb, interval, timeout, shutdown)?;
+    let scraper = Scraper::new(client, tsdb, interval, timeout, shutdown)?;
     for target in targets {
         scraper.add_target(target);
     }

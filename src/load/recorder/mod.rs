@@ -160,6 +160,12 @@ pub struct Frame {
     pub lag: Histogram<u64>,
     /// The wait of requests for a shared connection, in µs.
     pub connection_wait: Histogram<u64>,
+    /// The number of connections that were opened.
+    pub opened: u64,
+    /// The time of TLS handshakes, in µs. It is no part of any latency.
+    pub handshakes: Histogram<u64>,
+    /// The number of handshakes that resumed a session.
+    pub resumed: u64,
     /// The difference between the promised and the real admission, in µs.
     pub eta_error: Histogram<u64>,
     /// The number of inversions: a user waited although a later place was already admitted.
@@ -193,6 +199,9 @@ impl Frame {
             statuses: Statuses::default(),
             lag: histogram(),
             connection_wait: histogram(),
+            opened: 0,
+            handshakes: histogram(),
+            resumed: 0,
             eta_error: histogram(),
             inversions: 0,
             order_checks: 0,
@@ -244,6 +253,9 @@ impl Frame {
         merge(&mut self.lag, &other.lag);
         merge(&mut self.connection_wait, &other.connection_wait);
         merge(&mut self.eta_error, &other.eta_error);
+        merge(&mut self.handshakes, &other.handshakes);
+        self.opened += other.opened;
+        self.resumed += other.resumed;
         self.exemplars.add(&other.exemplars);
         self.inversions += other.inversions;
         self.order_checks += other.order_checks;
@@ -354,6 +366,9 @@ impl Frame {
         self.lag.reset();
         self.connection_wait.reset();
         self.eta_error.reset();
+        self.handshakes.reset();
+        self.opened = 0;
+        self.resumed = 0;
         self.exemplars.clear();
         self.inversions = 0;
         self.order_checks = 0;

@@ -56,6 +56,7 @@ pub fn text(summary: &Summary, colours: Colours) -> String {
     if let Some(baseline) = &summary.baseline {
         comparison::section(&mut out, baseline, colours);
     }
+    connections_opened(&mut out, summary);
     generator(&mut out, summary);
     verdict(&mut out, summary, colours);
     out
@@ -305,6 +306,23 @@ fn unacknowledged(out: &mut String, found: &Unacknowledged, colours: Colours) {
     );
     for example in &found.examples {
         line!(out, "            {example}");
+    }
+}
+
+/// The handshakes, which the latencies of the table do not contain.
+fn connections_opened(out: &mut String, summary: &Summary) {
+    let connections = &summary.connections;
+    if let Some(handshake) = connections.handshake {
+        let parts = [
+            format!("{} opened", number(connections.opened as f64)),
+            format!(
+                "TLS handshake p50 {}, p95 {}, beside the latencies above",
+                millis(handshake.p50),
+                millis(handshake.p95)
+            ),
+            format!("{} sessions resumed", number(connections.resumed as f64)),
+        ];
+        paragraph(out, "connections", &parts);
     }
 }
 

@@ -8,7 +8,9 @@ use crate::load::histograms::Histograms;
 use crate::load::judge::{self, Ending, Evidence, Judgement, MeasurementQuality};
 use crate::load::model::UserState;
 use crate::load::plan;
-use crate::load::summary::{self, ExemplarSummary, Fairness, GeneratorSummary, SCHEMA, Summary};
+use crate::load::summary::{
+    self, ConnectionSummary, ExemplarSummary, Fairness, GeneratorSummary, SCHEMA, Summary,
+};
 
 impl Rehearsal<'_> {
     pub(super) fn summary(self, status: Status, ending: Ending, findings: Findings) -> Summary {
@@ -49,6 +51,7 @@ impl Rehearsal<'_> {
             audit_problem: findings.problem,
             audits: self.server.audits(),
             fairness: Fairness::of(frame),
+            connections: ConnectionSummary::of(frame),
             generator,
             timeline: self.measured.timeline.timeline.clone(),
             marks: self.measured.timeline.marks.clone(),

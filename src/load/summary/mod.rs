@@ -88,6 +88,9 @@ pub struct Summary {
     pub audits: AuditsDuring,
     /// The fairness of the queue.
     pub fairness: Fairness,
+    /// The connections of the users.
+    #[serde(default)]
+    pub connections: ConnectionSummary,
     /// The health of the generator.
     pub generator: GeneratorSummary,
     /// The run over time.
@@ -174,6 +177,28 @@ impl Fairness {
             checks: frame.order_checks,
             inversions: frame.inversions,
             eta_error: Latency::if_any(&frame.eta_error),
+        }
+    }
+}
+
+/// The connections of the users. Latencies contain no handshake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionSummary {
+    /// The number of connections that were opened.
+    pub opened: u64,
+    /// The time of TLS handshakes; absent without TLS.
+    pub handshake: Option<Latency>,
+    /// The number of handshakes that resumed an earlier session of the same user.
+    pub resumed: u64,
+}
+
+impl ConnectionSummary {
+    pub(super) fn of(frame: &Frame) -> ConnectionSummary {
+        ConnectionSummary {
+            opened: frame.opened,
+            handshake: Latency::if_any(&frame.handshakes),
+            resumed: frame.resumed,
         }
     }
 }

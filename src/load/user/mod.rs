@@ -149,6 +149,7 @@ impl User {
         worker.in_flight.fetch_add(1, Relaxed);
         let exchange = self.client.exchange(&run.connector, request, want).await;
         worker.in_flight.fetch_sub(1, Relaxed);
+        let handshakes = exchange.handshakes();
         let (outcome, class, error_kind, status, done) = match exchange.result {
             Err(error_kind) => (
                 Outcome::Failed(error_kind, None),
@@ -184,7 +185,7 @@ impl User {
                 class,
                 error_kind,
                 status,
-                due,
+                due: due + handshakes,
                 sent: exchange.sent,
                 done,
                 trace,
@@ -197,6 +198,13 @@ impl User {
                 frame.record(&sample);
                 if let Some(waited) = exchange.waited {
                     frame.connection_wait.saturating_record(micros(waited));
+                }
+                for handshake in &exchange.opened {
+                    frame.opened += 1;
+                    if let Some(handshake) = handshake {
+                        frame.resumed += u64::from(handshake.resumed);
+                        frame.handshakes.saturating_record(micros(handshake.took));
+                    }
                 }
             });
         }

@@ -78,7 +78,7 @@ impl RunContext {
         };
         Ok(Arc::new(RunContext {
             requests,
-            connector: Connector::new(servers.addrs, &scenario.http),
+            connector: Connector::new(servers.places, &scenario.http),
             seat_picker: SeatPicker::new(dataset, &scenario.contention),
             last_phase: options.phase.unwrap_or(PhaseName::Pay),
             only_phase: options.phase,

@@ -41,6 +41,7 @@ instruments! {
         fault_active: Gauge<u64> = "concert_fault_active", "1 while a fault of that kind is injected on purpose.";
         clock_steps: CounterBy<ClockStep> = "concert_clock_steps", "Times that the system's clock was set, by direction.";
         clock_offset: Gauge<f64> = "concert_clock_offset_seconds", "Seconds by which the system's clock is ahead of the service's time.";
+        certificate_expiry: Gauge<f64> = "concert_tls_certificate_expiry_timestamp_seconds", "Unix time at which the certificate in use expires.";
         lock_wait: LatencyBy<(&'static str, LockOutcome)> = "concert_seat_lock_wait_seconds", "Time of an attempt to lock a seat.";
         db_wait: BoundHistogram<f64> = "db_client_connection_wait_time_seconds", "Time spent waiting for a database connection.";
         db_operation: LatencyBy<&'static str> = "db_client_operation_duration_seconds", "Time of a database operation, by the name of its statement.";
@@ -189,6 +190,12 @@ impl Metrics {
     /// Sets the number of seconds by which the system's clock is ahead of the service's time.
     pub fn set_clock_offset(&self, seconds: f64) {
         self.0.service.clock_offset.record(seconds, &[]);
+    }
+
+    /// Sets the time at which the certificate in use expires.
+    pub fn set_certificate_expiry(&self, at: jiff::Timestamp) {
+        let gauge = &self.0.service.certificate_expiry;
+        gauge.record(at.as_duration().as_secs_f64(), &[]);
     }
 
     /// Records an attempt to lock a seat at `backend` (`embedded`, `redis`) that took `wait`.

@@ -30,9 +30,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(timeout: Duration, delivery: Arc<Delivery>) -> anyhow::Result<Client> {
+    /// A client that pushes to `url`.
+    pub(super) fn new(
+        url: &str,
+        timeout: Duration,
+        delivery: Arc<Delivery>,
+    ) -> anyhow::Result<Client> {
+        let builder = blocking_builder(url).map_err(anyhow::Error::msg)?;
         let build = move || {
-            blocking_builder()
+            builder
                 .timeout(timeout)
                 // A redirect leads to a web page and not to a collector.
                 .redirect(reqwest::redirect::Policy::none())

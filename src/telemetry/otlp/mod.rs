@@ -95,10 +95,18 @@ impl Otlp {
 
     fn checked(self) -> Result<Otlp, String> {
         for signal in Signal::ALL {
-            if let Some(url) = set(&signal.variable("ENDPOINT")) {
-                check(&url)?;
+            let own = set(&signal.variable("ENDPOINT"));
+            if let Some(url) = &own {
+                check(url)?;
             }
-            protocol(signal)?;
+            let grpc = protocol(signal)?;
+            let url = own.as_ref().or(self.base.as_ref());
+            if grpc && url.is_some_and(|url| url.starts_with("https:")) {
+                return Err(
+                    "gRPC is pushed without TLS only: use http/protobuf for https, or a collector on this machine"
+                        .to_owned(),
+                );
+            }
         }
         Ok(self)
     }
@@ -179,12 +187,10 @@ fn check(url: &str) -> Result<(), String> {
     let uri: Result<http::Uri, _> = url.parse();
     let uri = uri.ok().filter(|uri| uri.host().is_some());
     match uri.as_ref().and_then(http::Uri::scheme_str) {
-        Some("http") => Ok(()),
-        Some("https") => Err(
-            "TLS is not supported: push to a collector on this machine, which can send it on"
-                .to_owned(),
+        Some("http" | "https") => Ok(()),
+        _ => Err(
+            "write http://host:4318 or https://host:4318, the collector's port for HTTP".to_owned(),
         ),
-        _ => Err("write http://host:4318, the collector's port for HTTP".to_owned()),
     }
 }
 
@@ -232,7 +238,8 @@ macro_rules! exporter {
             builder.with_timeout(route.timeout).build()
         } else {
             let delivery = std::sync::Arc::clone(&route.delivery);
-            let client = $crate::telemetry::otlp::client::Client::new(route.timeout, delivery)?;
+            let (url, timeout) = (&route.endpoint, route.timeout);
+            let client = $crate::telemetry::otlp::client::Client::new(url, timeout, delivery)?;
             let builder = $builder.with_http().with_endpoint(&route.endpoint);
             let builder = builder.with_protocol(Protocol::HttpBinary);
             // The pusher makes the retries itself, because only it has the pause that the collector asked for.
@@ -257,11 +264,7 @@ mod tests {
     #[test]
     fn only_what_can_be_pushed_to_is_taken() {
         assert!(Otlp::at("http://127.0.0.1:4318/").is_ok());
-        assert!(
-            Otlp::at("https://collector:4318")
-                .unwrap_err()
-                .contains("TLS")
-        );
+        assert!(Otlp::at("https://collector:4318").is_ok());
         for wrong in [
             "",
             "127.0.0.1:4318",

@@ -11,9 +11,13 @@ use super::{alerts, rules, text};
 use crate::support::{TestServer, User, eventually};
 
 /// Metrics of rules that no server exports, with the reason.
-const NOT_EXPORTED: [(&str, &str); 2] = [
+const NOT_EXPORTED: [(&str, &str); 3] = [
     ("up", "the scraper makes it"),
     ("ALERTS", "the evaluation of the rules makes it"),
+    (
+        "concert_tls_certificate_expiry_timestamp_seconds",
+        "this server speaks http",
+    ),
 ];
 
 /// The selectors of an expression.

@@ -189,6 +189,13 @@ impl History {
         self.add("concert_clock_offset_seconds", &[A], |t| {
             gauge(t, 0.0, -3.0)
         });
+        let start = (self.start_ms / 1000) as f64;
+        let days = 86_400.0;
+        self.add(
+            "concert_tls_certificate_expiry_timestamp_seconds",
+            &[A],
+            |t| start + gauge(t, 90.0, 1.0) * days,
+        );
         // Both series end for some seconds, while one server does not answer.
         let missing = ON + 8..ON + 12;
         for instance in [A, B] {

@@ -48,7 +48,9 @@ struct Running {
 fn start() -> Running {
     let tsdb = Arc::new(Tsdb::new(TsdbConfig::default()));
     let shutdown = CancellationToken::new();
-    let scraper = Scraper::new(tsdb.clone(), INTERVAL, TIME_LIMIT, shutdown.clone()).unwrap();
+    let client = crate::http_client::builder();
+    let scraper =
+        Scraper::new(client, tsdb.clone(), INTERVAL, TIME_LIMIT, shutdown.clone()).unwrap();
     Running {
         tsdb,
         scraper,

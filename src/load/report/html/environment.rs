@@ -19,6 +19,19 @@ pub(super) fn generator(summary: &Summary) -> Markup {
     let memory = generator.memory;
     let memory = memory.map(|it| format!("{} MB", number(it as f64 / 1e6)));
     let files = generator.file_limit.map(|it| number(it as f64));
+    let opened = summary.connections;
+    let handshakes = opened.handshake.map_or_else(
+        || "none, the target speaks http".to_owned(),
+        |it| {
+            format!(
+                "p50 {}, p95 {}; {} of {} connections resumed a session; latencies do not contain them",
+                millis(it.p50),
+                millis(it.p95),
+                number(opened.resumed as f64),
+                number(opened.opened as f64)
+            )
+        },
+    );
     let facts = facts(&[
         (
             "Threads",
@@ -34,6 +47,7 @@ pub(super) fn generator(summary: &Summary) -> Markup {
             "Wait for a connection",
             latency(generator.connection_wait, "none, each user had one"),
         ),
+        ("TLS handshakes", handshakes),
         (
             "Memory at most",
             memory.unwrap_or_else(|| "not known".to_owned()),
