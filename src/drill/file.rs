@@ -181,10 +181,6 @@ impl Drill {
     /// # Errors
     /// It is not a valid drill: with file, line, column and field.
     pub fn parse(origin: &str, text: &str) -> Result<Drill, FileError> {
-        let lacking = |near: &str, missing: &str| match near {
-            "" => missing.to_owned(),
-            near => format!("{near}.{missing}"),
-        };
         let (mut drill, positions) = yaml::parse::<Drill>(origin, text, yaml::SMALL, lacking)?;
         origin.clone_into(&mut drill.name);
         drill.source = Source {
@@ -251,8 +247,11 @@ impl Drill {
     fn check(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         let mut add = |field: &str, problem: String| found.push((field.to_owned(), problem));
-        if self.title.trim().is_empty() {
-            add("title", "is empty: write one line for people".to_owned());
+        if !yaml::is_label(&self.title, 200) {
+            add(
+                "title",
+                "must be one line of 1 to 200 characters".to_owned(),
+            );
         }
         if let Err(error) = self.scenario() {
             let field = if self.set.is_empty() { "load" } else { "set" };
@@ -345,6 +344,19 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "quiet-rush",
 ];
 
+/// The path of a missing field. `near` is the map that lacks it, or a field in or below that map.
+fn lacking(near: &str, missing: &str) -> String {
+    let depth = match missing {
+        "title" | "load" => 0,
+        // Directly below `injects.0`.
+        "at" | "fault" | "cause" => 2,
+        // Below `injects.0.fault`, `injects.0.cause` or `injects.0.expect`.
+        _ => 3,
+    };
+    let map = near.split('.').filter(|part| !part.is_empty()).take(depth);
+    map.chain([missing]).collect::<Vec<_>>().join(".")
+}
+
 /// The names of the shipped drills, for messages.
 #[must_use]
 pub fn names() -> String {
@@ -364,6 +376,26 @@ mod tests {
     use super::*;
 
     const SLOW: &str = "title: Slow\nload: onsale-short\ninjects:\n  - at: 6s..10s\n    fault: { kind: latency, delay: 1s, for: 20s }\n    cause: { component: server, mechanism: latency }\n    expect:\n      fires: { SlowBuying: 18s }\n";
+
+    #[test]
+    fn a_missing_field_is_named_by_the_map_that_lacks_it() {
+        for (removed, path) in [
+            ("load: onsale-short\n", "load"),
+            ("title: Slow\n", "title"),
+            (
+                "\n    cause: { component: server, mechanism: latency }",
+                "injects.0.cause",
+            ),
+            (", for: 20s", "injects.0.fault.for"),
+            ("component: server, ", "injects.0.cause.component"),
+        ] {
+            let error = Drill::parse("slow", &SLOW.replace(removed, "")).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(path), "{error}");
+        }
+        let two_lines = SLOW.replace("Slow", "\"a\\nb\"");
+        let error = Drill::parse("slow", &two_lines).unwrap_err();
+        assert_eq!(error.field.as_deref(), Some("title"), "{error}");
+    }
 
     fn refusal(text: &str) -> String {
         Drill::parse("drill.yaml", text).unwrap_err().to_string()

@@ -429,7 +429,7 @@ impl Check {
         match rules.iter().find(|rule| rule.name == ALERT) {
             None => format!(
                 "Prometheus at {address} has the metric and no rule {ALERT}. Name otel/prometheus/alerts.yml under \
-                 `rule_files:` in prometheus.yml and have it read anew; your own rules need this one too."
+                 `rule_files:` in prometheus.yml and reload it; your own rules need this one too."
             ),
             Some(rule) if rule.health == "err" => {
                 format!("The rule {ALERT} cannot be evaluated: {}.", rule.last_error)
@@ -467,7 +467,8 @@ impl Check {
             None => "whether alertmanager_notifications_failed_total rises".to_owned(),
         };
         format!(
-            "{address} lists the alarm and notifies nobody. Look which receiver `route:` gives to severity=\"warning\", \
+            "{address} lists the alarm and notifies no one. If that is concertctl itself, start `serve` with --webhook URL. \
+             If it is an Alertmanager, look which receiver `route:` gives to severity=\"warning\", \
              area=\"drill\", drill=\"true\" (amtool config routes test), {where_to}, and whether group_wait is longer \
              than {} s (--within).",
             self.within.as_secs()

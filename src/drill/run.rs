@@ -413,6 +413,14 @@ impl<'d> Running<'d> {
         let harm = record.harm(self.objective.harmed_since(begin));
         let basis = record.basis(self.basis.identity.clone());
         let ended = now();
+        let relative = |moment: Moment| super::seconds(begin, moment);
+        let faults = self.injected.iter();
+        let faults = faults
+            .map(|it| (relative(it.began), relative(it.ended)))
+            .collect();
+        let seconds = seconds.iter().filter(|second| second.at <= ended);
+        let seconds = seconds.map(|it| (relative(it.at), it.requests, it.errors, it.p95_ms));
+        let seconds = seconds.collect();
         let host = self.crowded(ended);
         let stop_checks = self.stop_watch.checked();
         if let Some(play) = &self.play {
@@ -422,19 +430,12 @@ impl<'d> Running<'d> {
         self.system.release(self.drill).await;
         self.handle.control.stop();
         let summary = self.handle.join().await;
-        let limits = Limits {
-            generator: summary
-                .as_ref()
-                .map_or_else(|_| Vec::new(), |it| it.generator.limited.clone()),
-            host,
-        };
         self.system.end().await;
         let outcome = outcome.map(|()| verdict(&expectations, &alarms));
         let outcome = outcome.map(|it| match &blind {
             Some(response) => response.weigh(it),
             None => it,
         });
-        let was_stopped = self.stop.is_cancelled();
         let stop_reason = self.stop_watch.reason();
         let stopped = stop_reason.is_some();
         let verdict = match (stop_reason, broken(self.drill, &summary)) {
@@ -442,10 +443,13 @@ impl<'d> Running<'d> {
                 Verdict::Inconclusive(std::iter::once(reason).chain(broken).collect())
             }
             (None, Some(reason)) => Verdict::Failed(vec![reason]),
-            (None, None) => concluded(outcome, &summary, was_stopped).weighed(&limits),
+            (None, None) => {
+                concluded(outcome, &summary, self.stop.is_cancelled()).weighed(&Limits {
+                    generator: limited(&summary),
+                    host,
+                })
+            }
         };
-        let relative = |moment: Moment| super::seconds(begin, moment);
-        let faults = self.injected.iter();
         let report = Report {
             drill: self.drill.name.clone(),
             title: self.drill.title.clone(),
@@ -463,14 +467,8 @@ impl<'d> Running<'d> {
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
-            faults: faults
-                .map(|it| (relative(it.began), relative(it.ended)))
-                .collect(),
-            seconds: seconds
-                .iter()
-                .filter(|second| second.at <= ended)
-                .map(|it| (relative(it.at), it.requests, it.errors, it.p95_ms))
-                .collect(),
+            faults,
+            seconds,
             sentence: String::new(),
             stopped,
             stop_checks,
@@ -562,6 +560,13 @@ fn concluded(
         (None, Err(reason)) => Verdict::Inconclusive(vec![reason]),
         (None, Ok(verdict)) => verdict,
     }
+}
+
+/// How the generator was the limit.
+fn limited(summary: &Result<Summary, load::LoadError>) -> Vec<String> {
+    summary
+        .as_ref()
+        .map_or_else(|_| Vec::new(), |it| it.generator.limited.clone())
 }
 
 /// What must never happen, whatever is broken.

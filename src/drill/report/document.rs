@@ -9,6 +9,7 @@ use super::baseline::Comparison;
 use super::content::Report;
 use super::matrix::{Matrix, Skipped};
 use crate::drill::verdict::Verdict;
+use crate::yaml;
 
 /// The version of the document's JSON; it grows when a reader would have to change.
 pub const SCHEMA: u32 = 1;
@@ -68,8 +69,9 @@ impl Document {
             schema: u32,
         }
         let is_none = |error: serde_json::Error| {
+            let problem = yaml::of_json(&error);
             format!(
-                "holds no report of a drill ({error}): name a file that --report wrote as .json"
+                "holds no report of a drill ({problem}): name a file that --report wrote as .json"
             )
         };
         let version: Version = serde_json::from_str(text).map_err(is_none)?;

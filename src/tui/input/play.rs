@@ -16,20 +16,13 @@ use crate::tui::model::{Model, NoticeKind};
 use crate::tui::theme;
 use crate::tui::widgets::message::{ROOM, message};
 
-/// The dialog, on an action.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PlayDialog {
-    /// Index into the choices.
-    pub(crate) chosen: usize,
-}
-
 /// People admitted with each batch, to choose from.
 const BATCHES: [u64; 3] = [1, 5, 20];
 
 /// `m`: opens the dialog, if a blind drill is played.
 pub(crate) fn open(model: &mut Model) {
     match board(model) {
-        Some(_) => model.dialog = Some(Dialog::Play(PlayDialog::default())),
+        Some(_) => model.dialog = Some(Dialog::Play(0)),
         None => model.tell(
             NoticeKind::Info,
             "no blind drill is running: select `blind` and press s",
@@ -79,34 +72,33 @@ fn choices(board: &Board) -> Vec<(String, Action)> {
     alerts.chain(answers).chain(mitigations).collect()
 }
 
-pub(crate) fn on_key(model: &Model, mut dialog: PlayDialog, key: KeyEvent) -> After {
+pub(crate) fn on_key(model: &Model, at: usize, key: KeyEvent) -> After {
     let Some(board) = board(model) else {
         return After::Close(vec![]);
     };
     let mut choices = choices(board);
-    if let Some(at) = chosen(key, dialog.chosen, choices.len()) {
-        dialog.chosen = at;
-        return After::Keep(Dialog::Play(dialog));
+    if let Some(at) = chosen(key, at, choices.len()) {
+        return After::Keep(Dialog::Play(at));
     }
     match key.code {
-        KeyCode::Enter if dialog.chosen < choices.len() => {
-            let (_, action) = choices.swap_remove(dialog.chosen);
+        KeyCode::Enter if at < choices.len() => {
+            let (_, action) = choices.swap_remove(at);
             After::Close(vec![Effect::PlayDrill(action)])
         }
         KeyCode::Char('q' | 'm') => After::Close(vec![]),
-        _ => After::Keep(Dialog::Play(dialog)),
+        _ => After::Keep(Dialog::Play(at)),
     }
 }
 
-pub(crate) fn draw(model: &Model, dialog: PlayDialog, buffer: &mut Buffer, area: Rect) {
+pub(crate) fn draw(model: &Model, at: usize, buffer: &mut Buffer, area: Rect) {
     let Some(board) = board(model) else { return };
     let choices = choices(board);
     let rows = usize::from(area.height).saturating_sub(6).max(1);
-    let skip = (dialog.chosen + 1).saturating_sub(rows);
+    let skip = (at + 1).saturating_sub(rows);
     let lines = choices.iter().enumerate().skip(skip).take(rows);
     let lines: Vec<Line<'static>> = lines
         .map(|(index, (text, _))| {
-            let (marker, style) = match index == dialog.chosen {
+            let (marker, style) = match index == at {
                 true => ("▶ ", theme::key()),
                 false => ("  ", theme::text()),
             };

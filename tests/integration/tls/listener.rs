@@ -24,7 +24,7 @@ async fn both_listeners_speak_https_and_nothing_else() {
     let live = live.await.unwrap();
     assert_eq!(
         (live.status(), live.version()),
-        (200.into(), http::Version::HTTP_11)
+        (reqwest::StatusCode::OK, reqwest::Version::HTTP_11)
     );
     let metrics = client.get(format!("{}/metrics", server.ops())).send();
     let metrics = metrics.await.unwrap().text().await.unwrap();

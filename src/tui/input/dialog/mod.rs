@@ -11,7 +11,6 @@ use crate::tui::input::faults::FaultsDialog;
 use crate::tui::input::forms::Form;
 use crate::tui::input::line::Input;
 use crate::tui::input::palette::Palette;
-use crate::tui::input::play::PlayDialog;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Dialog {
@@ -35,8 +34,8 @@ pub(crate) enum Dialog {
     Form(Form),
     /// The faults of the server.
     Faults(FaultsDialog),
-    /// The actions of a blind drill's player.
-    Play(PlayDialog),
+    /// The actions of a blind drill's player, by the index of the chosen one.
+    Play(usize),
     /// The audit log, with the scroll position.
     History(u16),
 }
