@@ -118,6 +118,11 @@ mod tests {
             .map(|(name, text)| Drill::parse(name, text).unwrap())
     }
 
+    /// Those that the system can have.
+    fn possible(basis: &Basis) -> impl Iterator<Item = Drill> {
+        all().filter(|drill| unsupported(drill, basis).is_none())
+    }
+
     #[test]
     fn what_a_running_system_cannot_have_is_named_with_the_reason() {
         let basis = running();
