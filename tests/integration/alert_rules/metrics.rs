@@ -67,10 +67,12 @@ fn to_paste(language: &str) -> Vec<String> {
     queries
 }
 
-/// The series that the rules record.
+/// The series that the evaluation of the rules writes.
 fn recorded() -> BTreeSet<String> {
     let name = |rule: serde_json::Value| Some(rule["record"].as_str()?.to_owned());
-    rules().into_iter().filter_map(name).collect()
+    let names = rules().into_iter().filter_map(name);
+    // Prometheus writes it for every pending and firing alert.
+    names.chain(["ALERTS".to_owned()]).collect()
 }
 
 /// The names of the samples that a server exposes.
