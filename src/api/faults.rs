@@ -426,7 +426,7 @@ fn whole_seconds(text: &str) -> Result<i64, String> {
 }
 
 fn some_connections(text: &str) -> Result<u32, String> {
-    let number = text.parse().ok();
+    let number = text.parse::<u32>().ok();
     let number = number.filter(|number| (1..=MOST_CONNECTIONS).contains(number));
     number.ok_or_else(|| format!("must be a whole number from 1 to {MOST_CONNECTIONS}"))
 }

@@ -83,10 +83,10 @@ fn a_wrong_field_is_named_with_file_line_and_column() {
         "x.yaml:5:3: admission.batch: is 0, must be 1 to 1000000"
     );
 
-    let none = parse(&SMALL.replace("error_rate: 0", "error_rate: .nan"));
-    assert!(
-        none.starts_with("x.yaml:8:") && none.contains(": thresholds.buying.error_rate: is NaN"),
-        "{none}"
+    let none = parse(&format!("{SMALL}pay: {{ share: .nan }}\n"));
+    assert_eq!(
+        none,
+        "x.yaml:10:8: pay.share: is NaN, must be a share from 0 to 1"
     );
 
     let operation = parse(&SMALL.replace("[reserve, pay]", "[reserve, fly]"));
