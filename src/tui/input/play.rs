@@ -21,8 +21,9 @@ const BATCHES: [u64; 3] = [1, 5, 20];
 
 /// `m`: opens the dialog, if a blind drill is played.
 pub(crate) fn open(model: &mut Model) {
-    match board(model) {
-        Some(_) => model.dialog = Some(Dialog::Play(0)),
+    let first = board(model).and_then(|board| choices(board).into_iter().next());
+    match first {
+        Some((_, chosen)) => model.dialog = Some(Dialog::Play(chosen)),
         None => model.tell(
             NoticeKind::Info,
             "no blind drill is running: select `blind` and press s",
@@ -61,6 +62,8 @@ fn choices(board: &Board) -> Vec<(String, Action)> {
     let mut mechanisms: Vec<&String> = causes().iter().map(|cause| &cause.mechanism).collect();
     mechanisms.sort();
     mechanisms.dedup();
+    // By component, as the answers are.
+    mechanisms.sort_by_key(|mechanism| remedy(mechanism));
     let clear = mechanisms.into_iter().map(|mechanism| {
         let text = remedy(mechanism).to_owned();
         (text, Mitigation::Clear(mechanism.clone()))
@@ -72,39 +75,66 @@ fn choices(board: &Board) -> Vec<(String, Action)> {
     alerts.chain(answers).chain(mitigations).collect()
 }
 
-pub(crate) fn on_key(model: &Model, at: usize, key: KeyEvent) -> After {
+/// Where the chosen action is in the list.
+fn place(choices: &[(String, Action)], marked: &Action) -> Option<usize> {
+    choices.iter().position(|(_, action)| action == marked)
+}
+
+pub(crate) fn on_key(model: &Model, marked: Action, key: KeyEvent) -> After {
     let Some(board) = board(model) else {
         return After::Close(vec![]);
     };
     let mut choices = choices(board);
-    if let Some(at) = chosen(key, at, choices.len()) {
-        return After::Keep(Dialog::Play(at));
+    let place = place(&choices, &marked);
+    if let Some(at) = chosen(key, place.unwrap_or(0), choices.len()) {
+        return After::Keep(Dialog::Play(choices.swap_remove(at).1));
     }
     match key.code {
-        KeyCode::Enter if at < choices.len() => {
-            let (_, action) = choices.swap_remove(at);
-            After::Close(vec![Effect::PlayDrill(action)])
-        }
+        // An alert that has just ended is no longer in the list.
+        KeyCode::Enter if place.is_some() => After::Close(vec![Effect::PlayDrill(marked)]),
         KeyCode::Char('q' | 'm') => After::Close(vec![]),
-        _ => After::Keep(Dialog::Play(at)),
+        _ => After::Keep(Dialog::Play(marked)),
     }
 }
 
-pub(crate) fn draw(model: &Model, at: usize, buffer: &mut Buffer, area: Rect) {
+pub(crate) fn draw(model: &Model, marked: &Action, buffer: &mut Buffer, area: Rect) {
     let Some(board) = board(model) else { return };
     let choices = choices(board);
+    let place = place(&choices, marked);
     let rows = usize::from(area.height).saturating_sub(6).max(1);
-    let skip = (at + 1).saturating_sub(rows);
+    let skip = (place.unwrap_or(0) + 1).saturating_sub(rows);
     let lines = choices.iter().enumerate().skip(skip).take(rows);
     let lines: Vec<Line<'static>> = lines
         .map(|(index, (text, _))| {
-            let (marker, style) = match index == at {
+            let (marker, style) = match Some(index) == place {
                 true => ("▶ ", theme::key()),
                 false => ("  ", theme::text()),
             };
             Line::styled(format!("{marker}{}", cells::cut(text, ROOM - 2)), style)
         })
         .collect();
-    let keys = "↑ ↓ choose, Enter does it, Esc closes";
-    message(buffer, area, "What is broken, and what to do", keys, &lines);
+    let number = place.map_or(0, |place| place + 1);
+    let keys = format!(
+        "{number} of {}: ↑ ↓ choose, Enter does it, Esc closes",
+        choices.len()
+    );
+    message(
+        buffer,
+        area,
+        "What is broken, and what to do",
+        &keys,
+        &lines,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_choice_fits_in_the_dialog() {
+        for (text, _) in choices(&Board::default()) {
+            assert_eq!(cells::cut(&text, ROOM - 2), text);
+        }
+    }
 }

@@ -207,7 +207,7 @@ fn load_of_a_drill_does_the_same_as_drill() {
     for (args, problem) in [
         (
             &[file, "--shard", "1/2"][..],
-            "a drill, which --shard is not for",
+            "a drill, to which --shard does not apply",
         ),
         (&[wrong], "wrong.yaml:8:"),
     ] {

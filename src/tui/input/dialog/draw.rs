@@ -33,7 +33,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         Some(Dialog::Ask(question)) => ask(question, buffer, area),
         Some(Dialog::Form(form)) => forms::draw(form, buffer, area),
         Some(Dialog::Faults(dialog)) => faults::draw(model, *dialog, buffer, area),
-        Some(Dialog::Play(at)) => play::draw(model, *at, buffer, area),
+        Some(Dialog::Play(marked)) => play::draw(model, marked, buffer, area),
         Some(Dialog::History(scroll)) => history::draw(model, *scroll, buffer, area),
         Some(Dialog::Record(scroll)) => {
             if let Some(chosen) = model.logs.chosen() {

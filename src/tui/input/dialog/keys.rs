@@ -96,7 +96,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Dialog::Raise(form) => raise(model, form, key),
         Dialog::Form(form) => forms::on_key(model, form, key),
         Dialog::Faults(dialog) => faults::on_key(model, dialog, key),
-        Dialog::Play(at) => play::on_key(model, at, key),
+        Dialog::Play(marked) => play::on_key(model, marked, key),
         Dialog::History(at) => scrolled(key, at, KeyCode::Char('H'))
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::History(at))),
     };

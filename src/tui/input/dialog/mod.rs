@@ -5,6 +5,7 @@ pub(crate) mod draw;
 pub(crate) mod keys;
 pub(crate) mod question;
 
+use crate::drill::blind::action::Action;
 use crate::tui::event::ProfileFile;
 use crate::tui::input::dialog::question::Question;
 use crate::tui::input::faults::FaultsDialog;
@@ -34,8 +35,9 @@ pub(crate) enum Dialog {
     Form(Form),
     /// The faults of the server.
     Faults(FaultsDialog),
-    /// The actions of a blind drill's player, by the index of the chosen one.
-    Play(usize),
+    /// The actions of a blind drill's player, with the marked one. It keeps the action, not its place: places change when
+    /// an alert begins or ends.
+    Play(Action),
     /// The audit log, with the scroll position.
     History(u16),
 }

@@ -177,6 +177,17 @@ fn the_player_of_a_blind_drill_acts_from_a_list_and_only_while_it_is_played() {
         ),
         "{effects:?}"
     );
+    // A new alert moves the list, but not the choice.
+    keys(&mut model, "m");
+    press(&mut model, KeyCode::Down);
+    let alerts = ["ServerDown", "SlowStatements"].map(str::to_owned);
+    let progress = &mut model.drills.run.as_mut().unwrap().progress;
+    progress.blind.as_mut().unwrap().alerts = alerts.to_vec();
+    let effects = keys(&mut model, "\n");
+    assert!(
+        matches!(effects.as_slice(), [Effect::PlayDrill(Action::Answer(_))]),
+        "{effects:?}"
+    );
     keys(&mut model, "m");
     model.drills.run = None;
     assert_eq!(keys(&mut model, "\n"), [], "the drill is over");
