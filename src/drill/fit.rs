@@ -152,11 +152,6 @@ mod tests {
         basis.check(&drill).unwrap();
     }
 
-    /// The shipped drills that the system can have.
-    fn possible(basis: &Basis) -> impl Iterator<Item = Drill> {
-        all().filter(|drill| unsupported(drill, basis).is_none())
-    }
-
     #[test]
     fn budgets_and_faults_are_longer_by_what_the_intervals_add() {
         let basis = running();

@@ -61,13 +61,13 @@ async fn an_exhausted_pool_is_reported_and_recovers<B: Backend>() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_exhausted_embedded_database_is_reported_and_recovers() {
-    an_exhausted_pool_is_reported_and_recovers::<Embedded>().await;
+    Box::pin(an_exhausted_pool_is_reported_and_recovers::<Embedded>()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_exhausted_pool_of_postgres_is_reported_and_recovers() {
     needs!(Server<PostgresEmbedded>);
-    an_exhausted_pool_is_reported_and_recovers::<PostgresEmbedded>().await;
+    Box::pin(an_exhausted_pool_is_reported_and_recovers::<PostgresEmbedded>()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,7 +51,7 @@ async fn the_next_write_succeeds<B: Backend>(server: Server<B>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_of_the_embedded_database_is_reported_and_over_with_its_fault() {
-    let server = a_full_disk_refuses_writes_and_loses_nothing::<Embedded>().await;
+    let server = Box::pin(a_full_disk_refuses_writes_and_loses_nothing::<Embedded>()).await;
     readiness_follows(&server, "sqlite").await;
     the_next_write_succeeds(server).await;
 }
@@ -59,7 +59,10 @@ async fn a_full_disk_of_the_embedded_database_is_reported_and_over_with_its_faul
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_of_postgres_is_reported_and_over_with_its_fault() {
     needs!(Server<PostgresEmbedded>);
-    let server = a_full_disk_refuses_writes_and_loses_nothing::<PostgresEmbedded>().await;
+    let server = Box::pin(a_full_disk_refuses_writes_and_loses_nothing::<
+        PostgresEmbedded,
+    >())
+    .await;
     readiness_follows(&server, "postgres").await;
     the_next_write_succeeds(server).await;
 }
