@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
@@ -121,12 +122,21 @@ pub(super) async fn run(args: FaultArgs) -> ExitCode {
 /// Sends the command to the server and returns the text to print.
 async fn carry_out(command: Command) -> anyhow::Result<String> {
     match command {
-        Command::List { server } => Ok(lines(&server.ops()?.faults().await?.faults)),
-        Command::Clear { kind, server } => Ok(lines(&server.ops()?.end_faults(kind).await?.faults)),
+        Command::List { server } => {
+            let ops = server.ops()?;
+            let listed = ops.faults().await.with_context(|| ops.authority())?;
+            Ok(lines(&listed.faults))
+        }
+        Command::Clear { kind, server } => {
+            let ops = server.ops()?;
+            let left = ops.end_faults(kind).await;
+            Ok(lines(&left.with_context(|| ops.authority())?.faults))
+        }
         Command::Inject(Inject { fault, common }) => {
             let ops = common.server.ops()?;
             let by = Some("concertctl fault");
-            Ok(line(&ops.inject_fault(&fault, common.length, by).await?))
+            let injected = ops.inject_fault(&fault, common.length, by).await;
+            Ok(line(&injected.with_context(|| ops.authority())?))
         }
     }
 }

@@ -181,7 +181,19 @@ impl Nodes {
             let info: String = info.map_err(|error| explain(&at, &error))?;
             Ok((connection, Info::parse(&at, &info)?))
         };
-        self.within(&at, opening).await
+        match self.within(&at, opening).await {
+            // A server that does not speak TLS waits for the rest of what it takes for a command.
+            Err(RedisConnectError::TimedOut { at, within }) if node.is_tls => {
+                Err(RedisConnectError::Tls {
+                    at,
+                    why: format!(
+                        "no answer over TLS within {} ms: check that this port speaks TLS",
+                        within.as_millis()
+                    ),
+                })
+            }
+            opened => opened,
+        }
     }
 
     /// The address of the node that serves the queue's slot.

@@ -108,10 +108,10 @@ async fn collectors_and_receivers_of_alerts_trust_the_authority_of_the_flag() {
     assert!(head.starts_with("POST /alerts"), "{head}");
 }
 
-/// A handshake of 500 ms before each of the first requests. Latency and service contain none of it.
+/// A handshake of two seconds before each of the first requests. Latency and service contain none of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_handshake_is_in_no_latency() {
-    const SLOW: Duration = Duration::from_millis(500);
+    const SLOW: Duration = Duration::from_secs(2);
     const SCENARIO: &str = "
 title: Twenty users look once
 dataset: none
@@ -164,7 +164,7 @@ traffic:
     let frame = measured.frame;
     assert!(frame.opened > 0 && frame.handshakes.len() == frame.opened);
     assert!(
-        frame.handshakes.min() >= 500_000,
+        frame.handshakes.min() >= 1_800_000,
         "{}",
         frame.handshakes.min()
     );
@@ -173,6 +173,10 @@ traffic:
         .total(BUYERS + 1, &look, concertctl::load::model::Class::Ok)
         .unwrap();
     for (what, histogram) in [("latency", &cell.latency), ("service", &cell.service)] {
-        assert!(histogram.max() < 400_000, "{what}: {} µs", histogram.max());
+        assert!(
+            histogram.max() < 1_500_000,
+            "{what}: {} µs",
+            histogram.max()
+        );
     }
 }

@@ -74,17 +74,18 @@ async fn a_server_that_speaks_http() {
 async fn http_to_a_server_that_speaks_https() {
     let authority = Authority::new();
     let server = Secured::start(&authority.issue("server", &["localhost"]), &[]).await;
-    for (url, command) in [
-        (format!("http://localhost:{}", server.api_port), "health"),
+    for (url, code, command) in [
+        (format!("http://localhost:{}", server.api_port), 1, "health"),
         (
             format!("http://localhost:{}", server.ops_port),
+            2,
             "fault list --target",
         ),
     ] {
         let line = format!("{command} {url}");
         let args: Vec<&str> = line.split(' ').collect();
         let ended = run(&args).await;
-        ended.failed_with(1, &["speaks TLS", "https://"]);
+        ended.failed_with(code, &["localhost:", "speaks TLS", "https://"]);
     }
 }
 

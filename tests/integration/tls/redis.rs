@@ -48,18 +48,21 @@ async fn a_server_shares_its_queue_over_tls() {
         &url,
     ];
     let server = Secured::start(&pair, &flags).await;
+    let seeded = run(&["seed", "demo", "--quiet", "--data-dir", server.dir()]).await;
+    assert_eq!(seeded.code, Some(0), "{seeded:?}");
     let client = authority.client();
     eventually("the shared queue answers", || async {
         let up = r#"concert_coordination_up{backend="redis"}"#;
         (server.query(&client, up).await == [1.0]).then_some(())
     })
     .await;
-    assert!(
-        redis
-            .cli(&["CLIENT", "LIST"])
-            .contains("lib-name=concertctl")
-            || redis.cli(&["DBSIZE"]) != "0"
-    );
+    // All of the server's connections came over the TLS port.
+    let clients = redis.cli(&["CLIENT", "LIST"]);
+    let is_own = |line: &&str| line.contains("lib-name=concertctl");
+    let own: Vec<&str> = clients.lines().filter(is_own).collect();
+    let laddr = format!("laddr=127.0.0.1:{}", port.number());
+    assert!(!own.is_empty(), "{clients}");
+    assert!(own.iter().all(|line| line.contains(&laddr)), "{clients}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,7 +91,7 @@ async fn each_failure_is_one_line() {
         (
             format!("rediss://localhost:{plain}"),
             &authority,
-            ["does not speak TLS", "localhost"],
+            ["no answer over TLS", "check that this port speaks TLS"],
         ),
     ] {
         let data = tempfile::tempdir().unwrap();
