@@ -140,8 +140,17 @@ impl Wanted<'_> {
             RegisterOutcome::Kept => Ok(Keyed::Fresh(self.ticket(place))),
             RegisterOutcome::Replayed(ticket) => Ok(Keyed::Replayed(ticket)),
             RegisterOutcome::Mismatch => Ok(Keyed::Mismatch),
-            // The database has `place` for another user.
-            RegisterOutcome::NumberTaken(_) => Err(Refusal::AlreadyRegistered(place)),
+            // The database has `place` for another user, so no repeat could ever succeed with it.
+            RegisterOutcome::NumberTaken(last) => {
+                let shared_queue = &self.dataset.coordination;
+                shared_queue.raise(last).await;
+                let wrong = Registration {
+                    place,
+                    replaces: None,
+                };
+                shared_queue.abandon(self.user, wrong).await;
+                self.store_place().await
+            }
             RegisterOutcome::Standing(standing) => self.already_durable(standing).await,
         }
     }
