@@ -1,6 +1,6 @@
-//! Admission that follows the objective: once a second, a server measures the steps of buying, runs the control law and
-//! reports its decision. The law is in `domain::admission_control`. `coordination` collects the measurements of all
-//! servers and lets one server decide.
+//! Admission that follows the objective: in each [`STEP`] every server measures its requests of buying, and one server
+//! runs the control law and applies the decision to all. The law is in `domain::admission_control`. `coordination`
+//! collects the measurements and chooses the server that decides.
 
 use std::collections::VecDeque;
 
@@ -14,8 +14,8 @@ use crate::domain::admission_control::{
 use crate::domain::queue::{Admission, Follow};
 use crate::telemetry::{BuyingCounts, Latencies};
 
-/// The counts and the watermark at the end of each of the last steps, oldest first. A step is the difference between
-/// two entries, so [`WINDOW`] steps need one entry more.
+/// The counts and the watermark at each of the last steps, oldest first. A measurement is the difference between two
+/// entries, so [`WINDOW`] steps need one entry more.
 #[derive(Default)]
 struct Window(VecDeque<(BuyingCounts, u64)>);
 
@@ -52,7 +52,7 @@ impl Window {
 }
 
 /// Returns whether requests wait too long for a database connection: the 95th percentile of the wait is more than half
-/// of the objective. The alert rule `ConnectionWaitHigh` has the same limit.
+/// of the objective. The alert rule `ConnectionWaitHigh` has the same limit, as a number of seconds.
 fn is_saturated(waits: &Latencies) -> bool {
     waits.p95() > OBJECTIVE / 2
 }
@@ -60,6 +60,7 @@ fn is_saturated(waits: &Latencies) -> bool {
 /// Runs one step of the control law each [`STEP`], and skips the step if the admission of the active dataset does not
 /// follow the objective. Never returns.
 pub(super) async fn run(booking: &Booking) {
+    // Export each reason as zero before its first decision.
     for reason in Reason::ALL {
         booking.metrics.admission_decision(reason.label(), 0);
     }
@@ -68,7 +69,8 @@ pub(super) async fn run(booking: &Booking) {
     let mut window = Window::default();
     loop {
         ticks.tick().await;
-        // A skipped step empties the window: a measurement must not span two datasets, or a time without steps.
+        // A skipped step empties the window: a measurement must not span a time without steps. A dataset that replaces
+        // another between two steps does not empty it.
         let Ok(dataset) = booking.dataset() else {
             window = Window::default();
             continue;

@@ -1,4 +1,4 @@
-//! Keeps the certificate of a running server up to date: it is read again when its files change and at SIGHUP.
+//! Keeps the certificate of a running server up to date: reads its files again when they change, and at SIGHUP.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use super::listeners::ServerFile;
 use crate::telemetry::Metrics;
 use crate::tls::ServerTls;
 
-/// The pause between two looks at the files.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// The time between two checks of the files for a change. docs/tls.md gives it twice.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The certificate of a server, with the places that name it.
+/// The certificate of a server, and what must follow it: the metric of its expiry, and `server.json` in the data
+/// directory, from which commands on this machine learn which certificate to trust.
 pub(super) struct Renewal {
     tls: Arc<ServerTls>,
     metrics: Metrics,
@@ -23,7 +24,8 @@ pub(super) struct Renewal {
 }
 
 impl Renewal {
-    /// Handles SIGHUP from now on.
+    /// From now on SIGHUP no longer ends the process. The log file has a handler of its own: `reopen_on_hangup` in
+    /// `cli::serve`.
     pub(super) fn new(
         tls: Arc<ServerTls>,
         metrics: Metrics,
@@ -40,16 +42,17 @@ impl Renewal {
         })
     }
 
-    /// Reads the files again whenever they change, and at SIGHUP.
+    /// Reads the files again when they change, and at SIGHUP. Refused files are not tried again until they change.
     pub(super) async fn run(mut self) {
-        let mut read = self.tls.stamps();
-        // Certificate and key are written one after the other, so a change counts once it is as old as one look.
+        let mut last_read = self.tls.stamps();
+        // Certificate and key are written one after the other. So a change is read only when the next check finds the
+        // files unchanged since.
         let mut changing = None;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK_INTERVAL) => {
+                () = tokio::time::sleep(CHECK_INTERVAL) => {
                     let now = self.tls.files().stamps();
-                    if now == read {
+                    if now == last_read {
                         changing = None;
                         continue;
                     }
@@ -57,14 +60,14 @@ impl Renewal {
                         changing = Some(now);
                         continue;
                     }
-                    read = now;
+                    last_read = now;
                 }
                 hangup = self.hangup.recv() => {
                     if hangup.is_none() {
                         // The runtime ends.
                         return;
                     }
-                    read = self.tls.files().stamps();
+                    last_read = self.tls.files().stamps();
                 }
             }
             changing = None;
