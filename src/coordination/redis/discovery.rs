@@ -257,7 +257,7 @@ async fn secured(
     let ConnectionAddr::Tcp(host, port) = node.addr() else {
         return Err(failed("TLS needs a host and a port".to_owned()));
     };
-    let connector = Connector::new(host).map_err(failed)?;
+    let connector = Connector::new(host).map_err(failed)?.without_http();
     let stream = TcpStream::connect((host.as_str(), *port)).await;
     let stream = stream.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
