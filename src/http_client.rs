@@ -30,13 +30,19 @@ pub fn builder() -> reqwest::ClientBuilder {
 /// # Errors
 /// There is no certificate to trust.
 pub(crate) fn blocking_builder(url: &str) -> Result<reqwest::blocking::ClientBuilder, String> {
-    let tls = match url.starts_with("https:") {
+    let tls = match is_https(url) {
         true => Trust::default().config()?,
         false => tls::client::trusting_none(),
     };
     Ok(reqwest::blocking::Client::builder()
         .no_proxy()
         .tls_backend_preconfigured(tls))
+}
+
+/// Returns whether the scheme of `url` is https. Capital letters in a scheme mean nothing (RFC 3986, section 3.1).
+pub(crate) fn is_https(url: &str) -> bool {
+    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
 /// Builds a client for http and https that trusts certificates as `trust` says.
@@ -73,6 +79,12 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn capital_letters_in_a_scheme_mean_nothing() {
+        assert!(is_https("https://a") && is_https("HTTPS://a"));
+        assert!(!is_https("http://https:1") && !is_https("a"));
+    }
 
     #[test]
     fn a_pause_is_asked_for_in_seconds_or_by_a_date() {

@@ -22,7 +22,7 @@ pub(super) struct AlertingArgs {
     #[arg(long, value_name = "DURATION", default_value = show(AlertingSettings::default().evaluation_interval), value_parser = between("100ms", "1h"), env = "CONCERTCTL_EVALUATION_INTERVAL")]
     evaluation_interval: Duration,
     /// The address at which people reach the operations API, for the links in notifications and alerts:
-    /// https://ops.example/concert [default: http:// and --ops-addr]
+    /// https://ops.example/concert [default: the URL of --ops-addr]
     #[arg(long, value_name = "URL", value_parser = external_url, env = "CONCERTCTL_WEB_EXTERNAL_URL")]
     web_external_url: Option<String>,
     /// An Alertmanager outside of this server, which receives every alert: http://HOST:9093

@@ -64,7 +64,8 @@ impl LogArgs {
         })
     }
 
-    /// Returns whether the log goes to a file, which SIGHUP reopens. Without a file SIGHUP ends the process.
+    /// Returns whether the log goes to a file, which SIGHUP reopens. Without a file SIGHUP ends a process that serves
+    /// without TLS.
     pub(super) fn to_a_file(&self) -> bool {
         matches!(self.output(), LogOutput::File(_))
     }

@@ -106,6 +106,11 @@ struct Guarded {
     undo: Vec<(Moment, String)>,
 }
 
+/// Whether an environment variable sets a flag of a server other than the level of its log.
+fn is_setting(name: &str) -> bool {
+    name.starts_with("CONCERTCTL_") && name != "CONCERTCTL_LOG"
+}
+
 impl Guarded {
     fn start(&mut self) -> std::io::Result<()> {
         let Some(server) = &self.server else {
@@ -115,8 +120,16 @@ impl Guarded {
             .create(true)
             .append(true)
             .open(server.dir.join("server.stderr"))?;
-        let child = Command::new(&server.program)
+        let mut command = Command::new(&server.program);
+        // The user's settings are for another server: with them this one would seed its database and page its team.
+        let environment = std::env::vars_os().map(|(name, _)| name);
+        for name in environment.filter(|name| is_setting(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
+        let child = command
             .args(&server.args)
+            // An empty file, instead of the one in the working directory.
+            .env("CONCERTCTL_CONFIG", "/dev/null")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

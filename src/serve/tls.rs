@@ -1,17 +1,21 @@
-//! Keeps the certificate of a running server up to date: reads its files again when they change, and at SIGHUP.
+//! Keeps the certificate of a running server up to date: it is read again when its files change and at SIGHUP.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::listeners::ServerFile;
 use crate::telemetry::Metrics;
 use crate::tls::ServerTls;
+use crate::tls::server::Stamps;
 
 /// The time between two checks of the files for a change. docs/tls.md gives it twice.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// The pause after which refused files are read again. Time alone makes a certificate valid that was not valid yet.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The certificate of a server, and what must follow it: the metric of its expiry, and `server.json` in the data
 /// directory, from which commands on this machine learn which certificate to trust.
@@ -21,11 +25,12 @@ pub(super) struct Renewal {
     data_dir: PathBuf,
     file: ServerFile,
     hangup: Signal,
+    /// The reason why the files were last refused, and when.
+    refused: Option<(String, Instant)>,
 }
 
 impl Renewal {
-    /// From now on SIGHUP no longer ends the process. The log file has a handler of its own: `reopen_on_hangup` in
-    /// `cli::serve`.
+    /// Handles SIGHUP from now on.
     pub(super) fn new(
         tls: Arc<ServerTls>,
         metrics: Metrics,
@@ -39,45 +44,52 @@ impl Renewal {
             data_dir,
             file,
             hangup: signal(SignalKind::hangup())?,
+            refused: None,
         })
     }
 
-    /// Reads the files again when they change, and at SIGHUP. Refused files are not tried again until they change.
+    /// Reads the files again whenever they change, at SIGHUP, and after a while if they were refused.
     pub(super) async fn run(mut self) {
-        let mut last_read = self.tls.stamps();
-        // Certificate and key are written one after the other. So a change is read only when the next check finds the
-        // files unchanged since.
+        let mut read = self.tls.stamps();
+        // Certificate and key are written one after the other, so a change counts once it is as old as one look.
         let mut changing = None;
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(CHECK_INTERVAL) => {
-                    let now = self.tls.files().stamps();
-                    if now == last_read {
-                        changing = None;
-                        continue;
-                    }
-                    if changing.as_ref() != Some(&now) {
-                        changing = Some(now);
-                        continue;
-                    }
-                    last_read = now;
-                }
-                hangup = self.hangup.recv() => {
-                    if hangup.is_none() {
-                        // The runtime ends.
-                        return;
-                    }
-                    last_read = self.tls.files().stamps();
-                }
+            let is_asked = tokio::select! {
+                () = tokio::time::sleep(CHECK_INTERVAL) => false,
+                hangup = self.hangup.recv() => match hangup {
+                    Some(()) => true,
+                    // The runtime ends.
+                    None => return,
+                },
+            };
+            let Some(now) = stamps(&self.tls).await else {
+                return;
+            };
+            let is_changed = now != read;
+            if is_changed && !is_asked && changing.as_ref() != Some(&now) {
+                changing = Some(now);
+                continue;
             }
             changing = None;
+            if is_asked || is_changed {
+                // The same reason is logged again.
+                self.refused = None;
+            } else if !self.is_retry_due() {
+                continue;
+            }
+            read = now;
             self.reload().await;
         }
     }
 
+    fn is_retry_due(&self) -> bool {
+        let refused = self.refused.as_ref();
+        refused.is_some_and(|(_, at)| at.elapsed() >= RETRY_INTERVAL)
+    }
+
     async fn reload(&mut self) {
         let tls = Arc::clone(&self.tls);
-        // A file system that hangs must not hold up a thread that serves requests.
+        // As for `stamps`.
         let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else {
             return;
         };
@@ -88,17 +100,30 @@ impl Renewal {
                 tracing::info!(%expires, "the TLS files were read again; {new} certificate serves");
             }
             Err(why) => {
-                tracing::error!(
-                    %expires,
-                    "the TLS files were refused, and the certificate in use stays: {why}"
-                );
+                let known = self.refused.as_ref().map(|(known, _)| known);
+                if known != Some(&why) {
+                    tracing::error!(
+                        %expires,
+                        "the TLS files were refused, and the certificate in use stays: {why}"
+                    );
+                }
+                self.refused = Some((why, Instant::now()));
                 return;
             }
         }
+        self.refused = None;
         self.metrics.set_certificate_expiry(expires);
         self.file.set_certificate(Some(&self.tls));
         if let Err(error) = self.file.write(&self.data_dir) {
             tracing::warn!("commands on this machine do not know the new certificate: {error:#}");
         }
     }
+}
+
+/// The state of the files; `None` when the runtime ends.
+async fn stamps(tls: &Arc<ServerTls>) -> Option<Stamps> {
+    let tls = Arc::clone(tls);
+    // A file system that hangs must not hold up a thread that serves requests.
+    let looking = tokio::task::spawn_blocking(move || tls.files().stamps());
+    looking.await.ok()
 }

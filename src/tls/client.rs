@@ -379,6 +379,18 @@ impl Connector {
         Ok(Connector { config, name })
     }
 
+    /// For a server that does not speak HTTP. One that knows the protocols of its clients refuses those that offer none
+    /// of its own, and accepts those that offer nothing (RFC 7301, section 3.2).
+    #[must_use]
+    pub fn without_http(self) -> Connector {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.clear();
+        Connector {
+            config: Arc::new(config),
+            ..self
+        }
+    }
+
     /// A client that has no session yet, and resumes no session of another client.
     #[must_use]
     pub fn without_sessions(&self) -> Connector {
@@ -559,6 +571,17 @@ mod tests {
             }
             assert_eq!(meaning.lines().count(), 1, "{meaning}");
         }
+    }
+
+    #[test]
+    fn a_server_that_does_not_speak_http_is_offered_no_protocol() {
+        let connector = Connector {
+            config: Arc::new(trusting_none()),
+            name: ServerName::try_from("redis.example").unwrap(),
+        };
+        assert_eq!(connector.config.alpn_protocols, [ALPN]);
+        let connector = connector.without_http();
+        assert!(connector.config.alpn_protocols.is_empty());
     }
 
     #[test]

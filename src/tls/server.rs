@@ -12,7 +12,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -61,14 +60,16 @@ impl ServerTlsFiles {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamps(Vec<Option<Stamp>>);
 
-/// Device, inode, size and time of the last change.
-type Stamp = (u64, u64, u64, Option<SystemTime>);
+/// Device, inode, size, and the time of the last change in seconds and nanoseconds. Changes of owner and mode count: a
+/// key that could not be read may be readable after one.
+type Stamp = (u64, u64, u64, i64, i64);
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     use std::os::unix::fs::MetadataExt as _;
     // It follows links, because a mounted secret is replaced by a link to another directory.
     let data = std::fs::metadata(path)?;
-    Ok((data.dev(), data.ino(), data.len(), data.modified().ok()))
+    let (dev, ino) = (data.dev(), data.ino());
+    Ok((dev, ino, data.len(), data.ctime(), data.ctime_nsec()))
 }
 
 /// The certificate with which a server serves.
@@ -298,4 +299,26 @@ impl ClientCertVerifier for ClientCertificates {
 /// The error of a client whose certificate is not the one of this server.
 pub(super) fn not_own() -> rustls::Error {
     CertificateError::ApplicationVerificationFailure.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_mode_is_a_change_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.pem");
+        std::fs::write(&path, "key").unwrap();
+        let before = stamp(&path).unwrap();
+        assert_eq!(stamp(&path).unwrap(), before);
+        // The clock of a file system may have ticks of 10 ms.
+        std::thread::sleep(Duration::from_millis(50));
+        let mode = std::fs::Permissions::from_mode(0o640);
+        std::fs::set_permissions(&path, mode).unwrap();
+        assert_ne!(stamp(&path).unwrap(), before);
+    }
 }

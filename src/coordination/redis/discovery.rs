@@ -5,6 +5,7 @@
 //! again. No library redirects or repeats calls. So every call is sent at most once, and every loss of a connection
 //! is noticed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select_ok;
@@ -162,6 +163,7 @@ impl Nodes {
 
     async fn open(&self, node: &Node) -> Result<(MultiplexedConnection, Info), RedisConnectError> {
         let at = node.info.addr().to_string();
+        let in_handshake = AtomicBool::new(false);
         let opening = async {
             // Each call has its own time-out.
             let config = AsyncConnectionConfig::new()
@@ -169,7 +171,7 @@ impl Nodes {
                 .set_response_timeout(None)
                 .set_pipeline_buffer_size(WAITING_TO_BE_WRITTEN);
             let mut connection = match node.is_tls {
-                true => secured(&at, &node.info, config).await?,
+                true => secured(&at, &node.info, config, &in_handshake).await?,
                 false => {
                     let client = Client::open(node.info.clone());
                     let client = client.map_err(|error| explain(&at, &error))?;
@@ -183,7 +185,9 @@ impl Nodes {
         };
         match self.within(&at, opening).await {
             // A server that does not speak TLS waits for the rest of what it takes for a command.
-            Err(RedisConnectError::TimedOut { at, within }) if node.is_tls => {
+            Err(RedisConnectError::TimedOut { at, within })
+                if in_handshake.load(Ordering::Relaxed) =>
+            {
                 Err(RedisConnectError::Tls {
                     at,
                     why: format!(
@@ -240,11 +244,12 @@ impl Nodes {
     }
 }
 
-/// Connects over TLS.
+/// Connects over TLS. `in_handshake` is `true` during the handshake.
 async fn secured(
     at: &str,
     node: &ConnectionInfo,
     config: AsyncConnectionConfig,
+    in_handshake: &AtomicBool,
 ) -> Result<MultiplexedConnection, RedisConnectError> {
     let failed = |why: String| RedisConnectError::Tls {
         at: at.to_owned(),
@@ -257,14 +262,16 @@ async fn secured(
     let ConnectionAddr::Tcp(host, port) = node.addr() else {
         return Err(failed("TLS needs a host and a port".to_owned()));
     };
-    let connector = Connector::new(host).map_err(failed)?;
+    let connector = Connector::new(host).map_err(failed)?.without_http();
     let stream = TcpStream::connect((host.as_str(), *port)).await;
     let stream = stream.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
+    in_handshake.store(true, Ordering::Relaxed);
     let stream = connector
         .handshake(stream)
         .await
         .map_err(|error| failed(tls::explain(&error).unwrap_or_else(|| error.to_string())))?;
+    in_handshake.store(false, Ordering::Relaxed);
     let opened =
         MultiplexedConnection::new_with_config(node.redis_settings(), stream, config).await;
     // A client certificate is refused only after the handshake, with the first answer.

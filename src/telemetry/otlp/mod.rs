@@ -34,6 +34,7 @@ pub(super) use resource::resource;
 pub use sampler::Sampler;
 
 use super::Logs;
+use crate::http_client::is_https;
 
 /// The largest number of log records, and of traces, that wait for a push.
 const LOGS_WAITING: usize = 16_384;
@@ -101,7 +102,7 @@ impl Otlp {
             }
             let grpc = protocol(signal)?;
             let url = own.as_ref().or(self.base.as_ref());
-            if grpc && url.is_some_and(|url| url.starts_with("https:")) {
+            if grpc && url.is_some_and(|url| is_https(url)) {
                 return Err(
                     "gRPC is pushed without TLS only: use http/protobuf for https, or a collector on this machine"
                         .to_owned(),

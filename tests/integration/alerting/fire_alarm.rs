@@ -157,6 +157,21 @@ async fn an_alarm_goes_through_the_embedded_chain_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_settings_of_the_users_server_do_not_reach_the_embedded_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("settings.toml");
+    // Nothing listens on port 1.
+    std::fs::write(&config, "[serve]\nredis-url = \"redis://127.0.0.1:1\"\n").unwrap();
+    let mut command = concertctl();
+    command
+        .args(["drill", "fire-alarm", "--embedded", "--json"])
+        .env("TMPDIR", dir.path())
+        .env("CONCERTCTL_CONFIG", &config)
+        .env("CONCERTCTL_DATABASE_URL", "postgres://u:p@127.0.0.1:1/d");
+    whole(&finish(command).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_goes_through_a_real_prometheus_and_alertmanager_to_a_receiver() {
     if real::missing(&["prometheus", "prometheus-alertmanager"]) {
         return;
