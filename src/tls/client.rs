@@ -486,7 +486,8 @@ fn certificate(error: &CertificateError) -> String {
             "its certificate is valid only from {}: check the clock of this machine",
             at(not_before)
         ),
-        CertificateError::UnknownIssuer => {
+        // An authority with the name of a trusted one and another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate comes from an authority that this machine does not trust: name the authority's \
              certificate with --ca FILE"
                 .to_owned()
