@@ -7,7 +7,8 @@
 use ratatui::buffer::CellWidth as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Marks where text was cut.
+/// Marks where text was cut. It takes one cell, which [`cut`] and [`cut_middle`] subtract. A terminal with ASCII only
+/// gets another sign for it: `tui::theme` replaces it.
 const ELLIPSIS: &str = "…";
 /// A word longer than a line is broken after one of these if it has one: paths and addresses contain them.
 const JOINTS: &[char] = &['/', '-', '_', '.', ',', '=', '&', '?', ':', ';'];
@@ -15,11 +16,11 @@ const JOINTS: &[char] = &['/', '-', '_', '.', ',', '=', '&', '?', ':', ';'];
 /// The cells that `text` takes. Control characters take none: they are never drawn.
 #[must_use]
 pub fn width(text: &str) -> usize {
-    text.graphemes(true).map(of_one).sum()
+    text.graphemes(true).map(cluster_width).sum()
 }
 
-/// The cells of one cluster.
-fn of_one(cluster: &str) -> usize {
+/// The cells of one grapheme cluster.
+fn cluster_width(cluster: &str) -> usize {
     if cluster.chars().any(char::is_control) {
         return 0;
     }
@@ -31,7 +32,7 @@ fn of_one(cluster: &str) -> usize {
 pub fn head(text: &str, room: usize) -> &str {
     let mut used = 0;
     for (at, cluster) in text.grapheme_indices(true) {
-        used += of_one(cluster);
+        used += cluster_width(cluster);
         if used > room {
             return &text[..at];
         }
@@ -44,7 +45,7 @@ pub fn head(text: &str, room: usize) -> &str {
 pub fn tail(text: &str, room: usize) -> &str {
     let mut used = 0;
     for (at, cluster) in text.grapheme_indices(true).rev() {
-        used += of_one(cluster);
+        used += cluster_width(cluster);
         if used > room {
             return &text[at + cluster.len()..];
         }
@@ -71,8 +72,8 @@ pub fn cut_middle(text: &str, room: usize) -> String {
         return cut(text, room);
     }
     let before = head(text, (room - 1).div_ceil(2));
-    let after = tail(text, room - 1 - width(before));
     // If a wide character did not fit before the ellipsis, the end gets its cell.
+    let after = tail(text, room - 1 - width(before));
     format!("{before}{ELLIPSIS}{after}")
 }
 
@@ -116,7 +117,7 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
             lines.push(String::new());
         }
         while width(word) > room {
-            let (line, rest) = word.split_at(break_of(word, room));
+            let (line, rest) = word.split_at(break_word(word, room));
             push(&mut lines, line);
             if !rest.is_empty() {
                 lines.push(String::new());
@@ -129,8 +130,9 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// The position at which to break a line longer than `room` cells: after its last blank that fits, otherwise after a
-/// joint, otherwise anywhere. It is the whole length if the line fits, and 0 only if it is empty.
+/// The position at which to break a line longer than `room` cells: after the last blank that fits, otherwise after a
+/// joint, if either fills at least half of the line; otherwise anywhere. It is the whole length if the line fits, and 0
+/// only if it is empty. Unlike [`wrap`] it drops no blank, for values that may be code.
 #[must_use]
 pub fn break_at(line: &str, room: usize) -> usize {
     if width(line) <= room {
@@ -138,8 +140,9 @@ pub fn break_at(line: &str, room: usize) -> usize {
     }
     let fits = head(line, room);
     let blank = fits.rfind(' ').filter(|at| *at > 0).map(|at| at + 1);
+    // A blank in the first half would leave too much of the line empty.
     let blank = blank.filter(|at| width(&fits[..*at]) * 2 >= room);
-    blank.unwrap_or_else(|| break_of(line, room))
+    blank.unwrap_or_else(|| break_word(line, room))
 }
 
 fn push(lines: &mut [String], text: &str) {
@@ -149,7 +152,7 @@ fn push(lines: &mut [String], text: &str) {
 }
 
 /// The position at which a word that is longer than a line is broken. It is never 0.
-fn break_of(word: &str, room: usize) -> usize {
+fn break_word(word: &str, room: usize) -> usize {
     let fits = head(word, room);
     // A joint in the first half would leave too much of the line empty.
     let joint = fits.rfind(JOINTS).map(|at| at + 1);

@@ -1,8 +1,10 @@
 //! The faults, declared once: kinds, parameters, bounds, help texts.
 //!
 //! [`Fault`] is what `concertctl fault` parses (its doc comments are the command's help), what the
-//! operations API and scenario files read and write, and what a server injects. A kind has a variant
-//! here, the code that asks for it where it bites, and a row in docs/operations.md.
+//! operations API and scenario files read and write, and what a server injects. CONTRIBUTING.md lists the
+//! other places of a kind: `faults::points`, the code that calls it, and a row in docs/operations.md.
+//!
+//! The attributes and doc comments of [`Fault`] repeat the values of the bounds below.
 
 use std::time::Duration;
 
@@ -17,17 +19,20 @@ use super::integer;
 use crate::domain::statement;
 use crate::duration;
 
-/// The longest time for which a fault is injected.
+/// The longest time for which a fault is injected. The docs of [`FaultRequest`] and [`SealRequest`] give it in
+/// milliseconds, and docs/operations.md as an hour.
 pub const LONGEST: Duration = Duration::from_secs(3600);
-/// The longest delay that is added to a request or a statement.
+/// The longest delay that is added to a request or a statement. The help and the schema's `max` of `delay`, twice in
+/// [`Fault`], repeat it.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// Statuses of injected errors: those that the API documents for a service in trouble.
+/// Statuses of injected errors: those that the API documents for a service in trouble. The messages of [`Fault::check`]
+/// and `status` repeat them.
 pub const STATUSES: [u16; 2] = [500, 503];
-/// More connections than any pool has.
+/// The upper bound of `connections`: more than any pool has.
 const MOST_CONNECTIONS: u32 = 1_000;
-/// The largest step of a clock, in seconds: a day.
+/// The largest clock step in either direction, in seconds: a day. docs/operations.md gives it.
 const LARGEST_STEP: i64 = 86_400;
-/// More processors than a host of this service has.
+/// The upper bound of `cores`: more than any host of this service has.
 const MOST_CORES: u32 = 1_024;
 
 /// A fault with its parameters.
@@ -199,8 +204,8 @@ pub enum Site {
     Clock,
     /// Nothing: it only shows in `concert_fault_active`.
     Nothing,
-    /// The server's process, its host, its files, what observes it. A server cannot inject this into itself;
-    /// drills do.
+    /// The server's process, its host, its files, what observes it. A server cannot inject this into itself; drills
+    /// do. The variants of [`Fault`] with this site have `#[command(skip)]`, so `concertctl fault` does not offer them.
     Outside,
 }
 
@@ -392,7 +397,8 @@ fn check_connections(number: i64) -> Result<u32, String> {
     }
 }
 
-/// Translates serde's error about the parameters into the words of the operations API.
+/// Translates serde's error about the parameters into the words of the operations API. `forMs` and `by` are the
+/// fields of [`FaultRequest`] beside the parameters.
 fn reworded(text: &str) -> String {
     let names: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     match names.split_first() {

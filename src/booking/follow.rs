@@ -1,5 +1,6 @@
-//! Admission that follows the objective: measures the requests of buying, runs the control law once a second, and
-//! reports the decision. The law is `domain::admission_control`; `coordination` shares the figures between servers.
+//! Admission that follows the objective: in each [`STEP`] every server measures its requests of buying, and one server
+//! runs the control law and applies the decision to all. The law is in `domain::admission_control`. `coordination`
+//! collects the measurements and chooses the server that decides.
 
 use std::collections::VecDeque;
 
@@ -13,13 +14,13 @@ use crate::domain::admission_control::{
 use crate::domain::queue::{Admission, Follow};
 use crate::telemetry::{BuyingCounts, Latencies};
 
-/// The counts at the last steps, oldest first. There is one more than steps in the window, because a step is the
-/// difference of two.
+/// The counts and the watermark at each of the last steps, oldest first. A measurement is the difference between two
+/// entries, so [`WINDOW`] steps need one entry more.
 #[derive(Default)]
 struct Window(VecDeque<(BuyingCounts, u64)>);
 
 impl Window {
-    /// Adds the present counts and watermark.
+    /// Adds the entry of this step and removes the entries that are older than the window.
     fn push(&mut self, now: BuyingCounts, watermark: u64) {
         self.0.push_back((now, watermark));
         while self.0.len() > WINDOW as usize + 1 {
@@ -27,13 +28,15 @@ impl Window {
         }
     }
 
+    /// Compares the newest entry with the oldest, and with the one from [`RECENT`] steps ago.
     fn measure(&self) -> Measurement {
-        let (Some((now, watermark)), Some((first, before))) = (self.0.back(), self.0.front())
+        let (Some((now, watermark)), Some((first, first_watermark))) =
+            (self.0.back(), self.0.front())
         else {
             return Measurement::default();
         };
-        let recent = self.0.len().saturating_sub(RECENT as usize + 1);
-        let recent = self.0.get(recent).map_or(first, |(counts, _)| counts);
+        let recent_index = self.0.len().saturating_sub(RECENT as usize + 1);
+        let recent = self.0.get(recent_index).map_or(first, |(counts, _)| counts);
         let errors = now.errors.saturating_sub(first.errors);
         let answered = now.answered.since(&first.answered);
         Measurement {
@@ -43,19 +46,21 @@ impl Window {
             errors,
             oldest: now.oldest,
             saturated: is_saturated(&now.waits.since(&recent.waits)),
-            admitted: watermark.saturating_sub(*before),
+            admitted: watermark.saturating_sub(*first_watermark),
         }
     }
 }
 
-/// Connections are saturated when the wait for one takes more than half of the objective before the database begins to
-/// work. The alert rule `ConnectionWaitHigh` has the same limit.
+/// Returns whether requests wait too long for a database connection: the 95th percentile of the wait is more than half
+/// of the objective. The alert rule `ConnectionWaitHigh` has the same limit, as a number of seconds.
 fn is_saturated(waits: &Latencies) -> bool {
     waits.p95() > OBJECTIVE / 2
 }
 
-/// Runs the control law while the active dataset's admission follows the objective. Never returns.
+/// Runs one step of the control law each [`STEP`], and skips the step if the admission of the active dataset does not
+/// follow the objective. Never returns.
 pub(super) async fn run(booking: &Booking) {
+    // Export each reason as zero before its first decision.
     for reason in Reason::ALL {
         booking.metrics.admission_decision(reason.label(), 0);
     }
@@ -64,7 +69,8 @@ pub(super) async fn run(booking: &Booking) {
     let mut window = Window::default();
     loop {
         ticks.tick().await;
-        // A window must not join two datasets, or figures with a gap between them.
+        // A skipped step empties the window: a measurement must not span a time without steps. A dataset that replaces
+        // another between two steps does not empty it.
         let Ok(dataset) = booking.dataset() else {
             window = Window::default();
             continue;
@@ -82,9 +88,9 @@ pub(super) async fn run(booking: &Booking) {
     }
 }
 
-/// Makes one decision, if it is this server's turn.
+/// Makes one decision for all servers, if it is this server's turn. `own` is the measurement of this server.
 async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
-    // While the shared queue does not answer, no server admits users.
+    // `None`: another server decides this step. An error: the shared queue does not answer, and no server admits users.
     let Ok(Some(turn)) = dataset.coordination.turn(&own).await else {
         return;
     };
@@ -92,6 +98,7 @@ async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
     let before = turn.state.unwrap_or_else(|| State::start(cap));
     let (next, decision) = step(before, &turn.worst, dataset.queue().waiting(), cap);
     let applied = dataset.coordination.decided(&turn, next, &decision).await;
+    // `false`: another server has decided since, and its decision stands.
     if let Ok(false) | Err(Unavailable) = applied {
         return;
     }
@@ -115,7 +122,7 @@ fn report(before: &State, decision: &Decision, worst: &Measurement, cap: f64) {
         oldest_ms = millis(worst.oldest),
         errors = worst.errors,
         samples = worst.samples,
-        "the rate of admission was decided"
+        "this server decided the rate of admission"
     );
 }
 
@@ -124,12 +131,13 @@ fn millis(time: std::time::Duration) -> u64 {
 }
 
 impl ActiveDataset {
-    /// Users admitted a second at present.
+    /// The present rate of admission, in users a second.
     fn admission_rate(&self) -> f64 {
         rate_of(&self.admission(), self.queue().flow().rate)
     }
 }
 
+/// The rate of the settings, or the `decided` rate while admission follows the objective.
 fn rate_of(admission: &Admission, decided: f64) -> f64 {
     match admission.follow {
         Follow::Settings => admission.cap().rate(),
@@ -138,8 +146,8 @@ fn rate_of(admission: &Admission, decided: f64) -> f64 {
 }
 
 impl Booking {
-    /// Users admitted a second at present: the rate of the settings, or a lower one while admission follows the
-    /// objective.
+    /// The present rate of admission under the settings `admission`, in users a second. While admission follows the
+    /// objective it is the last decided rate, which is at most the rate of the settings.
     #[must_use]
     pub fn admission_rate(&self, admission: &Admission) -> f64 {
         let decided = self.dataset().map_or(0.0, |it| it.queue().flow().rate);
@@ -168,7 +176,7 @@ mod tests {
         assert_eq!(
             (measured.errors, measured.samples),
             (0, 0),
-            "5xx left the window"
+            "the errors are older than the window"
         );
         assert_eq!(measured.admitted, 1_000);
         assert_eq!(measured.oldest, Duration::from_secs(19));

@@ -1,5 +1,5 @@
-//! Readiness: checks whether the active dataset takes writes. The probe writes a row, at most once a second, however
-//! many readiness requests arrive.
+//! Readiness: checks whether the database of the active dataset takes writes. The probe writes a row at most once a
+//! second, however many readiness requests arrive.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -9,27 +9,28 @@ use tokio::time::Instant;
 use super::{ActiveDataset, Booking, Refusal};
 use crate::store::StoreError;
 
-/// The time for which an answer is reused.
+/// For this long, a later readiness request gets the same answer without a write.
 const FRESH: Duration = Duration::from_secs(1);
-/// A database that takes longer to write a row is not ready.
+/// The longest time for the write. A slower database is not ready.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// The last answer. The lock is held during a write, so only one write runs at a time.
+/// Holds the last answer. A request keeps the lock while it writes, so only one write runs at a time.
 #[derive(Default)]
 pub(super) struct Probe(tokio::sync::Mutex<Option<Answer>>);
 
 struct Answer {
     at: Instant,
-    /// The dataset that was probed. The answer must not keep a replaced dataset open, so the reference is weak.
+    /// The dataset that the probe wrote to. The reference is weak, so that the answer does not keep a replaced dataset
+    /// open.
     dataset: Weak<ActiveDataset>,
-    answer: Result<(), StoreError>,
+    result: Result<(), StoreError>,
 }
 
 impl Booking {
-    /// Returns whether the database takes writes. Reuses an answer of the last second, otherwise writes a row.
+    /// Checks that the database takes writes. Reuses an answer of the last second, otherwise writes a row.
     ///
     /// # Errors
-    /// [`Refusal::NoDataset`]; [`Refusal::Store`].
+    /// [`Refusal::NoDataset`] if there is no active dataset. [`Refusal::Store`] if the write fails or takes too long.
     pub async fn ping(&self) -> Result<(), Refusal> {
         let dataset = self.dataset()?;
         let mut last = self.probe.0.lock().await;
@@ -37,15 +38,15 @@ impl Booking {
             && last.at.elapsed() < FRESH
             && std::ptr::eq(last.dataset.as_ptr(), &raw const *dataset)
         {
-            return Ok(last.answer.clone()?);
+            return Ok(last.result.clone()?);
         }
-        let asked = tokio::time::timeout(WITHIN, dataset.store.ping()).await;
-        let answer = asked.unwrap_or(Err(StoreError::Timeout(WITHIN)));
+        let written = tokio::time::timeout(WITHIN, dataset.store.ping()).await;
+        let result = written.unwrap_or(Err(StoreError::Timeout(WITHIN)));
         *last = Some(Answer {
             at: Instant::now(),
             dataset: std::sync::Arc::downgrade(&dataset),
-            answer: answer.clone(),
+            result: result.clone(),
         });
-        Ok(answer?)
+        Ok(result?)
     }
 }

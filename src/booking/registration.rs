@@ -14,11 +14,11 @@ use crate::domain::token::Token;
 use crate::domain::{Place, Timestamp, UserId};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, Ticket};
 
-/// The number of attempts when the database already has the number of a place.
-const NUMBERS_TRIED: usize = 3;
-/// The longest wait for another server to make its place durable.
+/// How many places of the shared queue a registration tries. A try fails if the database has given that place already.
+const PLACES_TRIED: usize = 3;
+/// The longest wait for another server to make durable the place that it gave to this user.
 const DURABLE_WITHIN: Duration = Duration::from_secs(2);
-/// The pause between two queries for that place.
+/// The pause between two queries to the database for that place.
 const QUERY_EVERY: Duration = Duration::from_millis(25);
 
 /// A place that is durable, and its token.
@@ -31,11 +31,11 @@ pub struct Registered {
 }
 
 impl Booking {
-    /// Gives `user` the next place, or the same place again to a repeat under `key` while the admission has not ended.
-    /// The place is durable when this returns.
+    /// Gives `user` the next place. A repeat under the same `key` gets the same place, until the admission of that
+    /// place has ended. The place is durable when this returns.
     ///
     /// # Errors
-    /// [`Refusal::UnknownUser`], [`Refusal::AlreadyRegistered`], [`Refusal::KeyReused`], or the store's.
+    /// [`Refusal::UnknownUser`], [`Refusal::AlreadyRegistered`], [`Refusal::KeyReused`], or an error of the store.
     pub async fn register(
         &self,
         user: UserId,
@@ -73,7 +73,7 @@ impl Booking {
     }
 }
 
-/// A registration in progress.
+/// The input of a registration in progress.
 struct Wanted<'d> {
     dataset: &'d ActiveDataset,
     user: UserId,
@@ -82,42 +82,43 @@ struct Wanted<'d> {
 }
 
 impl Wanted<'_> {
-    /// A durable place: from the queue, or from the store while the shared queue does not answer.
+    /// Gets a durable place. The shared queue chooses it. The store chooses it if the shared queue does not answer, or
+    /// if all places that the queue chose were taken.
     async fn place(&self) -> Result<Keyed<Ticket>, Refusal> {
-        let queue = &self.dataset.coordination;
-        for _ in 0..NUMBERS_TRIED {
-            let given = match queue.register(self.user, self.now).await {
+        let shared_queue = &self.dataset.coordination;
+        for _ in 0..PLACES_TRIED {
+            let given = match shared_queue.register(self.user, self.now).await {
                 Ok(given) => given,
-                Err(RegisterError::Already(place)) => return self.standing(place).await,
+                Err(RegisterError::Already(place)) => return self.already_in_queue(place).await,
                 Err(RegisterError::Unavailable(_)) => return self.store_place().await,
             };
             let Registration { place, replaces } = given;
-            let outcome = self.dataset.store.register(self.durable(place, replaces));
+            let outcome = self.dataset.store.register(self.new_place(place, replaces));
             let outcome = outcome.await;
             if !matches!(outcome, Ok(RegisterOutcome::Kept)) {
-                queue.abandon(self.user, given).await;
+                shared_queue.abandon(self.user, given).await;
             }
             match outcome? {
                 RegisterOutcome::Kept => return Ok(Keyed::Fresh(self.ticket(place))),
                 RegisterOutcome::Mismatch => return Ok(Keyed::Mismatch),
                 RegisterOutcome::Replayed(ticket) => {
-                    queue.keep(self.user, ticket.place()).await;
+                    shared_queue.keep(self.user, ticket.place()).await;
                     return Ok(Keyed::Replayed(ticket));
                 }
-                RegisterOutcome::NumberTaken(last) => queue.raise(last).await,
+                RegisterOutcome::NumberTaken(last) => shared_queue.raise(last).await,
                 RegisterOutcome::Standing(standing) => {
-                    queue.keep(self.user, standing).await;
-                    return self.already(standing).await;
+                    shared_queue.keep(self.user, standing).await;
+                    return self.already_durable(standing).await;
                 }
             }
         }
         self.store_place().await
     }
 
-    /// The queue already has `place` for the user. If this request repeats one whose answer was lost, it gets that
-    /// place. If the server that handed out the place died before it made the place durable, this server makes it
-    /// durable.
-    async fn standing(&self, place: Place) -> Result<Keyed<Ticket>, Refusal> {
+    /// Answers a user for whom the shared queue already has `place`. The request may repeat one whose answer was lost:
+    /// it then gets the same place. If the server that gave the place died before it made the place durable, this
+    /// server makes it durable.
+    async fn already_in_queue(&self, place: Place) -> Result<Keyed<Ticket>, Refusal> {
         let Some(key) = &self.key else {
             return Err(Refusal::AlreadyRegistered(place));
         };
@@ -128,26 +129,36 @@ impl Wanted<'_> {
                 return Ok(found);
             }
             if let Some(standing) = store.standing(self.user).await? {
-                return self.already(standing).await;
+                return self.already_durable(standing).await;
             }
             if Instant::now() >= until {
                 break;
             }
             tokio::time::sleep(QUERY_EVERY).await;
         }
-        match store.register(self.durable(place, None)).await? {
+        match store.register(self.new_place(place, None)).await? {
             RegisterOutcome::Kept => Ok(Keyed::Fresh(self.ticket(place))),
             RegisterOutcome::Replayed(ticket) => Ok(Keyed::Replayed(ticket)),
             RegisterOutcome::Mismatch => Ok(Keyed::Mismatch),
-            RegisterOutcome::NumberTaken(_) => Err(Refusal::AlreadyRegistered(place)),
-            RegisterOutcome::Standing(standing) => self.already(standing).await,
+            // The database has `place` for another user, so no repeat could ever succeed with it.
+            RegisterOutcome::NumberTaken(last) => {
+                let shared_queue = &self.dataset.coordination;
+                shared_queue.raise(last).await;
+                let wrong = Registration {
+                    place,
+                    replaces: None,
+                };
+                shared_queue.abandon(self.user, wrong).await;
+                self.store_place().await
+            }
+            RegisterOutcome::Standing(standing) => self.already_durable(standing).await,
         }
     }
 
-    /// The answer to a user whose durable place is `standing`. A copy of this request on another server may have made
-    /// that place after this request looked for its ticket. Place and ticket commit together, so a second look finds
-    /// the ticket.
-    async fn already(&self, standing: Place) -> Result<Keyed<Ticket>, Refusal> {
+    /// Answers a user who already has the durable place `standing`. A copy of this request on another server may have
+    /// made that place after this request looked for its ticket. Place and ticket commit together, so a second look
+    /// finds the ticket.
+    async fn already_durable(&self, standing: Place) -> Result<Keyed<Ticket>, Refusal> {
         let Some(key) = &self.key else {
             return Err(Refusal::AlreadyRegistered(standing));
         };
@@ -160,26 +171,29 @@ impl Wanted<'_> {
         }
     }
 
+    /// Gets the next place from the store, above all places that this server knows of.
     async fn store_place(&self) -> Result<Keyed<Ticket>, Refusal> {
-        let queue = self.dataset.queue();
-        let (above, expired) = (queue.registered(), queue.expired_up_to(self.now));
+        let local_queue = self.dataset.queue();
+        let above = local_queue.registered();
+        let expired_up_to = local_queue.expired_up_to(self.now);
         let (user, key) = (self.user, self.key.clone());
         let asked = self
             .dataset
             .store
-            .register_next(user, self.now, above, expired, key);
+            .register_next(user, self.now, above, expired_up_to, key);
         match asked.await? {
             NextPlace::New(place) => {
                 self.dataset.coordination.keep(user, place).await;
                 Ok(Keyed::Fresh(self.ticket(place)))
             }
-            NextPlace::Already(place) => self.already(place).await,
+            NextPlace::Already(place) => self.already_durable(place).await,
             NextPlace::Replayed(ticket) => Ok(Keyed::Replayed(ticket)),
             NextPlace::Mismatch => Ok(Keyed::Mismatch),
         }
     }
 
-    fn durable(&self, place: Place, replaces: Option<Place>) -> NewPlace {
+    /// The input with which the store makes `place` durable.
+    fn new_place(&self, place: Place, replaces: Option<Place>) -> NewPlace {
         NewPlace {
             place,
             user: self.user,
@@ -190,6 +204,7 @@ impl Wanted<'_> {
         }
     }
 
+    /// The ticket of a place that this request got.
     fn ticket(&self, place: Place) -> Ticket {
         Ticket::Registered {
             place,

@@ -25,7 +25,7 @@ pub(super) struct AlertingArgs {
     /// https://ops.example/concert [default: the URL of --ops-addr]
     #[arg(long, value_name = "URL", value_parser = external_url, env = "CONCERTCTL_WEB_EXTERNAL_URL")]
     web_external_url: Option<String>,
-    /// Another Alertmanager, which receives every alert: http://HOST:9093
+    /// An Alertmanager outside of this server, which receives every alert: http://HOST:9093
     #[arg(
         long,
         value_name = "URL",
@@ -49,13 +49,13 @@ pub(super) struct AlertingArgs {
         hide_env_values = true
     )]
     slack_webhook: Vec<Secret>,
-    /// The time for which the first message of a group waits for more alerts, at most 1h
+    /// Time for which the first notification of a group of alerts waits for more alerts, at most 1h
     #[arg(long, value_name = "DURATION", default_value = show(Timing::default().group_wait), value_parser = between("0s", "1h"), env = "CONCERTCTL_GROUP_WAIT")]
     group_wait: Duration,
-    /// Time between two messages of a group that changes, from 100ms to 24h
+    /// Time between two notifications of a group whose alerts change, from 100ms to 24h
     #[arg(long, value_name = "DURATION", default_value = show(Timing::default().group_interval), value_parser = between("100ms", "24h"), env = "CONCERTCTL_GROUP_INTERVAL")]
     group_interval: Duration,
-    /// Time until a message about unchanged alerts is repeated, from 1s to 720h
+    /// Time until a notification about unchanged alerts is repeated, from 1s to 720h
     #[arg(long, value_name = "DURATION", default_value = show(Timing::default().repeat_interval), value_parser = between("1s", "720h"), env = "CONCERTCTL_REPEAT_INTERVAL")]
     repeat_interval: Duration,
 }
@@ -79,21 +79,23 @@ impl AlertingArgs {
     }
 }
 
-/// Parses an address with which links can begin, and removes the slash at its end. A query is refused.
+/// Parses the address that links begin with, and removes slashes at its end. It is http or https, and it has no user,
+/// query or fragment.
 fn external_url(text: &str) -> Result<String, String> {
     let url = text.trim().trim_end_matches('/');
     let uri: Option<http::Uri> = url.parse().ok();
-    let fits = uri.is_some_and(|uri| {
-        let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-        let named = uri
+    let is_base = uri.is_some_and(|uri| {
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        let has_plain_host = uri
             .authority()
             .is_some_and(|host| !host.as_str().contains('@'));
-        scheme && named && uri.query().is_none()
+        is_http && has_plain_host && uri.query().is_none()
     });
-    match fits && !url.contains('#') {
+    match is_base && !url.contains('#') {
         true => Ok(url.to_owned()),
         false => Err(
-            "write an address such as https://ops.example or https://ops.example/concert"
+            "not an http or https address without user, query and fragment; write one such as https://ops.example \
+             or https://ops.example/concert"
                 .to_owned(),
         ),
     }
@@ -104,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_begin_with_a_plain_address() {
+    fn a_web_external_url_has_no_user_query_or_fragment() {
         assert_eq!(
             external_url("https://ops.example/c/"),
             Ok("https://ops.example/c".to_owned())

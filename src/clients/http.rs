@@ -360,9 +360,6 @@ fn failure(error: &reqwest::Error) -> ClientError {
 /// The cause of a failure without the error number of the operating system.
 fn reason(error: &reqwest::Error) -> String {
     let text = http_client::cause(error);
-    if text.starts_with("received corrupt message") {
-        return "the answer is not TLS: write http:// if the server has no certificate".to_owned();
-    }
     if let Some(why) = text.strip_prefix("failed to lookup address information: ") {
         return format!("no address is known for this host: {}", why.to_lowercase());
     }

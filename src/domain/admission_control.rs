@@ -19,7 +19,8 @@ mod plant;
 mod tests;
 
 /// The objective of the service: 95 % of the requests of buying are answered within this. The alert rule `SlowBuying`
-/// has the same value, and the histogram has a bound there.
+/// has the same value, and the histogram has a bound there. Half of it is the limit of `saturated` in
+/// `booking::follow`.
 pub const OBJECTIVE: Duration = Duration::from_millis(500);
 /// The time between two decisions.
 pub const STEP: Duration = Duration::from_secs(1);

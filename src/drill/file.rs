@@ -392,7 +392,7 @@ mod tests {
             let error = Drill::parse("slow", &SLOW.replace(removed, "")).unwrap_err();
             assert_eq!(error.field.as_deref(), Some(path), "{error}");
         }
-        let two_lines = SLOW.replace("Slow", "\"a\\nb\"");
+        let two_lines = SLOW.replace("title: Slow", r#"title: "a\nb""#);
         let error = Drill::parse("slow", &two_lines).unwrap_err();
         assert_eq!(error.field.as_deref(), Some("title"), "{error}");
     }

@@ -245,7 +245,9 @@ impl Judge<'_> {
         if let Some(budget) = self.inject.expect.notified {
             let predicted = prediction.map(|it| it.notified.as_secs_f64());
             let notified = spell.and_then(|spell| spell.notified);
-            let took = firing.zip(notified).map(|(from, to)| seconds(from, to));
+            // The poll that sees the alert firing may come after the notification.
+            let took = firing.zip(notified);
+            let took = took.map(|(from, to)| seconds(from, to).max(0.0));
             let what = format!("{alert} notifies");
             let budget = budget.0.as_secs_f64();
             all.push(self.expectation(
@@ -260,7 +262,8 @@ impl Judge<'_> {
         }
         if let Some(budget) = self.inject.expect.resolved {
             let end = spell.and_then(|spell| spell.told_resolved);
-            let took = end.map(|at| seconds(self.injected.ended, at));
+            // An alert may end before its fault, for example because no request comes any more.
+            let took = end.map(|at| seconds(self.injected.ended, at).max(0.0));
             let what = format!("{alert} is resolved");
             let budget = budget.0.as_secs_f64();
             let notified = spell.is_some_and(|spell| spell.notified.is_some());

@@ -88,7 +88,9 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let telemetry = Telemetry::build(&settings, ops_addr, logs)?;
     let metrics = &telemetry.metrics;
     let critical = CriticalTasks::new();
-    let service = Service::open(&settings, storage, token_key, metrics, &critical).await?;
+    let service = Service::open(&settings, storage, token_key, metrics, &critical);
+    // It is large, and part of the future of every caller.
+    let service = Box::pin(service).await?;
     let file = ServerFile::new(api_addr, ops_addr, tls.as_deref());
     file.write(&settings.data_dir)?;
 

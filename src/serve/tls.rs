@@ -12,12 +12,13 @@ use crate::telemetry::Metrics;
 use crate::tls::ServerTls;
 use crate::tls::server::Stamps;
 
-/// The pause between two looks at the files.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// The time between two checks of the files for a change. docs/tls.md gives it twice.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause after which refused files are read again. Time alone makes a certificate valid that was not valid yet.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The certificate of a server, with the places that name it.
+/// The certificate of a server, and what must follow it: the metric of its expiry, and `server.json` in the data
+/// directory, from which commands on this machine learn which certificate to trust.
 pub(super) struct Renewal {
     tls: Arc<ServerTls>,
     metrics: Metrics,
@@ -54,7 +55,7 @@ impl Renewal {
         let mut changing = None;
         loop {
             let is_asked = tokio::select! {
-                () = tokio::time::sleep(LOOK_INTERVAL) => false,
+                () = tokio::time::sleep(CHECK_INTERVAL) => false,
                 hangup = self.hangup.recv() => match hangup {
                     Some(()) => true,
                     // The runtime ends.

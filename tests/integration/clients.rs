@@ -156,9 +156,8 @@ async fn a_source_without_tls_is_reported_as_one() {
         stream.write_all(answer).await.unwrap();
     });
     let error = Ops::new(source(&url), None).status().await.unwrap_err();
-    let said =
-        "not reachable: the answer is not TLS: write http:// if the server has no certificate";
-    assert_eq!(error.to_string(), said);
+    let expected = "not reachable: it does not speak TLS: use http:// in its address";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]

@@ -140,6 +140,12 @@ async fn another_server_gives_a_lost_token_again_even_after_the_queue_was_emptie
     let orphan = fleet.servers()[1].user(2);
     let taken_over = register_keyed(&orphan, "k").await;
     assert_eq!(taken_over.json()["waitId"], 2, "{}", taken_over.text);
+    // The same, with a place that the database has for another user.
+    redis.cli(&["HSET", users.trim(), "3", "1"]);
+    let other = fleet.servers()[1].user(3);
+    let placed = register_keyed(&other, "k").await;
+    assert_eq!(placed.json()["waitId"], 3, "{}", placed.text);
+    assert_eq!(token(&register_keyed(&other, "k").await), token(&placed));
 
     fleet.kill(0);
     let elsewhere = user.at(&fleet.servers()[1].api);

@@ -1,16 +1,20 @@
-//! Whether a receiver accepts messages. Every failure is counted, and each change is logged.
+//! Whether a receiver accepts notifications. Each outcome is counted. The log has one line when they begin to fail, and
+//! one when they get through again. The receiver itself counts notifications that a full queue drops.
 
 use crate::telemetry::{Metrics, NotificationOutcome};
 
+/// The health of one receiver.
 #[derive(Debug)]
 pub(super) struct Health {
     name: String,
     metrics: Metrics,
+    /// Whether the last attempt failed, even if it will be retried.
     failing: bool,
 }
 
 impl Health {
     pub(super) fn new(name: &str, metrics: Metrics) -> Health {
+        // Exports each outcome as zero.
         metrics.notification_receiver(name);
         Health {
             name: name.to_owned(),
@@ -29,15 +33,15 @@ impl Health {
 
     /// Records a failed attempt that is followed by another one.
     pub(super) fn retried(&mut self, reason: &str) {
-        self.count(NotificationOutcome::Retried, reason);
+        self.count_failure(NotificationOutcome::Retried, reason);
     }
 
     /// Records a message that was given up.
     pub(super) fn failed(&mut self, reason: &str) {
-        self.count(NotificationOutcome::Failed, reason);
+        self.count_failure(NotificationOutcome::Failed, reason);
     }
 
-    fn count(&mut self, outcome: NotificationOutcome, reason: &str) {
+    fn count_failure(&mut self, outcome: NotificationOutcome, reason: &str) {
         self.metrics.notification(&self.name, outcome);
         if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(receiver = %self.name, %reason, "notifications do not get through");

@@ -1,4 +1,4 @@
-//! The formats of messages: Alertmanager's webhook (version 4,
+//! The formats of notifications: Alertmanager's webhook (version 4,
 //! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), and Slack's incoming webhook.
 
 use std::collections::BTreeMap;
@@ -11,13 +11,14 @@ use crate::embedded::alertmanager::{GettableAlert, time_text as time};
 /// The largest number of alerts in one webhook message. The message gives the number of the rest.
 const MAX_ALERTS: usize = 100;
 
-/// The largest number of alerts in one Slack message.
-const MAX_SHOWN: usize = 10;
+/// The largest number of attachments in one Slack message: one for each alert, or the last one with the number of the
+/// remaining alerts. docs/telemetry.md gives it.
+const MAX_ATTACHMENTS: usize = 10;
 
-/// The largest length of one text in a Slack message, in characters.
+/// The largest length of one label, annotation or group name in a Slack message, in characters before they are escaped.
 const MAX_CHARACTERS: usize = 1000;
 
-/// The format of messages.
+/// The format of notifications. The flags `--webhook` and `--slack-webhook` choose it (`serve::alerting`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Alertmanager's webhook, version 4.
@@ -44,6 +45,7 @@ impl Message<'_> {
         }
     }
 
+    /// Whether the alert had ended at the time of the update, which may be earlier than now.
     fn ended(&self, alert: &GettableAlert) -> bool {
         alert.ends_at <= self.update.at
     }
@@ -116,9 +118,9 @@ impl Message<'_> {
             n => format!("FIRING:{n}"),
         };
         let group: Vec<&str> = self.update.labels.values().map(String::as_str).collect();
-        // The line with the number of the remaining alerts is also an attachment.
-        let shown = match self.alerts.len() > MAX_SHOWN {
-            true => MAX_SHOWN - 1,
+        // The number of the remaining alerts takes one of the attachments.
+        let shown = match self.alerts.len() > MAX_ATTACHMENTS {
+            true => MAX_ATTACHMENTS - 1,
             false => self.alerts.len(),
         };
         let alerts = self.alerts.iter().take(shown);
@@ -127,13 +129,14 @@ impl Message<'_> {
         if more > 0 {
             attachments.push(json!({"text": format!("and {more} more")}));
         }
-        let text = format!("[{state}] {}", shown_text(&group.join(" ")));
+        let text = format!("[{state}] {}", slack_text(&group.join(" ")));
         json!({"text": text, "attachments": attachments})
     }
 
     fn attachment(&self, alert: &GettableAlert) -> Value {
         let label = |name: &str| alert.labels.get(name).map(String::as_str);
         let annotation = |name: &str| alert.annotations.get(name).map(String::as_str);
+        // Slack's names of colours: good is green, warning yellow, danger red.
         let color = match (self.ended(alert), label("severity")) {
             (true, _) => "good",
             (false, Some("warning" | "info")) => "warning",
@@ -143,8 +146,8 @@ impl Message<'_> {
             .or(label("alertname"))
             .unwrap_or("alert");
         let mut lines = Vec::new();
-        lines.extend(annotation("description").map(shown_text));
-        lines.extend(annotation("runbook_url").map(|url| format!("Runbook: {}", shown_text(url))));
+        lines.extend(annotation("description").map(slack_text));
+        lines.extend(annotation("runbook_url").map(|url| format!("Runbook: {}", slack_text(url))));
         let since = time(alert.starts_at);
         lines.push(match self.ended(alert) {
             true => format!("resolved {}, began {since}", time(alert.ends_at)),
@@ -152,7 +155,7 @@ impl Message<'_> {
         });
         let short = |name: &str| {
             let value = label(name)?;
-            Some(json!({"title": name, "value": shown_text(value), "short": true}))
+            Some(json!({"title": name, "value": slack_text(value), "short": true}))
         };
         let fields: Vec<Value> = ["severity", "instance"]
             .into_iter()
@@ -160,16 +163,16 @@ impl Message<'_> {
             .collect();
         json!({
             "color": color,
-            "title": shown_text(title),
+            "title": slack_text(title),
             "text": lines.join("\n"),
-            "fallback": shown_text(title),
+            "fallback": slack_text(title),
             "fields": fields,
         })
     }
 }
 
 /// Limits the length of a text from outside, and escapes the three characters that Slack interprets.
-fn shown_text(text: &str) -> String {
+fn slack_text(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().take(MAX_CHARACTERS) {
         match c {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// A field without a value counts as missing.
+/// A field without a value (`groups:`) counts as missing, and gets its default.
 fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -28,14 +28,14 @@ pub(super) struct RuleFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Resource {
-    #[allow(dead_code, reason = "known, not used")]
+    #[allow(dead_code, reason = "accepted, not used")]
     api_version: Value,
     pub(super) kind: String,
     #[serde(default)]
-    #[allow(dead_code, reason = "known, not used")]
+    #[allow(dead_code, reason = "accepted, not used")]
     metadata: Value,
     #[serde(default)]
-    #[allow(dead_code, reason = "known, not used")]
+    #[allow(dead_code, reason = "accepted, not used")]
     status: Value,
     #[serde(default)]
     pub(super) spec: Option<RuleFile>,
@@ -58,14 +58,16 @@ pub(super) struct GroupText {
     pub(super) rules: Vec<RuleText>,
     /// A Thanos field for the case that a store does not answer. There is only one store here.
     #[serde(default, rename = "partial_response_strategy")]
-    #[allow(dead_code, reason = "known, without meaning here")]
+    #[allow(dead_code, reason = "accepted, without meaning here")]
     partial_response: Value,
     /// A Mimir and Cortex field with the tenants to read. There is only one tenant here.
     #[serde(default)]
-    #[allow(dead_code, reason = "known, without meaning here")]
+    #[allow(dead_code, reason = "accepted, without meaning here")]
     source_tenants: Value,
 }
 
+/// A rule that records or alerts. `check_recording` (`check.rs`) refuses the fields that only a rule that alerts has:
+/// extend its list with a new one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleText {
@@ -75,6 +77,7 @@ pub(super) struct RuleText {
     pub(super) alert: Option<String>,
     #[serde(default)]
     pub(super) expr: Option<String>,
+    /// The time for which `expr` must hold before the alert fires.
     #[serde(default, rename = "for")]
     pub(super) hold: Option<String>,
     #[serde(default)]
@@ -85,7 +88,8 @@ pub(super) struct RuleText {
     pub(super) annotations: BTreeMap<String, String>,
 }
 
-/// The path of the field `missing`, given a field near it. Only a group's name can be missing.
+/// The path of the required field `missing`, given the path of a field near it. Two fields can be missing: the `name`
+/// of a group, and the `apiVersion` of a resource, which has no map around it. The path does not begin with `spec.`.
 pub(super) fn lacking(near: &str, missing: &str) -> String {
     let near = near.strip_prefix("spec.").unwrap_or(near);
     let mut parts = near.split('.');

@@ -18,14 +18,15 @@ pub const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
 /// The largest number of rule files.
 const MAX_FILES: usize = 32;
 
-/// Rule packs are long, and generated ones use many aliases.
+/// The limits for the YAML of a rule file. Rule files can be long, and generated ones use many aliases.
 const BOUNDS: yaml::Bounds = yaml::Bounds {
     bytes: 4 * 1024 * 1024,
     events: 1_000_000,
     aliases: 10_000,
 };
 
-/// The groups of all rule files, in the order of the files and by name within a file, as in Prometheus.
+/// The groups of all rule files. The files are in the order in which they were given, and the groups of a file are
+/// sorted by name, as in Prometheus.
 #[derive(Debug)]
 pub struct RuleSet {
     pub(super) groups: Vec<Group>,
@@ -36,11 +37,11 @@ pub struct RuleSet {
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) file: String,
-    /// `None` means the interval of the evaluator.
+    /// The time between two evaluations. Without it, the evaluator's own interval applies.
     pub(super) interval: Option<Duration>,
     /// The largest number of alerts or series per rule. 0 means no limit.
     pub(super) limit: usize,
-    /// The rules are evaluated as of this long ago.
+    /// How far in the past the rules are evaluated (`query_offset`).
     pub(super) query_offset: Duration,
     pub(super) rules: Vec<Rule>,
 }
@@ -50,7 +51,8 @@ pub(super) struct Rule {
     /// The name of the alert, or of the recorded series.
     pub(super) name: String,
     pub(super) query: Query,
-    /// The labels as written in the file, sorted by name.
+    /// The labels of the rule, and those of its group that the rule does not set. They are sorted by name, and their
+    /// templates are not expanded.
     pub(super) labels: Vec<(String, String)>,
     pub(super) kind: Kind,
 }
@@ -68,6 +70,7 @@ pub(super) struct Alerting {
     pub(super) hold: Duration,
     /// The time for which an alert continues to fire after its condition no longer holds (`keep_firing_for`).
     pub(super) keep_firing: Duration,
+    /// The labels of the rule as parsed templates.
     pub(super) labels: Vec<(String, Template)>,
     /// The annotations sorted by name, with their text and the parsed template.
     pub(super) annotations: Vec<(String, String, Template)>,
@@ -80,7 +83,10 @@ impl RuleSet {
             return RuleSet::parse("otel/prometheus/alerts.yml", SHIPPED);
         }
         if files.len() > MAX_FILES {
-            let problem = format!("at most {MAX_FILES} rule files are read");
+            let problem = format!(
+                "there are {} rule files; at most {MAX_FILES} are allowed",
+                files.len()
+            );
             return Err(FileError::new("--rules", problem));
         }
         let mut groups: Vec<Group> = Vec::new();
@@ -88,14 +94,15 @@ impl RuleSet {
             let origin = path.display().to_string();
             let text = yaml::read_file(path, BOUNDS)
                 .map_err(|error| FileError::new(&origin, format!("cannot be read: {error}")))?;
-            let more = RuleSet::parse(&origin, &text)?.groups;
-            if more
+            let file_groups = RuleSet::parse(&origin, &text)?.groups;
+            // All groups of a file have the same `file`, so the first group is enough.
+            if file_groups
                 .first()
-                .is_some_and(|g| groups.iter().any(|o| o.file == g.file))
+                .is_some_and(|new| groups.iter().any(|group| group.file == new.file))
             {
-                return Err(FileError::new(&origin, "given twice"));
+                return Err(FileError::new(&origin, "the file is given twice"));
             }
-            groups.extend(more);
+            groups.extend(file_groups);
         }
         Ok(RuleSet { groups })
     }

@@ -199,7 +199,7 @@ fn files_are_read_in_order_and_none_twice() {
     );
     assert_eq!(RuleSet::load(&[b.clone(), a.clone()]).unwrap().len(), 3);
     let twice = RuleSet::load(&[a.clone(), a]).unwrap_err().to_string();
-    assert!(twice.ends_with("a.yml: given twice"), "{twice}");
+    assert!(twice.ends_with("a.yml: the file is given twice"), "{twice}");
     let none = RuleSet::load(&[dir.path().join("none.yml")]).unwrap_err();
     assert!(
         none.to_string().contains("none.yml: cannot be read"),

@@ -1,4 +1,4 @@
-//! What the player of a blind drill can do, and the lists to choose from.
+//! The actions of a player in a blind drill, and the causes and mechanisms that an action can name.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drill::file::{Cause, Drill, Kind, shipped};
 
-/// What a player does. On standard input one JSON object a line, such as `{"acknowledge":"SlowBuying"}`.
+/// An action of a player. Standard input takes one JSON object a line, such as `{"acknowledge":"SlowBuying"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -32,15 +32,15 @@ pub enum Mitigation {
     ChangeBatch(u64),
     /// Kills the server, and starts it again.
     RestartServer,
-    /// Ends the mechanism. A wrong one changes nothing.
+    /// Ends the fault if this is its mechanism. Another mechanism changes nothing.
     Clear(String),
 }
 
 impl Action {
-    /// What is wrong with it: a component or a mechanism that is in no list.
+    /// Checks that some cause has the component and the mechanism that the action names, and that a batch is not empty.
     ///
     /// # Errors
-    /// The problem, with the list.
+    /// A message with the problem, and with the values that are allowed.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Action::Answer(cause) => {
@@ -51,13 +51,13 @@ impl Action {
                 known("mechanism", mechanism, part(|it| &it.mechanism))
             }
             Action::Mitigate(Mitigation::ChangeBatch(0)) => {
-                Err("change_batch: admit at least one person, or pause_admission".to_owned())
+                Err("change_batch must be at least 1; pause_admission stops admission".to_owned())
             }
             _ => Ok(()),
         }
     }
 
-    /// In a few words.
+    /// The action as a short text in the past tense, such as `acknowledged SlowBuying`.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -72,7 +72,7 @@ impl Action {
 }
 
 impl Mitigation {
-    /// In a few words.
+    /// The mitigation as a short text in the past tense, such as `paused admission`.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -84,25 +84,29 @@ impl Mitigation {
         }
     }
 
-    /// Whether it ends a fault of this kind.
+    /// Returns whether this mitigation ends a fault of this kind and cause.
     #[must_use]
     pub fn clears(&self, kind: Kind, cause: &Cause) -> bool {
         match self {
             Mitigation::Clear(mechanism) => *mechanism == cause.mechanism,
-            // A new process replaces one that is gone or stands still. What a server injects is put back.
+            // A restart replaces a process that is killed or frozen. It repairs no other fault: if it removes an
+            // injected fault, the drill injects the fault again.
             Mitigation::RestartServer => matches!(kind, Kind::KillServer | Kind::FreezeServer),
             _ => false,
         }
     }
 }
 
-fn known(what: &str, given: &str, all: BTreeSet<&str>) -> Result<(), String> {
-    if all.contains(given) {
+/// Checks that `given` is one of `names`.
+fn known(what: &str, given: &str, names: BTreeSet<&str>) -> Result<(), String> {
+    if names.contains(given) {
         return Ok(());
     }
-    let all: Vec<&str> = all.into_iter().collect();
-    let all = all.join(", ");
-    Err(format!("there is no {what} {given:?}; there are {all}"))
+    let names: Vec<&str> = names.into_iter().collect();
+    let names = names.join(", ");
+    Err(format!(
+        "there is no {what} {given:?}; write one of {names}"
+    ))
 }
 
 /// The causes that an answer can name: those of the shipped drills.
@@ -117,25 +121,26 @@ pub fn causes() -> &'static BTreeSet<Cause> {
     &CAUSES
 }
 
+/// One part of each cause, without duplicates: all components, or all mechanisms.
 fn part(of: impl Fn(&Cause) -> &String) -> BTreeSet<&'static str> {
     causes().iter().map(|cause| of(cause).as_str()).collect()
 }
 
-/// What to do about a mechanism, for the list of mitigations.
+/// The text of the mitigation that clears `mechanism`: the component, and what to do there.
 #[must_use]
 pub fn remedy(mechanism: &str) -> &'static str {
     match mechanism {
-        "clock_step" => "host: the clock is set right",
-        "cpu_hog" => "host: the other program is ended",
-        "disk_full" => "database: room is made on the disk",
-        "errors" => "server: the faulty release is rolled back",
-        "freeze_server" => "server: the process goes on",
-        "kill_server" => "server: the process is started",
-        "latency" => "server: what delays requests is taken out",
-        "pool_exhaustion" => "database: sessions that hold connections are ended",
-        "redis_cut" => "redis: the link is repaired",
-        "slow_statement" => "database: the slow statement is ended",
-        "telemetry_gone" => "telemetry: the metrics are delivered again",
-        _ => "what causes it is ended",
+        "clock_step" => "host: set the clock right",
+        "cpu_hog" => "host: end the other program",
+        "disk_full" => "database: make room on the disk",
+        "errors" => "server: roll back the faulty release",
+        "freeze_server" => "server: resume the process",
+        "kill_server" => "server: start the process",
+        "latency" => "server: remove the delay of requests",
+        "pool_exhaustion" => "database: end the sessions that hold connections",
+        "redis_cut" => "redis: repair the link",
+        "slow_statement" => "database: end the slow statement",
+        "telemetry_gone" => "telemetry: deliver the metrics again",
+        _ => "end the cause",
     }
 }

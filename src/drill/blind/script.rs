@@ -316,7 +316,7 @@ mod tests {
             (
                 RULE.replace("mechanism: latency", "mechanism: gremlins"),
                 "player.yaml:6:",
-                "there are",
+                "write one of",
             ),
             (
                 RULE.replace("alert: SlowBuying", "alrt: SlowBuying"),

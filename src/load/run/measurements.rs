@@ -1,4 +1,4 @@
-//! The measurements during a run: the totals, the timeline second by second, the live thresholds, and the progress.
+//! What a run measures: the totals, one point of the timeline each second, the live thresholds, and the request rate.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ pub(super) struct Measurements<'s> {
     pub(super) totals: Totals,
     pub(super) thresholds: LiveThresholds<'s>,
     pub(super) timeline: TimelineRecorder,
-    /// The missed threshold that ends the run.
+    /// The name of the first missed threshold that ends the run.
     pub(super) breach: Option<String>,
     options: &'s RunOptions,
     rate: RequestRate,
@@ -24,6 +24,7 @@ pub(super) struct Measurements<'s> {
 impl<'s> Measurements<'s> {
     pub(super) fn new(options: &'s RunOptions, begun: Instant) -> Measurements<'s> {
         Measurements {
+            // One group for the buyers, and one for each traffic group.
             totals: Totals::of(options.scenario.traffic.len() + 1),
             thresholds: LiveThresholds::new(&options.scenario, options.phase),
             timeline: TimelineRecorder::default(),
@@ -34,41 +35,46 @@ impl<'s> Measurements<'s> {
         }
     }
 
-    /// Requests per second over about the last second.
+    /// The request rate for the progress of the run. Call it once a tick: see [`RequestRate`].
     pub(super) fn rate(&mut self) -> f64 {
         self.rate.per_second(self.totals.sum.requests())
     }
 
+    /// Returns whether the current second of the timeline is at least one second long.
     pub(super) fn is_second_over(&self) -> bool {
         self.second_since.elapsed() >= Duration::from_secs(1)
     }
 
-    /// Ends the current second. `second` is the time since the beginning, in seconds.
-    pub(super) fn next_second(&mut self, second: f64, run: &RunContext, server: &ServerWatch) {
+    /// Ends the current second of the timeline and begins the next. `elapsed` is the age of the run in seconds.
+    pub(super) fn next_second(&mut self, elapsed: f64, run: &RunContext, server: &ServerWatch) {
         let now = Instant::now();
         let length = now.duration_since(self.second_since).as_secs_f64();
         let users = run.users();
         let snapshot = Snapshot {
-            second,
+            second: elapsed,
             users: &users,
             queue: server.queue(),
         };
         let frame = &self.totals.second;
         self.timeline.second(frame, length, &snapshot);
-        let breach = self.thresholds.second(frame, &self.totals.sum, second, now);
+        let breach = self
+            .thresholds
+            .second(frame, &self.totals.sum, elapsed, now);
         if let (Some(name), None) = (&breach, &self.breach) {
             let text = format!("{name} missed");
-            self.timeline.mark(second, MarkKind::Alert, text);
+            self.timeline.mark(elapsed, MarkKind::Alert, text);
             self.breach = breach;
         }
         self.totals.next_second();
         self.second_since = now;
+        // What the watch of the server reported since the last second.
         for text in server.take_news() {
-            self.timeline.mark(second, MarkKind::Alert, text);
+            self.timeline.mark(elapsed, MarkKind::Alert, text);
         }
     }
 
-    /// The current state of the limits on requests. Business limits are judged only at the end.
+    /// The thresholds as the run stands now: the limits on groups of requests. The end of the run judges the business
+    /// limits too.
     pub(super) fn thresholds_so_far(&self) -> Vec<Judged> {
         let evidence = Evidence {
             frame: &self.totals.sum,
@@ -86,7 +92,7 @@ impl<'s> Measurements<'s> {
     }
 }
 
-/// Requests per second over about the last second.
+/// Requests per second over the last five calls. With one call each tick of 250 ms, they cover one second.
 struct RequestRate(Vec<(Instant, u64)>);
 
 impl RequestRate {
@@ -94,6 +100,7 @@ impl RequestRate {
         RequestRate(vec![(begun, 0)])
     }
 
+    /// The rate up to now. `requests` is the count since the beginning of the run.
     fn per_second(&mut self, requests: u64) -> f64 {
         let now = Instant::now();
         self.0.push((now, requests));

@@ -1,4 +1,5 @@
-//! The JSON Schema of scenario files, generated from the types that parse them. Editors use it for completion.
+//! The JSON Schema of scenario files, generated from the types that parse them. Editors use it for completion. The
+//! types in this file have their own parser, so their schema is written by hand.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,7 @@ impl JsonSchema for Time {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A duration: numbers with units, such as 15s, 1m30s, 250ms, 1us; 0 needs none.",
+            "description": "A duration: numbers with units, such as 15s, 1m30s, 250ms, 1us. A 0 needs no unit.",
             "anyOf": [
                 { "type": "string", "pattern": "^([0-9.]+ *(h|m|s|ms|us|µs) *)+$" },
                 { "enum": [0, "0"] },
@@ -31,7 +32,7 @@ impl JsonSchema for Pause {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A duration, a range of them (200ms..800ms, drawn evenly), or a distribution: exp MEAN, normal MEAN DEVIATION, lognormal MEDIAN SIGMA.",
+            "description": "A duration, a range (200ms..800ms, each value equally likely), or a distribution: exp MEAN, normal MEAN DEVIATION, lognormal MEDIAN SIGMA.",
             "anyOf": [
                 { "type": "string", "examples": ["300ms", "200ms..800ms", "exp 500ms", "normal 500ms 100ms", "lognormal 500ms 0.5"] },
                 { "enum": [0] },
@@ -40,7 +41,7 @@ impl JsonSchema for Pause {
     }
 }
 
-/// Business limits have fixed names. Every other name is a group.
+/// A field with the name of a business limit sets that limit. A field with any other name is a group of requests.
 impl JsonSchema for Thresholds {
     fn schema_name() -> Cow<'static, str> {
         "Thresholds".into()
@@ -52,7 +53,7 @@ impl JsonSchema for Thresholds {
         schema.insert("additionalProperties".to_owned(), group.to_value());
         schema.insert(
             "description".to_owned(),
-            "Groups of requests with limits, and limits on what the business sees.".into(),
+            "Limits on groups of requests, and business limits, such as the seats sold.".into(),
         );
         schema
     }
@@ -61,11 +62,11 @@ impl JsonSchema for Thresholds {
 /// The JSON Schema (draft 2020-12) of a scenario file.
 ///
 /// # Panics
-/// Never, because the schema is made from constant types.
+/// Never, because the keys of a schema are text, so it can be written as JSON.
 #[must_use]
 pub fn json_schema() -> String {
     let mut schema = schemars::schema_for!(Scenario);
     schema.insert("title".to_owned(), "A concertctl scenario".into());
     let text = serde_json::to_string_pretty(&schema);
-    text.expect("a schema has text keys only") + "\n"
+    text.expect("the keys of a schema are text") + "\n"
 }

@@ -1,4 +1,5 @@
-//! Lines that are written together, with their records. A reader shares the text of the batch.
+//! A batch: lines that are written together, with the properties of each. Subscribers share the text of the batch, and
+//! its buffer is reused when the last of them has dropped it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use tracing::Level;
 /// A buffer larger than this is not reused, in bytes.
 const KEEP_BYTES: usize = 1 << 20;
 
-/// The properties of a line that need no parsing.
+/// The properties of a line that subscribers read without parsing it. `Queue::push` records them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meta {
     pub(super) timestamp_us: i64,
@@ -23,7 +24,8 @@ pub(super) struct Meta {
 pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
     pub(super) records: Vec<Meta>,
-    /// The instance of all lines.
+    /// The instance of all lines. `Shared::publish` sets it for each batch, so a reused batch may have an old one until
+    /// then.
     pub(super) instance: Option<Arc<str>>,
 }
 
@@ -36,7 +38,7 @@ impl Batch {
         })
     }
 
-    /// The line of a record. Layers write UTF-8. An invalid line would be empty.
+    /// The line of a record. It is empty if it is not UTF-8, which no layer writes.
     fn line(&self, index: usize) -> &str {
         let start = match index.checked_sub(1) {
             Some(before) => self.records[before].end,
@@ -98,13 +100,14 @@ impl fmt::Debug for LogRecord {
     }
 }
 
-/// Batches that readers may still use. A free buffer is reused, because releasing and allocating it costs a page
-/// fault per 4 KiB.
+/// The latest written batches, which subscribers may still read. A batch without readers is reused, because releasing
+/// and allocating its buffer costs a page fault per 4 KiB.
 #[derive(Debug, Default)]
 pub(super) struct BatchPool(Vec<Arc<Batch>>);
 
 impl BatchPool {
-    /// The largest number of remembered batches. A slow reader keeps older ones alive itself.
+    /// The largest number of remembered batches. The records of a slow reader keep older ones alive, but these are not
+    /// reused.
     const MOST: usize = 8;
 
     pub(super) fn remember(&mut self, batch: Arc<Batch>) {

@@ -19,8 +19,9 @@ pub(crate) fn reason(source: Source, error: &ClientError) -> String {
             ..
         } => format!("not authorised ({status}): {}", give(source)),
         ClientError::Refused { status: 429, .. } => "too many requests (429)".into(),
-        ClientError::Unreachable(message) if message.contains("invalid peer certificate") => {
-            format!("its certificate is not trusted: --source-ca FILE ({message})")
+        // The console's own flag, and short enough for a cell.
+        ClientError::Unreachable(message) if message.contains("does not trust") => {
+            "its certificate is not trusted: --source-ca FILE, or --ca FILE for every client".into()
         }
         page @ ClientError::WebPage(_) => format!("{page}: is this {}?", product(source)),
         error => error.to_string(),
@@ -102,7 +103,7 @@ mod tests {
         assert!(reason(Source::Ops, &error).contains("http://NAME:PASSWORD@HOST"));
         assert!(of_a_write(&error).contains("--ops-token-file"));
         let certificate =
-            ClientError::Unreachable("invalid peer certificate: UnknownIssuer".into());
+            ClientError::Unreachable("an authority that this machine does not trust: --ca".into());
         assert!(reason(Source::Loki, &certificate).contains("--source-ca"));
         let page = ClientError::WebPage("Sign in".into());
         assert_eq!(

@@ -9,8 +9,8 @@ use concertctl::tls::{ClientFiles, client};
 use serde_json::Value;
 
 use super::{Authority, Secured, run, sink};
-use crate::support::PATIENCE;
 use crate::support::process::concertctl;
+use crate::support::{PATIENCE, eventually};
 
 /// No client trusts the authority, and the certificate has none of the server's addresses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,4 +179,37 @@ traffic:
             histogram.max()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_resumes_its_own_session_until_the_server_reads_its_files_again() {
+    let authority = Authority::new();
+    let server = Secured::start(&authority.issue("server", &["localhost"]), &[]).await;
+    let ca = Some(authority.ca.clone());
+    client::configure(&ClientFiles {
+        ca,
+        certificate: None,
+    })
+    .unwrap();
+    let connector = client::Connector::new("localhost").unwrap();
+    let (one, other) = (connector.without_sessions(), connector.without_sessions());
+    let resumes = async |connector: &client::Connector| {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", server.api_port)).await;
+        let mut stream = connector.handshake(stream.unwrap()).await.unwrap();
+        let resumed = client::is_resumed(&stream);
+        let request = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        // The server sends the session after its first answer.
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        resumed
+    };
+    assert!(!resumes(&one).await, "there is no session yet");
+    assert!(resumes(&one).await);
+    assert!(!resumes(&other).await, "the session of another user");
+    server.hang_up();
+    eventually("the server has new keys for sessions", || async {
+        (!resumes(&one).await).then_some(())
+    })
+    .await;
 }

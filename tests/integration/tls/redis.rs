@@ -58,7 +58,7 @@ async fn a_server_shares_its_queue_over_tls() {
     .await;
     // All of the server's connections came over the TLS port.
     let clients = redis.cli(&["CLIENT", "LIST"]);
-    let is_own = |line: &&str| line.contains("lib-name=concertctl");
+    let is_own = |line: &&str| !line.contains("cmd=client");
     let own: Vec<&str> = clients.lines().filter(is_own).collect();
     let laddr = format!("laddr=127.0.0.1:{}", port.number());
     assert!(!own.is_empty(), "{clients}");

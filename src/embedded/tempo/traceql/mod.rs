@@ -1,4 +1,5 @@
-//! The supported part of TraceQL: parses the conditions of a query and checks whether a span matches.
+//! The supported part of TraceQL. `parser` parses the condition of a query. This module checks whether a span matches
+//! the condition.
 
 mod lexer;
 mod parser;
@@ -39,15 +40,15 @@ pub(super) enum Field {
     TraceDuration,
 }
 
-/// The comparison of a field. A missing field passes only [`Test::Absent`], and a field of another type passes no
-/// comparison.
+/// The comparison of a field with a value. A missing field passes only [`Test::Absent`]. A field of another type than
+/// the value passes no comparison, but integers and floats compare as numbers.
 #[derive(Debug, Clone)]
 pub(super) enum Test {
     Present,
     Absent,
     Text(CompareOp, String),
-    /// Used by a search by tags. A text must contain this part, which is in lower case, in any case. A number or a
-    /// boolean must equal it.
+    /// For a search by tags, with a value in lower case. A text must contain the value, in upper or lower case. A
+    /// number or a boolean must equal it.
     Contains(String),
     Matches(Regex),
     MatchesNot(Regex),
@@ -72,7 +73,7 @@ impl Field {
         }
     }
 
-    /// The value of this field if all spans of a trace have the same one.
+    /// The value of a field of the whole trace. `None` for a field that differs from span to span.
     fn of_trace<'a>(&self, trace: &'a Trace) -> Option<ValueRef<'a>> {
         match self {
             Field::RootName => Some(ValueRef::Text(&trace.root().span.name)),
@@ -82,7 +83,7 @@ impl Field {
         }
     }
 
-    /// The keywords that are the values of this field: `error`, `server`. `None` for other fields.
+    /// The keywords that this field can equal, such as `error` for the status. `None` for a field without keywords.
     pub(super) fn keywords(&self) -> Option<&'static [&'static str]> {
         match self {
             Field::Status => Some(&["error", "ok", "unset"]),
@@ -104,6 +105,7 @@ fn nanoseconds(ns: u64) -> ValueRef<'static> {
 }
 
 impl Test {
+    /// Returns whether a field with this value passes. `None` means that the field is missing.
     pub(super) fn passes(&self, value: Option<ValueRef<'_>>) -> bool {
         let Some(value) = value else {
             return matches!(self, Test::Absent);
@@ -140,7 +142,7 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 impl Expr {
-    /// Returns whether a span matches.
+    /// Returns whether `span` matches. It must belong to `trace`.
     pub(super) fn passes(&self, trace: &Trace, span: SpanRef<'_>) -> bool {
         match self {
             Expr::Always(yes) => *yes,
@@ -155,7 +157,8 @@ impl Expr {
         self.may_pass(trace) && trace.spans().any(|span| self.passes(trace, span))
     }
 
-    /// Returns whether any span of the trace can match, judged by facts about the whole trace.
+    /// Returns `false` if facts about the whole trace rule out that any of its spans matches. Otherwise the spans must
+    /// be checked one by one.
     fn may_pass(&self, trace: &Trace) -> bool {
         match self {
             Expr::Always(yes) => *yes,
@@ -173,8 +176,8 @@ impl Expr {
         }
     }
 
-    /// The shortest duration in nanoseconds of a trace with a matching span. The index knows it without a read of the
-    /// trace.
+    /// The least duration, in nanoseconds, that a trace with a matching span has. The index holds the start and end of
+    /// each trace, so a search passes over shorter traces without reading them.
     pub(super) fn shortest_ns(&self) -> u64 {
         match self {
             Expr::And(a, b) => a.shortest_ns().max(b.shortest_ns()),
@@ -194,15 +197,16 @@ impl Expr {
         found
     }
 
-    fn collect<'a>(&'a self, into: &mut Vec<&'a Field>) {
+    /// Adds the fields in the condition that `found` does not contain yet.
+    fn collect<'a>(&'a self, found: &mut Vec<&'a Field>) {
         match self {
             Expr::Always(_) => {}
             Expr::And(a, b) | Expr::Or(a, b) => {
-                a.collect(into);
-                b.collect(into);
+                a.collect(found);
+                b.collect(found);
             }
-            Expr::Test(field, _) if into.contains(&field) => {}
-            Expr::Test(field, _) => into.push(field),
+            Expr::Test(field, _) if found.contains(&field) => {}
+            Expr::Test(field, _) => found.push(field),
         }
     }
 }

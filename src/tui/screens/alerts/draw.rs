@@ -1,4 +1,5 @@
-//! Draws the Alerts screen: the list, and the chosen alert in full.
+//! Draws the Alerts screen: the list with the chosen alert below it, or one open alert on the whole screen. `list`
+//! draws the rows, `alert` the text about an alert.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -15,12 +16,13 @@ use crate::tui::model::Model;
 use crate::tui::screens::alerts::Stage;
 use crate::tui::screens::alerts::list as alert_list;
 use crate::tui::screens::alerts::urgency::Urgency;
-use crate::tui::screens::layout::{dim_if_stale, freshness};
+use crate::tui::screens::layout::{dim_if_stale, first_row, freshness};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, foot, frame};
 
-/// The sign and style of an alert: silenced, or by its severity.
+/// The sign and style of an alert of Alertmanager: silenced, or by its severity. `list::sign` gives those of a row,
+/// which also knows the other stages.
 pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     if alert.status.state == AlertState::Suppressed {
         return ("○", theme::quiet());
@@ -33,7 +35,8 @@ pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     }
 }
 
-/// The time for which the alert has fired; a question mark if its start cannot be parsed.
+/// The time since the alert began, for the Overview; a question mark if its start cannot be parsed. A row of the list
+/// shows the time at its stage instead.
 pub(crate) fn age(alert: &Alert, now: i64) -> String {
     let since = unix_ms(&alert.starts_at);
     since.map_or("?".into(), |since| format::span(now - since))
@@ -45,27 +48,22 @@ fn places(area: Rect) -> [Rect; 2] {
     Layout::vertical([Constraint::Fill(3), Constraint::Fill(detail)]).areas(area)
 }
 
-/// Returns whether the chart of the chosen alert fits beside its text.
+/// Returns whether there is space for the chart and the error records of the chosen alert, beside its text.
 const fn roomy(area: Rect) -> bool {
     area.width >= 114 && area.height >= 30
-}
-
-/// The first visible row, so that the chosen one is visible.
-fn first(model: &Model, rows: usize) -> usize {
-    (model.alerts.row + 1).saturating_sub(rows)
 }
 
 /// The row of the list at a position.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     let [list, _] = places(area);
-    // Above the rows are the frame and the head, below them the frame.
+    // Above the rows are the frame and the head (`list::draw`), below them the frame.
     let rows = Rect {
         y: list.y + 2,
         height: list.height.saturating_sub(3),
         ..list
     };
     let inside = rows.contains(at) && !model.alerts.open;
-    let row = usize::from(at.y.saturating_sub(rows.y)) + first(model, usize::from(rows.height));
+    let row = usize::from(at.y.saturating_sub(rows.y)) + first_row(model.alerts.row, rows.height);
     (inside && row < model.alerts.rows.len()).then_some(row)
 }
 
@@ -119,7 +117,7 @@ fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// The number of alerts by stage.
+/// The number of alerts by stage, for each variant of [`Stage`].
 fn counts(model: &Model) -> String {
     let stages = [
         Stage::Firing,

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use crate::cells;
 use crate::tui::dashboard::Scope;
 use crate::tui::model::Model;
+use crate::tui::screens::board::HEAD;
 use crate::tui::screens::panel;
 use crate::tui::screens::panel::known::Wanted;
 use crate::tui::theme;
@@ -16,10 +17,13 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let board = &model.board;
     let scope = board.scope(&model.answers, model.times());
     let view = board.view((area.width, area.height));
-    let head = Rect { height: 1, ..area };
+    let head = Rect {
+        height: HEAD,
+        ..area
+    };
     let body = Rect {
-        y: area.y + 1,
-        height: area.height.saturating_sub(1),
+        y: area.y + HEAD,
+        height: area.height.saturating_sub(HEAD),
         ..area
     };
     let position = match (board.enlarged, view.above + view.below) {
@@ -76,14 +80,15 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// The title, the values of the variables, and the number of hidden panels.
+/// Draws the line above the panels: the title, the variables, the ad hoc filters, and `position` at the right edge.
 fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, area: Rect) {
     let board = &model.board;
     let title = format!(" {}  ", cells::cut(&board.dashboard.title, 40));
     let mut line = Line::from(Span::styled(title, theme::strong()));
-    for (index, (name, value, several)) in scope.shown().enumerate() {
-        let up = several && index == board.variable && !model.settings.once;
-        let style = if up { theme::key() } else { theme::quiet() };
+    for (index, (name, value, has_other_values)) in scope.shown().enumerate() {
+        // The marked variable is the one that the key `v` changes.
+        let marked = has_other_values && index == board.variable && !model.settings.once;
+        let style = if marked { theme::key() } else { theme::quiet() };
         line.spans.push(Span::styled(format!("{name}="), style));
         line.spans
             .push(Span::raw(format!("{}  ", cells::cut(&value, 24))));
@@ -103,7 +108,7 @@ fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, ar
     }
 }
 
-/// The heading of a section; if it is folded, with the number of hidden panels.
+/// Draws the heading of a section, which Grafana calls a row. A folded one shows the number of its hidden panels.
 fn section(model: &Model, scope: &Scope, index: usize, buffer: &mut Buffer, area: Rect) {
     let board = &model.board;
     let Some(panel) = board.dashboard.panels.get(index) else {

@@ -12,7 +12,7 @@ use crate::tui::dashboard::panel::{Kind, Panel, Query};
 use crate::tui::dashboard::{Dashboard, Scope, Shelf, Times, repeated, shelves};
 use crate::tui::sources::answers::{Answer, Answers, OneSeries};
 
-/// The lines above the panels: title and variables.
+/// The number of lines above the panels, with the title and the variables. `draw::heading` draws one.
 const HEAD: u16 = 1;
 /// The least height of a panel that is cut off at the lower edge.
 const LEAST: u16 = 5;

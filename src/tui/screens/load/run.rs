@@ -1,4 +1,5 @@
-//! Draws a rehearsal: its progress and what its clients see; at its end the verdict, then the table.
+//! Draws a rehearsal. While it runs: its progress, what its clients see, the thresholds, the table of operations and
+//! the chart of TPS. At its end the verdict takes the place of the progress bars and the thresholds.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -46,7 +47,7 @@ pub(crate) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect
         ..inside
     };
     let parts: &[Part] = match &run.state {
-        // The progress bars no longer change: the verdict gets their space.
+        // The progress bars no longer change, so the verdict gets their rows.
         RunState::Ended(_) => &[headline, users, classes],
         _ => &[phases, headline, users, classes],
     };
@@ -64,28 +65,30 @@ pub(crate) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect
             let mut lines = verdict::lines(outcome, width);
             lines.push(Line::raw(""));
             lines.extend(operations(run));
-            result(model, run, &lines, buffer, area, inside);
+            scrolled(model, run, &lines, buffer, area, inside);
         }
         RunState::Failed(reason) => wrapped(buffer, inside, reason, theme::bad()),
         RunState::Running | RunState::Stopping => {
-            let (mut lines, held) = thresholds::lines(&run.progress, usize::from(inside.width));
+            let (mut lines, not_missed) =
+                thresholds::lines(&run.progress, usize::from(inside.width));
             lines.extend(operations(run));
-            lines.extend(held);
-            result(model, run, &lines, buffer, area, inside);
+            // The missed thresholds are above the table, all others below it.
+            lines.extend(not_missed);
+            scrolled(model, run, &lines, buffer, area, inside);
         }
     }
 }
 
-/// Draws one part above the table; returns the rows that it took.
+/// Draws one part above the scrolled lines, and returns the number of rows that it takes.
 type Part = fn(&Model, &RunView, &mut Buffer, Rect) -> u16;
 
-/// Draws the lines from the scroll position on, and below them, if they fit, both counts of TPS.
-fn result(
+/// Draws `lines` from the scroll position on. If there is room below them, draws the chart of TPS.
+fn scrolled(
     model: &Model,
     run: &RunView,
     lines: &[Line<'_>],
     buffer: &mut Buffer,
-    frame: Rect,
+    border: Rect,
     area: Rect,
 ) {
     let rows = usize::from(area.height);
@@ -95,7 +98,7 @@ fn result(
     }
     let below = lines.len().saturating_sub(skip + rows);
     if !model.settings.once {
-        more(buffer, frame, skip, below);
+        more(buffer, border, skip, below);
     }
     let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let left = area.height.saturating_sub(used);
@@ -105,10 +108,11 @@ fn result(
             height: (left - 1).min(14),
             ..area
         };
-        both_tps(model, run, buffer, place);
+        tps_chart(model, run, buffer, place);
     }
 }
 
+/// Draws a progress bar for each phase.
 fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     let mut y = area.y;
     for phase in run.progress.phases.iter().take(usize::from(area.height)) {
@@ -144,7 +148,8 @@ fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     y - area.y
 }
 
-/// Draws the rehearsal's own count beside the server's, for comparison.
+/// Draws the elapsed time, p95 and the seats sold. While the rehearsal runs, also TPS as the rehearsal counts it beside
+/// TPS as the server counts it.
 fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     if area.height < 4 {
         return 0;
@@ -190,12 +195,14 @@ fn named(name: &str, value: String) -> Vec<Span<'static>> {
     ]
 }
 
+/// Draws the number of virtual users in each state.
 fn users(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     let users = run.progress.users.iter();
     let users = users.map(|(state, count)| (state.as_str(), *count));
     counts(buffer, area, "users", users)
 }
 
+/// Draws the number of answers in each class of status codes.
 fn classes(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     let class = |(class, count)| match class {
         "none" => ("no answer", count),
@@ -205,6 +212,7 @@ fn classes(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
     counts(buffer, area, "answers", classes.into_iter())
 }
 
+/// Draws `name` and beside it the counts that are not 0, on at most two rows.
 fn counts(
     buffer: &mut Buffer,
     area: Rect,
@@ -239,10 +247,15 @@ fn counts(
     lines
 }
 
-/// The table of operations.
+/// The table of operations that have requests. Without such an operation there is no heading either.
 fn operations(run: &RunView) -> Vec<Line<'static>> {
-    let busy = |of: &&OperationProgress| of.count > 0;
-    let rows = run.progress.operations.iter().filter(busy).map(operation);
+    let has_requests = |row: &&OperationProgress| row.count > 0;
+    let rows = run
+        .progress
+        .operations
+        .iter()
+        .filter(has_requests)
+        .map(operation);
     let head = format!(
         "{:<8}{:>6}{:>8}{:>7}{:>7}{:>7}{:>7}",
         "", "ok", "refused", "errors", "p50", "p95", "p99"
@@ -281,7 +294,8 @@ fn operation(of: &OperationProgress) -> Line<'static> {
     ])
 }
 
-fn both_tps(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
+/// Draws TPS over time as the server counts it, and as the rehearsal counts it.
+fn tps_chart(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
     let legend = Line::from(vec![
         Span::styled("TPS  ", theme::quiet()),
         Span::styled("── server  ", theme::accent()),
@@ -302,6 +316,7 @@ fn both_tps(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
         lines,
         end: window.end,
         span: window.span,
+        // `still`: the user froze the charts at an earlier time.
         end_name: match (run.is_under_way(), model.time.end) {
             (true, None) => "now",
             (true, Some(_)) => "still",
