@@ -106,9 +106,10 @@ struct Guarded {
     undo: Vec<(Moment, String)>,
 }
 
-/// Whether an environment variable sets a flag of a server other than the level of its log.
+/// Whether an environment variable sets a flag of a server other than the level of its log, or names its collector.
 fn is_setting(name: &str) -> bool {
-    name.starts_with("CONCERTCTL_") && name != "CONCERTCTL_LOG"
+    let is_ours = name.starts_with("CONCERTCTL_") && name != "CONCERTCTL_LOG";
+    is_ours || name.starts_with("OTEL_")
 }
 
 impl Guarded {

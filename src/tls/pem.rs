@@ -1,10 +1,15 @@
 //! PEM files: certificates and private keys. Each error names the file and says what to do.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The length of the longest file that is read. The authorities of a system take some 200 KiB.
+const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// The certificates in a file, at least one.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -53,7 +58,17 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String>
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    let shown = path.display();
+    let unread = |error: io::Error| format!("{shown} cannot be read: {error}");
+    let file = File::open(path).map_err(unread)?;
+    let mut bytes = Vec::new();
+    let length = file.take(LONGEST + 1).read_to_end(&mut bytes);
+    match length.map_err(unread)? as u64 {
+        ..=LONGEST => Ok(bytes),
+        _ => Err(format!(
+            "{shown} is longer than 4 MiB, so it is no file of certificates or keys"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +90,8 @@ mod tests {
         std::fs::write(&path, good).unwrap();
         assert_eq!(authorities(&path).unwrap().len(), 1);
         let no_key = private_key(&path).unwrap_err();
+        let endless = authorities(Path::new("/dev/zero")).unwrap_err();
+        assert!(endless.contains("longer than 4 MiB"), "{endless}");
         assert!(no_key.contains("holds no private key"), "{no_key}");
     }
 }
