@@ -19,9 +19,11 @@ pub(crate) fn reason(source: Source, error: &ClientError) -> String {
             ..
         } => format!("not authorised ({status}): {}", give(source)),
         ClientError::Refused { status: 429, .. } => "too many requests (429)".into(),
-        // The console's own flag, and short enough for a cell.
-        ClientError::Unreachable(message) if message.contains("does not trust") => {
-            "its certificate is not trusted: --source-ca FILE, or --ca FILE for every client".into()
+        // The console's own flag comes first, because a cell may cut the rest.
+        ClientError::Unreachable(message)
+            if message.contains("does not trust") || message.contains("cannot be accepted") =>
+        {
+            format!("its certificate is not trusted: --source-ca FILE, or --ca FILE ({message})")
         }
         page @ ClientError::WebPage(_) => format!("{page}: is this {}?", product(source)),
         error => error.to_string(),
