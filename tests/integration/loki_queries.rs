@@ -489,10 +489,16 @@ async fn queries_for_records_that_are_hard_to_provoke_find_them_in_both_kinds_of
     ingest.await.unwrap();
     let embedded = Api::of(Arc::into_inner(embedded).unwrap()).await;
     let by_otlp = Api::of(by_otlp).await;
-    let source: String = ["src/coordination", "src/booking", "src/store", "src/http"]
-        .into_iter()
-        .map(texts_under)
-        .collect();
+    let source: String = [
+        "src/coordination",
+        "src/booking",
+        "src/store",
+        "src/http",
+        "src/serve",
+    ]
+    .into_iter()
+    .map(texts_under)
+    .collect();
     for (name, message) in NOT_PROVOKED {
         assert!(source.contains(message), "nothing logs \"{message}\"");
         for query in of_document(&format!("docs/runbooks/{name}.md")) {
