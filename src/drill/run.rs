@@ -431,25 +431,20 @@ impl<'d> Running<'d> {
         self.handle.control.stop();
         let summary = self.handle.join().await;
         self.system.end().await;
-        let outcome = outcome.map(|()| verdict(&expectations, &alarms));
-        let outcome = outcome.map(|it| match &blind {
-            Some(response) => response.weigh(it),
-            None => it,
+        let outcome = outcome.map(|()| match (verdict(&expectations, &alarms), &blind) {
+            (it, Some(response)) => response.weigh(it),
+            (it, None) => it,
         });
         let stop_reason = self.stop_watch.reason();
         let stopped = stop_reason.is_some();
         let verdict = match (stop_reason, broken(self.drill, &summary)) {
+            (None, None) => concluded(outcome, &summary, self.stop.is_cancelled(), host),
+            (None, Some(reason)) => Verdict::Failed(vec![reason]),
             (Some(reason), broken) => {
                 Verdict::Inconclusive(std::iter::once(reason).chain(broken).collect())
             }
-            (None, Some(reason)) => Verdict::Failed(vec![reason]),
-            (None, None) => {
-                concluded(outcome, &summary, self.stop.is_cancelled()).weighed(&Limits {
-                    generator: limited(&summary),
-                    host,
-                })
-            }
         };
+        let allowed = self.drill.allowed().into_iter().map(str::to_owned);
         let report = Report {
             drill: self.drill.name.clone(),
             title: self.drill.title.clone(),
@@ -461,12 +456,7 @@ impl<'d> Running<'d> {
             expectations,
             false_alarms: alarms,
             fired: fired(&alerts, begin),
-            allowed: self
-                .drill
-                .allowed()
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            allowed: allowed.collect(),
             faults,
             seconds,
             sentence: String::new(),
@@ -545,13 +535,15 @@ fn fired(alerts: &Alerts, begin: Moment) -> BTreeMap<String, Vec<f64>> {
     alerts.spells.iter().filter_map(firing).collect()
 }
 
-/// The verdict on the whole: `outcome` is that on the response, or the reason why there is none.
+/// The verdict on the whole: `outcome` is that on the response, or the reason why there is none. `host` is how other
+/// programs kept the drill waiting.
 fn concluded(
     outcome: Result<Verdict, Inconclusive>,
     summary: &Result<Summary, load::LoadError>,
     was_stopped: bool,
+    host: Option<String>,
 ) -> Verdict {
-    match (lost(summary), outcome) {
+    let verdict = match (lost(summary), outcome) {
         // A stop before the first request leaves the traffic without a summary.
         (Some(_), Err(reason)) if was_stopped && summary.is_err() => {
             Verdict::Inconclusive(vec![reason])
@@ -559,14 +551,12 @@ fn concluded(
         (Some(reason), _) => Verdict::Failed(vec![reason]),
         (None, Err(reason)) => Verdict::Inconclusive(vec![reason]),
         (None, Ok(verdict)) => verdict,
-    }
-}
-
-/// How the generator was the limit.
-fn limited(summary: &Result<Summary, load::LoadError>) -> Vec<String> {
-    summary
-        .as_ref()
-        .map_or_else(|_| Vec::new(), |it| it.generator.limited.clone())
+    };
+    let generator = match summary {
+        Ok(summary) => summary.generator.limited.clone(),
+        Err(_) => Vec::new(),
+    };
+    verdict.weighed(&Limits { generator, host })
 }
 
 /// What must never happen, whatever is broken.
