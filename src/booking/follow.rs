@@ -122,7 +122,7 @@ fn report(before: &State, decision: &Decision, worst: &Measurement, cap: f64) {
         oldest_ms = millis(worst.oldest),
         errors = worst.errors,
         samples = worst.samples,
-        "this server decided the rate of admission"
+        "the rate of admission was decided"
     );
 }
 
