@@ -282,7 +282,7 @@ mod tests {
             step: Step::Running(PhaseName::Open),
             ..Progress::default()
         });
-        // Nobody listens on port 1.
+        // No process listens on port 1.
         let watch = StopWatch::start(Stop::default(), "http://127.0.0.1:1", objective, running);
         tokio::time::sleep(Duration::from_secs(9)).await;
         let checks = watch.checked().unwrap();

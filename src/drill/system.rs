@@ -38,7 +38,7 @@ pub struct Given {
 /// Awaits that exactly one of these servers does not answer.
 ///
 /// # Errors
-/// None of them is lost in time, or several are.
+/// After `LOSS` all servers still answer, or more than one does not.
 async fn one_is_lost(api_urls: &[String]) -> Result<(), String> {
     let latest = Instant::now() + LOSS;
     let all = api_urls.len();

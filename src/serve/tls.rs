@@ -51,7 +51,8 @@ impl Renewal {
     /// Reads the files again whenever they change, at SIGHUP, and after a while if they were refused.
     pub(super) async fn run(mut self) {
         let mut read = self.tls.stamps();
-        // Certificate and key are written one after the other, so a change counts once it is as old as one look.
+        // Certificate and key are written one after the other. So a change is read only when the next check finds the
+        // files unchanged since.
         let mut changing = None;
         loop {
             let is_asked = tokio::select! {

@@ -1,4 +1,4 @@
-//! A drill that goes on until somebody ends it, and the processes and files that it could leave.
+//! A drill that runs until the test ends it, and the processes and files that it could leave.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};

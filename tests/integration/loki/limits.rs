@@ -1,4 +1,4 @@
-//! Queries and lines beyond a bound: the store refuses the query or drops the oldest lines, and says so.
+//! Queries and lines beyond a bound: the store refuses the query, or drops and counts the oldest lines.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The listeners of a server with TLS: what they speak, whom they let in, and what a slow handshake does.
+//! The listeners of a server with TLS: their protocol, the clients that they accept, the bounds on handshakes.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
