@@ -66,11 +66,7 @@ impl RunTelemetry {
     /// Pushes the remaining records.
     pub(super) async fn end(self) {
         if let Some(pushing) = self.pushing {
-            let logs = self.logs;
-            let last = tokio::task::spawn_blocking(move || {
-                logs.flush(Duration::from_secs(1));
-                pushing.end(LAST_PUSH);
-            });
+            let last = tokio::task::spawn_blocking(move || pushing.end(LAST_PUSH));
             // A panic in the task has already been reported.
             drop(last.await);
         }

@@ -162,7 +162,8 @@ impl Otlp {
                 deliveries.of(Signal::Traces),
             )?);
         }
-        Ok(Pushing { pushers })
+        let logs = logs.clone();
+        Ok(Pushing { pushers, logs })
     }
 }
 
@@ -170,6 +171,7 @@ impl Otlp {
 #[derive(Debug)]
 pub struct Pushing {
     pushers: Vec<Pusher>,
+    logs: Logs,
 }
 
 impl Pushing {
@@ -177,6 +179,8 @@ impl Pushing {
     /// by then are dropped and counted.
     pub fn end(self, within: Duration) {
         let until = std::time::Instant::now() + within;
+        // The last records wait for the log writer's thread, which passes them on in batches.
+        self.logs.flush(within);
         self.pushers.iter().for_each(Pusher::stop);
         for pusher in self.pushers {
             pusher.ended_by(until);
@@ -292,17 +296,36 @@ mod tests {
         }
     }
 
-    #[test]
-    fn traces_that_were_not_kept_since_too_many_came_are_counted_as_lost() {
-        let (_subscriber, logs) = build(LogConfig {
+    fn logging(filter: &str) -> (impl tracing::Subscriber + std::marker::Send + Sync, Logs) {
+        build(LogConfig {
             service_name: "concertctl-api",
             output: LogOutput::None,
-            filter: "off".to_owned(),
+            filter: filter.to_owned(),
             queue: 10,
             limits: LogLimits::default(),
             traces: TraceConfig::default(),
         })
-        .unwrap();
+        .unwrap()
+    }
+
+    #[test]
+    fn records_that_the_log_writer_still_has_are_pushed_at_the_end() {
+        let (subscriber, logs) = logging("info");
+        let deliveries = Deliveries::default();
+        let unreachable = Otlp::at("http://127.0.0.1:9").unwrap();
+        let pushing = unreachable.push(&logs, "test", &deliveries).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("the writer passes it on and rests");
+            assert!(logs.flush(Duration::from_secs(20)));
+            tracing::info!("it waits until the writer's rest is over");
+        });
+        pushing.end(Duration::from_secs(20));
+        assert_eq!(deliveries.dropped(Signal::Logs), 2);
+    }
+
+    #[test]
+    fn traces_that_were_not_kept_since_too_many_came_are_counted_as_lost() {
+        let (_subscriber, logs) = logging("off");
         let deliveries = Deliveries::default();
         let unreachable = Otlp::at("http://127.0.0.1:9").unwrap();
         let pushing = unreachable.push(&logs, "test", &deliveries).unwrap();
