@@ -1,5 +1,5 @@
-//! Lists drills, starts one and follows it. [`Effects::carry_out`] stops it and passes on the actions of a blind drill's
-//! player.
+//! Lists drills, starts one and follows it. [`Effects::carry_out`] stops it and passes on the actions of a blind
+//! drill's player.
 
 use std::sync::Arc;
 
