@@ -1,5 +1,5 @@
-//! Converts kept traces to OTLP spans and sends them. `pusher` batches, retries and counts; this module makes one
-//! attempt.
+//! Converts the traces that sampling kept to OTLP spans and sends them. `pusher` batches, retries and counts; this
+//! module makes one attempt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Send<Arc<TraceRecord>> for Sender {
                 trace.spans.iter().map(move |span| (id, span))
             });
             let spans = spans
-                .map(|(id, span)| data(id, span, &self.scope))
+                .map(|(id, span)| span_data(id, span, &self.scope))
                 .collect();
             let exporter = self.exporter(service).map_err(|error| error.to_string())?;
             futures_executor::block_on(exporter.export(spans))
@@ -65,7 +65,7 @@ impl Send<Arc<TraceRecord>> for Sender {
     }
 }
 
-fn data(trace: TraceId, span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
+fn span_data(trace: TraceId, span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
     let start_time = time(span.start_ns);
     let parent = span.parent_span_id.map_or(SpanId::INVALID, SpanId::from);
     SpanData {
