@@ -12,7 +12,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 
-use super::pusher::{Send, by_service};
+use super::pusher::{SendBatch, by_service};
 use super::resource::resource;
 use super::{Route, exporter};
 use crate::telemetry::trace::{SpanKind, SpanRecord, TraceRecord, Value};
@@ -47,7 +47,7 @@ impl Sender {
 }
 
 /// Blocks the thread of the pusher until the collector has answered.
-impl Send<Arc<TraceRecord>> for Sender {
+impl SendBatch<Arc<TraceRecord>> for Sender {
     fn send(&mut self, batch: &[Arc<TraceRecord>]) -> Result<(), String> {
         for (service, traces) in by_service(batch, |trace| trace.service_name) {
             let spans = traces.iter().flat_map(|trace| {
