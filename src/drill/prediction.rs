@@ -3,7 +3,7 @@
 //! From the start of a fault to the notification these add up:
 //!
 //! ```text
-//! delay        until a metric can show the fault: see [`Effect::delay`]
+//! delay        until a metric can show the fault: see Effect::delay
 //! gather       until the expression can be true: see below
 //! scrape × 2   one until the first sample, one more since a new series counts from its second
 //! evaluation   once for the rule, once for each recording rule that it reads

@@ -173,7 +173,7 @@ fn is_not(given: Option<&str>, wanted: &str) -> String {
     }
 }
 
-/// The whole number that `text` means: `-1`, `20.0` or `1e20`. Beyond the range of the type it is the nearest number.
+/// The whole number that `text` means: `-1`, `20.0` or `1e20`. A number beyond `i128` becomes the nearest one.
 fn whole(text: &str) -> Option<i128> {
     let number: Option<f64> = text.parse().ok();
     let number = number.filter(|number| number.fract() == 0.0);
@@ -183,7 +183,7 @@ fn whole(text: &str) -> Option<i128> {
 /// The smallest and the largest value of the integer type that serde names `wanted`.
 fn range(wanted: &str) -> Option<(i128, i128)> {
     let nonzero = wanted.strip_prefix("a nonzero ");
-    let (least, most) = match nonzero.unwrap_or(wanted) {
+    let (least, most): (i128, i128) = match nonzero.unwrap_or(wanted) {
         "u8" => (0, u8::MAX.into()),
         "u16" => (0, u16::MAX.into()),
         "u32" => (0, u32::MAX.into()),
