@@ -146,7 +146,7 @@ pub(super) struct Connector {
 impl Connector {
     /// A new connection. The caller bounds the time. The future is boxed because it is large, and rarely needed.
     pub(super) fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, sqlx::Error>> {
-        Box::pin(async {
+        Box::pin(async move {
             let mut connection = MySqlConnection::connect_with(&self.options).await?;
             nodelay::set(self.port).await;
             // The text consists of numbers and of words of this program.
