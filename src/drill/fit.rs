@@ -108,6 +108,7 @@ mod tests {
                 servers: 1,
                 database: Some("postgres".to_owned()),
                 coordination: Some("redis".to_owned()),
+                group_interval: Duration::from_secs(10),
             }),
         }
     }
