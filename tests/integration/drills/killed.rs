@@ -266,3 +266,20 @@ async fn a_signal_to_the_whole_process_group_leaves_no_frozen_server() {
     rustix::process::kill_process_group(group, Signal::INT).unwrap();
     drill.leaves_nothing().await;
 }
+
+#[tokio::test]
+async fn a_kill_of_the_whole_process_group_undoes_a_command() {
+    let marks = tempfile::tempdir().unwrap();
+    let (done, undone) = (marks.path().join("done"), marks.path().join("undone"));
+    let mut drill = Endless::start(&format!(
+        "{{ kind: command, run: 'touch {}', undo: 'touch {}', for: 5m }}",
+        done.display(),
+        undone.display()
+    ));
+    drill.until("the command has run", |_| done.exists()).await;
+    let group = Pid::from_child(&drill.process.0);
+    rustix::process::kill_process_group(group, Signal::KILL).unwrap();
+    drill.process.0.wait().unwrap();
+    drill.leaves_nothing().await;
+    assert!(undone.exists());
+}
