@@ -341,12 +341,15 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// Replaces control characters, which could change the terminal, and limits the length.
+/// Replaces control characters, which could change the terminal, and limits the length. A text that is cut ends in `…`.
 fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_MESSAGE)
-        .collect()
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut text: String = chars.by_ref().take(MAX_MESSAGE).collect();
+    if chars.next().is_some() {
+        text.pop();
+        text.push('…');
+    }
+    text
 }
 
 fn failure(error: &reqwest::Error) -> ClientError {
