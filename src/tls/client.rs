@@ -417,21 +417,38 @@ pub fn is_resumed(stream: &TlsStream<TcpStream>) -> bool {
 /// What a failure of TLS means and what to do, in one line without the server's name. `None` when TLS is not the cause.
 #[must_use]
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
+    failure(error).map(meaning)
+}
+
+/// Whether the cause is that the client trusts no authority of the server's certificate.
+#[must_use]
+pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    let Some(rustls::Error::InvalidCertificate(error)) = failure(error) else {
+        return false;
+    };
+    matches!(
+        error,
+        CertificateError::UnknownIssuer | CertificateError::BadSignature
+    )
+}
+
+/// The failure of TLS behind an error.
+fn failure<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(meaning(tls));
+            return Some(tls);
         }
         // The source of such an error is the source of the error within it, so the error within would be skipped.
         if let Some(within) = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)
         {
-            return explain(within);
+            return failure(within);
         }
         // The Redis library shares its errors.
         if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
-            return explain(&**shared);
+            return failure(&**shared);
         }
         cause = error.source();
     }
@@ -582,9 +599,22 @@ mod tests {
     }
 
     #[test]
+    fn only_the_certificate_of_an_unknown_authority_is_distrusted() {
+        let distrusts = |error: CertificateError| {
+            let error = rustls::Error::from(error);
+            is_distrust(&io::Error::new(io::ErrorKind::InvalidData, error))
+        };
+        assert!(distrusts(CertificateError::UnknownIssuer));
+        assert!(distrusts(CertificateError::BadSignature));
+        assert!(!distrusts(CertificateError::Expired));
+        assert!(!distrusts(CertificateError::NotValidForName));
+    }
+
+    #[test]
     fn other_failures_have_no_meaning_here() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), None);
+        assert!(!is_distrust(&refused));
         assert_eq!(explain(&io::Error::other("no TLS")), None);
     }
 
