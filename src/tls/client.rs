@@ -420,16 +420,22 @@ pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
     failure(error).map(meaning)
 }
 
-/// Whether the cause is that the client trusts no authority of the server's certificate.
+/// Whether the cause is that the client does not trust the server's certificate, which another authority can change. Its
+/// dates, its names and its use are other causes.
 #[must_use]
 pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     let Some(rustls::Error::InvalidCertificate(error)) = failure(error) else {
         return false;
     };
-    matches!(
-        error,
-        CertificateError::UnknownIssuer | CertificateError::BadSignature
-    )
+    match error {
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. }
+        | CertificateError::NotValidForName
+        | CertificateError::NotValidForNameContext { .. } => false,
+        error => !is_of_an_authority(error),
+    }
 }
 
 /// The failure of TLS behind an error.
@@ -522,15 +528,17 @@ fn certificate(error: &CertificateError) -> String {
                 ),
             }
         }
-        error => match error.to_string() {
-            text if text.contains("CaUsedAsEndEntity") => {
-                "its certificate is that of an authority (CA:TRUE), which must not serve: issue a certificate for the \
-                 server"
-                    .to_owned()
-            }
-            text => format!("its certificate cannot be accepted: {text}"),
-        },
+        error if is_of_an_authority(error) => {
+            "its certificate is that of an authority (CA:TRUE), which must not serve: issue a certificate for the server"
+                .to_owned()
+        }
+        error => format!("its certificate cannot be accepted: {error}"),
     }
+}
+
+/// Whether the certificate is that of an authority. The library has no error of its own for it.
+fn is_of_an_authority(error: &CertificateError) -> bool {
+    error.to_string().contains("CaUsedAsEndEntity")
 }
 
 /// `DnsName("a.example")` without its kind.
@@ -599,13 +607,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_certificate_of_an_unknown_authority_is_distrusted() {
+    fn a_certificate_with_a_wrong_date_or_name_is_not_distrusted() {
         let distrusts = |error: CertificateError| {
             let error = rustls::Error::from(error);
             is_distrust(&io::Error::new(io::ErrorKind::InvalidData, error))
         };
         assert!(distrusts(CertificateError::UnknownIssuer));
         assert!(distrusts(CertificateError::BadSignature));
+        assert!(distrusts(CertificateError::UnhandledCriticalExtension));
         assert!(!distrusts(CertificateError::Expired));
         assert!(!distrusts(CertificateError::NotValidForName));
     }
