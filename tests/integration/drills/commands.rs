@@ -61,9 +61,10 @@ fn a_command_that_hangs_is_killed_and_undone() {
 async fn a_command_that_hangs_is_killed_with_what_it_started() {
     let dir = tempfile::tempdir().unwrap();
     let id = dir.path().join("id");
+    // It does not write to the drill's standard error, which this test reads to its end.
     let text = drill(
         &format!(
-            "{{ kind: command, run: 'sleep 600 & echo $! >{}; wait', undo: 'true', for: 2s }}",
+            "{{ kind: command, run: 'sleep 600 2>/dev/null & echo $! >{}; wait', undo: 'true', for: 2s }}",
             id.display()
         ),
         "{ recovered: 30s }",
