@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::access::Access;
 use super::response_meta::{ResponseMeta, now_ms};
 use crate::http_client::{self, AGENT};
+use crate::tls;
 
 /// The default time-out of a request.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,6 +31,9 @@ pub enum ClientError {
     /// The connection failed or broke.
     #[error("not reachable: {0}")]
     Unreachable(String),
+    /// The certificate comes from an authority that this client does not trust.
+    #[error("not reachable: {0}")]
+    Untrusted(String),
     /// There was no complete answer within the time-out.
     #[error("no answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
@@ -341,17 +345,22 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// Replaces control characters, which could change the terminal, and limits the length.
+/// Replaces control characters, which could change the terminal, and limits the length. A text that is cut ends in `…`.
 fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_MESSAGE)
-        .collect()
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut text: String = chars.by_ref().take(MAX_MESSAGE).collect();
+    if chars.next().is_some() {
+        text.pop();
+        text.push('…');
+    }
+    text
 }
 
 fn failure(error: &reqwest::Error) -> ClientError {
     if error.is_timeout() {
         ClientError::TimedOut(TIMEOUT)
+    } else if tls::client::is_distrust(error) {
+        ClientError::Untrusted(clean(&reason(error)))
     } else {
         ClientError::Unreachable(clean(&reason(error)))
     }

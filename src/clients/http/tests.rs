@@ -63,7 +63,9 @@ fn a_refusal_repeats_the_message_of_the_source_without_control_characters() {
     assert_eq!(message("first\nsecond"), "refused (409): first");
     assert_eq!(message(""), "refused (409): Conflict");
     let long = message(&"x".repeat(5_000));
-    assert_eq!(long, format!("refused (409): {}", "x".repeat(300)));
+    assert_eq!(long, format!("refused (409): {}…", "x".repeat(299)));
+    let whole = "x".repeat(300);
+    assert_eq!(message(&whole), format!("refused (409): {whole}"));
 }
 
 #[test]
