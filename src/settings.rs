@@ -26,7 +26,7 @@ pub const API_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::
 /// The default address of the operations API.
 pub const OPS_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
-/// The default number of connections to PostgreSQL.
+/// The default number of connections to PostgreSQL or MySQL.
 pub const DATABASE_CONNECTIONS: u16 = 16;
 
 /// The settings of a server.
@@ -52,9 +52,9 @@ pub struct ServeSettings {
     pub bounds: Bounds,
     /// The embedded database.
     pub store: Options,
-    /// The address of PostgreSQL; `None`: the embedded database.
+    /// The address of PostgreSQL or MySQL; `None`: the embedded database.
     pub database_url: Option<Secret>,
-    /// The number of connections to PostgreSQL.
+    /// The number of connections to PostgreSQL or MySQL.
     pub database_connections: usize,
     /// The addresses of Redis, one node or several of a cluster; `None`: coordination within this process.
     pub redis_url: Option<Secret>,

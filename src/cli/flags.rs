@@ -34,7 +34,8 @@ impl DataDirArg {
 // A plain comment, for the same reason. A database other than the embedded one.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DatabaseArg {
-    /// Keep data in PostgreSQL: postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    /// Keep data in PostgreSQL: postgres://USER:PASSWORD@HOST:PORT/DATABASE, or in MySQL or MariaDB:
+    /// mysql://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(
         long,
         value_name = "URL",

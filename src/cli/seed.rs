@@ -84,7 +84,7 @@ fn print_profile(name: &str) -> ExitCode {
     }
 }
 
-/// Seeds a PostgreSQL database. Its servers switch to the new dataset by themselves.
+/// Seeds a shared database. Its servers switch to the new dataset by themselves.
 async fn into_database(url: &Secret, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
     seed_directly(open_database(url).await?, profile, args).await
 }

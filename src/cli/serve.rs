@@ -110,7 +110,7 @@ pub(super) struct ServeArgs {
     data_dir: DataDirArg,
     #[command(flatten)]
     database: DatabaseArg,
-    /// The most connections to PostgreSQL that this server opens
+    /// The most connections to the database that this server opens
     #[arg(long, value_name = "N", default_value_t = DATABASE_CONNECTIONS, value_parser = whole(2_u16, 1000))]
     database_connections: u16,
     /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or

@@ -178,6 +178,8 @@ fn the_statements_that_can_be_slow_are_those_of_the_store() {
     let files = [
         "sqlite/mod.rs",
         "sqlite/queue.rs",
+        "mysql/mod.rs",
+        "mysql/queue.rs",
         "postgres/mod.rs",
         "postgres/queue.rs",
     ];

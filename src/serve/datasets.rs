@@ -166,13 +166,12 @@ impl Datasets {
         let asked = tokio::time::timeout(within, self.booking.ping());
         match &self.storage {
             DatasetStorage::Postgres(database) => {
-                // A full pool is not an outage. Only a refused write counts.
                 let (answers, asked) = tokio::join!(database.answers(within), asked);
-                let problem = match asked {
-                    Ok(Err(Refusal::Store(StoreError::Unwritable(why)))) => Some(why),
-                    _ => (!answers).then(late),
-                };
-                ("postgres", problem)
+                ("postgres", shared_problem(answers, asked, late))
+            }
+            DatasetStorage::MySql(database) => {
+                let (answers, asked) = tokio::join!(database.answers(within), asked);
+                ("mysql", shared_problem(answers, asked, late))
             }
             DatasetStorage::Files(..) => {
                 let problem = match asked.await {
@@ -367,4 +366,16 @@ fn requested_profile(request: &SeedRequest) -> Result<Profile, ApiError> {
         _ => return Err(malformed("give either profile or profileYaml".to_owned())),
     };
     profile.map_err(|error| malformed(error.to_string()))
+}
+
+/// The problem of a shared database, if it has one. A full pool is not an outage: only a refused write counts.
+fn shared_problem<T>(
+    answers: bool,
+    asked: Result<Result<T, Refusal>, tokio::time::error::Elapsed>,
+    late: impl Fn() -> String,
+) -> Option<String> {
+    match asked {
+        Ok(Err(Refusal::Store(StoreError::Unwritable(why)))) => Some(why),
+        _ => (!answers).then(late),
+    }
 }

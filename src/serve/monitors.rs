@@ -10,8 +10,8 @@ use crate::clock::{CHECK_EVERY, Clock};
 use crate::faults::{FaultKind, Faults, Injected};
 use crate::telemetry::{ClockStep, Deliveries, Metrics};
 
-/// The pause between two checks of PostgreSQL.
-const POSTGRES_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause between two checks of a shared database.
+const SHARED_INTERVAL: Duration = Duration::from_millis(250);
 /// The pause for the embedded database. It does not come and go, and a check costs its one writer a commit.
 const SQLITE_INTERVAL: Duration = Duration::from_secs(1);
 /// A database that takes longer to answer counts as down.
@@ -40,7 +40,7 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
         was_up = up;
         let pause = match backend {
             "sqlite" => SQLITE_INTERVAL,
-            _ => POSTGRES_INTERVAL,
+            _ => SHARED_INTERVAL,
         };
         tokio::time::sleep(pause).await;
     }

@@ -10,8 +10,10 @@ use crate::files::{self, Access};
 use crate::secret::Secret;
 use crate::settings::{self, ServeSettings};
 use crate::store::data_dir::DataDir;
-use crate::store::postgres::{Database, PgOptions, PresenceLock};
-use crate::store::{DatasetStorage, StorageError};
+use crate::store::mysql::{self, MySqlOptions};
+use crate::store::postgres::{self, PgOptions};
+use crate::store::sqlite;
+use crate::store::{DatasetStorage, PresenceLock, StorageError, StoreError};
 
 /// The names of the shared secrets in the database.
 const TOKEN_KEY: &str = "token-key";
@@ -30,7 +32,7 @@ pub(super) struct Storage {
 /// Keeps other processes out of the storage until it is dropped.
 #[derive(Debug)]
 pub(super) struct StorageLocks {
-    /// It is locked even when the data are in PostgreSQL, because the directory still holds this server's own files.
+    /// It is locked even when the data are in another database, because the directory still holds this server's own files.
     _data_dir: Arc<DataDir>,
     _presence: Option<PresenceLock>,
 }
@@ -52,19 +54,14 @@ pub(super) async fn open(settings: &ServeSettings) -> anyhow::Result<Storage> {
             (storage, given_key.map_or_else(own_key, Ok)?, ops_token)
         }
         Some(url) => {
-            let options = PgOptions {
-                connections: settings.database_connections,
-                timeout: settings.store.timeout,
-                slow: settings.store.slow,
-                ..PgOptions::default()
-            };
-            let database = Database::connect(url.expose(), options).await?;
+            let connections = settings.database_connections;
+            let storage = connect(url, connections, Some(&settings.store)).await?;
             let key = match given_key {
                 Some(key) => key,
-                None => shared_key(&database).await?,
+                None => shared_key(&storage).await?,
             };
-            let ops_token = shared_ops_token(&database, ops_token, &settings.data_dir).await?;
-            (DatasetStorage::Postgres(Box::new(database)), key, ops_token)
+            let ops_token = shared_ops_token(&storage, ops_token, &settings.data_dir).await?;
+            (storage, key, ops_token)
         }
     };
     // Without Redis the queue is in this process, so no other server may use the database.
@@ -80,17 +77,55 @@ pub(super) async fn open(settings: &ServeSettings) -> anyhow::Result<Storage> {
     })
 }
 
-async fn shared_key(database: &Database) -> anyhow::Result<TokenKey> {
-    let secret = database.secret(TOKEN_KEY, &settings::new_secret()).await?;
+/// Connects to the database that the URL names, with the time-outs of `store` or the default ones.
+async fn connect(
+    url: &Secret,
+    connections: usize,
+    store: Option<&sqlite::Options>,
+) -> Result<DatasetStorage, StoreError> {
+    let url = url.expose();
+    if url.starts_with("mysql://") || url.starts_with("mariadb://") {
+        let default = MySqlOptions::default();
+        let options = MySqlOptions {
+            connections,
+            timeout: store.map_or(default.timeout, |store| store.timeout),
+            slow: store.map_or(default.slow, |store| store.slow),
+            ..default
+        };
+        let database = mysql::Database::connect(url, options).await?;
+        return Ok(DatasetStorage::MySql(Box::new(database)));
+    }
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(StoreError::Unavailable(
+            "its URL must begin with postgres:// or mysql://, as in postgres://USER:PASSWORD@HOST:5432/DATABASE".to_owned(),
+        ));
+    }
+    let default = PgOptions::default();
+    let options = PgOptions {
+        connections,
+        timeout: store.map_or(default.timeout, |store| store.timeout),
+        slow: store.map_or(default.slow, |store| store.slow),
+        ..default
+    };
+    let database = postgres::Database::connect(url, options).await?;
+    Ok(DatasetStorage::Postgres(Box::new(database)))
+}
+
+async fn shared_key(storage: &DatasetStorage) -> anyhow::Result<TokenKey> {
+    let secret = storage.secret(TOKEN_KEY, settings::new_secret()).await?;
     TokenKey::new(secret.as_bytes()).with_context(|| {
-        let (name, least) = (database.name(), TokenKey::MIN_BYTES);
-        format!("{name}: the secret {TOKEN_KEY} in concertctl.secrets has fewer than {least} characters: delete its row to have a new one made")
+        let (name, least) = (storage.place(), TokenKey::MIN_BYTES);
+        format!("{name}: the secret {TOKEN_KEY} in the database has fewer than {least} characters: delete its row to have a new one made")
     })
 }
 
 /// The token that the first server of the database stored. The file in the data directory gets the same token.
-async fn shared_ops_token(database: &Database, own: String, dir: &Path) -> anyhow::Result<String> {
-    let shared = database.secret(OPS_TOKEN, &own).await?;
+async fn shared_ops_token(
+    storage: &DatasetStorage,
+    own: String,
+    dir: &Path,
+) -> anyhow::Result<String> {
+    let shared = storage.secret(OPS_TOKEN, own.clone()).await?;
     if shared != own {
         let copy = settings::ops_token_file(dir);
         files::replace(&copy, shared.as_bytes(), Access::Owner).context("the operations token")?;
@@ -100,10 +135,5 @@ async fn shared_ops_token(database: &Database, own: String, dir: &Path) -> anyho
 
 /// Opens a database for a command that only seeds.
 pub async fn open_database(url: &Secret) -> Result<DatasetStorage, StorageError> {
-    let options = PgOptions {
-        connections: 1,
-        ..PgOptions::default()
-    };
-    let database = Database::connect(url.expose(), options).await?;
-    Ok(DatasetStorage::Postgres(Box::new(database)))
+    Ok(connect(url, 1, None).await?)
 }

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::answer_codes::Coded;
 use crate::domain::{Money, Place, ReservationId, Timestamp};
 
 /// Key and fingerprint of a repeatable request.
@@ -133,7 +134,7 @@ pub struct Settled<T> {
 }
 
 /// An outcome that can be stored as the answer to a keyed request.
-pub trait Answer: Serialize + DeserializeOwned + Send + 'static {
+pub trait Answer: Coded + Serialize + DeserializeOwned + Send + 'static {
     /// Returns whether a repeat gets this answer again. A transient answer (another request had the lock, or the token
     /// no longer admits) is never stored. Where an older version stored one, it is ignored, and the repeat is decided
     /// again.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::mysql::MySqlStore;
 use super::postgres::PgStore;
 use super::sqlite::SqliteStore;
 use super::{
@@ -14,20 +15,23 @@ use super::{
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
 
-/// An open dataset of either database.
+/// An open dataset of one of the databases.
 pub enum Store {
     /// A file that only this process uses.
     Sqlite(SqliteStore),
     /// A schema in a PostgreSQL database that other servers may also use.
     Postgres(PgStore),
+    /// A database of its own on a MySQL or MariaDB server that other servers may also use.
+    MySql(MySqlStore),
 }
 
-/// Calls the same function on either variant.
+/// Calls the same function on each variant.
 macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
             Store::Sqlite($store) => $call,
             Store::Postgres($store) => $call,
+            Store::MySql($store) => $call,
         }
     };
 }
@@ -52,6 +56,7 @@ impl Store {
         match self {
             Store::Sqlite(_) => "sqlite",
             Store::Postgres(_) => "postgres",
+            Store::MySql(_) => "mysql",
         }
     }
 
@@ -66,7 +71,7 @@ impl Store {
         match self {
             Store::Sqlite(store) => Box::pin(store.writer_broke()),
             // The store recovers when the database does.
-            Store::Postgres(_) => Box::pin(std::future::pending()),
+            Store::Postgres(_) | Store::MySql(_) => Box::pin(std::future::pending()),
         }
     }
 
@@ -77,6 +82,7 @@ impl Store {
         match self {
             Store::Sqlite(_) => None,
             Store::Postgres(store) => Some(store.shared_for()),
+            Store::MySql(store) => Some(store.shared_for()),
         }
     }
 

@@ -1,11 +1,12 @@
-//! The storage of datasets: files in a data directory, or schemas in a PostgreSQL database. In both, a new dataset is
-//! written beside the active one, and one atomic step activates it.
+//! The storage of datasets: files in a data directory, schemas in a PostgreSQL database, or databases of a MySQL server.
+//! In each, a new dataset is written beside the active one, and one atomic step activates it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::data_dir::{DataDir, DataDirError};
-use super::postgres::{Database, Loaded, PgBulk, PresenceLock};
+use super::mysql::{self, MySqlBulk};
+use super::postgres::{self, PgBulk};
 use super::sqlite::bulk::BulkLoad;
 use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
@@ -18,8 +19,10 @@ use crate::telemetry::Metrics;
 pub enum DatasetStorage {
     /// A data directory that this process has locked.
     Files(Arc<DataDir>, Options),
-    /// A database that several processes may share.
-    Postgres(Box<Database>),
+    /// A PostgreSQL database that several processes may share.
+    Postgres(Box<postgres::Database>),
+    /// A MySQL or MariaDB database that several processes may share.
+    MySql(Box<mysql::Database>),
 }
 
 /// The longest wait for the other servers. They check for a new dataset every second and load it in much less.
@@ -42,6 +45,7 @@ impl DatasetStorage {
         match self {
             DatasetStorage::Files(dir, _) => Ok(dir.current_epoch()?),
             DatasetStorage::Postgres(database) => Ok(database.current().await?),
+            DatasetStorage::MySql(database) => Ok(database.current().await?),
         }
     }
 
@@ -50,6 +54,7 @@ impl DatasetStorage {
         match self {
             DatasetStorage::Files(dir, _) => sqlite::describe(&dir.file_for(epoch)),
             DatasetStorage::Postgres(database) => database.describe(epoch).await,
+            DatasetStorage::MySql(database) => database.describe(epoch).await,
         }
     }
 
@@ -71,6 +76,10 @@ impl DatasetStorage {
                 let store = database.open(epoch, metrics, faults).await?;
                 Ok(Store::Postgres(store))
             }
+            DatasetStorage::MySql(database) => {
+                let store = database.open(epoch, metrics, faults).await?;
+                Ok(Store::MySql(store))
+            }
         }
     }
 
@@ -86,6 +95,7 @@ impl DatasetStorage {
             DatasetStorage::Postgres(database) => {
                 database.begin_bulk(epoch).await.map(Bulk::Postgres)
             }
+            DatasetStorage::MySql(database) => database.begin_bulk(epoch).await.map(Bulk::MySql),
         }
     }
 
@@ -97,18 +107,23 @@ impl DatasetStorage {
         match self {
             DatasetStorage::Files(dir, _) => Ok(dir.activate(epoch)?),
             DatasetStorage::Postgres(database) => Ok(database.activate(epoch).await?),
+            DatasetStorage::MySql(database) => Ok(database.activate(epoch).await?),
         }
     }
 
     /// Waits until every server of this storage uses the dataset. `false` when one of them did not switch in time.
     pub async fn await_followers(&self, epoch: Epoch) -> bool {
-        let DatasetStorage::Postgres(database) = self else {
-            return true;
-        };
         let until = Instant::now() + FOLLOWED_WITHIN;
         while Instant::now() < until {
-            tokio::time::sleep(FOLLOWED_WITHIN / 50).await;
-            if database.is_followed(epoch).await.unwrap_or(false) {
+            if self.is_shared() {
+                tokio::time::sleep(FOLLOWED_WITHIN / 50).await;
+            }
+            let followed = match self {
+                DatasetStorage::Files(..) => return true,
+                DatasetStorage::Postgres(database) => database.is_followed(epoch).await,
+                DatasetStorage::MySql(database) => database.is_followed(epoch).await,
+            };
+            if followed.unwrap_or(false) {
                 return true;
             }
         }
@@ -120,6 +135,7 @@ impl DatasetStorage {
         match self {
             DatasetStorage::Files(dir, _) => dir.sweep()?,
             DatasetStorage::Postgres(database) => drop(database.sweep().await?),
+            DatasetStorage::MySql(database) => drop(database.sweep().await?),
         }
         Ok(())
     }
@@ -129,6 +145,7 @@ impl DatasetStorage {
         match self {
             DatasetStorage::Files(dir, _) => dir.discard(epoch),
             DatasetStorage::Postgres(database) => database.discard(epoch).await,
+            DatasetStorage::MySql(database) => database.discard(epoch).await,
         }
     }
 
@@ -141,15 +158,37 @@ impl DatasetStorage {
         match self {
             // Only one process can lock a data directory anyway.
             DatasetStorage::Files(..) => Ok(None),
-            DatasetStorage::Postgres(database) if alone => database.sole_use().await.map(Some),
-            DatasetStorage::Postgres(database) => database.shared_use().await.map(Some),
+            DatasetStorage::Postgres(database) => {
+                let lock = match alone {
+                    true => database.sole_use().await?,
+                    false => database.shared_use().await?,
+                };
+                Ok(Some(PresenceLock::Postgres(lock)))
+            }
+            DatasetStorage::MySql(database) => {
+                let lock = match alone {
+                    true => database.sole_use().await?,
+                    false => database.shared_use().await?,
+                };
+                Ok(Some(PresenceLock::MySql(lock)))
+            }
+        }
+    }
+
+    /// The secret with this name that all processes of the storage share: the candidate of the first that asked. A data
+    /// directory has only one process, so its secret is the candidate.
+    pub async fn secret(&self, name: &str, candidate: String) -> Result<String, StoreError> {
+        match self {
+            DatasetStorage::Files(..) => Ok(candidate),
+            DatasetStorage::Postgres(database) => database.secret(name, &candidate).await,
+            DatasetStorage::MySql(database) => database.secret(name, &candidate).await,
         }
     }
 
     /// Returns whether other processes may activate another dataset.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self, DatasetStorage::Postgres(_))
+        !matches!(self, DatasetStorage::Files(..))
     }
 
     /// The next step for an operator whose active dataset cannot be opened.
@@ -163,10 +202,10 @@ impl DatasetStorage {
                     "{file} cannot be used; put a backup in its place, or load a new dataset with `concertctl seed --replace --data-dir {root}`"
                 )
             }
-            DatasetStorage::Postgres(database) => format!(
+            DatasetStorage::Postgres(_) | DatasetStorage::MySql(_) => format!(
                 "the active dataset {:016x} of {} cannot be used; restore a backup, or load a new dataset with `concertctl seed --replace`",
                 epoch.0,
-                database.name()
+                self.place()
             ),
         }
     }
@@ -177,8 +216,18 @@ impl DatasetStorage {
         match self {
             DatasetStorage::Files(dir, _) => dir.root().display().to_string(),
             DatasetStorage::Postgres(database) => database.name().to_owned(),
+            DatasetStorage::MySql(database) => database.name().to_owned(),
         }
     }
+}
+
+/// A lock that shows other processes that this process uses a database. It is given up when this is dropped.
+#[derive(Debug)]
+pub enum PresenceLock {
+    /// An advisory lock of PostgreSQL.
+    Postgres(postgres::PresenceLock),
+    /// A row and a named lock of MySQL.
+    MySql(mysql::PresenceLock),
 }
 
 /// A dataset that is being written. Its functions block, so only a blocking thread may call them.
@@ -187,6 +236,8 @@ pub enum Bulk {
     Sqlite(BulkLoad),
     /// Written by COPY into a PostgreSQL schema.
     Postgres(PgBulk),
+    /// Written by INSERT … SELECT into a MySQL database.
+    MySql(MySqlBulk),
 }
 
 /// Prices by seat number: `(up_to_number, price)`, ascending. Each price holds up to and including its number.
@@ -198,6 +249,7 @@ macro_rules! each {
         match $self {
             Bulk::Sqlite($bulk) => $call,
             Bulk::Postgres($bulk) => $call,
+            Bulk::MySql($bulk) => $call,
         }
     };
 }
@@ -250,6 +302,7 @@ impl Bulk {
         match self {
             Bulk::Sqlite(bulk) => bulk.finish(info).map(|()| Complete::Sqlite),
             Bulk::Postgres(bulk) => bulk.finish(info).map(Complete::Postgres),
+            Bulk::MySql(bulk) => bulk.finish(info).map(Complete::MySql),
         }
     }
 }
@@ -260,7 +313,9 @@ pub enum Complete {
     /// A file in a directory that this process has locked.
     Sqlite,
     /// A schema in a database that other processes may sweep.
-    Postgres(Loaded),
+    Postgres(postgres::Loaded),
+    /// A database on a server that other processes may sweep.
+    MySql(mysql::Loaded),
 }
 
 async fn blocking<T: Send + 'static>(

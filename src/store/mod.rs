@@ -4,13 +4,16 @@
 //! caller and decides the order of lock, store and metric. Another database needs one more module beside [`sqlite`],
 //! with its migrations.
 
+mod answer_codes;
 mod answers;
 mod audit_types;
 mod backend;
+mod batcher;
 pub mod data_dir;
 mod dataset_storage;
 mod date_versions;
 mod identity;
+pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 mod turn;
@@ -25,13 +28,14 @@ use crate::domain::{
     ConcertId, Epoch, Money, PerformanceDateId, Place, ReservationId, ReservationStatus, SeatId,
     SeatStatus, Timestamp, UserId,
 };
+pub use answer_codes::{AnswerCode, Coded};
 pub use answers::{
     Answer, CancelOutcome, ChargeOutcome, Idempotency, Keyed, PayOutcome, ReserveOutcome, Settled,
     Ticket,
 };
 pub use audit_types::{Fact, SeatCounts};
 pub use backend::Store;
-pub use dataset_storage::{Bulk, Complete, DatasetStorage, StorageError};
+pub use dataset_storage::{Bulk, Complete, DatasetStorage, PresenceLock, StorageError};
 
 /// The reason why the store failed. A refusal by the rules of the sale is an outcome ([`ReserveOutcome`] and the
 /// like), not an error.

@@ -22,7 +22,7 @@ pub fn connection_acquired(metrics: Option<&Metrics>, trace: &TraceHandle, began
 pub struct Statement {
     /// The name of the statement. It never contains values.
     pub name: &'static str,
-    /// The database, named by the semantic conventions: `sqlite`, `postgresql`.
+    /// The database, named by the semantic conventions: `sqlite`, `postgresql`, `mysql`.
     pub system: &'static str,
     /// The time at which it began.
     pub began: Instant,

@@ -167,7 +167,7 @@ impl Metrics {
             .record(u64::from(up), &backend);
     }
 
-    /// Sets whether the database (`sqlite`, `postgres`) answers and accepts writes.
+    /// Sets whether the database (`sqlite`, `postgres`, `mysql`) answers and accepts writes.
     pub fn set_database(&self, backend: &'static str, up: bool) {
         let backend = [KeyValue::new("backend", backend)];
         self.0.service.database_up.record(u64::from(up), &backend);

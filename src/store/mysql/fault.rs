@@ -1,0 +1,225 @@
+//! The failures of statements and connections, classified by what to do next: repeat, decide again, or give up.
+
+use std::io;
+use std::time::Duration;
+
+use sqlx::Error;
+use sqlx::mysql::MySqlDatabaseError;
+
+use super::target::Target;
+use crate::store::StoreError;
+
+/// The reason when the database does not accept writes.
+pub(super) const READ_ONLY: &str = "it is read-only: is it a replica?";
+
+/// The reason why one attempt failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Other transactions were in the way (deadlock, lock wait). Nothing was done; a repeat can succeed.
+    InTheWay(String),
+    /// The database was not reached. Nothing was done.
+    Unreached(String),
+    /// The connection was lost while the statement ran. It may have been done.
+    Lost(String),
+    /// The statement time-out ended the statement. MySQL does not say whether that was before or after a commit.
+    TimedOut(Duration),
+    /// The rows do not allow it: the index or constraint that refused it. Nothing was done.
+    Violates(String),
+    /// A repeat cannot succeed.
+    Final(StoreError),
+}
+
+impl Fault {
+    /// The problem of the database. `None` when only rows decided against a request.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match self {
+            Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => Some(why.clone()),
+            Fault::TimedOut(time) => Some(format!("it was not done within {time:?}")),
+            Fault::Violates(_) => None,
+            Fault::Final(error) => Some(error.to_string()),
+        }
+    }
+
+    pub(super) fn unavailable(why: impl Into<String>) -> Fault {
+        Fault::Final(StoreError::Unavailable(why.into()))
+    }
+
+    /// Whether the connection can be used again. After these failures the procedure has rolled back. After any other,
+    /// such as a time-out, a transaction may still be open.
+    pub(super) fn leaves_connection_usable(&self) -> bool {
+        matches!(self, Fault::InTheWay(_) | Fault::Violates(_))
+    }
+}
+
+/// For work that is not repeated.
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> StoreError {
+        match fault {
+            Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => {
+                StoreError::Unavailable(why)
+            }
+            Fault::Violates(constraint) => {
+                StoreError::Unavailable(format!("its rows contradict {constraint}"))
+            }
+            Fault::TimedOut(time) => StoreError::Timeout(time),
+            Fault::Final(error) => error,
+        }
+    }
+}
+
+/// The fault when no connection was made in time.
+pub(super) fn no_connection_within(target: &Target, timeout: Duration) -> Fault {
+    Fault::Unreached(format!(
+        "{} accepted no connection within {timeout:?}",
+        target.name()
+    ))
+}
+
+/// Classifies a failure to connect.
+pub(super) fn of_connecting(error: &Error, target: &Target) -> Fault {
+    let name = target.name();
+    let Some(db) = database_error(error) else {
+        return match error {
+            Error::Io(error) => {
+                Fault::Unreached(format!("{name} cannot be reached: {}", io_reason(error)))
+            }
+            Error::Tls(error) => Fault::unavailable(format!(
+                "{name}: TLS failed: {error}; check ssl-mode and ssl-ca in the database URL"
+            )),
+            other => Fault::unavailable(format!("{name} cannot be used: {other}")),
+        };
+    };
+    let (user, database) = (target.user(), target.database());
+    match db.number() {
+        1045 | 1698 => Fault::unavailable(format!(
+            "{name} refuses the password of {user}: check the database URL"
+        )),
+        1044 => Fault::unavailable(format!(
+            "{name}: {}; grant it: {}",
+            db.message(),
+            grants(user, database)
+        )),
+        1049 => Fault::unavailable(format!(
+            "{name}: there is no database {database:?} on that server; create it: CREATE DATABASE {database}"
+        )),
+        1040 | 1203 => Fault::Unreached(format!(
+            "{name} has no connection to spare: use fewer here, or raise its max_connections"
+        )),
+        1053 | 1927 => Fault::Unreached(format!("{name} is not ready: {}", db.message())),
+        _ => Fault::unavailable(format!("{name} refuses the connection: {}", db.message())),
+    }
+}
+
+/// The rights that the user in the database URL needs.
+pub(super) fn grants(user: &str, database: &str) -> String {
+    format!(
+        "GRANT ALL ON `{}%`.* TO '{user}'",
+        database.replace('_', "\\_")
+    )
+}
+
+/// Classifies the failure of a statement.
+pub(super) fn of_statement(error: &Error, timeout: Duration) -> Fault {
+    let Some(db) = database_error(error) else {
+        return match error {
+            Error::Io(_) | Error::Protocol(_) | Error::Tls(_) => {
+                Fault::Lost("the connection was lost".to_owned())
+            }
+            Error::ColumnDecode { .. }
+            | Error::Decode(_)
+            | Error::ColumnIndexOutOfBounds { .. } => Fault::Final(StoreError::Damaged(format!(
+                "a row cannot be read: {error}"
+            ))),
+            other => Fault::unavailable(other.to_string()),
+        };
+    };
+    let text = || db.message().to_owned();
+    match db.number() {
+        // Lock wait, deadlock, and a changed table definition (seeding, migrations).
+        1205 | 1213 | 1412 | 1615 => Fault::InTheWay(text()),
+        1290 | 1792 | 1836 => Fault::Unreached(READ_ONLY.to_owned()),
+        1969 | 3024 => Fault::TimedOut(timeout),
+        1053 | 1077..=1080 | 1152..=1161 | 1184 | 1317 | 1927 => Fault::Lost(text()),
+        1022 | 1062 | 1169 | 1586 => Fault::Violates(last_quoted(db.message())),
+        3819 | 4025 => Fault::Violates(first_quoted(db.message())),
+        _ => Fault::Final(last_word(db)),
+    }
+}
+
+/// Errors that neither waiting nor a repeat cures.
+fn last_word(db: &MySqlDatabaseError) -> StoreError {
+    let text = db.message();
+    match db.number() {
+        1021 | 1114 => StoreError::Unwritable("its disk is full: make room on it".to_owned()),
+        3 | 1026 | 1030 if text.contains("space") || text.contains(" 28 ") => {
+            StoreError::Unwritable("its disk is full: make room on it".to_owned())
+        }
+        126 | 127 | 1034 | 1194 | 1195 | 1712 | 1877 => StoreError::Damaged(text.to_owned()),
+        1049 | 1146 | 1305 => StoreError::Unavailable(format!("the dataset is gone ({text})")),
+        1044 | 1142 | 1143 | 1227 | 1370 => {
+            StoreError::Unavailable(format!("{text}: grant it to the user in the database URL"))
+        }
+        _ => StoreError::Unavailable(text.to_owned()),
+    }
+}
+
+fn database_error(error: &Error) -> Option<&MySqlDatabaseError> {
+    error.as_database_error()?.try_downcast_ref()
+}
+
+/// The index of a message such as `Duplicate entry '1' for key 'seats.one_live'`. MariaDB writes no table. The entry may
+/// contain quotation marks, so the last quoted text counts.
+fn last_quoted(message: &str) -> String {
+    let name = message.trim_end_matches('\'').rsplit('\'').next();
+    let name = name.unwrap_or_default();
+    name.rsplit('.').next().unwrap_or(name).to_owned()
+}
+
+/// The constraint of a message such as ``CONSTRAINT `name` failed for `d`.`t` `` or `Check constraint 'name' is
+/// violated.`
+fn first_quoted(message: &str) -> String {
+    let name = message.split(['`', '\'']).nth(1).unwrap_or_default();
+    name.to_owned()
+}
+
+fn io_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "connection refused; is it running, and are host and port right?".to_owned()
+        }
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_violated_index_or_constraint_is_in_the_message() {
+        for (message, name) in [
+            ("Duplicate entry '1' for key 'one_live'", "one_live"),
+            (
+                "Duplicate entry '1-a' for key 'idempotency.PRIMARY'",
+                "PRIMARY",
+            ),
+            ("Duplicate entry 'it's '' for key 'one_live'", "one_live"),
+        ] {
+            assert_eq!(last_quoted(message), name);
+        }
+        for message in [
+            "CONSTRAINT `not_overdrawn` failed for `d`.`users`",
+            "Check constraint 'not_overdrawn' is violated.",
+        ] {
+            assert_eq!(first_quoted(message), "not_overdrawn");
+        }
+    }
+
+    #[test]
+    fn a_grant_names_the_database_and_its_datasets() {
+        let grant = grants("u", "my_db");
+        assert_eq!(grant, r"GRANT ALL ON `my\_db%`.* TO 'u'");
+    }
+}

@@ -1,0 +1,193 @@
+//! Seats are taken and freed, each in one procedure and one round trip.
+
+use sqlx::mysql::MySqlRow;
+
+use super::fault::Fault;
+use super::idempotency::{self, Decision, parts};
+use super::queue::{self, signed};
+use super::retry::Retry;
+use super::values::{Params, Value, int, opt};
+use crate::domain::{
+    Money, PerformanceDateId, Place, ReservationId, ReservationStatus, SeatId, Timestamp, UserId,
+};
+use crate::store::{
+    CancelOutcome, Idempotency, Keyed, ReservationRow, Reserve, ReserveOutcome, StoreError,
+};
+
+/// Two requests of one user race for the slot. The later finds the next slot, or the limit.
+const ONE_A_SLOT: &str = "one_live_reservation_per_slot";
+/// The seat is held, whatever its row says.
+const ONE_A_SEAT: &str = "one_live_reservation_per_seat";
+
+const RESERVE: &str = "CALL reserve(?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+const CANCEL: &str = "CALL cancel(?, ?, ?, ?, ?)";
+
+const EXPIRE: &str = "CALL expire(?, ?)";
+
+const END_EXPIRED: &str = "CALL end_expired(?, ?, ?)";
+
+/// Corrects a seat's row that contradicts the live reservation of the seat.
+const FOLLOW_RESERVATION: &str = "UPDATE seats s JOIN reservations r ON r.live_seat = s.id
+    SET s.status = r.status + 1 WHERE s.id = ?";
+
+const OF_USER: &str = "SELECT id, seat_id, price, status, expires_at FROM reservations
+    WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?";
+
+/// An outcome, with the dates of the seats that changed, and the places that ended.
+pub(super) struct Changed<T> {
+    pub(super) outcome: T,
+    pub(super) dates: Vec<PerformanceDateId>,
+    pub(super) ended: Vec<Place>,
+}
+
+pub(super) async fn reserve(
+    retry: &mut Retry<'_>,
+    wish: &Reserve,
+    key: Option<&Idempotency>,
+) -> Result<Changed<Keyed<ReserveOutcome>>, StoreError> {
+    let (name, fingerprint) = parts(key);
+    let params: Params<'_> = &[
+        wish.user.0.into(),
+        name,
+        fingerprint,
+        signed(wish.place).into(),
+        wish.seat.0.into(),
+        wish.seen_version.into(),
+        wish.now.0.into(),
+        wish.expires_at.0.into(),
+        i64::from(wish.limit).into(),
+    ];
+    let decision = Decision {
+        sql: RESERVE,
+        params,
+        key,
+        race: Some(ONE_A_SLOT),
+    };
+    let (mut dates, mut ended) = (Vec::new(), Vec::new());
+    let outcome = loop {
+        match idempotency::ask(retry, decision).await {
+            // A copy of this request may have taken the seat. The next attempt finds its answer.
+            Ok(Some((Keyed::Fresh(ReserveOutcome::Conflict), _)))
+                if key.is_some() && wish.seen_version.is_none() => {}
+            Ok(Some((outcome, row))) => {
+                dates.extend(date(&row, 4)?);
+                break outcome;
+            }
+            Ok(None) => {
+                let freed = end_expired(retry, wish).await?;
+                dates.extend(freed.dates);
+                ended.extend(freed.ended);
+                if freed.outcome > 0 {
+                    continue;
+                }
+            }
+            Err(Fault::Violates(index)) if index == ONE_A_SEAT => {
+                retry.run(FOLLOW_RESERVATION, &[wish.seat.0.into()]).await?;
+                break Keyed::Fresh(ReserveOutcome::Conflict);
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        let why = "the seat changed meanwhile".to_owned();
+        retry.repeated(why).await?;
+    };
+    Ok(Changed {
+        outcome,
+        dates,
+        ended,
+    })
+}
+
+/// Ends the expired holds that are in the way of a reservation.
+async fn end_expired(retry: &mut Retry<'_>, wish: &Reserve) -> Result<Changed<u64>, StoreError> {
+    let params: Params<'_> = &[wish.now.0.into(), wish.seat.0.into(), wish.user.0.into()];
+    end_holds(retry, END_EXPIRED, params, wish.now).await
+}
+
+pub(super) async fn cancel(
+    retry: &mut Retry<'_>,
+    id: ReservationId,
+    user: UserId,
+    now: Timestamp,
+    key: Option<&Idempotency>,
+) -> Result<Changed<Keyed<CancelOutcome>>, StoreError> {
+    let (name, fingerprint) = parts(key);
+    let params: Params<'_> = &[user.0.into(), name, fingerprint, id.0.into(), now.0.into()];
+    let decision = Decision {
+        sql: CANCEL,
+        params,
+        key,
+        race: None,
+    };
+    let (mut outcome, row) = idempotency::decide(retry, decision).await?;
+    if retry.uncertain() && opt(&row, 6)? == Some(1) {
+        // By the attempt whose answer was lost.
+        outcome = Keyed::Fresh(CancelOutcome::Cancelled);
+    }
+    let place = opt(&row, 5)?;
+    Ok(Changed {
+        outcome,
+        dates: date(&row, 4)?.into_iter().collect(),
+        ended: queue::end_spent(retry, place.into_iter().collect(), now).await,
+    })
+}
+
+/// Ends expired holds. The outcome is their number.
+pub(super) async fn expire(
+    retry: &mut Retry<'_>,
+    now: Timestamp,
+    most: u32,
+) -> Result<Changed<u64>, StoreError> {
+    let params: Params<'_> = &[now.0.into(), i64::from(most).into()];
+    end_holds(retry, EXPIRE, params, now).await
+}
+
+async fn end_holds(
+    retry: &mut Retry<'_>,
+    sql: &'static str,
+    params: Params<'_>,
+    now: Timestamp,
+) -> Result<Changed<u64>, StoreError> {
+    let reply = retry.run(sql, params).await?;
+    let (mut dates, mut places) = (Vec::new(), Vec::new());
+    for row in &reply.rows {
+        dates.extend(date(row, 0)?);
+        places.extend(opt(row, 1)?);
+    }
+    places.sort_unstable();
+    places.dedup();
+    Ok(Changed {
+        outcome: reply.rows.len() as u64,
+        dates,
+        ended: queue::end_spent(retry, places, now).await,
+    })
+}
+
+pub(super) async fn of_user(
+    retry: &mut Retry<'_>,
+    user: UserId,
+    after: ReservationId,
+    most: u32,
+) -> Result<Vec<ReservationRow>, StoreError> {
+    let params: [Value<'_>; 3] = [user.0.into(), after.0.into(), i64::from(most).into()];
+    let reply = retry.run(OF_USER, &params).await?;
+    let row = |row: &MySqlRow| {
+        Ok(ReservationRow {
+            id: ReservationId(int(row, 0)?),
+            seat: SeatId(int(row, 1)?),
+            price: Money(int(row, 2)?),
+            status: status(int(row, 3)?)?,
+            expires_at: Timestamp(int(row, 4)?),
+        })
+    };
+    reply.rows.iter().map(row).collect()
+}
+
+pub(super) fn date(row: &MySqlRow, column: usize) -> Result<Option<PerformanceDateId>, Fault> {
+    Ok(opt(row, column)?.map(PerformanceDateId))
+}
+
+fn status(code: i64) -> Result<ReservationStatus, StoreError> {
+    ReservationStatus::from_code(code)
+        .ok_or_else(|| StoreError::Damaged(format!("{code} is no status of a reservation")))
+}

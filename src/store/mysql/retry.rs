@@ -1,0 +1,213 @@
+//! Repeats statements that may be repeated, within the time-out of the operation.
+//!
+//! A statement that the database refused because of other transactions is repeated at once. A statement that did not
+//! reach it is repeated for a short while, so that a quick failover causes no error. A statement that may have been done
+//! is repeated only if doing it twice has the same effect.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::fault::Fault;
+use super::pool::{Pool, Reply};
+use super::values::Params;
+use crate::store::StoreError;
+use crate::store::turn::{OUTCOME_WITHIN, unknown_after};
+
+/// The most repeats because of other transactions. The first mostly succeeds.
+const MOST_REPEATS: u32 = 30;
+/// The time for which an unreachable database is tried again.
+const UNREACHABLE: Duration = Duration::from_millis(1_500);
+
+/// Whether an operation that may have been done may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It changes nothing.
+    Read,
+    /// Doing it twice has the same effect.
+    Safe,
+    /// It is not idempotent.
+    Never,
+}
+
+/// One operation, with its repeats.
+pub(super) struct Retry<'a> {
+    pool: &'a Pool,
+    name: &'static str,
+    repeat: Repeat,
+    allowed: Duration,
+    deadline: Instant,
+    unreachable_until: Option<Instant>,
+    repeats: u32,
+    uncertain: bool,
+}
+
+impl<'a> Retry<'a> {
+    /// An operation that ends within the pool's time-out.
+    pub(super) fn new(pool: &'a Pool, name: &'static str, repeat: Repeat) -> Retry<'a> {
+        Retry::within(pool, name, repeat, pool.options.timeout)
+    }
+
+    /// An operation that ends within `allowed`.
+    pub(super) fn within(
+        pool: &'a Pool,
+        name: &'static str,
+        repeat: Repeat,
+        allowed: Duration,
+    ) -> Retry<'a> {
+        Retry {
+            pool,
+            name,
+            repeat,
+            allowed,
+            deadline: Instant::now() + allowed,
+            unreachable_until: None,
+            repeats: 0,
+            uncertain: false,
+        }
+    }
+
+    /// Whether an earlier attempt may have been done.
+    pub(super) fn uncertain(&self) -> bool {
+        self.uncertain
+    }
+
+    /// Runs one statement. The only faults that it returns are [`Fault::Violates`] and [`Fault::Final`]. A write that
+    /// runs when the time is up is awaited: the server ends it within the statement time-out.
+    pub(super) async fn run(
+        &mut self,
+        sql: &'static str,
+        params: Params<'_>,
+    ) -> Result<Reply, Fault> {
+        loop {
+            match self.attempt(sql, params).await {
+                Ok(reply) => return Ok(reply),
+                Err(Fault::Violates(constraint)) => return Err(Fault::Violates(constraint)),
+                Err(fault) => self.again(fault).await.map_err(Fault::Final)?,
+            }
+        }
+    }
+
+    async fn attempt(&self, sql: &'static str, params: Params<'_>) -> Result<Reply, Fault> {
+        let begun = AtomicBool::new(false);
+        let mut attempt = std::pin::pin!(self.once(sql, params, &begun));
+        if let Ok(ended) = timeout_at(self.deadline, &mut attempt).await {
+            return ended;
+        }
+        if self.repeat == Repeat::Read || !begun.load(Ordering::Relaxed) {
+            return Err(self.out_of_time());
+        }
+        let outcome_due = self.deadline + OUTCOME_WITHIN;
+        let unknown = |_| Err(Fault::Final(unknown_after(self.allowed + OUTCOME_WITHIN)));
+        timeout_at(outcome_due, attempt)
+            .await
+            .unwrap_or_else(unknown)
+    }
+
+    async fn once(
+        &self,
+        sql: &'static str,
+        params: Params<'_>,
+        begun: &AtomicBool,
+    ) -> Result<Reply, Fault> {
+        let mut lease = self.pool.lend().await?;
+        let began = std::time::Instant::now();
+        let result = match lease.inject(self.name).await {
+            Ok(()) => {
+                begun.store(true, Ordering::Relaxed);
+                lease.run(sql, params).await
+            }
+            Err(fault) => Err(fault),
+        };
+        self.pool.measured(self.name, began, &result);
+        result
+    }
+
+    /// Runs `attempt`, which is several statements that read, within the time that is left.
+    pub(super) async fn bounded<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let began = std::time::Instant::now();
+        let attempt = self.pool.injected(self.name, attempt);
+        let attempt = timeout_at(self.deadline, attempt).await;
+        let result = attempt.unwrap_or_else(|_| Err(self.out_of_time()));
+        self.pool.measured(self.name, began, &result);
+        result
+    }
+
+    fn out_of_time(&self) -> Fault {
+        Fault::Final(self.given_up(StoreError::Timeout(self.allowed)))
+    }
+
+    /// The error of an operation that is given up. If the answer to an attempt was lost, the outcome is not known.
+    fn given_up(&self, error: StoreError) -> StoreError {
+        match self.uncertain {
+            true => StoreError::Unknown(error.to_string()),
+            false => error,
+        }
+    }
+
+    /// Waits a moment if `fault` allows another attempt.
+    ///
+    /// # Errors
+    /// The error of the operation if it does not.
+    pub(super) async fn again(&mut self, fault: Fault) -> Result<(), StoreError> {
+        match fault {
+            Fault::InTheWay(why) => self.repeated(why).await,
+            Fault::Violates(constraint) => {
+                self.repeated(format!("its rows contradict {constraint}"))
+                    .await
+            }
+            Fault::Unreached(why) => self.wait_for_database(why).await,
+            Fault::Lost(why) if self.repeat == Repeat::Never => Err(StoreError::Unknown(format!(
+                "{why} in the middle of {}",
+                self.name
+            ))),
+            Fault::Lost(why) => {
+                self.uncertain = self.repeat == Repeat::Safe;
+                self.wait_for_database(why).await
+            }
+            Fault::TimedOut(time) if self.repeat == Repeat::Read => {
+                Err(self.given_up(StoreError::Timeout(time)))
+            }
+            Fault::TimedOut(time) => Err(StoreError::Unknown(format!(
+                "{} was ended after {time:?}",
+                self.name
+            ))),
+            Fault::Final(error) => Err(self.given_up(error)),
+        }
+    }
+
+    /// Waits a moment before another attempt, because a change by another transaction decided this one.
+    pub(super) async fn repeated(&mut self, why: String) -> Result<(), StoreError> {
+        self.repeats += 1;
+        if self.repeats > MOST_REPEATS {
+            return Err(self.given_up(StoreError::Unavailable(format!(
+                "{} was in the way of others too often: {why}",
+                self.name
+            ))));
+        }
+        let most = Duration::from_millis(2) * self.repeats.min(20);
+        self.pause(most, why).await
+    }
+
+    async fn wait_for_database(&mut self, why: String) -> Result<(), StoreError> {
+        let give_up_at = || Instant::now() + UNREACHABLE;
+        let until = *self.unreachable_until.get_or_insert_with(give_up_at);
+        if Instant::now() >= until {
+            return Err(self.given_up(StoreError::Unavailable(why)));
+        }
+        self.pause(Duration::from_millis(200), why).await
+    }
+
+    async fn pause(&self, most: Duration, why: String) -> Result<(), StoreError> {
+        let pause = most.mul_f64(0.25 + 0.75 * rand::random::<f64>());
+        if Instant::now() + pause >= self.deadline {
+            return Err(self.given_up(StoreError::Unavailable(why)));
+        }
+        sleep(pause).await;
+        Ok(())
+    }
+}
