@@ -154,6 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn a_system_without_redis_is_never_drilled_with_redis_cut() {
+        let text = "title: Redis is cut off\nload: onsale-short\ninjects:\n  - at: 3s\n    \
+            fault: { kind: redis_cut, for: 5s }\n    cause: { component: redis, mechanism: redis_cut }\n    \
+            expect: { recovered: 30s }\n";
+        let drill = Drill::parse("cut.yaml", text).unwrap();
+        let mut basis = running();
+        basis.check(&drill).unwrap();
+        basis.running.as_mut().unwrap().coordination = Some("embedded".to_owned());
+        let refused = basis.check(&drill).unwrap_err().to_string();
+        assert!(refused.contains("cut.yaml:5:"), "{refused}");
+        assert!(refused.contains("the system has no Redis"), "{refused}");
+    }
+
+    #[test]
     fn budgets_and_faults_are_longer_by_what_the_intervals_add() {
         let basis = running();
         for drill in possible(&basis) {
