@@ -130,7 +130,8 @@ impl Unit {
             return format!("{value:.count$}");
         }
         if value.fract() == 0.0 {
-            return format!("{value:.0}");
+            // The sum turns -0 into 0.
+            return format!("{:.0}", value + 0.0);
         }
         let (mut places, mut size) = (2, value.abs());
         while size >= 10.0 && places > 0 {
@@ -312,6 +313,7 @@ mod tests {
             ("none", 1_234_567.0, "1234567"),
             ("none", 0.123_456, "0.123"),
             ("none", -12.5, "-12.5"),
+            ("none", -0.0, "0"),
             ("string", 20_000.0, "20000"),
             ("locale", 1_234_567.0, "1,234,567"),
             ("sci", 1_250_000.0, "1.25e+6"),

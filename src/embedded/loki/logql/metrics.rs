@@ -19,9 +19,9 @@ struct LogRange {
 /// The largest number of binary operators in a query, because evaluation is recursive.
 const MAX_OPERATORS: usize = 100;
 
-const KNOWN: &str = "use rate, count_over_time, bytes_rate, bytes_over_time, absent_over_time or, with unwrap, sum, avg, \
-                     min, max, first, last, stddev, stdvar or quantile_over_time, alone or within sum, avg, min, max, \
-                     count, stddev, stdvar, topk, bottomk, sort or sort_desc";
+const KNOWN: &str = "use rate, count_over_time, bytes_rate, bytes_over_time, absent_over_time or, with unwrap, sum, \
+                     avg, min, max, first, last, stddev, stdvar or quantile_over_time, alone or within sum, avg, min, \
+                     max, count, stddev, stdvar, topk, bottomk, sort or sort_desc";
 
 impl Parser {
     /// `rate(…)`, `sum by (…) (rate(…))`, `topk(3, sum(rate(…)) by (…))`, and binary operators between them.

@@ -307,7 +307,8 @@ impl Parser {
             "keep" => self.label_refs().map(Stage::Keep),
             _ => Err(at.error(format!(
                 "the stage `{keyword}` is not supported; use json, logfmt, regexp, pattern, unpack, decolorize, \
-                 line_format, label_format, drop, keep, label filters, line filters and, within a metric function, unwrap"
+                 line_format, label_format, drop, keep, label filters, line filters and, within a metric \
+                 function, unwrap"
             ))),
         }
     }

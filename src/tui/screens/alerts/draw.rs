@@ -21,8 +21,8 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, foot, frame};
 
-/// The sign and style of an alert of Alertmanager: silenced or inhibited, or by its severity. `list::sign` gives those of a row,
-/// which also knows the other stages.
+/// The sign and style of an alert of Alertmanager: silenced or inhibited, or by its severity. `list::sign` gives those
+/// of a row, which also knows the other stages.
 pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     if alert.status.state == AlertState::Suppressed {
         return ("○", theme::quiet());
