@@ -101,9 +101,9 @@ const MAX_TOKEN_FILE: u64 = 4096;
 pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<Secret>, String> {
     use std::io::Read as _;
     let Some(path) = file else {
-        let token = std::env::var("CONCERTCTL_OPS_TOKEN").ok();
-        let token = token.map(|token| Secret::new(&token));
-        return Ok(token.filter(|token| !token.expose().is_empty()));
+        let token = settings::variable("CONCERTCTL_OPS_TOKEN");
+        let token = token.and_then(|token| token.into_string().ok());
+        return Ok(token.map(|token| Secret::new(&token)));
     };
     let name = path.display();
     let mut text = String::new();

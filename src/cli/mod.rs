@@ -8,6 +8,7 @@ mod backup;
 mod completions_and_man;
 mod config_file;
 mod drill;
+mod environment;
 mod fault;
 mod fire_alarm;
 mod flags;
@@ -123,7 +124,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(problem) => return fail(USAGE, &problem),
     };
-    let command = match config_file::with_file(Cli::command(), &args) {
+    let command = match config_file::with_file(environment::without_empty(Cli::command()), &args) {
         Ok(command) => command,
         Err(error) => return fail(USAGE, &error.to_string()),
     };

@@ -261,6 +261,54 @@ async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_reported_with_it
 }
 
 #[tokio::test]
+async fn an_empty_variable_counts_as_not_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = [
+        "CONCERTCTL_ALERTMANAGER_URL",
+        "CONCERTCTL_CA",
+        "CONCERTCTL_CLIENT_CERT",
+        "CONCERTCTL_CLIENT_KEY",
+        "CONCERTCTL_CONFIG",
+        "CONCERTCTL_DATABASE_URL",
+        "CONCERTCTL_EVALUATION_INTERVAL",
+        "CONCERTCTL_GROUP_INTERVAL",
+        "CONCERTCTL_GROUP_WAIT",
+        "CONCERTCTL_LOG",
+        "CONCERTCTL_OPS_TOKEN",
+        "CONCERTCTL_REDIS_URL",
+        "CONCERTCTL_REPEAT_INTERVAL",
+        "CONCERTCTL_RULES",
+        "CONCERTCTL_SLACK_WEBHOOK",
+        "CONCERTCTL_TLS_CERT",
+        "CONCERTCTL_TLS_CLIENT_CA",
+        "CONCERTCTL_TLS_KEY",
+        "CONCERTCTL_TOKEN_KEY_FILE",
+        "CONCERTCTL_WEBHOOK",
+        "CONCERTCTL_WEB_EXTERNAL_URL",
+    ];
+    let mut command = concertctl();
+    command.envs(empty.map(|name| (name, "")));
+    let server = ServerProcess::with(command, dir.path(), &[]).await;
+    assert!(server.ops.status().await.is_ok());
+    // A source's address and time-out are settings of the console.
+    let mut command = concertctl();
+    command.args(["tui", "--once", "--ops-url", &server.ops_url]);
+    for name in [
+        "PROMETHEUS_URL",
+        "LOKI_URL",
+        "TEMPO_URL",
+        "ALERTMANAGER_URL",
+        "SOURCE_TIMEOUT",
+        "SOURCE_HEADERS",
+        "PROMETHEUS_TOKEN",
+    ] {
+        command.env(format!("CONCERTCTL_{name}"), "");
+    }
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn an_invalid_value_is_refused_with_the_expected_form() {
     for (args, message) in [
         (["serve", "--api-addr", "8080"], "such as 127.0.0.1:8080"),
