@@ -124,6 +124,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(problem) => return fail(USAGE, &problem),
     };
+    let args = flags::with_joined_negatives(args);
     let command = match config_file::with_file(environment::without_empty(Cli::command()), &args) {
         Ok(command) => command,
         Err(error) => return fail(USAGE, &error.to_string()),

@@ -333,6 +333,11 @@ async fn an_invalid_value_is_refused_with_the_expected_form() {
             "must be a whole number from 0 to 100",
         ),
         (["drill", "--seed", "x"], "must be a whole number from 0 to"),
+        (["serve", "--hold", "-5m"], "must be from 1s to 24h"),
+        (
+            ["serve", "--token-rate", "-1"],
+            "must be a whole number from 0 to 100000",
+        ),
         (
             ["fault", "pool-exhaustion", "--connections=x"],
             "must be a whole number from 1 to 1000",
