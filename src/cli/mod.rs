@@ -129,7 +129,7 @@ pub fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let parsed = command.try_get_matches_from(args);
+    let parsed = config_file::matches(command, &args);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),

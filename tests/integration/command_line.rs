@@ -309,6 +309,23 @@ async fn an_empty_variable_counts_as_not_set() {
 }
 
 #[tokio::test]
+async fn required_flags_of_a_fault_may_come_from_the_configuration_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(&dir.path().join("data"), &[]).await;
+    let file = dir.path().join("concertctl.toml");
+    let text = "[fault.latency]\ndelay = \"200ms\"\nfor = \"5s\"\n";
+    std::fs::write(&file, text).unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let mut command = concertctl();
+    command.current_dir(dir.path());
+    command.args(["fault", "latency", "--data-dir", &data]);
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("\"delayMs\":200"), "{ended:?}");
+    drop(server);
+}
+
+#[tokio::test]
 async fn an_invalid_value_is_refused_with_the_expected_form() {
     for (args, message) in [
         (["serve", "--api-addr", "8080"], "such as 127.0.0.1:8080"),
