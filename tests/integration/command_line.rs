@@ -261,6 +261,40 @@ async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_reported_with_it
 }
 
 #[tokio::test]
+async fn help_version_completions_and_manuals_need_no_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("concertctl.toml"), "[serve\n").unwrap();
+    let within = |args: &[&str]| {
+        let mut command = concertctl();
+        command.current_dir(dir.path()).args(args);
+        // The certificate of clients is a setting too.
+        command.env("CONCERTCTL_CA", "/no/such/ca.pem");
+        finish(command)
+    };
+    let cases: &[(&[&str], &str)] = &[
+        (&["--help"], "Usage: concertctl"),
+        (&["--version"], "concertctl "),
+        (&["help", "serve"], "--token-rate"),
+        (&["fault", "errors", "--help"], "--share"),
+        (&["completions", "bash"], "complete -F"),
+        (&["man"], "concertctl"),
+        (
+            &["man", "load", "--config", "/no/such/file.toml"],
+            "scenario",
+        ),
+    ];
+    for (args, expected) in cases {
+        let ended = within(args).await;
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+        assert!(ended.stdout.contains(expected), "{args:?}: {ended:?}");
+    }
+    for args in [&["serve"][..], &["load", "--list"], &["fault", "errors"]] {
+        let ended = within(args).await;
+        ended.failed_with(2, &["concertctl.toml:1:7: is not TOML"]);
+    }
+}
+
+#[tokio::test]
 async fn an_empty_variable_counts_as_not_set() {
     let dir = tempfile::tempdir().unwrap();
     let empty = [
@@ -293,6 +327,7 @@ async fn an_empty_variable_counts_as_not_set() {
     // A source's address and time-out are settings of the console.
     let mut command = concertctl();
     command.args(["tui", "--once", "--ops-url", &server.ops_url]);
+    command.arg("--data-dir").arg(dir.path());
     for name in [
         "PROMETHEUS_URL",
         "LOKI_URL",
