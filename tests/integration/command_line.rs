@@ -386,6 +386,7 @@ async fn an_invalid_value_is_refused_with_the_expected_form() {
         ),
         (["drill", "--seed", "x"], "must be a whole number from 0 to"),
         (["serve", "--hold", "-5m"], "must be from 1s to 24h"),
+        (["serve", "--log", "warning"], "did you mean warn?"),
         (
             ["serve", "--token-rate", "-1"],
             "must be a whole number from 0 to 100000",
