@@ -316,7 +316,34 @@ fn the_stages_of_a_ramp_stand_in_place_of_its_one_end() {
             "shape: ramp, rate: 1, stages: [{ to: 0, over: 1s }]",
             "ends at 0",
         ),
-        ("shape: ramp, rate: 1", "a ramp or a spike needs it"),
+        (
+            "shape: ramp, rate: 1",
+            "arrival.to: is missing: a ramp needs `to` and `over`",
+        ),
+        (
+            "shape: ramp",
+            "arrival.to: is missing: a ramp needs `to` and `over`",
+        ),
+        ("shape: ramp, stages: []", "over: 30s }, or `stages`"),
+        ("shape: ramp, to: 5", "arrival.over: is missing: a ramp"),
+        ("shape: ramp, over: 5s", "arrival.to: is missing: a ramp"),
+        (
+            "shape: ramp, to: 5, over: 0",
+            "arrival.over: must be above 0",
+        ),
+        (
+            "shape: spike, rate: 1",
+            "arrival.to: is missing: a spike needs",
+        ),
+        ("shape: spike", "{ shape: spike, rate: 10,"),
+        (
+            "shape: constant, rate: 1, over: 5s",
+            "belongs to no other shape",
+        ),
+        (
+            "shape: constant",
+            "arrival.rate: must be a number of arrivals a second",
+        ),
     ] {
         let error = of(arrival).unwrap_err();
         assert!(
