@@ -388,6 +388,10 @@ async fn an_invalid_value_is_refused_with_the_expected_form() {
         (["serve", "--hold", "-5m"], "must be from 1s to 24h"),
         (["serve", "--log", "warning"], "did you mean warn?"),
         (
+            ["serve", "--cors-origin", "https://*.example"],
+            "a wildcard matches none",
+        ),
+        (
             ["serve", "--token-rate", "-1"],
             "must be a whole number from 0 to 100000",
         ),
