@@ -19,7 +19,12 @@ fn without(command: Command, is_empty: impl Fn(&OsStr) -> bool + Copy) -> Comman
     let command = command.mut_args(|arg| match arg.get_env() {
         Some(name) if is_empty(name) => {
             // The help still names the variable.
-            let note = format!(" [env: {}=]", name.display());
+            let sign = if arg.is_hide_env_values_set() {
+                ""
+            } else {
+                "="
+            };
+            let note = format!(" [env: {}{sign}]", name.display());
             let help = arg.get_help().map(|help| format!("{help}{note}"));
             let arg = arg.env(Resettable::<Name>::Reset);
             match help {
@@ -60,6 +65,7 @@ mod tests {
         let mut command = without(Cli::command(), |name| name == "CONCERTCTL_GROUP_WAIT");
         let serve = command.find_subcommand_mut("serve").unwrap();
         let help = serve.render_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains("[env: CONCERTCTL_GROUP_WAIT=]"), "{help}");
     }
 }

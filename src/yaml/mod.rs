@@ -224,6 +224,7 @@ fn of_parser(
     let field = at.and_then(|at| positions.field(at)).map(str::to_owned);
     let given = at.and_then(|at| standing_at(text, at));
     let Wording { mistake, missing } = wording::of_yaml(error, given);
+    // Empty where a list in several lines begins: its first dash is before its first item.
     let near = field.as_deref().unwrap_or_default();
     let is_in = |path: &str| {
         let below = near.strip_prefix(path);
@@ -242,7 +243,7 @@ fn of_parser(
         (None, Some(tree))
             if (is_empty || wants_another_shape(error))
                 && tree.missing.is_none()
-                && is_in(&tree.path) =>
+                && (near.is_empty() || is_in(&tree.path)) =>
         {
             let path = Some(tree.path).filter(|path| !path.is_empty());
             (path, of_shape(&tree.problem))

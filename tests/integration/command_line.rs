@@ -271,8 +271,8 @@ async fn help_version_completions_and_manuals_need_no_settings() {
         command.env("CONCERTCTL_CA", "/no/such/ca.pem");
         finish(command)
     };
-    for (args, expected) in [
-        (&["--help"][..], "Usage: concertctl"),
+    let cases: &[(&[&str], &str)] = &[
+        (&["--help"], "Usage: concertctl"),
         (&["--version"], "concertctl "),
         (&["help", "serve"], "--token-rate"),
         (&["fault", "errors", "--help"], "--share"),
@@ -282,7 +282,8 @@ async fn help_version_completions_and_manuals_need_no_settings() {
             &["man", "load", "--config", "/no/such/file.toml"],
             "scenario",
         ),
-    ] {
+    ];
+    for (args, expected) in cases {
         let ended = within(args).await;
         assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
         assert!(ended.stdout.contains(expected), "{args:?}: {ended:?}");
@@ -326,6 +327,7 @@ async fn an_empty_variable_counts_as_not_set() {
     // A source's address and time-out are settings of the console.
     let mut command = concertctl();
     command.args(["tui", "--once", "--ops-url", &server.ops_url]);
+    command.arg("--data-dir").arg(dir.path());
     for name in [
         "PROMETHEUS_URL",
         "LOKI_URL",

@@ -34,7 +34,9 @@ pub fn check(text: &str) -> Result<(), String> {
         let hint = hint.unwrap_or_default();
         let levels = format!("{hint}The levels are {}", LEVELS.join(", "));
         return Err(match target {
-            Some(target) => format!("{level:?} is not a level for {target}: {levels}"),
+            Some(target) => {
+                format!("{level:?} in {part:?} is not a level of the target {target}: {levels}")
+            }
             None => format!(
                 "{level:?} is not a level: {levels}; a target needs one, such as hyper=debug"
             ),
