@@ -29,7 +29,11 @@ pub(super) trait BatchWork: Send + 'static {
 }
 
 type Reply<A> = oneshot::Sender<Result<A, StoreError>>;
-type Queued<W> = (Turn, <W as BatchWork>::Request, Reply<<W as BatchWork>::Answer>);
+type Queued<W> = (
+    Turn,
+    <W as BatchWork>::Request,
+    Reply<<W as BatchWork>::Answer>,
+);
 
 /// Collects requests into batches. One task runs the batches, one after the other.
 pub(super) struct Batcher<W: BatchWork> {

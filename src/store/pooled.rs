@@ -1,0 +1,385 @@
+//! The connections of one dataset: a bounded number, lent for one statement at a time.
+//!
+//! A connection is marked busy before a statement is sent, and free after its last row. A lease that is dropped while
+//! its connection is busy, because of a time-out or a caller who hung up, closes the connection: the statement may still
+//! run, and its answer must not reach another caller. A failure after which a transaction may be open closes it too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use sqlx::Connection as _;
+
+use super::StoreError;
+use super::fault::Fault;
+use super::values::Params;
+use crate::faults::Faults;
+use crate::telemetry::{ACQUIRE, Metrics, Statement, TraceHandle, connection_acquired};
+
+/// The settings of the connections to a database.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOptions {
+    /// The number of connections of one server to one dataset.
+    pub connections: usize,
+    /// The longest wait for one of them.
+    pub acquire_timeout: Duration,
+    /// The longest time in which a connection is made.
+    pub connect_timeout: Duration,
+    /// The longest time of one statement, and twice the longest wait for a lock.
+    pub statement_timeout: Duration,
+    /// The longest time of an operation, repeats included.
+    pub timeout: Duration,
+    /// Slower statements are logged.
+    pub slow: Duration,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions {
+            connections: 16,
+            acquire_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(4),
+            timeout: Duration::from_secs(5),
+            slow: Duration::from_millis(100),
+        }
+    }
+}
+
+/// A kind of database server: how to connect, how to run a statement, and what its errors mean.
+pub(super) trait Driver: Sized + Send + Sync + 'static {
+    /// Its name in metrics and traces.
+    const SYSTEM: &'static str;
+    /// Selects 0 if the server accepts writes.
+    const IS_READ_ONLY: &'static str;
+    /// Sleeps for the number of seconds in its parameter.
+    const SLEEP: &'static str;
+    /// Fails like a statement for which the disk has no room.
+    const DISK_FULL: &'static str;
+
+    type Connection: sqlx::Connection + Send;
+    type Row: Send + Sync;
+
+    /// A new connection. The pool bounds the time.
+    fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, sqlx::Error>>;
+
+    /// Runs one statement, which is prepared once per connection.
+    fn fetch<'a>(
+        connection: &'a mut Self::Connection,
+        sql: &'static str,
+        params: Params<'a>,
+    ) -> BoxFuture<'a, Result<Reply<Self::Row>, sqlx::Error>>;
+
+    /// Runs statements that cannot be prepared.
+    fn run_text<'a>(
+        connection: &'a mut Self::Connection,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+
+    /// Reads a column that is an integer or NULL.
+    fn integer(row: &Self::Row, column: usize) -> Result<Option<i64>, Fault>;
+
+    /// Classifies a failure to connect.
+    fn of_connecting(&self, error: &sqlx::Error) -> Fault;
+
+    /// The fault when no connection was made in time.
+    fn no_connection_within(&self, timeout: Duration) -> Fault;
+
+    /// Classifies the failure of a statement.
+    fn of_statement(error: &sqlx::Error, timeout: Duration) -> Fault;
+
+    /// Whether a connection can be used again after this failure of a statement.
+    fn leaves_connection_usable(fault: &Fault) -> bool;
+}
+
+/// The result of a statement.
+pub(super) struct Reply<R> {
+    /// The rows of all its result sets.
+    pub(super) rows: Vec<R>,
+    /// The number of rows that it changed.
+    pub(super) changed: u64,
+}
+
+/// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
+/// connection is idle, so no request pays for a check.
+const IDLE: Duration = Duration::from_secs(1);
+/// The longest wait for the answer to a check.
+const CHECK_WITHIN: Duration = Duration::from_millis(500);
+
+/// A connection, and the generation of connections in which it was made.
+pub(super) struct Link<D: Driver> {
+    connection: D::Connection,
+    generation: u64,
+}
+
+/// Makes and checks the connections.
+pub(super) struct Manager<D> {
+    driver: D,
+    /// Increases when a connection is lost. Every older connection is closed instead of lent: what ended one, such as a
+    /// restart of the server, mostly ended all.
+    generation: AtomicU64,
+}
+
+impl<D: Driver> managed::Manager for Manager<D> {
+    type Type = Link<D>;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Link<D>, sqlx::Error> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        let connection = self.driver.connect().await?;
+        Ok(Link {
+            connection,
+            generation,
+        })
+    }
+
+    async fn recycle(
+        &self,
+        link: &mut Link<D>,
+        metrics: &managed::Metrics,
+    ) -> RecycleResult<sqlx::Error> {
+        if link.generation != self.generation.load(Ordering::Relaxed) {
+            return Err(RecycleError::message("older than a loss of connections"));
+        }
+        if metrics.last_used() < IDLE {
+            return Ok(());
+        }
+        match tokio::time::timeout(CHECK_WITHIN, link.connection.ping()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                self.lost();
+                Err(RecycleError::Backend(error))
+            }
+            Err(_) => {
+                self.lost();
+                Err(RecycleError::message("it does not answer"))
+            }
+        }
+    }
+}
+
+impl<D> Manager<D> {
+    fn lost(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The most callers that wait for each connection.
+const WAITING_PER_CONNECTION: usize = 64;
+
+/// The connections to one database.
+pub(super) struct Pool<D: Driver> {
+    inner: managed::Pool<Manager<D>>,
+    pub(super) options: PoolOptions,
+    pub(super) metrics: Option<Metrics>,
+    pub(super) faults: Faults,
+    lent: AtomicU64,
+    /// The reason why the last connection could not be made, until one can.
+    failing: Mutex<Option<String>>,
+}
+
+impl<D: Driver> Pool<D> {
+    /// Makes no connection yet.
+    pub(super) fn new(
+        driver: D,
+        options: PoolOptions,
+        metrics: Option<Metrics>,
+        faults: Faults,
+    ) -> Result<Arc<Pool<D>>, StoreError> {
+        let manager = Manager {
+            driver,
+            generation: AtomicU64::new(0),
+        };
+        let inner = managed::Pool::builder(manager)
+            .max_size(options.connections.max(1))
+            .wait_timeout(Some(options.acquire_timeout))
+            .create_timeout(Some(options.connect_timeout))
+            .recycle_timeout(Some(options.connect_timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Arc::new(Pool {
+            inner,
+            options,
+            metrics,
+            faults,
+            lent: AtomicU64::new(0),
+            failing: Mutex::new(None),
+        }))
+    }
+
+    /// The driver with the address of the database.
+    pub(super) fn driver(&self) -> &D {
+        &self.inner.manager().driver
+    }
+
+    /// The largest number of connections.
+    pub(super) fn most(&self) -> usize {
+        self.inner.status().max_size
+    }
+
+    /// Borrows a connection.
+    pub(super) async fn lend(&self) -> Result<Lease<'_, D>, Fault> {
+        let max = self.inner.status().max_size;
+        if self.inner.status().waiting >= max * WAITING_PER_CONNECTION {
+            return Err(Fault::Final(StoreError::Overloaded));
+        }
+        let asked = Instant::now();
+        let link = match self.inner.get().await {
+            Ok(link) => link,
+            Err(error) => {
+                let mut step = TraceHandle::current().step_since(ACQUIRE, asked);
+                step.failed(|| error.to_string().into());
+                if let (Some(metrics), PoolError::Timeout(TimeoutType::Wait)) =
+                    (&self.metrics, &error)
+                {
+                    metrics.db_wait(asked.elapsed());
+                }
+                return Err(self.refused(error));
+            }
+        };
+        self.failing.lock().take();
+        self.lent.fetch_add(1, Ordering::Relaxed);
+        connection_acquired(self.metrics.as_ref(), &TraceHandle::current(), asked);
+        self.report_connections();
+        Ok(Lease {
+            pool: self,
+            link: Some(link),
+            busy: false,
+            in_transaction: false,
+        })
+    }
+
+    fn refused(&self, error: PoolError<sqlx::Error>) -> Fault {
+        let fault = match error {
+            PoolError::Timeout(TimeoutType::Wait) => {
+                return Fault::Final(match self.failing.lock().clone() {
+                    Some(why) => StoreError::Unavailable(why),
+                    None => StoreError::Overloaded,
+                });
+            }
+            PoolError::Closed => return Fault::unavailable("it is closed"),
+            PoolError::Timeout(_) => self
+                .driver()
+                .no_connection_within(self.options.connect_timeout),
+            PoolError::Backend(error) => self.driver().of_connecting(&error),
+            other => Fault::unavailable(other.to_string()),
+        };
+        if let Fault::Unreached(why) | Fault::Final(StoreError::Unavailable(why)) = &fault {
+            *self.failing.lock() = Some(why.clone());
+        }
+        fault
+    }
+
+    fn report_connections(&self) {
+        if let Some(metrics) = &self.metrics {
+            let status = self.inner.status();
+            let lent = self.lent.load(Ordering::Relaxed);
+            let idle = (status.size as u64).saturating_sub(lent);
+            metrics.set_db_connections(lent, idle, status.max_size as u64);
+        }
+    }
+
+    /// Records an operation that ended now, with its result.
+    pub(super) fn measured<T>(&self, name: &'static str, began: Instant, ended: &Result<T, Fault>) {
+        let mut statement = Statement::ended(name, D::SYSTEM, began);
+        statement.error = ended
+            .as_ref()
+            .err()
+            .and_then(Fault::trouble)
+            .map(Into::into);
+        let trace = TraceHandle::current();
+        statement.report(self.metrics.as_ref(), &trace, self.options.slow);
+    }
+
+    /// Lends no more connections, and waits for those that are lent.
+    pub(super) async fn close(&self) {
+        self.inner.close();
+        let until = Instant::now() + self.options.timeout;
+        while self.lent.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// A borrowed connection.
+pub(super) struct Lease<'a, D: Driver> {
+    pub(super) pool: &'a Pool<D>,
+    link: Option<Object<Manager<D>>>,
+    /// A statement runs, or ended so that the connection cannot be used again.
+    busy: bool,
+    /// Between [`Lease::begin`] and [`Lease::commit`].
+    in_transaction: bool,
+}
+
+impl<D: Driver> Lease<'_, D> {
+    /// Runs one statement, which is prepared once per connection.
+    pub(super) async fn run(
+        &mut self,
+        sql: &'static str,
+        params: Params<'_>,
+    ) -> Result<Reply<D::Row>, Fault> {
+        self.busy = true;
+        let reply = D::fetch(self.connection()?, sql, params).await;
+        self.ended(reply)
+    }
+
+    /// Runs statements that cannot be prepared.
+    pub(super) async fn run_text(&mut self, sql: &str) -> Result<(), Fault> {
+        self.busy = true;
+        let done = D::run_text(self.connection()?, sql).await;
+        self.ended(done)
+    }
+
+    /// Begins a transaction with `sql`. Unless [`Lease::commit`] ends it, the connection is closed, and the transaction
+    /// with it.
+    pub(super) async fn begin(&mut self, sql: &str) -> Result<(), Fault> {
+        self.in_transaction = true;
+        self.run_text(sql).await
+    }
+
+    /// Ends what [`Lease::begin`] began.
+    pub(super) async fn commit(&mut self) -> Result<(), Fault> {
+        self.run_text("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Decides whether the connection can be used again.
+    fn ended<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, Fault> {
+        let timeout = self.pool.options.statement_timeout;
+        let result = result.map_err(|error| D::of_statement(&error, timeout));
+        self.busy = match &result {
+            Ok(_) => false,
+            Err(fault) => !D::leaves_connection_usable(fault),
+        };
+        if let (Err(Fault::Lost(_)), Some(link)) = (&result, &self.link) {
+            Object::pool(link).inspect(|pool| pool.manager().lost());
+        }
+        result
+    }
+
+    /// The connection itself, inside a transaction.
+    pub(super) fn connection(&mut self) -> Result<&mut D::Connection, Fault> {
+        let link = self.link.as_mut();
+        let link = link.ok_or_else(|| Fault::unavailable("the connection was given back"))?;
+        Ok(&mut link.connection)
+    }
+}
+
+impl<D: Driver> Drop for Lease<'_, D> {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take()
+            && (self.busy || self.in_transaction)
+        {
+            // Out of the pool. Dropping the connection closes it.
+            drop(Object::take(link));
+        }
+        self.pool.lent.fetch_sub(1, Ordering::Release);
+        self.pool.report_connections();
+    }
+}
