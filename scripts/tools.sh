@@ -23,9 +23,10 @@ apt_install() {
     return "$installed"
 }
 
-# Debian keeps PostgreSQL's programs off the PATH, in one directory per version.
+# Debian keeps PostgreSQL's programs off the PATH, in one directory per version, and MariaDB's server off the PATH of
+# users.
 has() {
-    command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+    command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null || [ -x "/usr/sbin/$1" ]
 }
 
 # need PROGRAM PACKAGE WHY: finds the program or installs it from the Debian package. If neither is possible it prints

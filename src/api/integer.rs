@@ -1,8 +1,8 @@
 //! Deserializes integers as JSON Schema defines them: 216, 216.0 and 2.16e2 are the same integer, in a body, a path and
 //! a query.
 //!
-//! Use it with `#[serde(deserialize_with = …)]`. A number with a fraction or an exponent is parsed as a floating-point
-//! number, so it is accepted only up to 2^53 − 1, where every integer is exact.
+//! Use these functions with `#[serde(deserialize_with = …)]`. A number with a fraction or an exponent is parsed as a
+//! floating-point number, so it is accepted only up to 2^53 − 1, where every integer is exact.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,10 +12,10 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 /// The largest number up to which a floating-point number holds every integer exactly.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// An integer in any notation.
+/// Reads an integer in any JSON notation.
 ///
 /// # Errors
-/// It is not a whole number, or it does not fit.
+/// The value is not a whole number, or it does not fit into `T`.
 pub fn whole<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: TryFrom<i128>,
@@ -24,7 +24,7 @@ where
     Ok(Whole::deserialize(deserializer)?.0)
 }
 
-/// An integer or null.
+/// Reads an integer or null. Also set `#[serde(default)]`, or an absent field is an error.
 pub fn optional<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<i128>,
@@ -34,7 +34,7 @@ where
     Ok(value.map(|whole| whole.0))
 }
 
-/// A list of integers.
+/// Reads a list of integers.
 pub fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: TryFrom<i128>,
@@ -54,7 +54,8 @@ pub fn from_text<T: TryFrom<i128> + std::str::FromStr>(text: &str) -> Option<T> 
         .or_else(|| number(text).filter(|_| bare).map(|whole| whole.0))
 }
 
-/// An optional integer in a query string, where every value is text.
+/// Reads an optional integer in a query string, where every value is text. Also set `#[serde(default)]`, or an absent
+/// parameter is an error.
 pub fn optional_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<i128> + std::str::FromStr,

@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use crate::secret::Secret;
 use crate::tls::Trust;
 
-/// A source, under its name in flags.
+/// A source. [`Api::name`] is its name in flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Api {
     /// The operations listener.
@@ -105,7 +105,7 @@ impl Access {
         self.header("authorization", &format!("Bearer {}", token.expose()))
     }
 
-    /// Sends a name and a password from an address (percent-encoded).
+    /// Sends the name and the password of an address, which are percent-encoded there, as basic authentication.
     pub(super) fn basic(&mut self, name: &str, password: &str) -> Result<(), String> {
         let mut pair = decoded(name);
         pair.push(b':');
@@ -149,7 +149,7 @@ impl Credentials {
         }
     }
 
-    /// The access to `api`, to change it.
+    /// The access to `api` for changes.
     pub fn entry(&mut self, api: Api) -> &mut Access {
         let trust = self.trust.clone();
         self.by_api.entry(api).or_insert_with(|| Access {

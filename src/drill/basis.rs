@@ -1,4 +1,4 @@
-//! What a drill is predicted and judged by: the rules and the settings of the system that it is held on.
+//! The rules and settings by which a drill is predicted and judged: those of the system on which it runs.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,43 +14,45 @@ use crate::clients::prometheus::Prometheus;
 use crate::embedded::prometheus::promql::parse_duration;
 use crate::yaml::{self, FileError};
 
-/// The statement that only the embedded database has: the commit of a batch of writes.
+/// The name of a statement that only the embedded database has: the commit of a batch of writes.
 const COMMIT: &str = "commit";
 
-/// A running system. The stores are those in the label `backend` of its metrics; `None`: unknown.
+/// A running system. `database` and `coordination` are values of the label `backend` of its metrics, such as `postgres`
+/// and `redis`. `None` means unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Running {
-    /// How many servers get the traffic.
+    /// The number of servers that get the traffic.
     pub(super) servers: usize,
     pub(super) database: Option<String>,
     pub(super) coordination: Option<String>,
 }
 
-/// The rules and what lies around them, by which a drill is predicted.
+/// The rules and settings by which a drill is predicted.
 #[derive(Debug)]
 pub struct Basis {
     pub(super) rules: Vec<Rule>,
     pub(super) settings: Settings,
-    /// Where the rules come from, with their hashes.
+    /// The sources of the rules, with their hashes.
     pub(super) identity: Vec<RuleFile>,
-    /// `None`: the drill's own server, on the embedded stores.
+    /// The running system. `None` for the drill's own server with its embedded stores.
     pub(super) running: Option<Running>,
 }
 
 impl Basis {
-    /// Of the running system, or of the drill's own server with these rule files.
+    /// The basis of a drill on `given`, or else on the drill's own server with `rule_files`.
     ///
     /// # Errors
-    /// A rule file is wrong, or the system does not tell.
+    /// A rule file is wrong, or a source of the running system does not answer.
     pub async fn of(given: Option<&Given>, rule_files: &[PathBuf]) -> Result<Basis, DrillError> {
         let Some(given) = given else {
             return Ok(Basis::embedded(rule_files)?);
         };
-        let told = Basis::told(given).await;
-        told.map_err(|problem| DrillError::Server(format!("what it is predicted by: {problem}")))
+        let read = Basis::read_from(given).await;
+        read.map_err(|problem| DrillError::Server(format!("cannot read {problem}")))
     }
 
-    /// Of a server with embedded alerting, with these rule files; none: the shipped ones.
+    /// The basis of a drill on a server with embedded alerting and `rule_files`. Without files these are the shipped
+    /// rules.
     ///
     /// # Errors
     /// A rule file is wrong.
@@ -63,16 +65,16 @@ impl Basis {
         })
     }
 
-    /// As Prometheus and Alertmanager tell. A server that answers as one of them has the settings of an
-    /// embedded one.
-    async fn told(given: &Given) -> Result<Basis, String> {
+    /// Reads the rules and settings from the system's Prometheus and Alertmanager. If a server answers in their place,
+    /// its settings are those of embedded alerting.
+    async fn read_from(given: &Given) -> Result<Basis, String> {
         let embedded = Settings::EMBEDDED;
         let prometheus = Prometheus::new(given.prometheus.clone());
         let groups = prometheus.rule_groups().await;
         let groups = groups.map_err(|error| format!("Prometheus's rules: {error}"))?;
         let intervals = match prometheus.scrape_intervals().await {
             Err(ClientError::Refused { status: 404, .. }) => Vec::new(),
-            told => told.map_err(|error| format!("Prometheus's targets: {error}"))?,
+            answer => answer.map_err(|error| format!("Prometheus's targets: {error}"))?,
         };
         let scrape = intervals.iter().filter_map(|it| parse_duration(it)).max();
         let alertmanager = Alertmanager::new(given.alertmanager.clone(), None);
@@ -140,7 +142,7 @@ impl Basis {
     }
 }
 
-/// The label `backend` of a metric, if Prometheus has it.
+/// The value of the label `backend` of a metric, if Prometheus has the metric.
 async fn backend(prometheus: &Prometheus, metric: &str) -> Option<String> {
     let found = prometheus.instant(metric, super::now()).await.ok()?;
     found.first()?.labels.get("backend").cloned()
@@ -149,7 +151,7 @@ async fn backend(prometheus: &Prometheus, metric: &str) -> Option<String> {
 /// Refuses a drill whose alerts no rule raises, or whose budgets are below the worst case.
 ///
 /// # Errors
-/// The first of them, with its field.
+/// The first problem, with its field.
 fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileError> {
     let Basis {
         rules, settings, ..

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::DrillError;
 use super::file::{Drill, Fault, Kind};
 use super::guard::{Order, Server};
-use super::orders::{Orders, millis, order_for};
+use super::orders::{Guard, length_ms, order_for};
 use super::{Moment, now};
 use crate::api::faults::Site;
 use crate::clients::alertmanager::Alertmanager;
@@ -24,7 +24,7 @@ const START: Duration = Duration::from_secs(30);
 /// A server with the process that guards it.
 #[derive(Debug)]
 pub(super) struct Embedded {
-    guard: Orders,
+    guard: Guard,
     dir: PathBuf,
     file: ServerFile,
     token: String,
@@ -47,7 +47,7 @@ impl Embedded {
             ))
         })?;
         let server = |problem: String| DrillError::Server(problem);
-        let guard = Orders::start(program).map_err(|error| server(error.to_string()))?;
+        let guard = Guard::start(program).map_err(|error| server(error.to_string()))?;
         let any = ([127, 0, 0, 1], 0).into();
         let mut embedded = Embedded {
             guard,
@@ -62,7 +62,7 @@ impl Embedded {
             args: embedded.args(),
             dir: embedded.dir.clone(),
         });
-        let started = embedded.guard.give(&order).await;
+        let started = embedded.guard.carry_out(&order).await;
         started.map_err(server)?;
         embedded.find().await.map_err(server)?;
         Ok(embedded)
@@ -139,9 +139,9 @@ impl Embedded {
         ))
     }
 
-    /// Injects a fault; its beginning, by whoever carried it out. It ends by itself.
+    /// Injects a fault, which ends by itself. Returns its beginning as recorded by the process that injected it.
     pub(super) async fn inject(&self, fault: &Fault, drill: &str) -> Result<Moment, String> {
-        let for_ms = millis(fault);
+        let for_ms = length_ms(fault);
         let order = match fault.kind {
             Kind::KillServer => Order::Kill {
                 for_ms,
@@ -153,13 +153,16 @@ impl Embedded {
                 None => return inject_by_operations(&self.target(), fault, drill).await,
             },
         };
-        self.guard.begin(&order).await
+        self.guard.begin_fault(&order).await
     }
 
     /// Kills the server, if there is one, and starts it again at once.
     pub(super) async fn restart(&self) -> Result<(), String> {
         let args = self.args();
-        self.guard.give(&Order::Restart { args }).await.map(drop)
+        self.guard
+            .carry_out(&Order::Restart { args })
+            .await
+            .map(drop)
     }
 
     /// The file with the token of the operations API.
@@ -170,7 +173,7 @@ impl Embedded {
     /// Ends what was injected, before its time.
     pub(super) async fn release(&self, drill: &Drill) {
         // What cannot be ended now ends in its time.
-        drop(self.guard.give(&Order::Release).await);
+        drop(self.guard.carry_out(&Order::Release).await);
         end_by_operations(&self.target(), drill).await;
     }
 

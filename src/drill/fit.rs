@@ -183,7 +183,7 @@ mod tests {
         let mut basis = running();
         let mut rules = basis.rules.iter_mut();
         let slow = rules.find(|rule| rule.is_alert && rule.name == "SlowBuying");
-        slow.unwrap().hold = Duration::from_secs(120);
+        slow.unwrap().for_duration = Duration::from_secs(120);
         let refused = possible(&basis).filter_map(|drill| {
             let drill = fitted(drill, &basis).unwrap();
             basis.check(&drill).err().map(|error| error.to_string())

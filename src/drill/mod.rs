@@ -10,7 +10,7 @@
 //! - `alerts`: what the alerts do, and when;
 //! - `host`: whether other programs held the processors meanwhile;
 //! - `guard`: the process that takes back what must not outlast a killed drill;
-//! - `orders`: the drill's side of it;
+//! - `orders`: the drill's side of the guard;
 //! - `embedded`: the server that a drill starts for itself;
 //! - `system`: what a drill is held on, that server or a running system;
 //! - `basis`: the rules and the settings of that system;

@@ -1,4 +1,4 @@
-//! The drill's side of its guard: the process is started, given orders, and told to end.
+//! The drill's side of the guard process (see `guard`): it starts the process, sends it orders and reads its events.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -12,50 +12,50 @@ use super::Moment;
 use super::file::{Fault, Kind};
 use super::guard::{Event, Order};
 
-/// How long the guard may take to carry an order out.
-const ORDER: Duration = Duration::from_secs(10);
-/// How long the guard may take to end.
-const END: Duration = Duration::from_secs(10);
+/// The time-out for the answer to an order.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait for the end of the guard process.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The guard. Orders are carried out one after the other.
+/// A running guard process. It carries out one order after the other.
 #[derive(Debug)]
-pub(super) struct Orders(Mutex<Guard>);
+pub(super) struct Guard(Mutex<GuardProcess>);
 
-impl Orders {
-    /// Starts a guard, which is this `program` too.
-    pub(super) fn start(program: &Path) -> std::io::Result<Orders> {
-        Ok(Orders(Mutex::new(Guard::start(program)?)))
+impl Guard {
+    /// Starts a guard process from `program`, which is this program too.
+    pub(super) fn start(program: &Path) -> std::io::Result<Guard> {
+        Ok(Guard(Mutex::new(GuardProcess::start(program)?)))
     }
 
-    /// Has an order carried out, and gives what came of it.
-    pub(super) async fn give(&self, order: &Order) -> Result<Event, String> {
-        self.0.lock().await.order(order).await
+    /// Sends an order and returns the event that answers it.
+    pub(super) async fn carry_out(&self, order: &Order) -> Result<Event, String> {
+        self.0.lock().await.carry_out(order).await
     }
 
-    /// Has a fault begun; its beginning.
-    pub(super) async fn begin(&self, order: &Order) -> Result<Moment, String> {
-        match self.give(order).await? {
+    /// Sends an order that begins a fault. Returns the time at which the guard began it.
+    pub(super) async fn begin_fault(&self, order: &Order) -> Result<Moment, String> {
+        match self.carry_out(order).await? {
             Event::Began(at) => Ok(at),
             other => Err(format!("the guard reported {other:?}")),
         }
     }
 
-    /// Has the guard tidy up and end.
+    /// Ends the guard process, which first undoes the faults and kills its server.
     pub(super) async fn end(self) {
-        let Guard {
+        let GuardProcess {
             mut child, orders, ..
         } = self.0.into_inner();
-        // The end of the guard's input is the order to end.
+        // The guard ends when its standard input ends.
         drop(orders);
         let waiting = tokio::task::spawn_blocking(move || child.wait());
-        // A guard that hangs is left alone: it ends when what it waits for does.
-        drop(tokio::time::timeout(END, waiting).await);
+        // A late guard is not killed, because only the guard can undo the faults.
+        drop(tokio::time::timeout(END_TIMEOUT, waiting).await);
     }
 }
 
-/// The order for a fault that needs no server of the drill's own.
+/// The guard's order for a fault outside of the server: busy processors, or a command. `None` for all other kinds.
 pub(super) fn order_for(fault: &Fault) -> Option<Order> {
-    let for_ms = millis(fault);
+    let for_ms = length_ms(fault);
     match fault.kind {
         Kind::CpuHog => {
             let all = std::thread::available_parallelism().map_or(1, usize::from);
@@ -71,33 +71,34 @@ pub(super) fn order_for(fault: &Fault) -> Option<Order> {
     }
 }
 
-/// How long a fault lasts, ms.
-pub(super) fn millis(fault: &Fault) -> u64 {
+/// The length of a fault in milliseconds.
+pub(super) fn length_ms(fault: &Fault) -> u64 {
     u64::try_from(fault.length.0.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[derive(Debug)]
-struct Guard {
+struct GuardProcess {
     child: Child,
     orders: ChildStdin,
-    /// Lines that the guard wrote.
+    /// The lines that the guard wrote: one event each.
     events: mpsc::Receiver<String>,
 }
 
-impl Guard {
-    fn start(program: &Path) -> std::io::Result<Guard> {
+impl GuardProcess {
+    fn start(program: &Path) -> std::io::Result<GuardProcess> {
         let mut child = Command::new(program)
             .args(["drill", "--guard"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // A Ctrl-C reaches everybody in the terminal's group: it must not end the guard.
+            // Ctrl-C reaches all processes in the terminal's group. It must not end the guard before it has undone the
+            // faults.
             .process_group(0)
             .spawn()?;
         let missing = || std::io::Error::other("the guard has no pipes");
         let orders = child.stdin.take().ok_or_else(missing)?;
         let written = child.stdout.take().ok_or_else(missing)?;
         let (sender, events) = mpsc::channel(16);
-        // It ends with the guard's output, or when nobody listens any more.
+        // The thread ends with the guard's output, or when the receiver is dropped.
         std::thread::spawn(move || {
             let lines = BufReader::new(written).lines();
             for line in lines.map_while(Result::ok) {
@@ -106,24 +107,23 @@ impl Guard {
                 }
             }
         });
-        Ok(Guard {
+        Ok(GuardProcess {
             child,
             orders,
             events,
         })
     }
 
-    /// Has an order carried out, and gives what came of it.
-    async fn order(&mut self, order: &Order) -> Result<Event, String> {
-        let carried_out = async {
+    async fn carry_out(&mut self, order: &Order) -> Result<Event, String> {
+        let answer = async {
             let line = serde_json::to_string(order).map_err(|error| error.to_string())?;
-            // A short line, which the pipe always has room for.
+            // The line is short, and the pipe always has room for it, so this does not block.
             let sent = self.orders.write_all(format!("{line}\n").as_bytes());
             sent.map_err(|error| format!("the guard is gone: {error}"))?;
             loop {
                 let line = self.events.recv().await.ok_or("the guard is gone")?;
                 match serde_json::from_str(&line) {
-                    // Of an earlier fault.
+                    // These events are about the end of an earlier fault.
                     Ok(Event::Ended(_) | Event::NotEnded(_)) => {}
                     Ok(Event::Failed(why)) => return Err(why),
                     Ok(event) => return Ok(event),
@@ -132,7 +132,7 @@ impl Guard {
             }
         };
         let late = || Err("the guard does not answer".to_owned());
-        tokio::time::timeout(ORDER, carried_out)
+        tokio::time::timeout(ORDER_TIMEOUT, answer)
             .await
             .unwrap_or_else(|_| late())
     }
@@ -145,23 +145,23 @@ mod tests {
     use super::*;
 
     /// A guard that writes these lines and ends with its input.
-    fn guard(lines: &str) -> (tempfile::TempDir, Orders) {
+    fn fake_guard(lines: &str) -> (tempfile::TempDir, Guard) {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("guard");
         std::fs::write(&program, format!("#!/bin/sh\n{lines}\n")).unwrap();
         let mode = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(&program, mode).unwrap();
-        let orders = Orders::start(&program).unwrap();
-        (dir, orders)
+        let guard = Guard::start(&program).unwrap();
+        (dir, guard)
     }
 
     #[tokio::test]
     async fn the_end_of_an_earlier_fault_does_not_answer_an_order() {
-        let (_dir, orders) = guard(
+        let (_dir, guard) = fake_guard(
             r#"echo '{"ended":1}'; echo '{"not_ended":"why"}'; read order; echo '{"began":5}'; cat"#,
         );
-        assert_eq!(orders.begin(&Order::Freeze { for_ms: 1 }).await, Ok(5));
-        orders.end().await;
+        assert_eq!(guard.begin_fault(&Order::Freeze { for_ms: 1 }).await, Ok(5));
+        guard.end().await;
     }
 
     #[tokio::test]
@@ -175,13 +175,13 @@ mod tests {
             ("read order; echo nonsense; cat", "the guard wrote"),
             (r#"read order; echo '"started"'; cat"#, "the guard reported"),
         ] {
-            let (_dir, orders) = guard(lines);
-            let error = orders
-                .begin(&Order::Freeze { for_ms: 1 })
+            let (_dir, guard) = fake_guard(lines);
+            let error = guard
+                .begin_fault(&Order::Freeze { for_ms: 1 })
                 .await
                 .unwrap_err();
             assert!(error.contains(problem), "{error}");
-            orders.end().await;
+            guard.end().await;
         }
     }
 }

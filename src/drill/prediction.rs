@@ -1,9 +1,9 @@
 //! How long an alert can take at worst, by its rule and the settings around it.
 //!
-//! From the beginning of a fault to the notification these add up:
+//! From the start of a fault to the notification these add up:
 //!
 //! ```text
-//! symptom      until a request that the fault hits has ended (its delay)
+//! delay        until a metric can show the fault: see Effect::delay
 //! gather       until the expression can be true: see below
 //! scrape × 2   one until the first sample, one more since a new series counts from its second
 //! evaluation   once for the rule, once for each recording rule that it reads
@@ -12,48 +12,53 @@
 //! delivery     of the notification
 //! ```
 //!
-//! `gather` is read from the expression. A comparison of a share with a limit (`errors / requests > 0.01`
-//! over 15 s) holds once so many of the window's requests are bad: limit × window ÷ share of the
-//! requests that the fault hits. A quantile (`histogram_quantile(0.95, …[30s]) > 0.5`) holds once 1 − 0.95 of
-//! them are. Whatever else reads a window needs the whole of it.
+//! `gather` is read from the expression:
+//!
+//! - A share that must exceed a limit (`errors / requests > 0.01` over 15 s) does so once enough of the window's
+//!   requests are bad. That takes limit × window ÷ share of the requests that the fault hits.
+//! - A quantile that must exceed a limit (`histogram_quantile(0.95, …[30s]) > 0.5`) does so once 1 − 0.95 of the
+//!   window's requests are slow.
+//! - A count that must exceed a number (`15 * rate >= 5`) adds no time.
+//! - Everything else that reads a window takes the whole of it. An example is a share that must fall below a limit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use promql_parser::parser::token::{T_DIV, T_LAND, T_LOR, T_LUNLESS, T_MUL};
+use promql_parser::parser::token::{T_DIV, T_GTE, T_GTR, T_LAND, T_LOR, T_LUNLESS, T_MUL};
 use promql_parser::parser::{BinaryExpr, Call, Expr, Offset};
 
 use super::file::{Fault, Inject, Kind};
 use crate::embedded::prometheus::promql;
 
-/// Alerts on two cores are posted to loopback within this, to a webhook on a healthy network too.
+/// The longest delivery of a notification, measured on two cores over loopback. A webhook on a healthy network is as
+/// fast.
 const DELIVERY: Duration = Duration::from_secs(1);
-/// Recording rules that read recording rules.
+/// The largest number of nested recording rules that the prediction follows.
 const DEPTH: u32 = 8;
 
-/// A rule as its file or Prometheus has it.
+/// An alerting rule or a recording rule, from a file or from Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Of the alert, or of the series that is recorded.
+    /// The name of the alert, or of the series that is recorded.
     pub name: String,
     /// Its expression.
     pub expr: String,
-    /// An alert, not a recording.
+    /// True for an alerting rule, false for a recording rule.
     pub is_alert: bool,
-    /// How long the expression must hold.
-    pub hold: Duration,
-    /// How often it is evaluated.
+    /// How long the expression must be true before the alert fires.
+    pub for_duration: Duration,
+    /// The time between two evaluations.
     pub interval: Duration,
     /// Its file.
     pub file: String,
-    /// Where it stands there, from 1; 0 when the file cannot be read from here.
+    /// The line in the file, counted from 1. It is 0 if the file cannot be read from here.
     pub line: usize,
 }
 
-/// What lies around the rules.
+/// The settings of Prometheus and Alertmanager that add time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Time between two scrapes.
+    /// The time between two scrapes.
     pub scrape: Duration,
     /// How long the first notification of a group waits.
     pub group_wait: Duration,
@@ -62,18 +67,19 @@ pub struct Settings {
 /// How a fault shows in what is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effect {
-    /// The share of the requests that it hits, at least. Above 0, at most 1.
+    /// The smallest share of the requests that the fault hits: above 0, at most 1.
     pub share: f64,
-    /// How long a request that it hits takes before it is counted.
+    /// The time from the start of the fault until a metric can show it: the delay of a request that the fault hits, or
+    /// the time in which the server notices a lost dependency.
     pub delay: Duration,
 }
 
 impl Effect {
-    /// Of this fault.
+    /// The effect of `fault`.
     #[must_use]
     pub fn of(fault: &Fault) -> Effect {
-        /// Of the requests of a sale at least so many use any one statement, or wait for a connection.
-        const SOME: f64 = 0.1;
+        /// The smallest share of requests that one statement, one route or one dependency affects.
+        const PARTIAL: f64 = 0.1;
         let delay = fault.delay.map_or(Duration::ZERO, |delay| delay.0);
         let share = match fault.kind {
             Kind::Errors | Kind::Latency => fault.share.unwrap_or(1.0).max(0.001),
@@ -81,18 +87,19 @@ impl Effect {
             | Kind::PoolExhaustion
             | Kind::RedisCut
             | Kind::DiskFull
-            | Kind::CpuHog => SOME,
+            | Kind::CpuHog => PARTIAL,
             _ => 1.0,
         };
         let share = if fault.routes.is_some() {
-            share * SOME
+            share * PARTIAL
         } else {
             share
         };
         let delay = match fault.kind {
             // A request gives up waiting for a connection after 5 s.
             Kind::PoolExhaustion => Duration::from_secs(5),
-            // A server asks what it depends on every second, and gives it as long to answer.
+            // A server checks its dependencies at least once a second and waits at most one second for an answer. A
+            // command may stop a dependency.
             Kind::RedisCut | Kind::DiskFull | Kind::Command | Kind::LoseOneOfN => {
                 Duration::from_secs(2)
             }
@@ -102,18 +109,18 @@ impl Effect {
     }
 }
 
-/// The worst case of one alert, from the beginning of the fault.
+/// The worst case of one alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prediction {
-    /// Until it fires.
+    /// The time from the start of the fault until the alert fires.
     pub firing: Duration,
-    /// From then until the notification.
+    /// The time from then until the notification.
     pub notified: Duration,
 }
 
-/// The worst case of the alert called `name`; `None` when no rule raises it.
+/// The worst case of the alert called `name`; `None` if no rule raises it.
 ///
-/// Several rules of one name are alternatives, and the earliest counts.
+/// Several rules of one name are alternatives, and the one that fires first counts.
 #[must_use]
 pub fn predict(
     name: &str,
@@ -131,7 +138,7 @@ pub fn predict(
     let firing = alerts.map(|rule| {
         let gather = match promql::parse(&rule.expr) {
             Ok(expr) => reader.gather(&expr, DEPTH),
-            // A rule that does not parse never fires; what evaluates it says so.
+            // A rule that does not parse never fires. The program that evaluates it reports the error.
             Err(_) => Gather::default(),
         };
         let evaluation = rule.interval * (gather.recordings + 1);
@@ -139,7 +146,7 @@ pub fn predict(
             + gather.time
             + settings.scrape * 2
             + evaluation
-            + round_up(rule.hold, rule.interval)
+            + round_up(rule.for_duration, rule.interval)
     });
     let firing = firing.min()?;
     Some(Prediction {
@@ -148,6 +155,7 @@ pub fn predict(
     })
 }
 
+/// The expressions of the recording rules, by the series that they record.
 fn recordings(rules: &[Rule]) -> BTreeMap<&str, Expr> {
     let recordings = rules.iter().filter(|rule| !rule.is_alert);
     recordings
@@ -155,22 +163,23 @@ fn recordings(rules: &[Rule]) -> BTreeMap<&str, Expr> {
         .collect()
 }
 
-fn round_up(hold: Duration, interval: Duration) -> Duration {
+/// Rounds `time` up to a multiple of `interval`.
+fn round_up(time: Duration, interval: Duration) -> Duration {
     let interval = interval.max(Duration::from_millis(1));
-    let times = hold.as_millis().div_ceil(interval.as_millis());
+    let times = time.as_millis().div_ceil(interval.as_millis());
     interval * u32::try_from(times).unwrap_or(u32::MAX)
 }
 
-/// What an expression needs before it can change its mind.
+/// The time and the recording rules until the expression can become true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Gather {
     time: Duration,
-    /// Recording rules on the way.
+    /// The number of recording rules that read each other on the way to the expression.
     recordings: u32,
 }
 
 impl Gather {
-    /// Of two things that must both be there.
+    /// Both are needed, so the larger of each figure counts.
     fn and(self, other: Gather) -> Gather {
         Gather {
             time: self.time.max(other.time),
@@ -237,7 +246,7 @@ impl Reader<'_> {
             self.gather(&binary.rhs, depth),
         );
         match binary.op.id() {
-            // Alternatives: the earliest.
+            // One of the two is enough, so the earlier one counts.
             T_LOR => left.min(right),
             T_LAND | T_LUNLESS => left.and(right),
             _ if binary.op.is_comparison_operator() => self.compared(binary, left.and(right)),
@@ -245,12 +254,18 @@ impl Reader<'_> {
         }
     }
 
-    /// A share or a quantile that is compared needs a part of its window.
+    /// A share or a quantile that must exceed a limit needs a part of its window. `whole` is what the whole window
+    /// needs.
     fn compared(&self, binary: &BinaryExpr, whole: Gather) -> Gather {
+        // Other comparisons may need all of it: a share that must fall does so until the last good request has left the
+        // window.
+        if !matches!(binary.op.id(), T_GTR | T_GTE) {
+            return whole;
+        }
         let limit = constant(&binary.rhs);
         let needed = match (bare(&binary.lhs), limit) {
             (Expr::Binary(inner), Some(limit)) if inner.op.id() == T_DIV => Some(limit),
-            // `15 * rate >= 5`: five of them, which a share of any size soon has.
+            // `15 * rate >= 5`: five bad requests arrive almost at once, so this adds no time.
             (Expr::Binary(inner), Some(_)) if inner.op.id() == T_MUL => Some(0.0),
             (Expr::Call(call), Some(_)) if call.func.name == "histogram_quantile" => {
                 let quantile = call.args.args.first().and_then(|it| constant(it));
@@ -258,7 +273,7 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        // Told apart by statement, each one's share is its own: all of it.
+        // With one series per statement, the fault hits every operation of the slow statement.
         let share = match binary
             .lhs
             .to_string()
@@ -288,7 +303,7 @@ fn bare(expr: &Expr) -> &Expr {
     }
 }
 
-/// A number, or a product of numbers.
+/// The value of a number, or of a product of numbers.
 fn constant(expr: &Expr) -> Option<f64> {
     match bare(expr) {
         Expr::NumberLiteral(number) => Some(number.val),
@@ -306,7 +321,7 @@ fn shift(offset: Option<&Offset>) -> Duration {
     }
 }
 
-/// What the settings make of the rules.
+/// The worst case of `alert` under the fault of `inject`.
 pub(super) fn worst_case(
     alert: &str,
     inject: &Inject,
@@ -326,12 +341,12 @@ mod tests {
         group_wait: SECOND,
     };
 
-    fn alert(expr: &str, hold: u64) -> Rule {
+    fn alert(expr: &str, for_seconds: u64) -> Rule {
         Rule {
             name: "A".to_owned(),
             expr: expr.to_owned(),
             is_alert: true,
-            hold: Duration::from_secs(hold),
+            for_duration: Duration::from_secs(for_seconds),
             interval: SECOND,
             file: "rules.yml".to_owned(),
             line: 1,
@@ -389,11 +404,23 @@ mod tests {
     }
 
     #[test]
-    fn what_must_have_held_all_the_time_takes_the_whole_window() {
+    fn an_expression_over_all_samples_takes_the_whole_window() {
         let rules = [alert("min_over_time(used[20s]) >= max", 5)];
         assert_eq!(firing(&rules, 1.0, Duration::ZERO), 20.0 + 2.0 + 1.0 + 5.0);
         let either = [alert("changes(m[15s]) == 0 or changes(m[1m]) == 0", 5)];
         assert_eq!(firing(&either, 1.0, Duration::ZERO), 15.0 + 2.0 + 1.0 + 5.0);
+    }
+
+    #[test]
+    fn a_figure_that_must_fall_below_a_limit_takes_the_whole_window() {
+        for expr in [
+            "sum(rate(ok[20s])) / sum(rate(all[20s])) < 0.01",
+            "15 * sum(rate(ok[20s])) <= 5",
+            "histogram_quantile(0.95, sum by (le) (rate(b[20s]))) < 0.5",
+        ] {
+            let found = firing(&[alert(expr, 5)], 1.0, Duration::ZERO);
+            assert_eq!(found, 20.0 + 2.0 + 1.0 + 5.0, "{expr}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ struct RawRule {
     #[serde(default)]
     expr: String,
     #[serde(default, rename = "for")]
-    hold: Option<String>,
+    for_duration: Option<String>,
 }
 
 /// The rules of `files`; without any, the shipped ones.
@@ -146,7 +146,7 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
                 name: name.clone(),
                 expr: rule.expr.clone(),
                 is_alert: rule.alert.is_some(),
-                hold: duration(&rule.hold).unwrap_or_default(),
+                for_duration: duration(&rule.for_duration).unwrap_or_default(),
                 interval,
                 file: origin.to_owned(),
                 line: positions
@@ -174,7 +174,7 @@ pub(super) fn of_groups(groups: Vec<RuleGroup>) -> Vec<Rule> {
                 name: rule.name,
                 expr: rule.query,
                 is_alert: rule.kind == "alerting",
-                hold: seconds(rule.duration),
+                for_duration: seconds(rule.duration),
                 interval: seconds(group.interval),
                 file: group.file.clone(),
             });

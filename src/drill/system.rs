@@ -9,7 +9,7 @@ use super::embedded::{Embedded, end_by_operations, inject_by_operations};
 use super::error::DrillError;
 use super::file::{Drill, Fault, Kind};
 use super::guard::Order;
-use super::orders::{Orders, order_for};
+use super::orders::{Guard, order_for};
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::{HttpSource, Secret};
@@ -71,7 +71,7 @@ async fn answers(url: &str) -> bool {
 #[derive(Debug)]
 pub(super) enum System {
     Own(Box<Embedded>),
-    Given(Box<Given>, Orders),
+    Given(Box<Given>, Guard),
 }
 
 impl System {
@@ -86,7 +86,7 @@ impl System {
             let embedded = Embedded::start(program, rules, webhook).await?;
             return Ok(System::Own(Box::new(embedded)));
         };
-        let guard = Orders::start(program);
+        let guard = Guard::start(program);
         let guard = guard.map_err(|error| DrillError::Server(error.to_string()))?;
         Ok(System::Given(Box::new(given.clone()), guard))
     }
@@ -118,7 +118,7 @@ impl System {
         }
     }
 
-    /// Injects a fault; its beginning, by whoever carried it out. It ends by itself.
+    /// Injects a fault, which ends by itself. Returns its beginning as recorded by the process that injected it.
     pub(super) async fn inject(&self, fault: &Fault, drill: &str) -> Result<Moment, String> {
         let (given, guard) = match self {
             System::Own(embedded) => return embedded.inject(fault, drill).await,
@@ -126,11 +126,11 @@ impl System {
         };
         match (fault.kind, order_for(fault)) {
             (Kind::LoseOneOfN, Some(order)) => {
-                let began = guard.begin(&order).await?;
+                let began = guard.begin_fault(&order).await?;
                 one_is_lost(&given.target.api_urls).await?;
                 Ok(began)
             }
-            (_, Some(order)) => guard.begin(&order).await,
+            (_, Some(order)) => guard.begin_fault(&order).await,
             (Kind::KillServer | Kind::FreezeServer, None) => Err(
                 "the server is not this drill's own: use `kind: command` with what kills or stops it where it runs".to_owned(),
             ),
@@ -161,7 +161,7 @@ impl System {
         match self {
             System::Own(embedded) => embedded.release(drill).await,
             System::Given(given, guard) => {
-                drop(guard.give(&Order::Release).await);
+                drop(guard.carry_out(&Order::Release).await);
                 end_by_operations(&given.target, drill).await;
             }
         }

@@ -10,7 +10,7 @@ use crate::embedded::loki::{LokiConfig, LokiStore, routes};
 
 use super::inputs::{encode, first_line, get, text};
 
-/// Nanoseconds since 1970 of the first line; one follows a second.
+/// The time of the first line, in nanoseconds since 1970. The lines are one second apart.
 const START: i64 = 1_700_000_000_000_000_000;
 
 /// The lines of the store, all in the stream `{app="a"}`.
@@ -30,7 +30,7 @@ const LINES: [&str; 12] = [
 ];
 
 static ROUTER: LazyLock<Router> = LazyLock::new(|| {
-    // The lines are from long ago.
+    // The lines are from long ago, and retention must not drop them.
     let store = Arc::new(LokiStore::new(LokiConfig {
         retention: std::time::Duration::MAX,
         ..LokiConfig::default()
@@ -41,6 +41,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     routes(store)
 });
 
+/// The parameters of a query over all lines.
 fn window() -> String {
     format!(
         "start={START}&end={}&limit=100&direction=forward",
@@ -48,7 +49,7 @@ fn window() -> String {
     )
 }
 
-/// Every input is a query; if its first line is `params`, the rest is a whole query string.
+/// The input is a query. If its first line is `params`, the rest is a whole query string.
 pub(super) fn query(data: &[u8]) {
     let text = text(data);
     if let ("params", rest) = first_line(text) {
@@ -96,6 +97,7 @@ enum Stage {
     },
 }
 
+/// The texts of line filters, and the values of label filters.
 const TEXTS: [&str; 6] = ["x", "info", "json", "taken", "", "|"];
 /// The names of labels. `json` is not one, because after a `|` it is always the stage.
 const NAMES: [&str; 9] = [
@@ -103,7 +105,7 @@ const NAMES: [&str; 9] = [
 ];
 
 impl Stage {
-    /// Two bytes make a stage.
+    /// The first byte chooses the kind of the stage, the second its text and its label.
     fn of(bytes: [u8; 2]) -> Stage {
         let [kind, choice] = bytes.map(usize::from);
         let text = TEXTS[choice % TEXTS.len()];
@@ -135,8 +137,8 @@ impl Stage {
         }
     }
 
-    /// Returns whether the line passes. A label of the line gets the suffix `_extracted` if the stream has a label with
-    /// its name.
+    /// Returns whether the line passes. If the line is an object, [`Stage::Json`] replaces all `labels` except the
+    /// stream's.
     fn keeps(&self, line: &str, labels: &mut Vec<(String, String)>) -> bool {
         match self {
             Stage::Json => {
@@ -156,6 +158,8 @@ impl Stage {
     }
 }
 
+/// Adds the fields of an object as labels. Names of nested fields are joined by `_`. The field `app` gets the suffix
+/// `_extracted`, because the stream has a label with this name.
 fn flatten(
     prefix: &str,
     fields: &serde_json::Map<String, Value>,
@@ -177,8 +181,8 @@ fn flatten(
     }
 }
 
-/// A pipeline built from its grammar is either refused or keeps the lines of the model. Two bytes make a stage. The
-/// last bit of a stage's first byte chooses the white space.
+/// A pipeline that is built from the grammar must either be refused or return the lines that the model keeps. Two bytes
+/// make a stage. The highest bit of a stage's first byte chooses whether the stage contains spaces.
 pub(super) fn stages(data: &[u8]) {
     let (pairs, _) = data.as_chunks::<2>();
     let stages: Vec<Stage> = pairs.iter().take(6).map(|pair| Stage::of(*pair)).collect();
@@ -198,11 +202,11 @@ pub(super) fn stages(data: &[u8]) {
     }
     let found = crate::clients::loki::read_lines(&body).expect("the client reads the answer");
     let found: Vec<&str> = found.iter().map(|line| line.line.as_str()).collect();
-    let meant: Vec<&str> = LINES
+    let expected: Vec<&str> = LINES
         .into_iter()
         .filter(|line| kept(&stages, line))
         .collect();
-    assert_eq!(found, meant, "{query}");
+    assert_eq!(found, expected, "{query}");
 }
 
 fn kept(stages: &[Stage], line: &str) -> bool {

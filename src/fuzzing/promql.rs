@@ -10,10 +10,13 @@ use crate::embedded::prometheus::{QueryError, QueryLimits, Tsdb, TsdbConfig, exp
 
 use super::inputs::{assert_close, text};
 
-/// Five minutes with a sample every 15 s, in milliseconds since 1970.
+/// The time of the first sample of each series, in milliseconds since 1970.
 const START: i64 = 1_700_000_000_000;
+/// The number of samples of each series: five minutes.
 const SAMPLES: i64 = 20;
+/// The milliseconds between two samples.
 const EVERY: i64 = 15_000;
+/// The milliseconds between two steps of a range query.
 const STEP: i64 = 30_000;
 
 /// The limits are small, so that an expensive input is refused soon. No input may reach the time-out.
@@ -89,9 +92,9 @@ pub(super) fn query(data: &[u8]) {
         .collect();
     for result in instants.iter().chain([&range]) {
         let stuck = matches!(result, Err(QueryError::Timeout | QueryError::Canceled));
-        assert!(!stuck, "no count bounds this query");
+        assert!(!stuck, "a limit must refuse this query before the time-out");
     }
-    // These mean the ends of the range, which an instant query does not have.
+    // `start()` and `end()` are the ends of the range, so an instant query gives other values for them.
     let mentions_ends = text.contains("start") || text.contains("end");
     if let Ok(QueryResult::Matrix(series)) = &range
         && !mentions_ends

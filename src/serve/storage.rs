@@ -95,6 +95,11 @@ async fn connect(
         let database = mysql::Database::connect(url, options).await?;
         return Ok(DatasetStorage::MySql(Box::new(database)));
     }
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(StoreError::Unavailable(
+            "its URL must begin with postgres:// or mysql://, as in postgres://USER:PASSWORD@HOST:5432/DATABASE".to_owned(),
+        ));
+    }
     let default = PgOptions::default();
     let options = PgOptions {
         connections,

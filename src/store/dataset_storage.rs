@@ -115,6 +115,9 @@ impl DatasetStorage {
     pub async fn await_followers(&self, epoch: Epoch) -> bool {
         let until = Instant::now() + FOLLOWED_WITHIN;
         while Instant::now() < until {
+            if self.is_shared() {
+                tokio::time::sleep(FOLLOWED_WITHIN / 50).await;
+            }
             let followed = match self {
                 DatasetStorage::Files(..) => return true,
                 DatasetStorage::Postgres(database) => database.is_followed(epoch).await,
@@ -123,7 +126,6 @@ impl DatasetStorage {
             if followed.unwrap_or(false) {
                 return true;
             }
-            tokio::time::sleep(FOLLOWED_WITHIN / 50).await;
         }
         false
     }

@@ -38,7 +38,7 @@ pub(crate) struct AuditEntry {
     pub(crate) at: i64,
     pub(crate) who: String,
     pub(crate) action: String,
-    /// The `host:port` that the action changed.
+    /// The `host:port` that the action changed. For a drill, which starts its own server, it is `a server of its own`.
     pub(crate) target: String,
     pub(crate) outcome: AuditOutcome,
     /// Further details, such as the reason of a failure.

@@ -35,17 +35,17 @@ pub struct DrillInfo {
 /// The report of a drill, or why there is none.
 pub type DrillEnded = Pin<Box<dyn Future<Output = Result<Box<Report>, String>> + Send>>;
 
-/// Passes on an action of a blind drill's player; `false` when nobody takes it.
-pub type Play = Box<dyn Fn(&Action) -> bool + Send + Sync>;
+/// Passes an action of the player to the blind drill. Returns false if the drill does not take it.
+pub type SendPlayerAction = Box<dyn Fn(&Action) -> bool + Send + Sync>;
 
 /// A drill under way.
 pub struct DrillRun {
-    /// Keeps the last value after the end.
+    /// The progress; after the drill, its last value.
     pub progress: watch::Receiver<Progress>,
     /// Ends the drill and its fault. The drill still makes a report.
     pub stop: Box<dyn Fn() + Send + Sync>,
-    /// What the player of a blind drill does.
-    pub play: Play,
-    /// Resolves at its end.
+    /// Passes an action of the player to the blind drill.
+    pub send_player_action: SendPlayerAction,
+    /// Resolves at the end of the drill.
     pub ended: DrillEnded,
 }

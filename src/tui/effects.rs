@@ -13,7 +13,7 @@ use crate::clients::Secret;
 use crate::clients::alertmanager::Alertmanager;
 use crate::load::{Command, PhaseName, Progress, RunResult, Verdict};
 use crate::tui::audit::{AuditEntry, AuditFile};
-use crate::tui::drill_runner::Play;
+use crate::tui::drill_runner::SendPlayerAction;
 use crate::tui::event::ProfileFile;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_generator::{Control, Ended, LoadGenerator, Run, StartRequest};
@@ -24,7 +24,7 @@ use crate::tui::sources::reason::Why;
 
 /// The shortest interval between two events of a rehearsal's progress.
 const EVERY_PROGRESS: Duration = Duration::from_millis(250);
-/// The longest wait for a stopped rehearsal when the console quits.
+/// The longest wait for a stopped rehearsal or drill when the console quits.
 const LEAVE: Duration = Duration::from_secs(5);
 
 /// Carries out effects.
@@ -40,7 +40,7 @@ pub(crate) struct Effects {
     run: JoinSet<()>,
     control: Option<Control>,
     stop_drill: Option<Box<dyn Fn() + Send + Sync>>,
-    play_drill: Option<Play>,
+    send_player_action: Option<SendPlayerAction>,
 }
 
 impl Effects {
@@ -69,7 +69,7 @@ impl Effects {
             run,
             control: None,
             stop_drill: None,
-            play_drill: None,
+            send_player_action: None,
         }
     }
 
@@ -131,10 +131,12 @@ impl Effects {
             } => self.start((scenario, file), phase, reseed, model),
             Effect::StartDrill(drill) => self.start_drill(drill),
             Effect::PlayDrill(action) => {
-                let taken = self.play_drill.as_ref().is_some_and(|play| play(&action));
+                let send = self.send_player_action.as_ref();
+                let sent = send.is_some_and(|send| send(&action));
                 let why = "the drill is over";
-                let result = if taken { Ok("") } else { Err(why) };
-                self.act(action.words(), std::future::ready(result));
+                let result = if sent { Ok("") } else { Err(why) };
+                let target = drilling::TARGET.to_owned();
+                self.act_on(target, action.words(), std::future::ready(result));
             }
             Effect::StopDrill => self.stop_drill(),
             Effect::StopLoad => self.stop_load(),
@@ -145,7 +147,7 @@ impl Effects {
         if let Some(stop) = &self.stop_drill {
             stop();
         }
-        self.note("stop of the drill", Ok("asked"));
+        self.note_on(drilling::TARGET, "stop of the drill", Ok("asked"));
     }
 
     fn stop_load(&mut self) {
@@ -166,10 +168,13 @@ impl Effects {
         self.act(command.effect().into(), std::future::ready(result));
     }
 
-    /// Logs an action that has no answer.
+    /// Logs an action on the server that has no answer.
     fn note(&mut self, action: &str, result: Result<&str, &str>) {
-        let target = self.clients.ops.authority();
-        let entry = AuditEntry::new(now_ms(), &self.audit.who, action, &target, result);
+        self.note_on(&self.clients.ops.authority(), action, result);
+    }
+
+    fn note_on(&mut self, target: &str, action: &str, result: Result<&str, &str>) {
+        let entry = AuditEntry::new(now_ms(), &self.audit.who, action, target, result);
         let (audit, events) = (Arc::clone(&self.audit), self.events.clone());
         self.tasks.spawn(record(audit, entry, events));
     }
@@ -287,7 +292,7 @@ impl Effects {
         });
     }
 
-    /// Stops the rehearsal and the seeding and waits for their ends, at most [`LEAVE`].
+    /// Stops the rehearsal, the drill and the seeding. Waits for their ends, at most [`LEAVE`].
     pub(crate) async fn leave(mut self, seeding: bool) {
         while self.run.try_join_next().is_some() {}
         if let Some(control) = self.control.take().filter(|_| !self.run.is_empty()) {
@@ -296,7 +301,8 @@ impl Effects {
         }
         if let Some(stop) = self.stop_drill.take().filter(|_| !self.run.is_empty()) {
             stop();
-            self.note("stop of the drill", Ok("the console was left"));
+            let result = Ok("the console was left");
+            self.note_on(drilling::TARGET, "stop of the drill", result);
         }
         if seeding {
             let cancelled = self.clients.ops.cancel_seed().await;
@@ -377,7 +383,7 @@ impl Written {
     }
 }
 
-/// Sends the progress of a run at most every [`EVERY_PROGRESS`], then its end.
+/// Sends the progress of a run at most once per [`EVERY_PROGRESS`], then its end.
 async fn follow(
     mut progress: tokio::sync::watch::Receiver<Progress>,
     mut ended: Ended,

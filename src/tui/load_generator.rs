@@ -46,7 +46,7 @@ pub struct Run {
     pub ended: Ended,
 }
 
-/// A load generator. Every error is one line of text: the mistake, its place and the correction.
+/// A load generator. Every error is one line of text.
 pub trait LoadGenerator: Send + Sync {
     /// The shipped scenarios, the default first.
     fn scenarios(&self) -> Vec<ScenarioInfo>;

@@ -7,22 +7,22 @@ use crate::tui::model::{Model, Screen};
 use crate::tui::screens::logs::{LogAim, Logs};
 use crate::tui::screens::traces::{Open, Traces};
 
-/// The most steps of the stack; the oldest ones are dropped.
+/// The largest number of steps in the stack. The oldest ones are dropped.
 const DEPTH: usize = 8;
-/// The most steps that are named on the screen; an ellipsis stands for the others.
+/// The largest number of screens that [`crumbs`] names, the current one included. An ellipsis stands for the others.
 const NAMED: usize = 4;
 
 /// A place that the user left by a link.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     screen: Screen,
-    /// The scroll position of the record that was open.
+    /// The scroll position of the log record that was open.
     record: Option<u16>,
-    /// The state of the log, if the link led from it or to it.
+    /// The state of the Logs screen, if the link led from it or to it.
     logs: Option<Box<Logs>>,
-    /// The state of the traces, if the link led from them or to them.
+    /// The state of the Traces screen, if the link led from it or to it.
     traces: Option<Box<Traces>>,
-    /// The labels of the chosen alert: its position in the list may change.
+    /// The labels of the chosen alert. They find it again if its position in the list has changed.
     alert: Option<Labels>,
 }
 
@@ -90,11 +90,11 @@ pub(crate) fn to_trace(model: &mut Model, id: &str) {
 /// Goes one step back; returns whether there was one.
 pub(crate) fn back(model: &mut Model) -> bool {
     let step = model.navigation.pop();
-    let was = step.is_some();
+    let existed = step.is_some();
     if let Some(step) = step {
         step.restore(model);
     }
-    was
+    existed
 }
 
 /// Clears the stack.
@@ -102,7 +102,7 @@ pub(crate) fn clear(model: &mut Model) {
     model.navigation.clear();
 }
 
-/// The steps as text, `Alerts › Logs › Traces`; `None` if there are none.
+/// The steps and the current screen as text, `Alerts › Logs › Traces`; `None` if there are no steps.
 pub(crate) fn crumbs(model: &Model) -> Option<String> {
     if model.navigation.is_empty() {
         return None;

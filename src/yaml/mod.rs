@@ -173,7 +173,7 @@ fn of_parser(
         .filter(|at| at.0 > 0);
     let field = at.and_then(|at| positions.field(at)).map(str::to_owned);
     let given = at.and_then(|at| standing_at(text, at));
-    let Wording { problem, missing } = wording::of_yaml(error, given);
+    let Wording { mistake, missing } = wording::of_yaml(error, given);
     // The parser's position is somewhere in the map that lacks the field.
     let field = match missing {
         Some(missing) => Some(lacking(field.as_deref().unwrap_or_default(), &missing)),
@@ -182,7 +182,7 @@ fn of_parser(
     FileError {
         at,
         field,
-        ..FileError::new(origin, problem)
+        ..FileError::new(origin, mistake)
     }
 }
 

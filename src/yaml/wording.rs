@@ -1,5 +1,5 @@
-//! Words the errors of a file for the people who wrote it. The parsers' texts name Rust types and parser options and
-//! must not reach a reader.
+//! Describes the errors of a file in plain words for the people who wrote it. The parsers' texts name Rust types and
+//! parser options and must not reach a reader.
 
 use serde_json::error::Category;
 use serde_saphyr::Error;
@@ -7,37 +7,35 @@ use serde_saphyr::budget::BudgetBreach;
 
 use super::suggestion;
 
-/// The mistake, and the name of the missing field if a field is missing.
+/// The description of an error.
 pub(super) struct Wording {
-    pub problem: String,
+    /// The mistake, as a predicate that follows the field's name, and how to correct it: `is missing: write …`.
+    pub mistake: String,
+    /// The name of the missing field, if a field is missing.
     pub missing: Option<String>,
 }
 
-/// Words the error of a YAML text. `given` is the value at the position of the error.
+/// Describes the error of a YAML text in plain words. `given` is the value at the position of the error.
 pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
-    let problem = match error {
+    let mistake = match error {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => {
             return of_yaml(error, given);
         }
         Error::SerdeMissingField { field, .. } => return missing(field),
-        Error::InvalidScalar { ty, .. } => is_not(given, &expected(ty)),
-        Error::InvalidBooleanStrict { .. } => is_not(given, &expected("boolean")),
-        Error::NonFiniteFloat { value, .. } => is_not(Some(value), &expected("f64")),
+        Error::InvalidScalar { ty, .. } => is_not(given, ty),
+        Error::InvalidBooleanStrict { .. } => is_not(given, "boolean"),
+        Error::NonFiniteFloat { value, .. } => is_not(Some(value), "f64"),
         Error::SerdeInvalidType {
             unexpected,
-            expected: wanted,
+            expected,
             ..
         }
         | Error::SerdeInvalidValue {
             unexpected,
-            expected: wanted,
+            expected,
             ..
-        } => is_not(Some(&found(unexpected)), &expected(wanted)),
-        Error::SerdeInvalidLength {
-            len,
-            expected: wanted,
-            ..
-        } => of_length(len, wanted),
+        } => is_not(Some(&found(unexpected)), expected),
+        Error::SerdeInvalidLength { len, expected, .. } => of_length(len, expected),
         Error::SerdeUnknownVariant {
             variant, expected, ..
         } => unknown_value(variant, expected),
@@ -47,9 +45,7 @@ pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
         Error::DuplicateMappingKey { key: Some(key), .. } => twice(key),
         Error::DuplicateMappingKey { .. } => "appears twice: remove one of them".to_owned(),
         Error::NullIntoString { .. } => "is empty: write a text".to_owned(),
-        Error::Unexpected {
-            expected: wanted, ..
-        } => is_not(given, &expected(wanted)),
+        Error::Unexpected { expected, .. } => is_not(given, expected),
         Error::Eof { .. } => "the file ends here too early: is it complete?".to_owned(),
         Error::MultipleDocuments { .. } => several_documents(),
         Error::InvalidUtf8Input => "is not UTF-8 text".to_owned(),
@@ -64,16 +60,16 @@ pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
         },
     };
     let missing = None;
-    Wording { problem, missing }
+    Wording { mistake, missing }
 }
 
-/// Words the error of a value that was parsed as JSON.
+/// Describes the error of a value that was parsed as JSON in plain words.
 #[must_use]
 pub fn of_json(error: &serde_json::Error) -> String {
     of_json_parts(error).0
 }
 
-/// Words the error and names the missing field, if a field is missing.
+/// Describes the error in plain words. Also returns the name of the missing field, if a field is missing.
 pub(super) fn of_json_parts(error: &serde_json::Error) -> (String, Option<String>) {
     let text = error.to_string();
     let text = match text.rfind(" at line ") {
@@ -90,22 +86,22 @@ pub(super) fn of_json_parts(error: &serde_json::Error) -> (String, Option<String
         }
         Category::Syntax => (format!("is not JSON: {text}"), None),
         Category::Data | Category::Io => {
-            let Wording { problem, missing } = of_text(text);
+            let Wording { mistake, missing } = of_text(text);
             let of_missing = missing
                 .as_ref()
                 .map(|field| format!("`{field}` is missing: add it"));
-            (of_missing.unwrap_or(problem), missing)
+            (of_missing.unwrap_or(mistake), missing)
         }
     }
 }
 
-/// Rewords serde's own text. A text from this program stays unchanged.
+/// Describes the mistake of serde's own text in plain words. A text from this program stays unchanged.
 #[must_use]
 pub fn in_words(text: &str) -> String {
-    of_text(text).problem
+    of_text(text).mistake
 }
 
-/// Rewords a text and names the missing field.
+/// Describes the mistake of an error's text in plain words.
 fn of_text(text: &str) -> Wording {
     let between = |open: &str, close: &str| {
         let rest = text.split_once(open)?.1;
@@ -118,10 +114,10 @@ fn of_text(text: &str) -> Wording {
     let about_types = about_types
         .iter()
         .find_map(|start| text.strip_prefix(start));
-    let problem = if let Some((unexpected, wanted)) =
+    let mistake = if let Some((unexpected, wanted)) =
         about_types.and_then(|rest| rest.split_once(", expected "))
     {
-        is_not(Some(&found(unexpected)), &expected(wanted))
+        is_not(Some(&found(unexpected)), wanted)
     } else if text.starts_with("unknown field `") {
         unknown_field(&between("`", "`").unwrap_or_default(), &listed(text))
     } else if text.starts_with("unknown variant `") {
@@ -137,7 +133,7 @@ fn of_text(text: &str) -> Wording {
         text.to_owned()
     };
     let missing = None;
-    Wording { problem, missing }
+    Wording { mistake, missing }
 }
 
 /// The names after `expected`, each in backticks.
@@ -150,17 +146,57 @@ fn listed(text: &str) -> Vec<&str> {
 
 fn missing(field: &str) -> Wording {
     Wording {
-        problem: format!("is missing: write `{field}: …`"),
+        mistake: format!("is missing: write `{field}: …`"),
         missing: Some(field.to_owned()),
     }
 }
 
+/// The given value is not of the type that serde names `wanted`.
 fn is_not(given: Option<&str>, wanted: &str) -> String {
-    let is_whole = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match given {
-        Some(given) if wanted == WHOLE && is_whole(given) => format!("`{given}` is too large"),
-        Some("") | None => format!("is not {wanted}"),
-        Some(given) => format!("`{given}` is not {wanted}"),
+    let described = expected(wanted);
+    let given = match given {
+        Some("") | None => return format!("is not {described}"),
+        Some(given) => given,
+    };
+    match (whole(given), range(wanted)) {
+        (Some(number), Some((least, most))) if number < least => {
+            format!("`{given}` is too small: write a whole number from {least} to {most}")
+        }
+        (Some(number), Some((least, most))) if number > most => {
+            format!("`{given}` is too large: write a whole number from {least} to {most}")
+        }
+        (Some(number), Some(_)) => {
+            format!("`{given}` is not written as a whole number: write {number}")
+        }
+        (Some(_), None) if described == WHOLE => format!("`{given}` is out of range"),
+        _ => format!("`{given}` is not {described}"),
+    }
+}
+
+/// The whole number that `text` means: `-1`, `20.0` or `1e20`. A number beyond `i128` becomes the nearest one.
+fn whole(text: &str) -> Option<i128> {
+    let number: Option<f64> = text.parse().ok();
+    let number = number.filter(|number| number.fract() == 0.0);
+    text.parse().ok().or(number.map(|number| number as i128))
+}
+
+/// The smallest and the largest value of the integer type that serde names `wanted`.
+fn range(wanted: &str) -> Option<(i128, i128)> {
+    let nonzero = wanted.strip_prefix("a nonzero ");
+    let (least, most): (i128, i128) = match nonzero.unwrap_or(wanted) {
+        "u8" => (0, u8::MAX.into()),
+        "u16" => (0, u16::MAX.into()),
+        "u32" => (0, u32::MAX.into()),
+        "u64" | "usize" => (0, u64::MAX.into()),
+        "i8" => (i8::MIN.into(), i8::MAX.into()),
+        "i16" => (i16::MIN.into(), i16::MAX.into()),
+        "i32" => (i32::MIN.into(), i32::MAX.into()),
+        "i64" | "isize" => (i64::MIN.into(), i64::MAX.into()),
+        _ => return None,
+    };
+    match nonzero {
+        Some(_) => Some((least.max(1), most)),
+        None => Some((least, most)),
     }
 }
 
@@ -203,7 +239,7 @@ fn over_budget(breach: &BudgetBreach) -> String {
     }
 }
 
-/// Names the value that serde found in the notation of the file.
+/// Returns the value that serde found, as the file writes it.
 fn found(unexpected: &str) -> String {
     let quoted = |open: char, close: char| {
         let rest = unexpected.split_once(open)?.1;
@@ -215,7 +251,7 @@ fn found(unexpected: &str) -> String {
         "unit value" | "null" | "Option value" => String::new(),
         text if text.starts_with("string") => {
             let given = quoted('"', '"').unwrap_or_default();
-            // The quotes are the mistake in "20" and "true".
+            // If the text is valid JSON, as in "20", the quotes are the mistake, so the message keeps them.
             match serde_json::from_str::<serde_json::Value>(&given) {
                 Ok(_) => format!("\"{given}\""),
                 Err(_) => given,
@@ -225,10 +261,10 @@ fn found(unexpected: &str) -> String {
     }
 }
 
-/// A whole number, as messages name it.
+/// The description of a whole number in messages.
 const WHOLE: &str = "a whole number such as 20";
 
-/// Names the expected value with an example.
+/// Describes the type that serde names `wanted`, with an example.
 fn expected(wanted: &str) -> String {
     let whole = WHOLE;
     let text = match wanted {
@@ -289,7 +325,7 @@ mod tests {
             ),
             (
                 "seats: -1",
-                "x.yaml:1:8: seats: `-1` is not a whole number such as 20",
+                "x.yaml:1:8: seats: `-1` is too small: write a whole number from 0 to 4294967295",
             ),
             (
                 "seats: 1.5",
@@ -298,7 +334,7 @@ mod tests {
             ("seats: [1]", "x.yaml:1:8: seats: "),
             (
                 "seats: 99999999999",
-                "x.yaml:1:8: seats: `99999999999` is too large",
+                "x.yaml:1:8: seats: `99999999999` is too large: write a whole number from 0 to 4294967295",
             ),
             (
                 "seats: 1\nshare: 1%",
@@ -352,6 +388,45 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_out_of_range_is_refused_with_the_range() {
+        for (given, wanted, expected) in [
+            (
+                "-1",
+                "u8",
+                "`-1` is too small: write a whole number from 0 to 255",
+            ),
+            (
+                "256",
+                "u8",
+                "`256` is too large: write a whole number from 0 to 255",
+            ),
+            (
+                "-129",
+                "i8",
+                "`-129` is too small: write a whole number from -128 to 127",
+            ),
+            (
+                "1e20",
+                "u64",
+                "`1e20` is too large: write a whole number from 0 to 18446744073709551615",
+            ),
+            (
+                "0",
+                "a nonzero u16",
+                "`0` is too small: write a whole number from 1 to 65535",
+            ),
+            (
+                "9007199254740992.0",
+                "an integer",
+                "`9007199254740992.0` is out of range",
+            ),
+            ("inf", "u8", "`inf` is not a whole number such as 20"),
+        ] {
+            assert_eq!(is_not(Some(given), wanted), expected);
+        }
+    }
+
+    #[test]
     fn json_is_refused_in_the_same_words() {
         let of = |text: &str| of_json(&serde_json::from_str::<Hall>(text).unwrap_err());
         assert_eq!(
@@ -360,13 +435,24 @@ mod tests {
         );
         assert_eq!(
             of(r#"{"seats":-1}"#),
-            "`-1` is not a whole number such as 20"
+            "`-1` is too small: write a whole number from 0 to 4294967295"
         );
         assert_eq!(
             of(r#"{"seats":"20"}"#),
             "`\"20\"` is not a whole number such as 20"
         );
-        assert_eq!(of(r#"{"seats":99999999999}"#), "`99999999999` is too large");
+        assert_eq!(
+            of(r#"{"seats":99999999999}"#),
+            "`99999999999` is too large: write a whole number from 0 to 4294967295"
+        );
+        assert_eq!(
+            of(r#"{"seats":20.0}"#),
+            "`20.0` is not written as a whole number: write 20"
+        );
+        assert_eq!(
+            of(r#"{"seats":1.5}"#),
+            "`1.5` is not a whole number such as 20"
+        );
         assert!(of(r#"{"seats":1,"saets":2}"#).contains("did you mean `seats`?"));
         assert_eq!(of("{}"), "`seats` is missing: add it");
         assert_eq!(

@@ -62,6 +62,7 @@ mod logql;
 mod loki;
 mod loki_queries;
 mod loki_tail;
+mod mysql;
 mod openapi;
 mod ops_access;
 mod otlp_variables;

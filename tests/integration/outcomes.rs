@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::needs;
 use crate::repeats::pay_keyed;
-use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
+use crate::support::backend::{Backend, Embedded, MySqlEmbedded, PostgresEmbedded};
 use crate::support::server::Server;
 use crate::support::{Answer, User, eventually};
 
@@ -133,6 +133,30 @@ async fn payments_answered_and_done_agree_when_postgres_cancels_them() {
             'BEGIN PERFORM pg_sleep(2 + 4 * random()); RETURN NEW; END';
         CREATE TRIGGER slow_payment BEFORE INSERT ON ledger FOR EACH ROW
             WHEN (NEW.kind = 1) EXECUTE FUNCTION slow_payment()";
+    server.tamper(slow).await.unwrap();
+    answered_and_done(&server, &payers).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_answered_and_done_agree_when_mysql_is_slow() {
+    needs!(Server<MySqlEmbedded>);
+    let server = Server::<MySqlEmbedded>::seeded(1, 40, 50).await;
+    let payers = payers(&server, 40).await;
+    slow_payments(&server, 3_000).await;
+    let (answered, _) = answered_and_done(&server, &payers).await;
+    assert!(answered > 0, "some are done in time");
+    server.stop().await;
+}
+
+/// The statement itself is slow, and its time-out ends it in the middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_answered_and_done_agree_when_mysql_interrupts_them() {
+    needs!(Server<MySqlEmbedded>);
+    let server = Server::<MySqlEmbedded>::seeded(1, 40, 50).await;
+    let payers = payers(&server, 12).await;
+    let slow = "CREATE TRIGGER slow_payment BEFORE INSERT ON ledger FOR EACH ROW
+        SET @slept = IF(NEW.kind = 1, SLEEP(2 + 4 * RAND()), 0)";
     server.tamper(slow).await.unwrap();
     answered_and_done(&server, &payers).await;
     server.stop().await;

@@ -60,7 +60,7 @@ fn no_password(url: &str, ended: &Ended) {
 
 #[tokio::test]
 async fn an_invalid_database_url_is_reported_with_advice() {
-    database_is_refused("mysql://a:hush@localhost/x", &["postgres://"]).await;
+    database_is_refused("http://a:hush@localhost/x", &["postgres://", "mysql://"]).await;
     database_is_refused("postgres:///nowhere", &["host"]).await;
     database_is_refused("postgres://me:hu@sh@localhost/x", &["%40"]).await;
     let tls = "postgres://me:hush@localhost/x?sslmode=on";

@@ -1,10 +1,11 @@
-//! The contract of all stores: the same calls have the same outcomes. Each test runs against SQLite and against
-//! PostgreSQL; features of only one of them have separate tests.
+//! The contract of all stores: the same calls have the same outcomes. Each test runs against SQLite,
+//! PostgreSQL and MariaDB; features of only one of them have separate tests.
 
 mod accounts;
 mod audit;
 mod dropped;
 mod holds;
+mod mysql_trouble;
 mod opened;
 mod places;
 mod reservations;
@@ -27,6 +28,14 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 let Some(db) = super::Opened::postgres().await else { return };
+                super::$name(&db).await;
+                db.close().await;
+            })+
+        }
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Some(db) = super::Opened::mysql().await else { return };
                 super::$name(&db).await;
                 db.close().await;
             })+

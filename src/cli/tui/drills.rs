@@ -160,7 +160,7 @@ pub(super) fn start(drill: &str, data_dir: &Path) -> Result<DrillRun, String> {
     Ok(DrillRun {
         progress,
         stop: Box::new(move || terminate(&child)),
-        play: Box::new(move |action| tell(&mut player.lock(), action)),
+        send_player_action: Box::new(move |action| tell(&mut player.lock(), action)),
         ended: Box::pin(async move {
             let gone = |_| Err("the drill was lost".to_owned());
             ended.await.unwrap_or_else(gone)

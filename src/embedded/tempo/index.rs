@@ -135,7 +135,8 @@ impl Index {
         });
     }
 
-    /// Removes the values of `record`, which belonged to trace `seq`.
+    /// Removes the values of `record`, which belonged to trace `seq`. Call it for every record of the trace: it removes
+    /// the trace's number from a list although another record may have the same value.
     pub(super) fn remove(&mut self, seq: u64, record: &TraceRecord) {
         each_value(record, |scope, name, value| {
             if let Some(values) = self.table_mut(scope).get_mut(name) {
@@ -247,7 +248,8 @@ fn each_value<'a>(
     }
 }
 
-/// Adds a trace to a list, once per value. A trace that is older than the last one goes to its place in the order.
+/// Adds a trace to a list, at most once per list. A trace that is older than the last one goes to its place in the
+/// order. Returns the number of bytes that it took.
 fn insert(numbers: &mut Numbers, seq: u64) -> usize {
     match numbers.back() {
         Some(last) if *last == seq => return 0,
@@ -260,6 +262,7 @@ fn insert(numbers: &mut Numbers, seq: u64) -> usize {
     NUMBER_BYTES
 }
 
+/// Removes a trace from a list, if it is there. Returns the number of bytes that it freed.
 fn take(numbers: &mut Numbers, seq: u64) -> usize {
     if numbers.front() == Some(&seq) {
         numbers.pop_front();

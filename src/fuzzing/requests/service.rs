@@ -1,4 +1,4 @@
-//! The service that answers: a small dataset in its own directory, with all users admitted.
+//! The service that answers: a small dataset in its own directory. 64 of its 100 users are admitted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::telemetry::Metrics;
 
 pub(super) const OPS_TOKEN: &str = "ops-token-of-the-fuzzer";
 const EPOCH: Epoch = Epoch(1);
-/// The number of users, who are all registered and admitted.
+/// The number of users that are registered and admitted. [`PROFILE`] has more.
 const USERS: i64 = 64;
 const PROFILE: &str = "name: fuzz\nconcerts: 2\ndates_per_concert: 2\nseats_per_date: 50\nusers: 100\n\
     on_sale: { concert: 1, popular_share: 0.2 }\nprices: [{ up_to: 50, price: 1000 }]\n";
@@ -57,8 +57,8 @@ pub fn remove_files() {
 }
 
 impl Service {
-    /// The token and the id of a user, a different one at each call.
-    pub(super) fn waiting_user(&self) -> (&str, i64) {
+    /// Returns the token and the id of the next admitted user. After the last user it starts again with the first.
+    pub(super) fn admitted_user(&self) -> (&str, i64) {
         let nth = self.next.fetch_add(1, Ordering::Relaxed);
         let (token, user) = &self.tokens[nth % self.tokens.len()];
         (token, *user)
@@ -92,7 +92,7 @@ async fn start() -> anyhow::Result<Service> {
         BearerToken::new(OPS_TOKEN),
         Hosts::new(([127, 0, 0, 1], 1).into(), &[]),
     );
-    // A limit on tokens would end most sequences early.
+    // A rate limit per token would end most sequences early.
     let limits = Limits {
         token: None,
         ..Limits::default()
@@ -125,7 +125,7 @@ async fn dataset(
     Ok(ActiveDataset::load(store, Coordination::Embedded(Box::new(embedded)), clock).await?)
 }
 
-/// Registers all users, and waits until all are admitted.
+/// Registers [`USERS`] users, and waits until all of them are admitted.
 async fn queue(booking: &Arc<Booking>) -> anyhow::Result<Vec<(String, i64)>> {
     let work = booking::run_background(Arc::clone(booking), CancellationToken::new());
     tokio::spawn(work);

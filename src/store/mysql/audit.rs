@@ -9,7 +9,7 @@ use super::seats;
 use super::snapshot::Snapshot;
 use super::values::int;
 use crate::domain::UserId;
-use crate::store::{AnswerCode, Audit, DatasetInfo, Fact, StoreError};
+use crate::store::{AnswerCode, Audit, Fact, StoreError};
 
 const COUNT: &str = include_str!("sql/audit.sql");
 
@@ -42,12 +42,10 @@ const STORED_ANSWERS: &str = "SELECT f.nth, i.answer
         hex VARCHAR(510) CHARACTER SET ascii PATH '$[2]')) AS f
         STRAIGHT_JOIN idempotency i ON i.user_id = f.user_id AND i.`key` = UNHEX(f.hex)";
 
-pub(super) async fn count(pool: &Pool, info: &DatasetInfo) -> Result<Audit, Fault> {
+pub(super) async fn count(pool: &Pool, on_sale: u64) -> Result<Audit, Fault> {
     let mut snapshot = Snapshot::begin(pool).await?;
-    let counted = snapshot
-        .rows(COUNT, &[info.initial_balance.0.into()])
-        .await?;
-    let on_sale = seats::up_to(info.on_sale_seats);
+    let counted = snapshot.rows(COUNT, &[]).await?;
+    let on_sale = seats::up_to(on_sale);
     let by_status = snapshot.rows(seats::COUNTS, &[on_sale]).await?;
     let row = counted
         .first()

@@ -41,7 +41,8 @@ const OFFER_SECRET: &str = "INSERT INTO concertctl_secrets (name, value) VALUES 
 
 const SECRET: &str = "SELECT value FROM concertctl_secrets WHERE name = ?";
 
-const DATABASES: &str = "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata";
+const DATABASES: &str =
+    "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata";
 
 /// A database that was reached and can be used. Cloning shares it.
 #[derive(Clone)]

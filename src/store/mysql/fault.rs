@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Unreached(String),
     /// The connection was lost while the statement ran. It may have been done.
     Lost(String),
+    /// The statement time-out ended the statement. MySQL does not say whether that was before or after a commit.
+    TimedOut(Duration),
     /// The rows do not allow it: the index or constraint that refused it. Nothing was done.
     Violates(String),
     /// A repeat cannot succeed.
@@ -32,6 +34,7 @@ impl Fault {
     pub(super) fn trouble(&self) -> Option<String> {
         match self {
             Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => Some(why.clone()),
+            Fault::TimedOut(time) => Some(format!("it was not done within {time:?}")),
             Fault::Violates(_) => None,
             Fault::Final(error) => Some(error.to_string()),
         }
@@ -58,6 +61,7 @@ impl From<Fault> for StoreError {
             Fault::Violates(constraint) => {
                 StoreError::Unavailable(format!("its rows contradict {constraint}"))
             }
+            Fault::TimedOut(time) => StoreError::Timeout(time),
             Fault::Final(error) => error,
         }
     }
@@ -108,7 +112,10 @@ pub(super) fn of_connecting(error: &Error, target: &Target) -> Fault {
 
 /// The rights that the user in the database URL needs.
 pub(super) fn grants(user: &str, database: &str) -> String {
-    format!("GRANT ALL ON `{}%`.* TO '{user}'", database.replace('_', "\\_"))
+    format!(
+        "GRANT ALL ON `{}%`.* TO '{user}'",
+        database.replace('_', "\\_")
+    )
 }
 
 /// Classifies the failure of a statement.
@@ -118,9 +125,11 @@ pub(super) fn of_statement(error: &Error, timeout: Duration) -> Fault {
             Error::Io(_) | Error::Protocol(_) | Error::Tls(_) => {
                 Fault::Lost("the connection was lost".to_owned())
             }
-            Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnIndexOutOfBounds { .. } => {
-                Fault::Final(StoreError::Damaged(format!("a row cannot be read: {error}")))
-            }
+            Error::ColumnDecode { .. }
+            | Error::Decode(_)
+            | Error::ColumnIndexOutOfBounds { .. } => Fault::Final(StoreError::Damaged(format!(
+                "a row cannot be read: {error}"
+            ))),
             other => Fault::unavailable(other.to_string()),
         };
     };
@@ -129,7 +138,7 @@ pub(super) fn of_statement(error: &Error, timeout: Duration) -> Fault {
         // Lock wait, deadlock, and a changed table definition (seeding, migrations).
         1205 | 1213 | 1412 | 1615 => Fault::InTheWay(text()),
         1290 | 1792 | 1836 => Fault::Unreached(READ_ONLY.to_owned()),
-        1969 | 3024 => Fault::Final(StoreError::Timeout(timeout)),
+        1969 | 3024 => Fault::TimedOut(timeout),
         1053 | 1077..=1080 | 1152..=1161 | 1184 | 1317 | 1927 => Fault::Lost(text()),
         1022 | 1062 | 1169 | 1586 => Fault::Violates(last_quoted(db.message())),
         3819 | 4025 => Fault::Violates(first_quoted(db.message())),
@@ -147,9 +156,9 @@ fn last_word(db: &MySqlDatabaseError) -> StoreError {
         }
         126 | 127 | 1034 | 1194 | 1195 | 1712 | 1877 => StoreError::Damaged(text.to_owned()),
         1049 | 1146 | 1305 => StoreError::Unavailable(format!("the dataset is gone ({text})")),
-        1044 | 1142 | 1143 | 1227 | 1370 => StoreError::Unavailable(format!(
-            "{text}: grant it to the user in the database URL"
-        )),
+        1044 | 1142 | 1143 | 1227 | 1370 => {
+            StoreError::Unavailable(format!("{text}: grant it to the user in the database URL"))
+        }
         _ => StoreError::Unavailable(text.to_owned()),
     }
 }
@@ -192,7 +201,10 @@ mod tests {
     fn the_violated_index_or_constraint_is_in_the_message() {
         for (message, name) in [
             ("Duplicate entry '1' for key 'one_live'", "one_live"),
-            ("Duplicate entry '1-a' for key 'idempotency.PRIMARY'", "PRIMARY"),
+            (
+                "Duplicate entry '1-a' for key 'idempotency.PRIMARY'",
+                "PRIMARY",
+            ),
             ("Duplicate entry 'it's '' for key 'one_live'", "one_live"),
         ] {
             assert_eq!(last_quoted(message), name);

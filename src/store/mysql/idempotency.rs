@@ -17,7 +17,11 @@ use crate::store::{Answer, AnswerCode, Idempotency, Keyed, StoreError};
 const ONE_ANSWER: &str = "PRIMARY";
 
 const FIND: &str = "SELECT fingerprint, answer, answer_first, answer_second FROM idempotency
-    WHERE user_id = ? AND `key` = ?";
+    WHERE user_id = ? AND `key` = ? AND answer NOT IN (12, 13, 15, 36)";
+
+/// A transient answer is never given again. Where one was stored nevertheless, it is in the way of the final one.
+const DISCARD_TRANSIENT: &str =
+    "DELETE FROM idempotency WHERE user_id = ? AND `key` = ? AND answer IN (12, 13, 15, 36)";
 
 const REMEMBER: &str = "CALL remember(?, ?, ?, ?, ?, ?, ?)";
 
@@ -48,6 +52,7 @@ pub(super) async fn find<T: Answer>(
 /// A procedure that decides a request, once per key.
 #[derive(Clone, Copy)]
 pub(super) struct Decision<'a> {
+    /// Its first two parameters are the user and the key.
     pub(super) sql: &'static str,
     pub(super) params: Params<'a>,
     pub(super) key: Option<&'a Idempotency>,
@@ -83,11 +88,11 @@ pub(super) async fn ask<T: Answer>(
                 let answer = read(&row, decision.key)?;
                 return Ok(answer.map(|answer| (answer, row)));
             }
-            Err(Fault::Violates(index))
-                if index == ONE_ANSWER || decision.race == Some(index.as_str()) =>
-            {
+            Err(Fault::Violates(index)) if index == ONE_ANSWER => {
+                retry.run(DISCARD_TRANSIENT, &decision.params[..2]).await?;
                 index
             }
+            Err(Fault::Violates(index)) if decision.race == Some(index.as_str()) => index,
             Err(fault) => return Err(fault),
         };
         retry.repeated(why).await.map_err(Fault::Final)?;
@@ -147,7 +152,9 @@ fn read<T: Answer>(row: &MySqlRow, key: Option<&Idempotency>) -> Result<Option<K
         return Ok(Some(Keyed::Mismatch));
     }
     let answer = T::from_code(stored).ok_or_else(|| {
-        Fault::Final(StoreError::Damaged(format!("{stored:?} is no answer to this request")))
+        Fault::Final(StoreError::Damaged(format!(
+            "{stored:?} is no answer to this request"
+        )))
     })?;
     Ok(Some(match fingerprint {
         Some(_) => Keyed::Replayed(answer),

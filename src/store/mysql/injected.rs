@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::pool::{Lease, Pool};
 use super::values::{Value, int};
 use crate::domain::statement;
+use crate::store::StoreError;
 
 /// Whether the database refuses writes, as a replica does.
 pub(super) const IS_READ_ONLY: &str = "SELECT @@global.read_only <> 0";
@@ -67,6 +68,7 @@ impl Lease<'_> {
             Ok(_) => Ok(()),
             // The statement itself did not begin.
             Err(Fault::Lost(why)) => Err(Fault::Unreached(why)),
+            Err(Fault::TimedOut(time)) => Err(Fault::Final(StoreError::Timeout(time))),
             Err(fault) => Err(fault),
         }
     }

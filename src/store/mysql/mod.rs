@@ -261,8 +261,9 @@ impl MySqlStore {
 
     pub(super) async fn audit(&self) -> Result<Audit, StoreError> {
         let mut retry = self.long(statement::AUDIT_COUNT);
+        let on_sale = self.info.on_sale_seats;
         loop {
-            match retry.bounded(audit::count(&self.pool, &self.info)).await {
+            match retry.bounded(audit::count(&self.pool, on_sale)).await {
                 Ok(counts) => return Ok(counts),
                 Err(fault) => retry.again(fault).await?,
             }

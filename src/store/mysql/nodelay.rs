@@ -28,7 +28,10 @@ fn of_this_process(port: u16) -> std::io::Result<()> {
         let entry = entry?;
         let is_socket = std::fs::read_link(entry.path())
             .is_ok_and(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
-        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let number = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         let (true, Some(number)) = (is_socket, number) else {
             continue;
         };

@@ -241,7 +241,11 @@ pub(super) struct Lease<'a> {
 
 impl Lease<'_> {
     /// Runs one statement, which is prepared once per connection. A `CALL` may return several result sets.
-    pub(super) async fn run(&mut self, sql: &'static str, params: Params<'_>) -> Result<Reply, Fault> {
+    pub(super) async fn run(
+        &mut self,
+        sql: &'static str,
+        params: Params<'_>,
+    ) -> Result<Reply, Fault> {
         self.busy = true;
         let result = self.fetch(sql, params).await;
         self.busy = match &result {

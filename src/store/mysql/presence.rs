@@ -43,13 +43,16 @@ const CONFLICTS: &str =
 const INSERT: &str = "INSERT INTO concertctl_presence (scope, alone) VALUES (?, ?)";
 
 /// Whether at least as many sessions use the dataset as the database.
-pub(super) const FOLLOWED: &str = "SELECT COALESCE(SUM(scope = ?), 0) >= COALESCE(SUM(scope = ''), 0)
+pub(super) const FOLLOWED: &str =
+    "SELECT COALESCE(SUM(scope = ?), 0) >= COALESCE(SUM(scope = ''), 0)
     FROM concertctl_presence WHERE IS_FREE_LOCK(CONCAT(?, ':', id)) = 0";
 
 /// What a session uses.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Use {
-    Database { alone: bool },
+    Database {
+        alone: bool,
+    },
     Dataset(Epoch),
     /// Nobody else may use the dataset any more.
     Sweeping(Epoch),

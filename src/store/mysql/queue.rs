@@ -189,7 +189,13 @@ pub(super) async fn ticket(
 /// The queue as of one moment.
 async fn snapshot(pool: &Pool) -> Result<QueueSnapshot, Fault> {
     let mut snapshot = Snapshot::begin(pool).await?;
-    let place = |row: &_| Ok((unsigned(int(row, 0)?), UserId(int(row, 1)?), int(row, 2)? == 1));
+    let place = |row: &_| {
+        Ok((
+            unsigned(int(row, 0)?),
+            UserId(int(row, 1)?),
+            int(row, 2)? == 1,
+        ))
+    };
     let places = snapshot.each(PLACES, place).await?;
     let admission = |row: &_| Ok((unsigned(int(row, 0)?), Timestamp(int(row, 1)?)));
     let admissions = snapshot.each(ADMISSIONS, admission).await?;

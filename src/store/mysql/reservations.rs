@@ -83,9 +83,7 @@ pub(super) async fn reserve(
                 }
             }
             Err(Fault::Violates(index)) if index == ONE_A_SEAT => {
-                retry
-                    .run(FOLLOW_RESERVATION, &[wish.seat.0.into()])
-                    .await?;
+                retry.run(FOLLOW_RESERVATION, &[wish.seat.0.into()]).await?;
                 break Keyed::Fresh(ReserveOutcome::Conflict);
             }
             Err(fault) => return Err(fault.into()),
@@ -114,13 +112,7 @@ pub(super) async fn cancel(
     key: Option<&Idempotency>,
 ) -> Result<Changed<Keyed<CancelOutcome>>, StoreError> {
     let (name, fingerprint) = parts(key);
-    let params: Params<'_> = &[
-        user.0.into(),
-        name,
-        fingerprint,
-        id.0.into(),
-        now.0.into(),
-    ];
+    let params: Params<'_> = &[user.0.into(), name, fingerprint, id.0.into(), now.0.into()];
     let decision = Decision {
         sql: CANCEL,
         params,
@@ -164,8 +156,6 @@ async fn end_holds(
     }
     places.sort_unstable();
     places.dedup();
-    dates.sort_unstable();
-    dates.dedup();
     Ok(Changed {
         outcome: reply.rows.len() as u64,
         dates,

@@ -2,8 +2,8 @@
 //!
 //! A snapshot has a connection of its own. So its transaction never reaches the pool, however the snapshot ends.
 
-use sqlx::mysql::{MySqlConnection, MySqlRow};
 use futures_util::TryStreamExt as _;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::fault::Fault;
 use super::pool::Pool;

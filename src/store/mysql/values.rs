@@ -45,7 +45,10 @@ impl<'a> From<&'a str> for Value<'a> {
 }
 
 /// A statement with its parameters.
-pub(super) fn bound(sql: &'static str, params: Params<'_>) -> Query<'static, MySql, MySqlArguments> {
+pub(super) fn bound(
+    sql: &'static str,
+    params: Params<'_>,
+) -> Query<'static, MySql, MySqlArguments> {
     params
         .iter()
         .fold(sqlx::query(sql), |query, value| match *value {
@@ -62,7 +65,9 @@ where
     T: Decode<'r, MySql> + Type<MySql>,
 {
     row.try_get(column).map_err(|error| {
-        Fault::Final(StoreError::Damaged(format!("a row cannot be read: {error}")))
+        Fault::Final(StoreError::Damaged(format!(
+            "a row cannot be read: {error}"
+        )))
     })
 }
 

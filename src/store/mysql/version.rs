@@ -72,7 +72,10 @@ mod tests {
             assert!(new_enough(version, "db").is_ok(), "{version}");
         }
         for (version, needed) in [
-            ("10.5.9-MariaDB", "db is MariaDB 10.5.9-MariaDB: 10.6.0 or newer"),
+            (
+                "10.5.9-MariaDB",
+                "db is MariaDB 10.5.9-MariaDB: 10.6.0 or newer",
+            ),
             ("8.0.22", "db is MySQL 8.0.22: 8.0.23 or newer"),
             ("unknown", "db is MySQL unknown"),
         ] {

@@ -1,5 +1,6 @@
 //! The input of admission that follows the objective: the latency of the requests of buying, the requests in progress,
-//! and the wait for database connections.
+//! and the wait for database connections. Requests of buying are those to all routes except the queue, the probes and
+//! the OpenAPI document.
 //!
 //! The instruments of OpenTelemetry can be read only by a collection, and their bounds are too coarse for a percentile.
 //! So this module counts beside them, at a cost of two atomic additions per request. `booking/follow` reads the counts
@@ -11,14 +12,15 @@ use std::time::{Duration, Instant};
 
 /// The number of buckets in each octave (doubling of the value), so that a value is known to an eighth.
 const FINE: usize = 8;
-/// The number of buckets. They cover values up to 2^27 µs, above two minutes.
+/// The number of buckets. They cover values up to 2^28 µs, above four minutes.
 const BUCKETS: usize = 25 * FINE;
-/// The resolution of the clock of requests in progress, in milliseconds.
+/// The length of a slot in the ring of requests in progress, in milliseconds.
 const SLOT_MS: u64 = 32;
 /// The number of slots: 33 s, which is longer than the longest request, its time-outs included.
 const SLOTS: u64 = 1_024;
 
-/// A histogram of durations: the number of values in each bucket since the start. The buckets are those of `bucket`.
+/// A histogram of durations: the number of values in each bucket of [`bucket`], since the start or since an earlier
+/// reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies(Vec<u64>);
 
@@ -74,7 +76,7 @@ fn middle(bucket: usize) -> u64 {
 /// The status of a request whose client disconnected before the answer. nginx logs the same number.
 const CLIENT_CLOSED: u16 = 499;
 
-/// The same histogram, which all requests increase without a lock.
+/// The histogram to which all requests add values without a lock. A reading of it is a [`Latencies`].
 struct Counts([AtomicU64; BUCKETS]);
 
 impl Counts {
@@ -103,6 +105,7 @@ pub struct Buying {
     /// Requests in progress, by the time at which they began: a ring of `SLOTS` slots of `SLOT_MS` each. No request
     /// lasts longer than the ring, so a slot never contains requests of two rounds.
     under_way: [AtomicI64; SLOTS as usize],
+    /// The beginning of slot 0.
     began: Instant,
 }
 
@@ -115,7 +118,7 @@ pub struct BuyingCounts {
     pub errors: u64,
     /// Waits for a database connection.
     pub waits: Latencies,
-    /// Age of the oldest request in progress; 0 without one.
+    /// The age of the oldest request in progress; zero if there is none.
     pub oldest: Duration,
 }
 
@@ -144,13 +147,14 @@ impl Buying {
         }
     }
 
+    /// The number of slots from the beginning to `at`. The remainder by [`SLOTS`] is the place in the ring.
     fn slot(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.began).as_millis();
         u64::try_from(since).unwrap_or(u64::MAX) / SLOT_MS
     }
 
-    /// Counts a request that has ended. A 4xx is not counted: a refusal takes no work, so its time says nothing about
-    /// the load.
+    /// Counts a request that has ended. A 4xx is not counted: a refusal takes little work, so its time says nothing
+    /// about the load.
     fn ended(&self, status: u16, took: Duration) {
         match status {
             500.. => {

@@ -15,7 +15,8 @@ use super::instruments::instruments;
 use super::{exposition, provider};
 use crate::telemetry::otlp::{Deliveries, Otlp, resource};
 
-/// The metrics of the load generator in `/metrics`. Clones share them.
+/// The metrics of the load generator. `load --metrics-addr` serves them at `/metrics`, and a collector gets them too.
+/// Clones share them.
 #[derive(Clone)]
 pub struct LoadgenMetrics(Arc<Inner>);
 
@@ -34,15 +35,15 @@ struct Inner {
     bound: RwLock<HashMap<Kind, Bound>>,
 }
 
-/// The instruments of one kind.
+/// The duration and the counter for one kind of request, bound to its labels.
 type Bound = (BoundHistogram<f64>, BoundCounter<u64>);
 
-/// The kind of a request.
+/// The kind of a request: the labels of its metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {
-    /// The traffic group. It is empty for the buyers.
+    /// The traffic group. It is empty for the buyers, whose metrics lack this label.
     pub traffic: String,
-    /// `register`, `open`, `pay`.
+    /// The phase of the rehearsal to which the operation belongs: `register`, `open`, `pay`.
     pub phase: &'static str,
     /// The operation, such as `reserve`.
     pub operation: &'static str,
@@ -95,7 +96,7 @@ impl LoadgenMetrics {
         requests.add(1);
     }
 
-    /// Sets the number of users in that state.
+    /// Sets the number of virtual users in `state`.
     pub fn users(&self, state: &'static str, count: u64) {
         self.0
             .instruments

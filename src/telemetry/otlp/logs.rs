@@ -16,7 +16,7 @@ use opentelemetry_sdk::logs::{
 use serde::Deserialize;
 use tracing::Level;
 
-use super::pusher::{Send, by_service};
+use super::pusher::{SendBatch, by_service};
 use super::resource::resource;
 use super::{Route, exporter};
 use crate::telemetry::LogRecord;
@@ -91,7 +91,7 @@ impl Sender {
     }
 }
 
-impl Send<LogRecord> for Sender {
+impl SendBatch<LogRecord> for Sender {
     fn send(&mut self, batch: &[LogRecord]) -> Result<(), String> {
         for (service, records) in by_service(batch, LogRecord::service_name) {
             let records: Vec<_> = records.into_iter().map(|it| self.record(it)).collect();

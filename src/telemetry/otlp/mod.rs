@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    fn logging(filter: &str) -> (impl tracing::Subscriber + std::marker::Send + Sync, Logs) {
+    fn logging(filter: &str) -> (impl tracing::Subscriber + Send + Sync, Logs) {
         build(LogConfig {
             service_name: "concertctl-api",
             output: LogOutput::None,

@@ -23,7 +23,7 @@ const TRIES: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Sends a batch. The error is the reason why it was not accepted.
-pub(super) trait Send<T>: std::marker::Send + 'static {
+pub(super) trait SendBatch<T>: Send + 'static {
     fn send(&mut self, batch: &[T]) -> Result<(), String>;
 }
 
@@ -55,9 +55,9 @@ impl StopSignal {
 }
 
 impl Pusher {
-    pub(super) fn start<T: Clone + std::marker::Send + Sync + 'static>(
+    pub(super) fn start<T: Clone + Send + Sync + 'static>(
         records: Subscription<T>,
-        sender: impl Send<T>,
+        sender: impl SendBatch<T>,
         delivery: Arc<Delivery>,
     ) -> anyhow::Result<Pusher> {
         delivery.missed(records.missed_counter());
@@ -101,7 +101,7 @@ struct Work<T, S> {
     stop: Arc<StopSignal>,
 }
 
-impl<T, S: Send<T>> Work<T, S> {
+impl<T, S: SendBatch<T>> Work<T, S> {
     fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {

@@ -1,5 +1,5 @@
-//! Converts kept traces to OTLP spans and sends them. `pusher` batches, retries and counts; this module makes one
-//! attempt.
+//! Converts the traces that sampling kept to OTLP spans and sends them. `pusher` batches, retries and counts; this
+//! module makes one attempt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 
-use super::pusher::{Send, by_service};
+use super::pusher::{SendBatch, by_service};
 use super::resource::resource;
 use super::{Route, exporter};
 use crate::telemetry::trace::{SpanKind, SpanRecord, TraceRecord, Value};
@@ -47,7 +47,7 @@ impl Sender {
 }
 
 /// Blocks the thread of the pusher until the collector has answered.
-impl Send<Arc<TraceRecord>> for Sender {
+impl SendBatch<Arc<TraceRecord>> for Sender {
     fn send(&mut self, batch: &[Arc<TraceRecord>]) -> Result<(), String> {
         for (service, traces) in by_service(batch, |trace| trace.service_name) {
             let spans = traces.iter().flat_map(|trace| {
@@ -55,7 +55,7 @@ impl Send<Arc<TraceRecord>> for Sender {
                 trace.spans.iter().map(move |span| (id, span))
             });
             let spans = spans
-                .map(|(id, span)| data(id, span, &self.scope))
+                .map(|(id, span)| span_data(id, span, &self.scope))
                 .collect();
             let exporter = self.exporter(service).map_err(|error| error.to_string())?;
             futures_executor::block_on(exporter.export(spans))
@@ -65,7 +65,7 @@ impl Send<Arc<TraceRecord>> for Sender {
     }
 }
 
-fn data(trace: TraceId, span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
+fn span_data(trace: TraceId, span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
     let start_time = time(span.start_ns);
     let parent = span.parent_span_id.map_or(SpanId::INVALID, SpanId::from);
     SpanData {

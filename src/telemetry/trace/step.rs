@@ -1,4 +1,4 @@
-//! The waits of a request as spans below its own: a lock, a connection, a statement, a commit.
+//! The waits of a request as child spans of its own span: a lock, a connection, a statement, a commit.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use super::context::random_span_id;
 use super::record::{SpanKind, Value};
 use super::request::RequestSpan;
 
-/// The trace to which steps belong, or none. Work that runs elsewhere, for example on another thread, takes it along.
+/// The trace to which steps belong, or none. Work that continues elsewhere, for example on another thread, carries the
+/// handle with it.
 #[derive(Clone, Debug, Default)]
 pub struct TraceHandle(Option<Arc<Collector>>);
 
@@ -25,7 +26,7 @@ impl TraceHandle {
         self.step_since(name, Instant::now())
     }
 
-    /// Begins a step at `began`.
+    /// Begins a step whose time counts from `began`.
     pub fn step_since(&self, name: &'static str, began: Instant) -> Step {
         Step(self.0.clone().map(|trace| Open {
             trace,
@@ -99,6 +100,7 @@ impl Step {
         self.took(took);
     }
 
+    /// Sets the duration of the step. Without this call it is the time until the step is dropped.
     pub(in crate::telemetry) fn took(&mut self, took: Duration) {
         if let Some(open) = &mut self.0 {
             open.took = Some(took);

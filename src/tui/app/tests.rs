@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::drill::blind::action::Action;
 use crate::load::{Command, ScenarioInfo};
+use crate::tui::drill_runner::DrillRun;
 use crate::tui::load_generator::{NoLoad, Run, StartRequest};
 
 /// Frames kept in memory, the newest last.
@@ -264,6 +266,85 @@ impl LoadGenerator for FakeGenerator {
             }),
         })
     }
+}
+
+/// Starts a drill that runs until it is stopped.
+struct FakeDrill;
+
+impl LoadGenerator for FakeDrill {
+    fn scenarios(&self) -> Vec<ScenarioInfo> {
+        NoLoad.scenarios()
+    }
+
+    fn read_scenario(&self, path: &Path) -> Result<ScenarioInfo, String> {
+        NoLoad.read_scenario(path)
+    }
+
+    fn read_profile(&self, path: &Path) -> Result<String, String> {
+        NoLoad.read_profile(path)
+    }
+
+    fn start(&self, request: StartRequest) -> Result<Run, String> {
+        NoLoad.start(request)
+    }
+
+    fn start_drill(&self, _: &str) -> Result<DrillRun, String> {
+        let (_, progress) = watch::channel(crate::drill::progress::Progress::default());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        Ok(DrillRun {
+            progress,
+            stop: Box::new(move || stop.cancel()),
+            send_player_action: Box::new(|_| true),
+            ended: Box::pin(async move {
+                stopped.cancelled().await;
+                Err("stopped".into())
+            }),
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_names_the_drills_own_server_for_each_action_on_a_drill() {
+    let mut app = app(&silent().await, Arc::new(FakeDrill));
+    for effect in [
+        Effect::StartDrill("blind".into()),
+        Effect::PlayDrill(Action::Acknowledge("SlowBuying".into())),
+        Effect::StopDrill,
+    ] {
+        app.effects.carry_out(effect, &app.model);
+    }
+    let audited = async {
+        let mut found = std::collections::BTreeSet::new();
+        // The start, the action, the stop, and the end.
+        while found.len() < 4 {
+            match app.events.recv().await {
+                Some(Event::Audited { entry, .. }) => {
+                    assert_eq!(entry.target, "a server of its own", "{entry:?}");
+                    found.insert((entry.action, entry.detail));
+                }
+                Some(_) => {}
+                None => panic!("the tasks ended"),
+            }
+        }
+        found
+    };
+    let found = tokio::time::timeout(Duration::from_secs(10), audited)
+        .await
+        .unwrap();
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|(action, detail)| (action.as_str(), detail.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("acknowledged SlowBuying", ""),
+            ("drill blind", "began"),
+            ("drill blind", "stopped"),
+            ("stop of the drill", "asked"),
+        ]
+    );
 }
 
 #[tokio::test]

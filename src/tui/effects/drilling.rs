@@ -1,4 +1,5 @@
-//! Lists drills, starts one and follows it.
+//! Lists drills, starts one and follows it. [`Effects::carry_out`] stops it and passes on the actions of a blind
+//! drill's player.
 
 use std::sync::Arc;
 
@@ -11,16 +12,16 @@ use crate::tui::event::Event;
 use crate::tui::load_generator::LoadGenerator;
 use crate::tui::sources::clients::now_ms;
 
-/// The target of a drill in the audit log: a drill starts its own server.
-const TARGET: &str = "a server of its own";
+/// The target of a drill in the audit log. A drill of the console starts its own server.
+pub(super) const TARGET: &str = "a server of its own";
 
 impl Effects {
     pub(super) fn start_drill(&mut self, drill: String) {
         let started = self.load.start_drill(&drill);
         let what = format!("drill {drill}");
         let (audit, events) = (Arc::clone(&self.audit), self.events.clone());
-        let noted = started.as_ref().map(|_| "began").map_err(String::as_str);
-        let entry = AuditEntry::new(now_ms(), &audit.who, &what, TARGET, noted);
+        let outcome = started.as_ref().map(|_| "began").map_err(String::as_str);
+        let entry = AuditEntry::new(now_ms(), &audit.who, &what, TARGET, outcome);
         self.tasks
             .spawn(record(Arc::clone(&audit), entry, events.clone()));
         match started {
@@ -28,11 +29,11 @@ impl Effects {
                 let DrillRun {
                     progress,
                     stop,
-                    play,
+                    send_player_action,
                     ended,
                 } = run;
                 self.stop_drill = Some(stop);
-                self.play_drill = Some(play);
+                self.send_player_action = Some(send_player_action);
                 let load = Arc::clone(&self.load);
                 self.run.spawn(async move {
                     follow(progress, ended, (what, audit), &events).await;
@@ -56,7 +57,8 @@ pub(super) async fn list(load: Arc<dyn LoadGenerator>, events: mpsc::Sender<Even
     }
 }
 
-/// Sends the progress of a drill at most every [`EVERY_PROGRESS`], then its end, which also goes into the audit log.
+/// Sends the progress of a drill at most once per [`EVERY_PROGRESS`], then its end. The end also goes into the audit
+/// log.
 async fn follow(
     mut progress: tokio::sync::watch::Receiver<crate::drill::progress::Progress>,
     mut ended: DrillEnded,
@@ -71,18 +73,19 @@ async fn follow(
             changed = progress.changed(), if open => {
                 open = changed.is_ok();
                 let now = progress.borrow_and_update().clone();
-                // The console may have quit; the end of the drill still goes into the audit log.
+                // If the console has quit, sending fails. The end of the drill is still logged if the drill ends within
+                // [`super::LEAVE`].
                 let _ = events.send(Event::DrillProgress(Box::new(now))).await;
                 tokio::time::sleep(EVERY_PROGRESS).await;
             }
         }
     };
-    let word = match &result {
+    let outcome = match &result {
         Ok(report) => Ok(format!("ended: {}", report.verdict.word())),
         Err(reason) => Err(reason.clone()),
     };
-    let word = word.as_deref().map_err(String::as_str);
-    let entry = AuditEntry::new(now_ms(), &audit.who, &what, TARGET, word);
+    let detail = outcome.as_deref().map_err(String::as_str);
+    let entry = AuditEntry::new(now_ms(), &audit.who, &what, TARGET, detail);
     record(audit, entry, events.clone()).await;
     let _ = events.send(Event::DrillEnded(result)).await;
 }

@@ -7,7 +7,7 @@ use concertctl::api::ops::Fault;
 
 use super::LONG;
 use crate::needs;
-use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
+use crate::support::backend::{Backend, Embedded, MySqlEmbedded, PostgresEmbedded};
 use crate::support::server::Server;
 use crate::support::{eventually, profile, seed};
 
@@ -68,6 +68,12 @@ async fn an_exhausted_embedded_database_is_reported_and_recovers() {
 async fn an_exhausted_pool_of_postgres_is_reported_and_recovers() {
     needs!(Server<PostgresEmbedded>);
     Box::pin(an_exhausted_pool_is_reported_and_recovers::<PostgresEmbedded>()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exhausted_pool_of_mysql_is_reported_and_recovers() {
+    needs!(Server<MySqlEmbedded>);
+    Box::pin(an_exhausted_pool_is_reported_and_recovers::<MySqlEmbedded>()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,4 +140,10 @@ async fn the_fault_also_takes_the_connections_of_the_next_embedded_dataset_and_a
 async fn the_fault_also_takes_the_connections_of_the_next_postgres_dataset_and_a_stop_frees_them() {
     needs!(Server<PostgresEmbedded>);
     the_next_dataset_is_exhausted_too::<PostgresEmbedded>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_fault_also_takes_the_connections_of_the_next_mysql_dataset_and_a_stop_frees_them() {
+    needs!(Server<MySqlEmbedded>);
+    the_next_dataset_is_exhausted_too::<MySqlEmbedded>().await;
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::LONG;
 use crate::needs;
-use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
+use crate::support::backend::{Backend, Embedded, MySqlEmbedded, PostgresEmbedded};
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -64,5 +64,13 @@ async fn a_full_disk_of_postgres_is_reported_and_over_with_its_fault() {
     >())
     .await;
     readiness_follows(&server, "postgres").await;
+    the_next_write_succeeds(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_of_mysql_is_reported_and_over_with_its_fault() {
+    needs!(Server<MySqlEmbedded>);
+    let server = Box::pin(a_full_disk_refuses_writes_and_loses_nothing::<MySqlEmbedded>()).await;
+    readiness_follows(&server, "mysql").await;
     the_next_write_succeeds(server).await;
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::LONG;
 use crate::needs;
-use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
+use crate::support::backend::{Backend, Embedded, MySqlEmbedded, PostgresEmbedded};
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -71,6 +71,35 @@ async fn a_slow_statement_shows_in_log_and_histogram_of_postgres() {
         "account.charge",
     ))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_statement_shows_in_log_and_histogram_of_mysql() {
+    needs!(Server<MySqlEmbedded>);
+    Box::pin(a_slow_statement_is_found::<MySqlEmbedded>(
+        "account.read",
+        "account.charge",
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_statement_of_mysql_ends_at_its_time_out() {
+    needs!(Server<MySqlEmbedded>);
+    let server = Server::<MySqlEmbedded>::seeded(1, 10, 10).await;
+    let user = server.admitted(1).await;
+    let fault = slow(Some("account.read"), 30_000);
+    server.inject(LONG, fault).await;
+    let asked = Instant::now();
+    let answer = user.get("/accounts/1").await;
+    assert_eq!(answer.problem().0, 503, "{}", answer.text);
+    assert!(asked.elapsed() < Duration::from_secs(20));
+    let line = server.logged(&["slow query", "account.read"]).await;
+    assert!(
+        line["additional_data"]["duration_ms"].as_f64().unwrap() >= 3_900.0,
+        "{line}"
+    );
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use concertctl::domain::{
     ConcertId, Epoch, Money, Place, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
 };
 use concertctl::faults::Faults;
+use concertctl::store::mysql::{self, MySqlOptions};
 use concertctl::store::postgres::{Database, PgOptions};
 use concertctl::store::sqlite::bulk::BulkLoad;
 use concertctl::store::sqlite::{Options, SqliteStore};
@@ -15,7 +16,7 @@ use concertctl::telemetry::Metrics;
 use tempfile::TempDir;
 
 use crate::support::postgres::ask;
-use crate::support::{Postgres, Proxy};
+use crate::support::{MariaDb, Postgres, Proxy};
 
 pub const EPOCH: Epoch = Epoch(0xfeed);
 /// Answers as SQLite stores them, and their codes in PostgreSQL.
@@ -55,6 +56,9 @@ pub struct Opened {
 enum Where {
     File(TempDir),
     Postgres(Box<Postgres>),
+    MySql(Box<MariaDb>),
+    /// The test has the server.
+    Elsewhere,
 }
 
 impl Opened {
@@ -116,6 +120,43 @@ impl Opened {
         }
     }
 
+    /// A store in MariaDB; `None` if it is not installed.
+    pub async fn mysql() -> Option<Opened> {
+        Opened::mysql_with(MySqlOptions::default()).await
+    }
+
+    pub async fn mysql_with(options: MySqlOptions) -> Option<Opened> {
+        let mysql = MariaDb::start().await?;
+        let url = mysql.url();
+        Some(Opened::at_mysql(mysql, &url, options).await)
+    }
+
+    /// The same with more arguments of the server.
+    pub async fn mysql_set_up(arguments: &[&str]) -> Option<Opened> {
+        let mysql = MariaDb::start_with(arguments).await?;
+        let url = mysql.url();
+        Some(Opened::at_mysql(mysql, &url, MySqlOptions::default()).await)
+    }
+
+    /// The same through a proxy.
+    pub async fn mysql_through_proxy(options: MySqlOptions) -> Option<(Opened, Proxy)> {
+        let mysql = MariaDb::start().await?;
+        let proxy = Proxy::to(mysql.addr()).await;
+        let url = mysql.url_at(proxy.addr());
+        Some((Opened::at_mysql(mysql, &url, options).await, proxy))
+    }
+
+    async fn at_mysql(mysql: MariaDb, url: &str, options: MySqlOptions) -> Opened {
+        let database = mysql::Database::connect(url, options).await.unwrap();
+        load_mysql(&database, EPOCH).await;
+        let metrics = Metrics::new().unwrap();
+        let opened = database.open(EPOCH, metrics, Faults::default());
+        Opened {
+            store: Store::MySql(opened.await.unwrap()),
+            place: Where::MySql(Box::new(mysql)),
+        }
+    }
+
     /// Runs statements on the tables of the dataset directly.
     pub async fn tamper(&self, statements: &str) {
         let done = self.try_tamper(statements).await;
@@ -137,14 +178,40 @@ impl Opened {
                 }
                 ask(&postgres.superuser(), &statements).await.map(drop)
             }
+            Where::MySql(mysql) => mysql.tamper(&mysql_dataset(), statements).await,
+            Where::Elsewhere => panic!("the test has the server"),
         }
     }
 
-    /// The server, which only PostgreSQL has.
+    /// The PostgreSQL of the store.
     pub fn server(&self) -> &Postgres {
         match &self.place {
-            Where::File(_) => panic!("SQLite has no server"),
             Where::Postgres(postgres) => postgres,
+            _ => panic!("no PostgreSQL here"),
+        }
+    }
+
+    /// The MariaDB of the store.
+    pub fn mysql_server(&self) -> &MariaDb {
+        match &self.place {
+            Where::MySql(mysql) => mysql,
+            Where::Elsewhere | Where::File(_) | Where::Postgres(_) => panic!("no MariaDB here"),
+        }
+    }
+
+    /// The same, to be stopped and started.
+    pub fn mysql_server_mut(&mut self) -> &mut MariaDb {
+        match &mut self.place {
+            Where::MySql(mysql) => mysql,
+            Where::Elsewhere | Where::File(_) | Where::Postgres(_) => panic!("no MariaDB here"),
+        }
+    }
+
+    /// Takes the MariaDB out of the store, so that it can be restarted while the store is in use.
+    pub fn take_mysql_server(&mut self) -> Box<MariaDb> {
+        match std::mem::replace(&mut self.place, Where::Elsewhere) {
+            Where::MySql(mysql) => mysql,
+            _ => panic!("no MariaDB here"),
         }
     }
 
@@ -236,6 +303,26 @@ pub async fn load(database: &Database, epoch: Epoch) {
     });
     let _kept = loading.await.unwrap();
     database.activate(epoch).await.unwrap();
+}
+
+/// The same in MariaDB.
+pub async fn load_mysql(database: &mysql::Database, epoch: Epoch) {
+    let mut bulk = database.begin_bulk(epoch).await.unwrap();
+    let info = DatasetInfo { epoch, ..info() };
+    let loading = tokio::task::spawn_blocking(move || {
+        bulk.concerts(1, 2).unwrap();
+        bulk.dates(1, 2, 1, "2026-12-24").unwrap();
+        bulk.users(1, USERS, Money(0), Timestamp(1)).unwrap();
+        bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
+        bulk.finish(&info).unwrap()
+    });
+    let _kept = loading.await.unwrap();
+    database.activate(epoch).await.unwrap();
+}
+
+/// The MariaDB database of the contract's dataset.
+pub fn mysql_dataset() -> String {
+    format!("concert_{:016x}", EPOCH.0)
 }
 
 pub fn place(user: i64) -> Place {

@@ -1,4 +1,4 @@
-//! Backends of the service: PostgreSQL and Redis beside a server, and the settings that make the server use them.
+//! Backends of the service: PostgreSQL or MariaDB, and Redis, beside a server, and the settings that make the server use them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,11 +7,12 @@ use concertctl::secret::Secret;
 use concertctl::settings::ServeSettings;
 
 use super::postgres::ask;
-use super::{Postgres, Redis};
+use super::{MariaDb, Postgres, Redis};
 
 /// The parts that a server uses beside itself.
 pub trait Backend {
     const POSTGRES: bool;
+    const MYSQL: bool = false;
     const REDIS: bool;
 }
 
@@ -47,9 +48,28 @@ impl Backend for PostgresRedis {
     const REDIS: bool = true;
 }
 
-/// The private PostgreSQL and Redis of a service.
+/// MariaDB, with coordination inside the process.
+pub enum MySqlEmbedded {}
+
+impl Backend for MySqlEmbedded {
+    const POSTGRES: bool = false;
+    const MYSQL: bool = true;
+    const REDIS: bool = false;
+}
+
+/// MariaDB, with coordination by Redis, as on several servers.
+pub enum MySqlRedis {}
+
+impl Backend for MySqlRedis {
+    const POSTGRES: bool = false;
+    const MYSQL: bool = true;
+    const REDIS: bool = true;
+}
+
+/// The private database and Redis of a service.
 pub struct Parts {
     pub postgres: Option<Postgres>,
+    pub mysql: Option<MariaDb>,
     pub redis: Option<Redis>,
 }
 
@@ -57,18 +77,28 @@ impl Parts {
     /// A program that the backend needs and that is not installed.
     pub fn missing<B: Backend>() -> Option<&'static str> {
         let postgres = B::POSTGRES.then(Postgres::missing).flatten();
-        postgres.or_else(|| B::REDIS.then(Redis::missing).flatten())
+        let mysql = || B::MYSQL.then(MariaDb::missing).flatten();
+        let database = postgres.or_else(mysql);
+        database.or_else(|| B::REDIS.then(Redis::missing).flatten())
     }
 
     /// Starts the parts of the backend. Fails if a program is missing: call [`missing`] before.
     pub async fn start<B: Backend>() -> Parts {
         let mut parts = Parts {
             postgres: None,
+            mysql: None,
             redis: None,
         };
         if B::POSTGRES {
             parts.postgres = Some(
                 Postgres::start()
+                    .await
+                    .expect("the test checked that it is installed"),
+            );
+        }
+        if B::MYSQL {
+            parts.mysql = Some(
+                MariaDb::start()
                     .await
                     .expect("the test checked that it is installed"),
             );
@@ -86,13 +116,19 @@ impl Parts {
     /// Sets the parts in the settings of a server.
     pub fn point(&self, settings: &mut ServeSettings) {
         let secret = |url: String| -> Secret { url.parse().unwrap() };
-        settings.database_url = self.postgres.as_ref().map(Postgres::url).map(secret);
+        settings.database_url = self.database_url().map(secret);
         settings.redis_url = self.redis.as_ref().map(Redis::url).map(secret);
+    }
+
+    /// The URL of the database, if the server uses one.
+    fn database_url(&self) -> Option<String> {
+        let postgres = self.postgres.as_ref().map(Postgres::url);
+        postgres.or_else(|| self.mysql.as_ref().map(MariaDb::url))
     }
 
     /// The same as environment variables, for a server in a process of its own.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        let database = self.postgres.as_ref().map(Postgres::url);
+        let database = self.database_url();
         let redis = self.redis.as_ref().map(Redis::url);
         let database = database.map(|url| ("CONCERTCTL_DATABASE_URL", url));
         let redis = redis.map(|url| ("CONCERTCTL_REDIS_URL", url));
@@ -105,6 +141,10 @@ impl Parts {
             let tables = "SELECT count(*) FROM pg_tables WHERE tableowner = 'concert'";
             assert_ne!(postgres.sql(tables).await, "0", "PostgreSQL is not used");
         }
+        if let Some(mysql) = &self.mysql {
+            let current = "SELECT COUNT(*) FROM concert.concertctl_current";
+            assert_eq!(mysql.sql(current).await, "1", "MariaDB is not used");
+        }
         if let Some(redis) = &self.redis {
             // One of the clients is redis-cli itself.
             let clients = redis.cli(&["CLIENT", "LIST"]).lines().count();
@@ -114,6 +154,12 @@ impl Parts {
 
     /// Runs statements in the active dataset. An error is the database's message. `dir` is the server's data directory.
     pub async fn tamper(&self, dir: &Path, statements: &str) -> Result<(), String> {
+        if let Some(mysql) = &self.mysql {
+            let epoch = mysql
+                .sql("SELECT epoch FROM concert.concertctl_current")
+                .await;
+            return mysql.tamper(&format!("concert_{epoch}"), statements).await;
+        }
         let Some(postgres) = &self.postgres else {
             let database = rusqlite::Connection::open(dataset_file(dir)).unwrap();
             let done = database.execute_batch(statements);
@@ -122,8 +168,19 @@ impl Parts {
         in_dataset(postgres, statements).await
     }
 
-    /// Makes PostgreSQL take at least `delay` for every reservation. The embedded database has a setting for this.
+    /// Makes the shared database take at least `delay` for every reservation. The embedded database has a setting for this.
     pub async fn slow_down(&self, delay: Duration) {
+        if let Some(mysql) = &self.mysql {
+            let epoch = mysql
+                .sql("SELECT epoch FROM concert.concertctl_current")
+                .await;
+            let trigger = format!(
+                "CREATE TRIGGER concert_{epoch}.slow AFTER INSERT ON concert_{epoch}.reservations
+                 FOR EACH ROW SET @slept = SLEEP({})",
+                delay.as_secs_f64()
+            );
+            mysql.sql(&trigger).await;
+        }
         let Some(postgres) = &self.postgres else {
             return;
         };

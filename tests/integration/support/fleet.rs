@@ -1,4 +1,4 @@
-//! Several servers of a service, each a process with its own data directory, on one PostgreSQL and one Redis.
+//! Several servers of a service, each a process with its own data directory, on one database and one Redis.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use concertctl::api::ops::AdmissionChange;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use super::backend::{Parts, PostgresRedis};
+use super::backend::{Backend, Parts, PostgresRedis};
 use super::process::{ServerProcess, concertctl};
 use super::{eventually, profile, seed};
 
@@ -21,12 +21,21 @@ pub struct Fleet {
 impl Fleet {
     /// Returns whether a program that a fleet needs is missing; prints a line then.
     pub fn skipped() -> bool {
-        Parts::missing::<PostgresRedis>().is_some_and(super::skipped)
+        Fleet::skipped_on::<PostgresRedis>()
+    }
+
+    /// The same on another backend.
+    pub fn skipped_on<B: Backend>() -> bool {
+        Parts::missing::<B>().is_some_and(super::skipped)
     }
 
     /// Starts `count` servers without a dataset.
     pub async fn start(count: usize) -> Fleet {
-        let parts = Parts::start::<PostgresRedis>().await;
+        Fleet::start_on::<PostgresRedis>(count).await
+    }
+
+    async fn start_on<B: Backend>(count: usize) -> Fleet {
+        let parts = Parts::start::<B>().await;
         let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
         let servers = dirs.iter().map(|dir| launch(dir.path(), &parts));
         Fleet {
@@ -39,7 +48,12 @@ impl Fleet {
     /// Starts `count` servers with `dates` × `seats` seats and `users` users that admit all users at once. Returns when
     /// every server is ready.
     pub async fn seeded(count: usize, dates: u32, seats: u32, users: u32) -> Fleet {
-        let fleet = Fleet::start(count).await;
+        Fleet::seeded_on::<PostgresRedis>(count, dates, seats, users).await
+    }
+
+    /// The same on another backend.
+    pub async fn seeded_on<B: Backend>(count: usize, dates: u32, seats: u32, users: u32) -> Fleet {
+        let fleet = Fleet::start_on::<B>(count).await;
         let first = &fleet.servers[0];
         seed(&first.ops, &profile(dates, seats, users)).await;
         fleet.parts.assert_used().await;

@@ -5,6 +5,7 @@ pub mod collector;
 pub mod fleet;
 pub mod kept;
 pub mod metric_names;
+pub mod mysql;
 pub mod port;
 pub mod postgres;
 pub mod process;
@@ -23,8 +24,11 @@ use concertctl::clients::ops::Ops;
 use concertctl::clients::{Access, HttpSource, Secret};
 use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, Logs, TraceConfig, logs};
 
-pub use backend::{Backend, Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
+pub use backend::{
+    Backend, Embedded, MySqlEmbedded, MySqlRedis, PostgresEmbedded, PostgresRedis, SqliteRedis,
+};
 pub use fleet::Fleet;
+pub use mysql::MariaDb;
 pub use postgres::Postgres;
 pub use proxy::Proxy;
 pub use redis::{Redis, RedisCluster};

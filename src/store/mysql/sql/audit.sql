@@ -14,7 +14,8 @@ SELECT
     (SELECT COUNT(*) FROM users u LEFT JOIN
         (SELECT user_id, SUM(CASE kind WHEN 0 THEN amount ELSE -amount END) AS net
          FROM ledger GROUP BY user_id) AS l ON l.user_id = u.id
-        WHERE u.balance <> COALESCE(l.net, 0) + ?),
+        WHERE u.balance <> COALESCE(l.net, 0) + COALESCE(
+            (SELECT CAST(JSON_VALUE(value, '$.initial_balance') AS SIGNED) FROM meta WHERE `key` = 'dataset'), 0)),
     (SELECT COUNT(*) FROM (SELECT 1 FROM queue_places WHERE ended_at IS NULL
         GROUP BY user_id HAVING COUNT(*) > 1) AS twice),
     (SELECT COUNT(*) FROM reservations),

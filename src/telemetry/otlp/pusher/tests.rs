@@ -11,7 +11,7 @@ struct Flaky {
     taken: Arc<Mutex<Vec<u32>>>,
 }
 
-impl Send<u32> for Flaky {
+impl SendBatch<u32> for Flaky {
     fn send(&mut self, batch: &[u32]) -> Result<(), String> {
         if self.calls.fetch_add(1, Ordering::SeqCst) < self.failures {
             return Err("not now".to_owned());
@@ -101,7 +101,7 @@ fn records_that_do_not_fit_the_buffer_are_counted() {
 /// Records the number of records in each batch.
 struct Sizes(Arc<Mutex<Vec<usize>>>);
 
-impl Send<u32> for Sizes {
+impl SendBatch<u32> for Sizes {
     fn send(&mut self, batch: &[u32]) -> Result<(), String> {
         self.0.lock().push(batch.len());
         Ok(())
@@ -127,7 +127,7 @@ struct Held {
     refuse: mpsc::Receiver<()>,
 }
 
-impl Send<u32> for Held {
+impl SendBatch<u32> for Held {
     fn send(&mut self, _batch: &[u32]) -> Result<(), String> {
         // The test may have dropped the receiver already.
         let _ = self.asked.send(());

@@ -1,4 +1,5 @@
-//! The queries for each instance: the columns of the table, and the charts of the chosen instance.
+//! The queries for each instance: the columns of the table, and the charts of the chosen instance. The server exports
+//! the host's figures under the node exporter's names, so one row shows host and service.
 
 use std::sync::LazyLock;
 
@@ -15,117 +16,131 @@ pub(crate) struct Column {
     pub(crate) query: Query,
 }
 
-/// Heading, width, unit, decimals, lowest warning value, lowest bad value, query.
-type Figure = (
-    &'static str,
-    u16,
-    &'static str,
-    Option<u64>,
-    Option<(f64, f64)>,
-    &'static str,
-);
+/// The description of a column.
+struct Figure {
+    /// The heading.
+    head: &'static str,
+    /// The width in characters, with a space at the left. All widths together are at most 62, so that 80 columns leave
+    /// 16 for the instance's name.
+    width: u16,
+    /// The id of the unit in Grafana.
+    unit: &'static str,
+    decimals: Option<u64>,
+    limits: Limits,
+    /// The query, with one series for each instance.
+    query: &'static str,
+}
+
+/// The values of a figure that have a severity.
+enum Limits {
+    None,
+    /// The lowest warning value, and the lowest bad value.
+    From(f64, f64),
+    /// Two values: 0 is away, 1 is up.
+    UpOrAway,
+}
 
 const FIGURES: &[Figure] = &[
-    (
-        "CPU",
-        5,
-        "percent",
-        Some(0),
-        Some((80.0, 95.0)),
-        "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[30s])))",
-    ),
-    (
-        "MEM",
-        6,
-        "percent",
-        Some(0),
-        Some((80.0, 95.0)),
-        "100 * (1 - max by (instance) (node_memory_MemAvailable_bytes) / max by (instance) (node_memory_MemTotal_bytes))",
-    ),
-    (
-        "DISK",
-        6,
-        "percent",
-        Some(0),
-        Some((80.0, 90.0)),
-        "100 * max by (instance) (1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)",
-    ),
-    (
-        "LOAD",
-        5,
-        "short",
-        Some(1),
-        None,
-        "max by (instance) (node_load1)",
-    ),
-    (
-        "NET",
-        9,
-        "bps",
-        None,
-        None,
-        "8 * (sum by (instance) (rate(node_network_receive_bytes_total{device!=\"lo\"}[30s])) \
+    Figure {
+        head: "CPU",
+        width: 5,
+        unit: "percent",
+        decimals: Some(0),
+        limits: Limits::From(80.0, 95.0),
+        query: "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[30s])))",
+    },
+    Figure {
+        head: "MEM",
+        width: 6,
+        unit: "percent",
+        decimals: Some(0),
+        limits: Limits::From(80.0, 95.0),
+        query: "100 * (1 - max by (instance) (node_memory_MemAvailable_bytes) / max by (instance) (node_memory_MemTotal_bytes))",
+    },
+    Figure {
+        head: "DISK",
+        width: 6,
+        unit: "percent",
+        decimals: Some(0),
+        limits: Limits::From(80.0, 90.0),
+        query: "100 * max by (instance) (1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)",
+    },
+    Figure {
+        head: "LOAD",
+        width: 5,
+        unit: "short",
+        decimals: Some(1),
+        limits: Limits::None,
+        query: "max by (instance) (node_load1)",
+    },
+    Figure {
+        head: "NET",
+        width: 9,
+        unit: "bps",
+        decimals: None,
+        limits: Limits::None,
+        query: "8 * (sum by (instance) (rate(node_network_receive_bytes_total{device!=\"lo\"}[30s])) \
          + sum by (instance) (rate(node_network_transmit_bytes_total{device!=\"lo\"}[30s])))",
-    ),
-    (
-        "ERR/s",
-        6,
-        "short",
-        None,
-        Some((0.001, 10.0)),
-        "sum by (instance) (rate(node_network_receive_errs_total[30s])) \
+    },
+    Figure {
+        head: "NETERR",
+        width: 7,
+        unit: "short",
+        decimals: None,
+        limits: Limits::From(0.001, 10.0),
+        query: "sum by (instance) (rate(node_network_receive_errs_total[30s])) \
          + sum by (instance) (rate(node_network_transmit_errs_total[30s]))",
-    ),
-    (
-        "POOL",
-        6,
-        "percent",
-        Some(0),
-        Some((80.0, 100.0)),
-        "100 * sum by (instance) (db_client_connection_count{state=\"used\"}) / sum by (instance) (db_client_connection_max)",
-    ),
-    (
-        "WAIT",
-        8,
-        "s",
-        None,
-        Some((0.1, 0.25)),
-        "histogram_quantile(0.95, sum by (le, instance) (rate(db_client_connection_wait_time_seconds_bucket[30s])))",
-    ),
-    (
-        "REDIS",
-        6,
-        "none",
-        None,
-        Some((f64::NAN, f64::NAN)),
-        "min by (instance) (concert_coordination_up{backend=\"redis\"})",
-    ),
-    (
-        "LOCK",
-        5,
-        "short",
-        None,
-        Some((0.001, 1.0)),
-        "sum by (instance) (rate(concert_seat_lock_wait_seconds_count{outcome=~\"failed|timed_out\"}[30s])) \
+    },
+    Figure {
+        head: "POOL",
+        width: 6,
+        unit: "percent",
+        decimals: Some(0),
+        limits: Limits::From(80.0, 100.0),
+        query: "100 * sum by (instance) (db_client_connection_count{state=\"used\"}) / sum by (instance) (db_client_connection_max)",
+    },
+    Figure {
+        head: "WAIT",
+        width: 7,
+        unit: "s",
+        decimals: None,
+        limits: Limits::From(0.1, 0.25),
+        query: "histogram_quantile(0.95, sum by (le, instance) (rate(db_client_connection_wait_time_seconds_bucket[30s])))",
+    },
+    Figure {
+        head: "REDIS",
+        width: 6,
+        unit: "none",
+        decimals: None,
+        limits: Limits::UpOrAway,
+        query: "min by (instance) (concert_coordination_up{backend=\"redis\"})",
+    },
+    Figure {
+        head: "LOCK",
+        width: 5,
+        unit: "short",
+        decimals: None,
+        limits: Limits::From(0.001, 1.0),
+        query: "sum by (instance) (rate(concert_seat_lock_wait_seconds_count{outcome=~\"failed|timed_out\"}[30s])) \
          or 0 * min by (instance) (concert_coordination_up)",
-    ),
+    },
 ];
 
-/// The columns of the table. A figure whose thresholds are NaN has two states: up and away.
+/// The columns of the table.
 pub(crate) static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
-    let column = |(head, width, unit, decimals, limits, query): &Figure| {
-        let mut panel = Panel::new(head, Kind::Table, unit);
-        panel.unit = Unit::new(unit, *decimals);
-        match limits {
-            Some((warn, _)) if warn.is_nan() => panel.mappings = switch(),
-            Some((warn, bad)) => panel.steps = steps(*warn, *bad),
-            None => {}
+    let column = |figure: &Figure| {
+        let mut panel = Panel::new(figure.head, Kind::Table, figure.unit);
+        panel.unit = Unit::new(figure.unit, figure.decimals);
+        match figure.limits {
+            Limits::None => {}
+            Limits::From(warn, bad) => panel.steps = steps(warn, bad),
+            Limits::UpOrAway => panel.mappings = up_or_away(),
         }
         Column {
-            head,
-            width: *width,
+            head: figure.head,
+            width: figure.width,
             panel,
-            query: Query::from(*query),
+            query: Query::from(figure.query),
         }
     };
     FIGURES.iter().map(column).collect()
@@ -141,7 +156,7 @@ fn steps(warn: f64, bad: f64) -> Vec<Step> {
     .to_vec()
 }
 
-fn switch() -> Vec<Mapping> {
+fn up_or_away() -> Vec<Mapping> {
     [(0.0, "away", Severity::Bad), (1.0, "up", Severity::Good)]
         .map(|(value, text, severity)| Mapping {
             from: value,
@@ -152,7 +167,8 @@ fn switch() -> Vec<Mapping> {
         .to_vec()
 }
 
-/// Title, unit, lowest warning and bad value, queries with their legends; `$instance` is the chosen one.
+/// Title, Grafana unit, lowest warning value and lowest bad value, queries with their legends. `$instance` is the
+/// chosen instance.
 type Graph = (
     &'static str,
     &'static str,
@@ -333,7 +349,7 @@ pub(crate) static CHARTS: LazyLock<Vec<Panel>> = LazyLock::new(|| {
         }
         if *unit == "none" {
             panel.kind = Kind::Stat;
-            panel.mappings = switch();
+            panel.mappings = up_or_away();
         }
         panel.targets = queries
             .iter()
@@ -347,3 +363,14 @@ pub(crate) static CHARTS: LazyLock<Vec<Panel>> = LazyLock::new(|| {
     };
     GRAPHS.iter().map(chart).collect()
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eighty_columns_leave_sixteen_for_the_name_of_the_instance() {
+        let taken: u16 = COLUMNS.iter().map(|column| column.width).sum();
+        assert!(taken <= 62, "{taken}");
+    }
+}
