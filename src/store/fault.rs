@@ -1,6 +1,7 @@
 //! The failures of statements and connections, classified by what to do next: repeat, decide again, or give up.
 
 use std::io;
+use std::time::Duration;
 
 use super::StoreError;
 
@@ -13,6 +14,8 @@ pub(super) enum Fault {
     Unreached(String),
     /// The connection was lost while the statement ran. It may have been done.
     Lost(String),
+    /// The statement time-out ended the statement, and it is not known whether that was before or after a commit.
+    TimedOut(Duration),
     /// The rows do not allow it: the index or constraint that refused it. Nothing was done.
     Violates(String),
     /// A repeat cannot succeed.
@@ -24,6 +27,7 @@ impl Fault {
     pub(super) fn trouble(&self) -> Option<String> {
         match self {
             Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => Some(why.clone()),
+            Fault::TimedOut(time) => Some(format!("it was not done within {time:?}")),
             Fault::Violates(_) => None,
             Fault::Final(error) => Some(error.to_string()),
         }
@@ -49,6 +53,7 @@ impl From<Fault> for StoreError {
             Fault::Violates(constraint) => {
                 StoreError::Unavailable(format!("its rows contradict {constraint}"))
             }
+            Fault::TimedOut(time) => StoreError::Timeout(time),
             Fault::Final(error) => error,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::StoreError;
 use super::fault::Fault;
 use super::pooled::{Driver, Lease, Pool};
 use super::values::Value;
@@ -71,6 +72,7 @@ impl<D: Driver> Lease<'_, D> {
             Ok(_) => Ok(()),
             // The statement itself did not begin.
             Err(Fault::Lost(why)) => Err(Fault::Unreached(why)),
+            Err(Fault::TimedOut(time)) => Err(Fault::Final(StoreError::Timeout(time))),
             Err(fault) => Err(fault),
         }
     }

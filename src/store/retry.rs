@@ -169,6 +169,13 @@ impl<'a, D: Driver> Retry<'a, D> {
                 self.uncertain = self.repeat == Repeat::Safe;
                 self.wait_for_database(why).await
             }
+            Fault::TimedOut(time) if self.repeat == Repeat::Read => {
+                Err(self.given_up(StoreError::Timeout(time)))
+            }
+            Fault::TimedOut(time) => Err(StoreError::Unknown(format!(
+                "{} was ended after {time:?}",
+                self.name
+            ))),
             Fault::Final(error) => Err(self.given_up(error)),
         }
     }
