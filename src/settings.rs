@@ -2,6 +2,7 @@
 //!
 //! Also owns the default data directory, and the files of a data directory that hold secrets.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -167,11 +168,16 @@ impl ServeSettings {
     }
 }
 
+/// The value of an environment variable of this program. An empty one counts as not set.
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
 /// The data directory of a command without `--data-dir`: `CONCERTCTL_DATA_DIR`, else the platform's place.
 #[must_use]
 pub fn data_dir() -> PathBuf {
-    let named = std::env::var_os("CONCERTCTL_DATA_DIR").filter(|dir| !dir.is_empty());
-    named.map_or_else(default_data_dir, PathBuf::from)
+    variable("CONCERTCTL_DATA_DIR").map_or_else(default_data_dir, PathBuf::from)
 }
 
 /// The platform's place for application data: `$XDG_DATA_HOME`, `~/.local/share` or

@@ -190,7 +190,7 @@ mod tests {
             (FaultKind::Errors, ["1", "404", ""], 1, "500 or 503"),
             (FaultKind::Errors, ["--help", "", ""], 0, "share"),
             (FaultKind::Latency, ["soon", "", ""], 0, "such as 250ms"),
-            (FaultKind::Latency, ["2h", "", ""], 0, "1 to 30000 ms"),
+            (FaultKind::Latency, ["2h", "", ""], 0, "1ms to 30s"),
             (FaultKind::SlowStatement, ["1s", "none", ""], 1, "not known"),
             (
                 FaultKind::PoolExhaustion,

@@ -280,11 +280,11 @@ impl Fault {
     pub fn with_settings(
         kind: FaultKind,
         mut settings: Map<String, Value>,
-    ) -> Result<Fault, String> {
+    ) -> Result<Fault, WrongSetting> {
         settings.retain(|_, value| !value.is_null());
         settings.insert("kind".to_owned(), kind.as_str().into());
         let fault: Result<Fault, _> = serde_json::from_value(settings.into());
-        fault.map_err(|error| reworded(&error.to_string()))
+        fault.map_err(|error| WrongSetting::of(&error.to_string()))
     }
 
     /// The parameters, by their names on the wire.
@@ -361,9 +361,9 @@ fn check_millis(name: &str, given: Duration, most: Duration) -> Result<(), Strin
         return Ok(());
     }
     Err(format!(
-        "{name} is {} ms: it can be 1 to {} ms",
-        given.as_millis(),
-        most.as_millis()
+        "{name} is {}: it can be 1ms to {}",
+        duration::show(given),
+        duration::show(most)
     ))
 }
 
@@ -397,17 +397,44 @@ fn check_connections(number: i64) -> Result<u32, String> {
     }
 }
 
-/// Translates serde's error about the parameters into the words of the operations API. `forMs` and `by` are the
-/// fields of [`FaultRequest`] beside the parameters.
-fn reworded(text: &str) -> String {
-    let names: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
-    match names.split_first() {
-        Some((name, _)) if text.starts_with("missing field") => format!("{name} is missing"),
-        Some((name, known)) if text.starts_with("unknown field") => format!(
-            "{name} is no setting of this fault; it takes {}",
-            [&["forMs", "by"], known].concat().join(", ")
-        ),
-        _ => text.to_owned(),
+/// The mistake in the parameters of a fault. Its `Display` is in the words of the operations API; files have other names
+/// for some of the parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WrongSetting {
+    /// This parameter is missing.
+    Missing(String),
+    /// This parameter is not one of the kind's parameters, which follow.
+    Unknown(String, Vec<String>),
+    /// A value is wrong, for this reason.
+    Value(String),
+}
+
+impl WrongSetting {
+    /// Translates serde's error.
+    fn of(text: &str) -> WrongSetting {
+        let mut names = text.split('`').skip(1).step_by(2).map(str::to_owned);
+        match names.next() {
+            Some(name) if text.starts_with("missing field") => WrongSetting::Missing(name),
+            Some(name) if text.starts_with("unknown field") => {
+                WrongSetting::Unknown(name, names.collect())
+            }
+            _ => WrongSetting::Value(text.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for WrongSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WrongSetting::Missing(name) => write!(f, "{name} is missing"),
+            WrongSetting::Unknown(name, known) => {
+                // The fields of a [`FaultRequest`] beside the parameters.
+                let own = ["forMs".to_owned(), "by".to_owned()];
+                let known = [&own, known.as_slice()].concat().join(", ");
+                write!(f, "{name} is no setting of this fault; it takes {known}")
+            }
+            WrongSetting::Value(problem) => f.write_str(problem),
+        }
     }
 }
 
@@ -423,7 +450,15 @@ pub fn share(text: &str) -> Result<f64, String> {
 }
 
 fn delay(text: &str) -> Result<Duration, String> {
-    duration::parse(text).ok_or_else(|| format!("{text:?} is not a duration such as 250ms or 2s"))
+    let most = duration::show(LONGEST_DELAY);
+    let is_negative = text.trim().strip_prefix('-').and_then(duration::parse);
+    match duration::parse(text) {
+        Some(delay) if !delay.is_zero() && delay <= LONGEST_DELAY => Ok(delay),
+        None if is_negative.is_none() => {
+            Err(format!("{text:?} is not a duration such as 250ms or 2s"))
+        }
+        _ => Err(format!("must be from 1ms to {most}")),
+    }
 }
 
 fn whole_seconds(text: &str) -> Result<i64, String> {
@@ -584,9 +619,10 @@ mod tests {
     /// The parameters of a kind on the wire, taken from the error for an unknown parameter.
     fn parameters(kind: FaultKind) -> Vec<String> {
         let settings = Map::from_iter([("none".to_owned(), Value::from(1))]);
-        let refusal = Fault::with_settings(kind, settings).unwrap_err();
-        let names = refusal.split_once("forMs, by").expect(&refusal).1;
-        names.split(", ").skip(1).map(str::to_owned).collect()
+        match Fault::with_settings(kind, settings) {
+            Err(WrongSetting::Unknown(_, known)) => known,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -633,6 +669,26 @@ mod tests {
             let again = Fault::with_settings(fault.kind(), fault.settings()).unwrap();
             assert_eq!(again, fault);
         }
+    }
+
+    #[test]
+    fn a_message_about_a_delay_is_in_the_units_of_people() {
+        for wrong in ["0s", "31s", "1d", "-1s"] {
+            assert_eq!(
+                delay(wrong).unwrap_err(),
+                "must be from 1ms to 30s",
+                "{wrong}"
+            );
+        }
+        assert!(delay("soon").unwrap_err().contains("such as 250ms"));
+        let slow = Fault::SlowStatement {
+            delay: Duration::from_secs(3600),
+            statement: None,
+        };
+        assert_eq!(
+            slow.check().unwrap_err(),
+            "delay is 1h: it can be 1ms to 30s"
+        );
     }
 
     #[test]

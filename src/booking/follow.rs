@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{ActiveDataset, Booking};
 use crate::coordination::Unavailable;
+use crate::domain::Epoch;
 use crate::domain::admission_control::{
     Decision, Measurement, OBJECTIVE, RECENT, Reason, STEP, State, WINDOW, step,
 };
@@ -17,26 +18,37 @@ use crate::telemetry::{BuyingCounts, Latencies};
 /// The counts and the watermark at each of the last steps, oldest first. A measurement is the difference between two
 /// entries, so [`WINDOW`] steps need one entry more.
 #[derive(Default)]
-struct Window(VecDeque<(BuyingCounts, u64)>);
+struct Window {
+    /// The dataset that is measured.
+    epoch: Option<Epoch>,
+    steps: VecDeque<(BuyingCounts, u64)>,
+}
 
 impl Window {
-    /// Adds the entry of this step and removes the entries that are older than the window.
-    fn push(&mut self, now: BuyingCounts, watermark: u64) {
-        self.0.push_back((now, watermark));
-        while self.0.len() > WINDOW as usize + 1 {
-            self.0.pop_front();
+    /// Adds the entry of this step and removes the entries that are older than the window. Another dataset begins a new
+    /// window: it has its own watermark, and what the requests on the last one met says nothing about it.
+    fn push(&mut self, epoch: Epoch, now: BuyingCounts, watermark: u64) {
+        if self.epoch.replace(epoch) != Some(epoch) {
+            self.steps.clear();
+        }
+        self.steps.push_back((now, watermark));
+        while self.steps.len() > WINDOW as usize + 1 {
+            self.steps.pop_front();
         }
     }
 
     /// Compares the newest entry with the oldest, and with the one from [`RECENT`] steps ago.
     fn measure(&self) -> Measurement {
         let (Some((now, watermark)), Some((first, first_watermark))) =
-            (self.0.back(), self.0.front())
+            (self.steps.back(), self.steps.front())
         else {
             return Measurement::default();
         };
-        let recent_index = self.0.len().saturating_sub(RECENT as usize + 1);
-        let recent = self.0.get(recent_index).map_or(first, |(counts, _)| counts);
+        let recent_index = self.steps.len().saturating_sub(RECENT as usize + 1);
+        let recent = self
+            .steps
+            .get(recent_index)
+            .map_or(first, |(counts, _)| counts);
         let errors = now.errors.saturating_sub(first.errors);
         let answered = now.answered.since(&first.answered);
         Measurement {
@@ -69,15 +81,15 @@ pub(super) async fn run(booking: &Booking) {
     let mut window = Window::default();
     loop {
         ticks.tick().await;
-        // A skipped step empties the window: a measurement must not span a time without steps. A dataset that replaces
-        // another between two steps does not empty it.
+        // A skipped step empties the window: a measurement must not span a time without steps.
         let Ok(dataset) = booking.dataset() else {
             window = Window::default();
             continue;
         };
         if dataset.admission().follow == Follow::Objective {
             let watermark = dataset.queue().watermark().0;
-            window.push(booking.metrics.buying(), watermark);
+            let epoch = dataset.info().epoch;
+            window.push(epoch, booking.metrics.buying(), watermark);
             decide(booking, &dataset, window.measure()).await;
         } else {
             window = Window::default();
@@ -170,7 +182,7 @@ mod tests {
                 oldest: Duration::from_secs(second),
                 ..BuyingCounts::default()
             };
-            window.push(counts, 100 * second);
+            window.push(Epoch(1), counts, 100 * second);
         }
         let measured = window.measure();
         assert_eq!(
@@ -180,5 +192,23 @@ mod tests {
         );
         assert_eq!(measured.admitted, 1_000);
         assert_eq!(measured.oldest, Duration::from_secs(19));
+    }
+    #[test]
+    fn a_measurement_is_of_one_dataset() {
+        let mut window = Window::default();
+        let counts = |errors| BuyingCounts {
+            errors,
+            ..BuyingCounts::default()
+        };
+        window.push(Epoch(1), counts(0), 0);
+        window.push(Epoch(1), counts(40), 500);
+        assert_eq!(window.measure().errors, 40);
+        // Another dataset replaces it between two steps.
+        window.push(Epoch(2), counts(90), 3);
+        let measured = window.measure();
+        assert_eq!((measured.errors, measured.admitted), (0, 0));
+        window.push(Epoch(2), counts(91), 10);
+        let measured = window.measure();
+        assert_eq!((measured.errors, measured.admitted), (1, 7));
     }
 }

@@ -2,11 +2,18 @@
 
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::stdout::print_and_exit;
 use super::{Cli, FAILED, USAGE, fail};
+use crate::api::faults::FaultKind;
+use crate::drill::file::shipped as drills;
+use crate::load::PhaseName;
+use crate::load::scenario::builtins;
+use crate::seeding::Profile;
+use crate::tui::Screen;
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
@@ -24,8 +31,91 @@ pub(super) struct ManArgs {
 
 pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "concertctl", &mut text);
+    let mut command = with_names(Cli::command(), args.shell);
+    clap_complete::generate(args.shell, &mut command, "concertctl", &mut text);
     print_and_exit(&String::from_utf8_lossy(&text), 0)
+}
+
+/// An argument whose values are names, for completions.
+struct Named {
+    command: &'static [&'static str],
+    /// The argument's long name, or the id of a positional one.
+    argument: &'static str,
+    /// The argument also takes the path of a file.
+    or_file: bool,
+    names: Vec<String>,
+}
+
+fn named() -> Vec<Named> {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let scenarios: Vec<&str> = builtins().iter().map(|builtin| builtin.name).collect();
+    let drills: Vec<&str> = drills().iter().map(|(name, _)| *name).collect();
+    let of_load = [scenarios.as_slice(), drills.as_slice()].concat();
+    let profiles: Vec<&str> = Profile::built_in().collect();
+    let kinds = FaultKind::injectable().map(|kind| kind.as_str().replace('_', "-"));
+    let screens = Screen::ALL
+        .iter()
+        .map(|screen| screen.title().to_lowercase());
+    let commands = Cli::command();
+    let commands = commands.get_subcommands().map(Command::get_name);
+    let commands: Vec<&str> = commands.collect();
+    let all: [(&'static [&'static str], _, _, Vec<String>); 9] = [
+        (&["load"], "scenario", true, owned(&of_load)),
+        (&["load"], "print-scenario", false, owned(&of_load)),
+        (
+            &["load"],
+            "phase",
+            false,
+            PhaseName::ALL.iter().map(ToString::to_string).collect(),
+        ),
+        (&["drill"], "drills", true, owned(&drills)),
+        (&["drill"], "print", false, owned(&drills)),
+        (&["seed"], "profile", true, owned(&profiles)),
+        (&["seed"], "print-profile", false, owned(&profiles)),
+        (&["fault", "clear"], "kind", false, kinds.collect()),
+        (&["tui"], "screen", false, screens.collect()),
+    ];
+    let all = all
+        .into_iter()
+        .map(|(command, argument, or_file, names)| Named {
+            command,
+            argument,
+            or_file,
+            names,
+        });
+    let man = Named {
+        command: &["man"],
+        argument: "command",
+        or_file: false,
+        names: owned(&commands),
+    };
+    all.chain([man]).collect()
+}
+
+/// The command with the names of scenarios, drills, screens and so on as the possible values of arguments. Only the
+/// completions have them: the command line also takes what is not in the list, and has messages of its own.
+fn with_names(command: Command, shell: Shell) -> Command {
+    named().into_iter().fold(command, |command, named| {
+        // The completions of zsh would offer the names alone, and those of bash offer files if no name fits.
+        match named.or_file && shell == Shell::Zsh {
+            true => command,
+            false => with_names_of(command, named.command, &named),
+        }
+    })
+}
+
+fn with_names_of(command: Command, path: &[&'static str], named: &Named) -> Command {
+    match path {
+        [first, rest @ ..] => command.mut_subcommand(first, |sub| with_names_of(sub, rest, named)),
+        [] => command.mut_args(|arg| {
+            let is_named = arg.get_long() == Some(named.argument)
+                || arg.is_positional() && arg.get_id() == named.argument;
+            match is_named {
+                true => arg.value_parser(PossibleValuesParser::new(named.names.clone())),
+                false => arg,
+            }
+        }),
+    }
 }
 
 pub(super) fn man(args: &ManArgs) -> ExitCode {
@@ -54,4 +144,70 @@ fn find(root: Command, path: &[String]) -> Option<Command> {
         Some((found, name))
     })?;
     Some(command.name(name).version(env!("CARGO_PKG_VERSION")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completions(shell: Shell) -> String {
+        let mut text = Vec::new();
+        let mut command = with_names(Cli::command(), shell);
+        clap_complete::generate(shell, &mut command, "concertctl", &mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn completions_offer_the_names_that_arguments_take() {
+        let bash = completions(Shell::Bash);
+        // The words that bash offers after `concertctl COMMAND`.
+        let words = |command: &str| {
+            let case = format!(
+                "concertctl__subcmd__{})",
+                command.replace(' ', "__subcmd__")
+            );
+            let (_, rest) = bash.split_once(&case).unwrap_or_else(|| panic!("{case}"));
+            let (_, rest) = rest.split_once("opts=\"").unwrap();
+            rest.split('"').next().unwrap().to_owned()
+        };
+        for (command, name) in [
+            ("load", "onsale-short"),
+            ("load", "slow-charge"),
+            ("drill", "errors-few"),
+            ("seed", "demo"),
+            ("man", "serve"),
+            ("fault clear", "slow-statement"),
+        ] {
+            let words = words(command);
+            assert!(
+                words.split(' ').any(|word| word == name),
+                "{command}: {words}"
+            );
+        }
+        let zsh = completions(Shell::Zsh);
+        for offered in [":SCREEN:(overview ", ":NAME:(errors "] {
+            assert!(zsh.contains(offered), "{offered}: {zsh}");
+        }
+        // A scenario of the user's own is a file.
+        let scenario = zsh.lines().find(|line| line.starts_with("'::scenario "));
+        assert!(
+            scenario.is_some_and(|line| line.contains(":_default'")),
+            "{scenario:?}"
+        );
+    }
+
+    #[test]
+    fn every_named_argument_exists() {
+        for named in named() {
+            let root = Cli::command();
+            let command = named.command.iter().fold(&root, |at, name| {
+                at.find_subcommand(name).unwrap_or_else(|| panic!("{name}"))
+            });
+            let known = command.get_arguments().any(|arg| {
+                arg.get_long() == Some(named.argument) || arg.get_id() == named.argument
+            });
+            assert!(known, "{:?} {}", named.command, named.argument);
+            assert!(!named.names.is_empty(), "{}", named.argument);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
-use super::flags::{DataDirArg, duration, ops_token};
+use super::flags::{DataDirArg, between, ops_token};
 use super::local_server::LocalServer;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
@@ -42,6 +42,9 @@ enum Command {
         server: ServerArgs,
     },
 }
+
+/// The longest duration of a fault, as the operations API has it.
+const LONGEST: &str = "1h";
 
 /// A fault as [`Fault`] declares it, with the flags that all kinds share.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Subcommand for Inject {
 #[derive(Debug, Args)]
 struct Common {
     /// Duration of the fault, at most 1h
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = between("1ms", LONGEST))]
     length: Duration,
     #[command(flatten)]
     server: ServerArgs,
@@ -189,6 +192,22 @@ fn line(fault: &ActiveFault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::faults;
+
+    #[test]
+    fn the_duration_of_a_fault_has_the_bounds_of_the_operations_api() {
+        let length = between("1ms", LONGEST);
+        assert_eq!(length(LONGEST), Ok(faults::LONGEST));
+        for wrong in ["1d", "0s", "-1s"] {
+            assert_eq!(
+                length(wrong),
+                Err("must be from 1ms to 1h".to_owned()),
+                "{wrong}"
+            );
+        }
+        let refused = faults::check_length(Duration::from_secs(86_400)).unwrap_err();
+        assert_eq!(refused, "for is 24h: it can be 1ms to 1h");
+    }
 
     #[test]
     fn the_help_of_each_kind_says_what_the_fault_does() {

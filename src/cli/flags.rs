@@ -1,5 +1,6 @@
 //! Flags and values that several subcommands share.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,10 +45,50 @@ pub(super) struct DatabaseArg {
     pub(super) database_url: Option<Secret>,
 }
 
+/// The command line with each negative value joined to its flag: `--hold -5m` becomes `--hold=-5m`.
+///
+/// clap takes `-5m` for a flag that does not exist. Joined, it reaches the check of the value, whose message states the
+/// bounds. No flag begins with a dash and a digit, so that a flag never becomes a value.
+pub(super) fn with_joined_negatives(args: Vec<OsString>) -> Vec<OsString> {
+    let is_flag = |arg: &OsString| {
+        let arg = arg.to_string_lossy();
+        arg.len() > 2 && arg.starts_with("--") && !arg.contains('=')
+    };
+    let is_negative = |arg: &OsString| {
+        let arg = arg.to_string_lossy();
+        let number = arg.strip_prefix('-').unwrap_or_default();
+        let number = number.strip_prefix('.').unwrap_or(number);
+        number.starts_with(|first: char| first.is_ascii_digit())
+    };
+    let mut joined: Vec<OsString> = Vec::with_capacity(args.len());
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            joined.push(arg);
+            break;
+        }
+        match joined.last_mut() {
+            Some(flag) if is_negative(&arg) && is_flag(flag) => {
+                flag.push("=");
+                flag.push(&arg);
+            }
+            _ => joined.push(arg),
+        }
+    }
+    joined.extend(args);
+    joined
+}
+
 /// A duration with its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text)
         .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 1m30s or 250ms"))
+}
+
+/// Returns whether the text is a duration below zero.
+fn is_negative_duration(text: &str) -> bool {
+    let positive = text.trim().strip_prefix('-');
+    positive.is_some_and(|text| duration::parse(text).is_some())
 }
 
 /// A duration between two others, both given as on the command line.
@@ -59,12 +100,16 @@ pub(super) fn between(
     most: &'static str,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone {
     move |text| {
-        let given = duration(text)?;
-        if (duration(least)?..=duration(most)?).contains(&given) {
-            Ok(given)
-        } else {
-            Err(format!("must be from {least} to {most}"))
+        let bounds = duration(least)?..=duration(most)?;
+        let out_of_bounds = || format!("must be from {least} to {most}");
+        if is_negative_duration(text) {
+            return Err(out_of_bounds());
         }
+        let given = duration(text)?;
+        bounds
+            .contains(&given)
+            .then_some(given)
+            .ok_or_else(out_of_bounds)
     }
 }
 
@@ -102,9 +147,9 @@ const MAX_TOKEN_FILE: u64 = 4096;
 pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<Secret>, String> {
     use std::io::Read as _;
     let Some(path) = file else {
-        let token = std::env::var("CONCERTCTL_OPS_TOKEN").ok();
-        let token = token.map(|token| Secret::new(&token));
-        return Ok(token.filter(|token| !token.expose().is_empty()));
+        let token = settings::variable("CONCERTCTL_OPS_TOKEN");
+        let token = token.and_then(|token| token.into_string().ok());
+        return Ok(token.map(|token| Secret::new(&token)));
     };
     let name = path.display();
     let mut text = String::new();
@@ -188,10 +233,40 @@ mod tests {
         for (text, read) in [("100ms", 100), ("2s", 2_000), ("1h", 3_600_000)] {
             assert_eq!(interval(text), Ok(Duration::from_millis(read)));
         }
-        for bad in ["0s", "99ms", "61m", "1000000h"] {
+        for bad in ["0s", "99ms", "61m", "1000000h", "-1s", "-1m30s"] {
             assert_eq!(interval(bad), Err("must be from 100ms to 1h".to_owned()));
         }
-        assert!(interval("-1s").unwrap_err().contains("is not a duration"));
+        assert!(interval("-1").unwrap_err().contains("is not a duration"));
+    }
+
+    #[test]
+    fn a_negative_value_reaches_the_check_of_its_flag() {
+        let of = |line: &str| {
+            let args = line.split(' ').map(OsString::from).collect();
+            let joined = with_joined_negatives(args);
+            let joined = joined.iter().map(|arg| arg.to_string_lossy().into_owned());
+            joined.collect::<Vec<_>>().join(" ")
+        };
+        for (given, joined) in [
+            ("serve --hold -5m", "serve --hold=-5m"),
+            (
+                "serve --token-rate -1 --hold 1m",
+                "serve --token-rate=-1 --hold 1m",
+            ),
+            ("fault errors --share -.5", "fault errors --share=-.5"),
+            // A flag after a flag is not a value.
+            (
+                "fault errors --for --share 1",
+                "fault errors --for --share 1",
+            ),
+            ("load --out - -q", "load --out - -q"),
+            ("serve --hold=1s -1", "serve --hold=1s -1"),
+            ("health -1", "health -1"),
+            ("load -- --x -1", "load -- --x -1"),
+            ("load --set -- -1", "load --set -- -1"),
+        ] {
+            assert_eq!(of(given), joined);
+        }
     }
 
     #[test]

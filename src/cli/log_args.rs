@@ -20,6 +20,7 @@ pub(super) struct LogArgs {
         long,
         value_name = "FILTER",
         default_value = "info",
+        value_parser = filter,
         env = "CONCERTCTL_LOG"
     )]
     log: String,
@@ -78,6 +79,10 @@ impl LogArgs {
             Some(path) => LogOutput::File(path.clone()),
         }
     }
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    logs::check_filter(text).map(|()| text.to_owned())
 }
 
 /// `100MB`, `64KiB`, `1000000`.

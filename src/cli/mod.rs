@@ -8,6 +8,7 @@ mod backup;
 mod completions_and_man;
 mod config_file;
 mod drill;
+mod environment;
 mod fault;
 mod fire_alarm;
 mod flags;
@@ -25,9 +26,11 @@ mod tui;
 
 pub mod load;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::tls::{self, ClientFiles};
 
@@ -123,15 +126,25 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(problem) => return fail(USAGE, &problem),
     };
-    let command = match config_file::with_file(Cli::command(), &args) {
-        Ok(command) => command,
-        Err(error) => return fail(USAGE, &error.to_string()),
+    let args = flags::with_joined_negatives(args);
+    let command = environment::without_empty(Cli::command());
+    let parsed = match config_file::with_file(command.clone(), &args) {
+        Ok(command) => config_file::matches(command, &args),
+        Err(error) => match without_file(command, &args) {
+            Some(parsed) => parsed,
+            None => return fail(USAGE, &error.to_string()),
+        },
     };
-    let parsed = command.try_get_matches_from(args);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
+    // These work whatever the settings of the clients are.
+    match &cli.command {
+        Command::Completions(args) => return completions_and_man::completions(args),
+        Command::Man(args) => return completions_and_man::man(args),
+        _ => {}
+    }
     if let Err(problem) = cli.certificates.configure() {
         return fail(USAGE, &problem);
     }
@@ -154,13 +167,32 @@ pub fn main() -> ExitCode {
             Command::Drill(args) => Box::pin(drill::run(args, hidden)).await,
             Command::Tui(args) => Box::pin(tui::run(args)).await,
             Command::Load(args) => load::run(args).await,
-            Command::Completions(args) => completions_and_man::completions(&args),
-            Command::Man(args) => completions_and_man::man(&args),
+            // Handled above, because they need no runtime.
+            Command::Completions(_) | Command::Man(_) => ExitCode::SUCCESS,
         }
     });
     // A blocking task that hangs must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code
+}
+
+/// The command line without the configuration file, if the file does not matter for it: for help, the version,
+/// completions and manual pages. They are what a user needs to mend a broken file.
+fn without_file(
+    command: clap::Command,
+    args: &[OsString],
+) -> Option<Result<ArgMatches, clap::Error>> {
+    let parsed = command.try_get_matches_from(args);
+    let needs_none = match &parsed {
+        Ok(matches) => matches!(matches.subcommand_name(), Some("completions" | "man")),
+        Err(error) => matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp
+                | ErrorKind::DisplayVersion
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        ),
+    };
+    needs_none.then_some(parsed)
 }
 
 /// Prints help and version to standard output, the error of a wrong command line to standard error.

@@ -22,7 +22,7 @@ use super::local_server::{self, LocalServer};
 use super::{FAILED, USAGE, fail, stdout};
 use crate::clients::{Credentials, Secret, without_password};
 use crate::serve::Running;
-use crate::settings::{API_ADDR, OPS_ADDR, ServeSettings};
+use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use crate::tui::load_generator::{LoadGenerator, NoLoad};
 use crate::tui::{Dashboard, Exit, Options, Recording, RecordingFile, Screen, ServerEnded, Zone};
@@ -235,7 +235,7 @@ impl Inputs {
     fn read(args: &TuiArgs) -> Result<Inputs, Failed> {
         let token = ops_token(args.ops_token_file.as_deref()).map_err(wrong_use)?;
         let dashboard = args.dashboard.as_deref().map(dashboard::read).transpose();
-        let credentials = args.sources.credentials(|name| std::env::var(name).ok());
+        let credentials = args.sources.credentials(text_variable);
         let failed = |why| Failed(FAILED, why);
         Ok(Inputs {
             token,
@@ -306,7 +306,7 @@ impl Server {
         let logs = logs::init(LogConfig {
             service_name: "concertctl-api",
             output: LogOutput::None,
-            filter: std::env::var("CONCERTCTL_LOG").unwrap_or_else(|_| "info".to_owned()),
+            filter: text_variable("CONCERTCTL_LOG").unwrap_or_else(|| "info".to_owned()),
             queue: 65_536,
             limits: LogLimits::default(),
             traces: TraceConfig::default(),
@@ -387,6 +387,11 @@ fn options(args: &TuiArgs, data_dir: &Path, server: &Server, inputs: Inputs) -> 
         replay: inputs.replay,
         panic_after_start: args.panic_after_start,
     }
+}
+
+/// The text of an environment variable of this program.
+fn text_variable(name: &str) -> Option<String> {
+    settings::variable(name).and_then(|value| value.into_string().ok())
 }
 
 async fn once(options: &Options, load: &dyn LoadGenerator) -> Result<ExitCode, Failed> {

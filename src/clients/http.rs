@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_ENCODING, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::access::Access;
 use super::response_meta::{ResponseMeta, now_ms};
 use crate::http_client::{self, AGENT};
+use crate::tls;
 
 /// The default time-out of a request.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,6 +31,9 @@ pub enum ClientError {
     /// The connection failed or broke.
     #[error("not reachable: {0}")]
     Unreachable(String),
+    /// The certificate comes from an authority that this client does not trust.
+    #[error("not reachable: {0}")]
+    Untrusted(String),
     /// There was no complete answer within the time-out.
     #[error("no answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
@@ -174,6 +178,15 @@ impl HttpSource {
         &self,
         request: RequestBuilder,
     ) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let (status, _, body) = self.send_encoded(request).await?;
+        Ok((status, body))
+    }
+
+    /// Like `send`, and also returns the encoding of the body, such as `gzip`, if it has one.
+    async fn send_encoded(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(StatusCode, Option<String>, Vec<u8>), ClientError> {
         let answer = async {
             let mut response = self.execute(request).await?;
             let status = response.status();
@@ -188,6 +201,10 @@ impl HttpSource {
             {
                 return Err(ClientError::TooLarge);
             }
+            let encoding = response.headers().get(CONTENT_ENCODING);
+            let encoding =
+                encoding.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
+            let encoding = encoding.filter(|name| !name.eq_ignore_ascii_case("identity"));
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
                 if body.len() + chunk.len() > MAX_ANSWER {
@@ -195,7 +212,7 @@ impl HttpSource {
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok((status, body))
+            Ok((status, encoding, body))
         };
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Err(ClientError::TimedOut(_))) | Err(_) => Err(ClientError::TimedOut(self.timeout)),
@@ -218,11 +235,15 @@ impl HttpSource {
     /// Sends a request and returns the body of the answer. A status other than 2xx is a refusal with the source's own
     /// message.
     pub(super) async fn accepted(&self, request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
-        let (status, body) = self.send(request).await?;
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(refusal(status, &body))
+        let (status, encoding, body) = self.send_encoded(request).await?;
+        match (status.is_success(), encoding) {
+            (true, None) => Ok(body),
+            (false, None) => Err(refusal(status, &body)),
+            (true, Some(encoding)) => Err(ClientError::Malformed(compressed(&encoding))),
+            (false, Some(encoding)) => Err(ClientError::Refused {
+                status: status.as_u16(),
+                message: compressed(&encoding),
+            }),
         }
     }
 
@@ -275,10 +296,19 @@ fn elsewhere(status: StatusCode, to: &HeaderValue) -> ClientError {
     }
 }
 
-/// JSON of a known shape.
+/// The explanation of a compressed answer. This client asks for none, so a proxy compresses without being asked.
+fn compressed(encoding: &str) -> String {
+    clean(&format!(
+        "it is compressed ({encoding}), which was not asked for: turn that off in the proxy at this address"
+    ))
+}
+
+/// JSON of a known shape, also after a byte order mark.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(body).map_err(|error| match web_page(body) {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    serde_json::from_slice(text).map_err(|error| match web_page(body) {
         Some(title) => ClientError::WebPage(title),
+        None if body.starts_with(b"\x1f\x8b") => ClientError::Malformed(compressed("gzip")),
         None => ClientError::Malformed(error.to_string()),
     })
 }
@@ -312,7 +342,7 @@ fn web_page(body: &[u8]) -> Option<String> {
 
 /// The source's own message: the detail of a problem document, Prometheus's `error`, or the first line.
 pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
-    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let json: Option<serde_json::Value> = decode(body).ok();
     let own = json.as_ref().and_then(|value| match value {
         serde_json::Value::String(text) => Some(text.clone()),
         _ => ["detail", "error", "message", "title"]
@@ -341,17 +371,22 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// Replaces control characters, which could change the terminal, and limits the length.
+/// Replaces control characters, which could change the terminal, and limits the length. A text that is cut ends in `…`.
 fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_MESSAGE)
-        .collect()
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut text: String = chars.by_ref().take(MAX_MESSAGE).collect();
+    if chars.next().is_some() {
+        text.pop();
+        text.push('…');
+    }
+    text
 }
 
 fn failure(error: &reqwest::Error) -> ClientError {
     if error.is_timeout() {
         ClientError::TimedOut(TIMEOUT)
+    } else if tls::client::is_distrust(error) {
+        ClientError::Untrusted(clean(&reason(error)))
     } else {
         ClientError::Unreachable(clean(&reason(error)))
     }
@@ -370,4 +405,4 @@ fn reason(error: &reqwest::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::clients) mod tests;

@@ -57,7 +57,12 @@ impl Loki {
         ]);
         // Without this header Loki returns a stream for each set of metadata.
         let request = request.header("X-Loki-Response-Encoding-Flags", "categorize-labels");
-        read_lines(&self.0.accepted(request).await?)
+        let answer: Answer = decode(&self.0.accepted(request).await?)?;
+        let warnings = answer.warnings.as_deref().unwrap_or_default();
+        if let Some(warning) = prometheus::in_short(warnings) {
+            self.0.response_meta().warn(warning);
+        }
+        lines(answer)
     }
 }
 
@@ -85,6 +90,7 @@ impl Loki {
 }
 
 /// The lines of an answer's body, oldest first.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn read_lines(body: &[u8]) -> Result<Vec<LogLine>, ClientError> {
     lines(decode(body)?)
 }
@@ -92,6 +98,8 @@ pub(crate) fn read_lines(body: &[u8]) -> Result<Vec<LogLine>, ClientError> {
 #[derive(Deserialize)]
 struct Answer {
     data: Data,
+    /// For example that a part of the storage did not answer.
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +226,17 @@ mod tests {
     fn no_streams_may_be_null() {
         let answer = decode(br#"{"data":{"resultType":"streams","result":null}}"#).unwrap();
         assert_eq!(lines(answer).unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_warning_beside_the_lines_is_recorded() {
+        let body = r#"{"status":"success","warnings":["an ingester is away","more"],
+            "data":{"resultType":"streams","result":[]}}"#;
+        let source = crate::clients::http::tests::answering("", body.as_bytes()).await;
+        let loki = Loki::new(source);
+        loki.newest("{a=\"b\"}", 0, 1, 1).await.unwrap();
+        let warning = loki.source().response_meta().warning();
+        assert_eq!(warning.as_deref(), Some("an ingester is away (and 1 more)"));
     }
 
     #[test]

@@ -213,7 +213,11 @@ fn warning(answer: &Answer) -> Option<String> {
     if answer.is_partial == Some(true) {
         return Some("its answers are partial: a part of its storage is away".to_owned());
     }
-    let warnings = answer.warnings.as_deref().unwrap_or_default();
+    in_short(answer.warnings.as_deref().unwrap_or_default())
+}
+
+/// The first warning, and the number of the others.
+pub(super) fn in_short(warnings: &[String]) -> Option<String> {
     let more = match warnings.len() {
         0 | 1 => String::new(),
         count => format!(" (and {} more)", count - 1),
@@ -244,22 +248,31 @@ struct Answer {
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
-    Vector(Option<Vec<Item>>),
-    Matrix(Option<Vec<Item>>),
+    Vector(Option<Vec<Option<Item>>>),
+    Matrix(Option<Vec<Option<Item>>>),
     Scalar(Sample),
     String(IgnoredAny),
 }
 
-/// Unix seconds and the value as text.
-type Sample = (f64, String);
+/// Unix seconds and the value.
+type Sample = (f64, Reading);
+
+/// The value of a sample. Prometheus writes a text. Other servers and proxies also write a number, or `null` for a
+/// value that is missing.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reading {
+    Text(String),
+    Number(f64),
+    Missing(()),
+}
 
 /// A series. The samples of a native histogram have their own fields.
 #[derive(Deserialize)]
 struct Item {
-    #[serde(default)]
-    metric: Labels,
+    metric: Option<Labels>,
     value: Option<Sample>,
-    values: Option<Vec<Sample>>,
+    values: Option<Vec<Option<Sample>>>,
     histogram: Option<IgnoredAny>,
     histograms: Option<IgnoredAny>,
 }
@@ -269,34 +282,58 @@ const HISTOGRAM: &str = "the query gives native histograms, not numbers: \
                          take histogram_quantile(…), histogram_count(…) or histogram_sum(…) of it";
 
 impl Item {
-    fn series(self) -> Result<Option<Series>, ClientError> {
+    fn series(self) -> Result<Found, ClientError> {
         let Item {
-            metric: labels,
+            metric,
             value,
             values,
             histogram,
             histograms,
         } = self;
         let is_histogram = histogram.is_some() || histograms.is_some();
-        let samples = value.into_iter().chain(values.into_iter().flatten());
-        let points: Vec<_> = samples.map(|it| point(&it)).collect::<Result<_, _>>()?;
-        match (points.is_empty(), is_histogram) {
-            (true, true) => Err(ClientError::Malformed(HISTOGRAM.into())),
-            (true, false) => Ok(None),
-            (false, _) => Ok(Some(Series { labels, points })),
-        }
+        let values = values.into_iter().flatten().flatten();
+        let samples = value.into_iter().chain(values);
+        let points = samples.filter_map(|it| point(&it).transpose());
+        let points: Vec<_> = points.collect::<Result<_, _>>()?;
+        Ok(match (points.is_empty(), is_histogram) {
+            (true, true) => Found::Histogram,
+            (true, false) => Found::Nothing,
+            (false, _) => Found::Series(Series {
+                labels: metric.unwrap_or_default(),
+                points,
+            }),
+        })
     }
+}
+
+/// The contents of an item.
+enum Found {
+    Series(Series),
+    /// Only native histograms.
+    Histogram,
+    Nothing,
 }
 
 fn series(data: Data) -> Result<Vec<Series>, ClientError> {
     match data {
         Data::Vector(items) | Data::Matrix(items) => {
-            let items = items.unwrap_or_default().into_iter();
-            items.filter_map(|item| item.series().transpose()).collect()
+            let (mut series, mut has_histograms) = (Vec::new(), false);
+            for item in items.unwrap_or_default().into_iter().flatten() {
+                match item.series()? {
+                    Found::Series(one) => series.push(one),
+                    Found::Histogram => has_histograms = true,
+                    Found::Nothing => {}
+                }
+            }
+            // Series of numbers beside histograms are shown.
+            if series.is_empty() && has_histograms {
+                return Err(ClientError::Malformed(HISTOGRAM.into()));
+            }
+            Ok(series)
         }
         Data::Scalar(sample) => Ok(vec![Series {
             labels: Labels::new(),
-            points: vec![point(&sample)?],
+            points: point(&sample)?.into_iter().collect(),
         }]),
         Data::String(_) => Err(ClientError::Malformed(
             "the query gives a text, not numbers: query a metric".into(),
@@ -304,21 +341,25 @@ fn series(data: Data) -> Result<Vec<Series>, ClientError> {
     }
 }
 
-fn point(sample: &Sample) -> Result<(i64, f64), ClientError> {
-    let (at, text) = sample;
-    let value = match text.as_str() {
-        "+Inf" => f64::INFINITY,
-        "-Inf" => f64::NEG_INFINITY,
-        other => other
-            .parse()
-            .map_err(|_| ClientError::Malformed(format!("{other:?} is not a sample value")))?,
+/// The time and the value of a sample. `None` when the value is missing.
+fn point((at, reading): &Sample) -> Result<Option<(i64, f64)>, ClientError> {
+    let value = match reading {
+        Reading::Missing(()) => return Ok(None),
+        Reading::Number(number) => *number,
+        Reading::Text(text) => match text.as_str() {
+            "+Inf" => f64::INFINITY,
+            "-Inf" => f64::NEG_INFINITY,
+            other => other
+                .parse()
+                .map_err(|_| ClientError::Malformed(format!("{other:?} is not a sample value")))?,
+        },
     };
     #[expect(
         clippy::cast_possible_truncation,
         reason = "`as` saturates on outside nonsense"
     )]
     let at_ms = (at * 1000.0).round() as i64;
-    Ok((at_ms, value))
+    Ok(Some((at_ms, value)))
 }
 
 #[cfg(test)]
@@ -383,6 +424,26 @@ mod tests {
                 "histograms":[[2,{"count":"7","sum":"2"}]]}]}}"#,
         );
         assert_eq!(matrix.unwrap()[0].points, [(1000, 2.0)]);
+    }
+
+    #[test]
+    fn a_missing_part_does_not_cost_the_rest_of_an_answer() {
+        let matrix = parse(
+            r#"{"data":{"resultType":"matrix","result":[null,
+                {"metric":null,"values":[[1,"2"],[2,null],null,[3,4.5]]},
+                {"values":[[1,7]]},{"metric":{"a":"b"},"values":null}]}}"#,
+        );
+        let matrix = matrix.unwrap();
+        let points: Vec<_> = matrix.iter().map(|one| one.points.as_slice()).collect();
+        assert_eq!(points, [&[(1000, 2.0), (3000, 4.5)][..], &[(1000, 7.0)]]);
+        let vector = parse(
+            r#"{"data":{"resultType":"vector","result":[
+                {"metric":{"a":"1"},"histogram":[1,{"count":"7","sum":"2"}]},
+                {"metric":{"a":"2"},"value":[1,"3"]},{"metric":{"a":"3"},"value":[1,null]}]}}"#,
+        );
+        let vector = vector.unwrap();
+        assert_eq!(vector.len(), 1, "{vector:?}");
+        assert_eq!(vector[0].labels["a"], "2");
     }
 
     #[test]

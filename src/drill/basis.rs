@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::DrillError;
 use super::file::{Drill, Fault, Kind};
@@ -25,6 +26,8 @@ pub struct Running {
     pub(super) servers: usize,
     pub(super) database: Option<String>,
     pub(super) coordination: Option<String>,
+    /// How long a notification waits if its group has had one. Zero if a server answers in Alertmanager's place.
+    pub(super) group_interval: Duration,
 }
 
 /// The rules and settings by which a drill is predicted.
@@ -80,6 +83,7 @@ impl Basis {
         let alertmanager = Alertmanager::new(given.alertmanager.clone(), None);
         let config = alertmanager.config().await;
         let config = config.map_err(|error| format!("Alertmanager's settings: {error}"))?;
+        let grouping = rules::grouping(&config);
         let listed_at = format!("/api/v1/rules of {}", given.prometheus.authority());
         Ok(Basis {
             identity: vec![rules::hash_of_groups(&listed_at, &groups)],
@@ -88,10 +92,11 @@ impl Basis {
                 servers: given.target.api_urls.len(),
                 database: backend(&prometheus, "concert_database_up").await,
                 coordination: backend(&prometheus, "concert_coordination_up").await,
+                group_interval: grouping.map_or(Duration::ZERO, |it| it.interval),
             }),
             settings: Settings {
                 scrape: scrape.unwrap_or(embedded.scrape),
-                group_wait: rules::group_wait(&config).unwrap_or(embedded.group_wait),
+                group_wait: grouping.map_or(embedded.group_wait, |it| it.wait),
             },
         })
     }

@@ -108,6 +108,7 @@ mod tests {
                 servers: 1,
                 database: Some("postgres".to_owned()),
                 coordination: Some("redis".to_owned()),
+                group_interval: Duration::from_secs(10),
             }),
         }
     }
@@ -150,6 +151,20 @@ mod tests {
         assert!(refused.contains("lose-one.yaml:8:"), "{refused}");
         basis.running.as_mut().unwrap().servers = 2;
         basis.check(&drill).unwrap();
+    }
+
+    #[test]
+    fn a_system_without_redis_is_never_drilled_with_redis_cut() {
+        let text = "title: Redis is cut off\nload: onsale-short\ninjects:\n  - at: 3s\n    \
+            fault: { kind: redis_cut, for: 5s }\n    cause: { component: redis, mechanism: redis_cut }\n    \
+            expect: { recovered: 30s }\n";
+        let drill = Drill::parse("cut.yaml", text).unwrap();
+        let mut basis = running();
+        basis.check(&drill).unwrap();
+        basis.running.as_mut().unwrap().coordination = Some("embedded".to_owned());
+        let refused = basis.check(&drill).unwrap_err().to_string();
+        assert!(refused.contains("cut.yaml:5:"), "{refused}");
+        assert!(refused.contains("the system has no Redis"), "{refused}");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::{Moment, now};
@@ -269,12 +270,14 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
     report(&done.unwrap_or_else(|error| Event::Failed(error.to_string())));
 }
 
-/// Runs a command to its end, or kills it when it takes too long.
+/// Runs a command to its end, or kills it and what it started when it takes too long.
 fn shell(command: &str) -> std::io::Result<()> {
     let mut child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        // What the shell started would go on without it: the group is killed as a whole.
+        .process_group(0)
         .spawn()?;
     let latest = Instant::now() + COMMAND;
     while Instant::now() < latest {
@@ -287,7 +290,7 @@ fn shell(command: &str) -> std::io::Result<()> {
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-    child.kill()?;
+    kill_process_group(Pid::from_child(&child), Signal::KILL)?;
     child.wait()?;
     let problem = format!("`{command}` did not end within {} s", COMMAND.as_secs());
     Err(std::io::Error::other(problem))

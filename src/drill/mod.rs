@@ -35,6 +35,7 @@ mod error;
 pub mod file;
 pub mod fire_alarm;
 pub mod fit;
+mod fresh_groups;
 pub mod guard;
 mod host;
 pub mod kept;

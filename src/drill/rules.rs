@@ -199,27 +199,43 @@ struct Route {
     #[serde(default)]
     group_wait: Option<String>,
     #[serde(default)]
+    group_interval: Option<String>,
+    #[serde(default)]
     routes: Vec<Route>,
 }
 
 impl Route {
-    fn longest_wait(&self, inherited: Duration) -> Duration {
-        let own = self.group_wait.as_deref();
-        let own = own.and_then(crate::embedded::prometheus::promql::parse_duration);
+    /// The longest time of this route and of those below it, which inherit it.
+    fn longest(&self, time: fn(&Route) -> Option<&str>, inherited: Duration) -> Duration {
+        let own = time(self).and_then(crate::embedded::prometheus::promql::parse_duration);
         let own = own.unwrap_or(inherited);
-        let routes = self.routes.iter().map(|route| route.longest_wait(own));
+        let routes = self.routes.iter().map(|route| route.longest(time, own));
         routes.max().unwrap_or(own).max(own)
     }
 }
 
-/// The longest `group_wait` of the routes; `None` when these are no settings of an Alertmanager.
-pub(super) fn group_wait(config: &str) -> Option<Duration> {
-    /// What Alertmanager takes where nothing is said.
-    const DEFAULT: Duration = Duration::from_secs(30);
+/// How long notifications of a group wait: the longest times of all routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grouping {
+    /// The wait of the first notification.
+    pub(super) wait: Duration,
+    /// The time between two notifications.
+    pub(super) interval: Duration,
+}
+
+/// Reads the settings of an Alertmanager. `None` if they are something else.
+pub(super) fn grouping(config: &str) -> Option<Grouping> {
+    // Alertmanager's defaults, <https://prometheus.io/docs/alerting/latest/configuration/#route>.
+    const WAIT: Duration = Duration::from_secs(30);
+    const INTERVAL: Duration = Duration::from_secs(5 * 60);
     let lacking = |near: &str, missing: &str| format!("{near}.{missing}");
     let parsed = yaml::parse::<AlertmanagerConfig>("alertmanager.yml", config, BOUNDS, lacking);
     let (config, _) = parsed.ok()?;
-    Some(config.route.longest_wait(DEFAULT))
+    let route = config.route;
+    Some(Grouping {
+        wait: route.longest(|route| route.group_wait.as_deref(), WAIT),
+        interval: route.longest(|route| route.group_interval.as_deref(), INTERVAL),
+    })
 }
 
 /// Where the rule of an alert stands.
@@ -338,16 +354,14 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_group_wait_of_all_routes_counts() {
+    fn the_longest_times_of_all_routes_count() {
+        let times = |config| grouping(config).map(|it| (it.wait.as_secs(), it.interval.as_secs()));
         let shipped = include_str!("../../otel/alertmanager/alertmanager.yml");
-        assert_eq!(group_wait(shipped), Some(Duration::from_secs(5)));
-        let nested =
-            "route: { receiver: a, group_wait: 1s, routes: [{ receiver: b, group_wait: 7s }] }\n";
-        assert_eq!(group_wait(nested), Some(Duration::from_secs(7)));
-        assert_eq!(
-            group_wait("route: { receiver: a }\n"),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(group_wait("nonsense"), None);
+        assert_eq!(times(shipped), Some((5, 10)));
+        let nested = "route: { receiver: a, group_wait: 1s, group_interval: 9s, \
+                      routes: [{ receiver: b, group_wait: 7s }] }\n";
+        assert_eq!(times(nested), Some((7, 9)));
+        assert_eq!(times("route: { receiver: a }\n"), Some((30, 300)));
+        assert_eq!(times("nonsense"), None);
     }
 }

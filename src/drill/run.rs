@@ -17,6 +17,7 @@ use super::blind::grading::{Response, grade};
 use super::blind::play::Play;
 use super::error::DrillError;
 use super::file::{Drill, Fault, Inject};
+use super::fresh_groups;
 use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
 use super::prediction::worst_case;
@@ -91,6 +92,7 @@ pub async fn run(
         None => None,
     };
     let (prometheus, alertmanager) = system.alert_sources()?;
+    fresh_groups::wait(drill, basis, &prometheus, stop).await;
     let watcher = receiver.watch(prometheus, alertmanager);
     let objective = Arc::new(Objective::new(drill.hypothesis, now()));
     let handle = traffic(drill, &system, &objective)?;

@@ -151,12 +151,12 @@ async fn settings_out_of_bounds_are_refused_by_name_and_change_nothing() {
         (errors(-0.1), LONG, "share is -0.1"),
         (errors(f64::NAN), LONG, "share is NaN"),
         (bad_status, LONG, "status is 418"),
-        (slow(None, 0), LONG, "delay is 0 ms"),
-        (slow(None, 30_001), LONG, "delay is 30001 ms"),
+        (slow(None, 0), LONG, "delay is 0s"),
+        (slow(None, 30_001), LONG, "delay is 30s1ms"),
         (slow(Some("seats.raed"), 1), LONG, "\"seats.raed\""),
         (none, LONG, "connections is 0"),
-        (errors(1.0), Duration::ZERO, "for is 0 ms"),
-        (errors(1.0), LONGEST + LONG, "1 to 3600000 ms"),
+        (errors(1.0), Duration::ZERO, "for is 0s"),
+        (errors(1.0), LONGEST + LONG, "1ms to 1h"),
     ] {
         let refused = faults.inject(fault, length, "a test").unwrap_err();
         assert!(refused.to_string().contains(named), "{refused}");

@@ -146,16 +146,19 @@ impl RotatingFile {
         whole
     }
 
-    /// Renames the file and begins a new one. If several processes write the same file, one of them rotates and the
-    /// others follow.
+    /// Renames the file and begins a new one with the same mode: who may read the log may read on. If several processes
+    /// write the same file, one of them rotates and the others follow.
     fn rotate(&mut self) -> io::Result<()> {
+        let mut mode = None;
         if let Some(path) = &self.path {
             let holds_lock = self.file.try_lock().is_ok();
             if holds_lock && self.is_at(path)? {
+                mode = Some(self.file.metadata()?.permissions());
                 set_aside(path, self.limits.keep)?;
             }
         }
-        self.reopen()
+        self.reopen()?;
+        mode.map_or(Ok(()), |mode| self.file.set_permissions(mode))
     }
 
     /// Returns whether the open file is still the one at `path`.
@@ -262,6 +265,23 @@ mod tests {
         other.write_lines(lines(4, 5).as_bytes()).unwrap();
         assert_eq!(all(&path, 3), lines(0, 5).lines().collect::<Vec<_>>());
         assert!(!numbered(&path, 2).exists());
+    }
+
+    #[test]
+    fn a_new_file_is_only_for_its_owner_and_an_existing_one_keeps_its_mode_over_rotations() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        let mut file = RotatingFile::open(&path, limits(9, 2)).unwrap();
+        file.write_lines(lines(0, 2).as_bytes()).unwrap();
+        assert_eq!((mode(&path), mode(&numbered(&path, 1))), (0o600, 0o600));
+        // The operator lets a group read the log.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let mut file = RotatingFile::open(&path, limits(9, 2)).unwrap();
+        file.write_lines(lines(2, 4).as_bytes()).unwrap();
+        assert_eq!((mode(&path), mode(&numbered(&path, 1))), (0o640, 0o640));
     }
 
     #[test]

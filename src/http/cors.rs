@@ -23,18 +23,31 @@ impl FromStr for Origin {
             "write an origin such as https://shop.example or http://localhost:3000, without a path, or * for all"
                 .to_owned()
         };
-        if text != "*" {
-            let uri: http::Uri = text.parse().map_err(|_| wrong())?;
-            let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-            let host = uri.authority().map_or("", |authority| authority.as_str());
-            // Browsers send only scheme and host, in lower case.
-            let bare = uri.scheme_str().map(|scheme| format!("{scheme}://{host}"));
-            let plain = !host.is_empty() && !host.contains('@') && text == text.to_lowercase();
-            if !scheme || !plain || bare.as_deref() != Some(text) {
-                return Err(wrong());
-            }
+        if text == "*" {
+            return Ok(Origin(HeaderValue::from_static("*")));
         }
-        text.parse().map(Origin).map_err(|_| wrong())
+        if text.contains('*') {
+            return Err(
+                "browsers send a whole origin, so a wildcard matches none: name each origin, or write * for all"
+                    .to_owned(),
+            );
+        }
+        let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+        let default_port = match uri.scheme_str() {
+            Some("http") => ":80",
+            Some("https") => ":443",
+            _ => return Err(wrong()),
+        };
+        let host = uri.authority().map_or("", |authority| authority.as_str());
+        // Browsers send only scheme and host, in lower case.
+        let bare = uri.scheme_str().map(|scheme| format!("{scheme}://{host}"));
+        let plain = !host.is_empty() && !host.contains('@') && text == text.to_lowercase();
+        if !plain || bare.as_deref() != Some(text) {
+            return Err(wrong());
+        }
+        // Browsers leave out the default port of the scheme.
+        let sent = text.strip_suffix(default_port).unwrap_or(text);
+        sent.parse().map(Origin).map_err(|_| wrong())
     }
 }
 
@@ -96,6 +109,26 @@ mod tests {
         ] {
             let error = bad.parse::<Origin>().unwrap_err();
             assert!(error.contains("https://shop.example"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_refused_or_corrected() {
+        for wildcard in ["https://*.example", "https://*", "http://shop.*:80", "**"] {
+            let error = wildcard.parse::<Origin>().unwrap_err();
+            assert!(
+                error.contains("a wildcard matches none: name each origin"),
+                "{wildcard}: {error}"
+            );
+        }
+        for (given, sent) in [
+            ("https://shop.example:443", "https://shop.example"),
+            ("http://shop.example:80", "http://shop.example"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("https://shop.example:80", "https://shop.example:80"),
+            ("http://shop.example:8080", "http://shop.example:8080"),
+        ] {
+            assert_eq!(given.parse::<Origin>().unwrap().0, sent, "{given}");
         }
     }
 }

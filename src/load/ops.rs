@@ -44,7 +44,7 @@ impl OpsError {
         let silence = |source: &ClientError| {
             matches!(
                 source,
-                ClientError::Unreachable(_) | ClientError::TimedOut(_)
+                ClientError::Unreachable(_) | ClientError::Untrusted(_) | ClientError::TimedOut(_)
             )
         };
         matches!(self, OpsError::Failed { source, .. } if silence(source))

@@ -115,7 +115,7 @@ async fn shared_key(storage: &DatasetStorage) -> anyhow::Result<TokenKey> {
     let secret = storage.secret(TOKEN_KEY, settings::new_secret()).await?;
     TokenKey::new(secret.as_bytes()).with_context(|| {
         let (name, least) = (storage.place(), TokenKey::MIN_BYTES);
-        format!("{name}: the secret {TOKEN_KEY} in concertctl.secrets has fewer than {least} characters: delete its row to have a new one made")
+        format!("{name}: the secret {TOKEN_KEY} in the database has fewer than {least} characters: delete its row to have a new one made")
     })
 }
 

@@ -173,7 +173,7 @@ impl fmt::Debug for Trust {
 
 /// The configuration of a client for http only, which trusts no certificate.
 pub(crate) fn trusting_none() -> ClientConfig {
-    with_verifier(ServerCertificates::new(None), process().own.clone())
+    with_acceptance(Authorities(None), own_resolver())
 }
 
 fn trusting(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
@@ -198,23 +198,31 @@ fn trusting(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
                 .map_err(|error| error.to_string())?,
         ),
     };
-    Ok(with_verifier(
-        ServerCertificates::new(issued),
-        process().own.clone(),
-    ))
+    Ok(with_acceptance(Authorities(issued), own_resolver()))
 }
 
-fn with_verifier(
-    verifier: impl ServerCertVerifier + 'static,
-    own: Option<Arc<CertifiedKey>>,
+/// Shows the certificate of `--client-cert`.
+fn own_resolver() -> Option<Arc<dyn ResolvesClientCert>> {
+    let own = process().own.clone()?;
+    Some(Arc::new(SingleCertAndKey::from(own)))
+}
+
+fn with_acceptance(
+    acceptance: impl Acceptance + 'static,
+    own: Option<Arc<dyn ResolvesClientCert>>,
 ) -> ClientConfig {
-    let builder = ClientConfig::builder_with_provider(provider())
+    let provider = provider();
+    let verifier = Verifier {
+        acceptance,
+        provider: Arc::clone(&provider),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring offers TLS 1.2 and 1.3")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match own {
-        Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
+        Some(own) => builder.with_client_cert_resolver(own),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
@@ -224,35 +232,30 @@ fn with_verifier(
 /// The configuration with which a server reaches itself: it trusts exactly its own current certificate, under every
 /// name, and shows it as a client.
 pub fn of_itself(server: &Arc<ServerTls>) -> ClientConfig {
-    let itself = Itself(Arc::clone(server), provider());
-    let itself = Arc::new(itself);
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("ring offers TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&itself) as Arc<dyn ServerCertVerifier>)
-        .with_client_cert_resolver(itself);
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    config
+    let itself = Itself(Arc::clone(server));
+    with_acceptance(itself.clone(), Some(Arc::new(itself)))
 }
 
-/// Accepts certificates of trusted authorities, and those of servers on this machine.
+/// Decides which certificates of servers a client accepts.
+trait Acceptance: fmt::Debug + Send + Sync {
+    fn accept(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error>;
+}
+
+/// Verifies the signature of each handshake, which proves that the server has the key of an accepted certificate.
 #[derive(Debug)]
-struct ServerCertificates {
-    issued: Option<Arc<WebPkiServerVerifier>>,
+struct Verifier<A> {
+    acceptance: A,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertificates {
-    fn new(issued: Option<Arc<WebPkiServerVerifier>>) -> ServerCertificates {
-        ServerCertificates {
-            issued,
-            provider: provider(),
-        }
-    }
-}
-
-impl ServerCertVerifier for ServerCertificates {
+impl<A: Acceptance> ServerCertVerifier for Verifier<A> {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -261,15 +264,8 @@ impl ServerCertVerifier for ServerCertificates {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let issued = match &self.issued {
-            Some(issued) => issued.verify_server_cert(certificate, intermediates, name, ocsp, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
-        };
-        // The signature of the handshake proves that the server has the key of its certificate.
-        match issued {
-            Err(_) if is_local(name, certificate) => Ok(ServerCertVerified::assertion()),
-            issued => issued,
-        }
+        let acceptance = &self.acceptance;
+        acceptance.accept(certificate, intermediates, name, ocsp, now)
     }
 
     fn verify_tls12_signature(
@@ -298,12 +294,36 @@ impl ServerCertVerifier for ServerCertificates {
     }
 }
 
-/// The server as its own client.
+/// Accepts certificates of trusted authorities, and those of servers on this machine.
 #[derive(Debug)]
-struct Itself(Arc<ServerTls>, Arc<CryptoProvider>);
+struct Authorities(Option<Arc<WebPkiServerVerifier>>);
 
-impl ServerCertVerifier for Itself {
-    fn verify_server_cert(
+impl Acceptance for Authorities {
+    fn accept(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let issued = match &self.0 {
+            Some(issued) => issued.verify_server_cert(certificate, intermediates, name, ocsp, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        match issued {
+            Err(_) if is_local(name, certificate) => Ok(ServerCertVerified::assertion()),
+            issued => issued,
+        }
+    }
+}
+
+/// The server as its own client.
+#[derive(Clone, Debug)]
+struct Itself(Arc<ServerTls>);
+
+impl Acceptance for Itself {
+    fn accept(
         &self,
         certificate: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
@@ -315,30 +335,6 @@ impl ServerCertVerifier for Itself {
             true => Ok(ServerCertVerified::assertion()),
             false => Err(not_own()),
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.1.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.1.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.1.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -421,21 +417,44 @@ pub fn is_resumed(stream: &TlsStream<TcpStream>) -> bool {
 /// What a failure of TLS means and what to do, in one line without the server's name. `None` when TLS is not the cause.
 #[must_use]
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
+    failure(error).map(meaning)
+}
+
+/// Whether the cause is that the client does not trust the server's certificate, which another authority can change. Its
+/// dates, its names and its use are other causes.
+#[must_use]
+pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    let Some(rustls::Error::InvalidCertificate(error)) = failure(error) else {
+        return false;
+    };
+    match error {
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. }
+        | CertificateError::NotValidForName
+        | CertificateError::NotValidForNameContext { .. } => false,
+        error => !is_of_an_authority(error),
+    }
+}
+
+/// The failure of TLS behind an error.
+fn failure<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(meaning(tls));
+            return Some(tls);
         }
         // The source of such an error is the source of the error within it, so the error within would be skipped.
         if let Some(within) = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)
         {
-            return explain(within);
+            return failure(within);
         }
         // The Redis library shares its errors.
         if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
-            return explain(&**shared);
+            return failure(&**shared);
         }
         cause = error.source();
     }
@@ -509,15 +528,17 @@ fn certificate(error: &CertificateError) -> String {
                 ),
             }
         }
-        error => match error.to_string() {
-            text if text.contains("CaUsedAsEndEntity") => {
-                "its certificate is that of an authority (CA:TRUE), which must not serve: issue a certificate for the \
-                 server"
-                    .to_owned()
-            }
-            text => format!("its certificate cannot be accepted: {text}"),
-        },
+        error if is_of_an_authority(error) => {
+            "its certificate is that of an authority (CA:TRUE), which must not serve: issue a certificate for the server"
+                .to_owned()
+        }
+        error => format!("its certificate cannot be accepted: {error}"),
     }
+}
+
+/// Whether the certificate is that of an authority. The library has no error of its own for it.
+fn is_of_an_authority(error: &CertificateError) -> bool {
+    error.to_string().contains("CaUsedAsEndEntity")
 }
 
 /// `DnsName("a.example")` without its kind.
@@ -586,9 +607,23 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_with_a_wrong_date_or_name_is_not_distrusted() {
+        let distrusts = |error: CertificateError| {
+            let error = rustls::Error::from(error);
+            is_distrust(&io::Error::new(io::ErrorKind::InvalidData, error))
+        };
+        assert!(distrusts(CertificateError::UnknownIssuer));
+        assert!(distrusts(CertificateError::BadSignature));
+        assert!(distrusts(CertificateError::UnhandledCriticalExtension));
+        assert!(!distrusts(CertificateError::Expired));
+        assert!(!distrusts(CertificateError::NotValidForName));
+    }
+
+    #[test]
     fn other_failures_have_no_meaning_here() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), None);
+        assert!(!is_distrust(&refused));
         assert_eq!(explain(&io::Error::other("no TLS")), None);
     }
 

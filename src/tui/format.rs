@@ -15,11 +15,21 @@ pub(crate) fn count(value: u64) -> String {
     text
 }
 
+/// The text for a value that is not finite: `∞`, `-∞`, or a dash for NaN.
+pub(crate) fn not_finite(value: f64) -> String {
+    let text = match value {
+        f64::INFINITY => "∞",
+        f64::NEG_INFINITY => "-∞",
+        _ => "–",
+    };
+    text.into()
+}
+
 /// A measured number in at most six characters: `0`, `4.2`, `380`, `9,999`, `12.3k`, `1.25M`.
 pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
-        "–".into()
+        not_finite(value)
     } else if size < 0.05 {
         if size == 0.0 {
             "0".into()
@@ -45,7 +55,7 @@ pub(crate) fn short(value: f64) -> String {
 pub(crate) fn latency(seconds: f64) -> (String, &'static str) {
     let ms = seconds * 1000.0;
     if !seconds.is_finite() {
-        ("–".into(), "")
+        (not_finite(seconds), "")
     } else if ms < 9.95 {
         (format!("{ms:.1}"), "ms")
     } else if ms < 999.5 {
@@ -58,7 +68,7 @@ pub(crate) fn latency(seconds: f64) -> (String, &'static str) {
 /// A percentage: `0`, `0.04`, `3.1`, `97`.
 pub(crate) fn percent(value: f64) -> String {
     if !value.is_finite() {
-        "–".into()
+        not_finite(value)
     } else if value == 0.0 || value >= 99.95 {
         format!("{value:.0}")
     } else if value < 0.995 {

@@ -13,7 +13,7 @@ pub struct JsonError {
     line: usize,
     column: usize,
     /// For example `thresholds[0].name`. It is empty for the text as a whole.
-    field: String,
+    pub field: String,
     problem: String,
     /// The name of the missing field, if a field is missing.
     pub missing: Option<String>,

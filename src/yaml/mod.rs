@@ -157,14 +157,64 @@ pub fn parse<T: DeserializeOwned>(
     let positions = Positions::of(text, bounds);
     match serde_saphyr::from_str_with_options::<T>(text, options(bounds)) {
         Ok(value) => Ok((value, positions)),
-        Err(error) => Err(of_parser((origin, text), &positions, &error, lacking)),
+        Err(error) => {
+            let in_tree = in_tree::<T>(text, bounds);
+            let source = (origin, text);
+            Err(of_parser(source, &positions, &error, in_tree, lacking))
+        }
     }
+}
+
+/// The first mistake that serde finds in the text as a tree of values.
+struct InTree {
+    /// The field, or the map that lacks a field.
+    path: String,
+    problem: String,
+    missing: Option<String>,
+}
+
+/// Parses the text as a tree of values, and the tree as a `T`. `None` if the first fails, or if both succeed.
+///
+/// The YAML parser asks for a text wherever a value is no list and no map. So its error about a list does not say that
+/// a number is wanted, and it does not give the path of a missing field. The tree's error does.
+fn in_tree<T: DeserializeOwned>(text: &str, bounds: Bounds) -> Option<InTree> {
+    let tree: serde_json::Value =
+        serde_saphyr::from_str_with_options(text, options(bounds)).ok()?;
+    let error = serde_path_to_error::deserialize::<_, T>(tree).err()?;
+    let steps = error.path().iter().filter_map(|step| match step {
+        serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
+        serde_path_to_error::Segment::Map { key } => Some(key.clone()),
+        _ => None,
+    });
+    let path = steps.collect::<Vec<_>>().join(".");
+    let (problem, missing) = wording::of_json_parts(error.inner());
+    Some(InTree {
+        path,
+        problem,
+        missing,
+    })
+}
+
+/// The mistake of a value that is a list, a map or empty: `is a list: write a whole number such as 20`.
+fn of_shape(problem: &str) -> String {
+    let shapes = [
+        ("`a list` is not ", "a list"),
+        ("`a map` is not ", "a map"),
+        ("`:` is not ", "empty"),
+        ("is not ", "empty"),
+    ];
+    let mut found = shapes.iter().filter_map(|(start, shape)| {
+        let wanted = problem.strip_prefix(start)?;
+        Some(format!("is {shape}: write {wanted}"))
+    });
+    found.next().unwrap_or_else(|| problem.to_owned())
 }
 
 fn of_parser(
     (origin, text): (&str, &str),
     positions: &Positions,
     error: &serde_saphyr::Error,
+    in_tree: Option<InTree>,
     lacking: impl FnOnce(&str, &str) -> String,
 ) -> FileError {
     let at: Option<Position> = error
@@ -174,10 +224,31 @@ fn of_parser(
     let field = at.and_then(|at| positions.field(at)).map(str::to_owned);
     let given = at.and_then(|at| standing_at(text, at));
     let Wording { mistake, missing } = wording::of_yaml(error, given);
-    // The parser's position is somewhere in the map that lacks the field.
-    let field = match missing {
-        Some(missing) => Some(lacking(field.as_deref().unwrap_or_default(), &missing)),
-        None => field,
+    let near = field.as_deref().unwrap_or_default();
+    let is_in = |path: &str| {
+        let below = near.strip_prefix(path);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
+    };
+    // No value begins with a colon, so that an empty value is followed by the next thing on the line.
+    let is_empty = given.is_some_and(|given| given.starts_with(':'));
+    let (field, mistake) = match (missing, in_tree) {
+        (Some(missing), Some(tree)) if tree.missing.as_ref() == Some(&missing) => {
+            let path = [tree.path.as_str(), missing.as_str()];
+            let path = path.into_iter().filter(|step| !step.is_empty());
+            (Some(path.collect::<Vec<_>>().join(".")), mistake)
+        }
+        // The parser's position is somewhere in the map that lacks the field.
+        (Some(missing), _) => (Some(lacking(near, &missing)), mistake),
+        (None, Some(tree))
+            if (is_empty || wants_another_shape(error))
+                && tree.missing.is_none()
+                && is_in(&tree.path) =>
+        {
+            let path = Some(tree.path).filter(|path| !path.is_empty());
+            (path, of_shape(&tree.problem))
+        }
+        (None, _) if is_empty => (field, of_shape(&mistake)),
+        (None, _) => (field, mistake),
     };
     FileError {
         at,
@@ -186,11 +257,44 @@ fn of_parser(
     }
 }
 
+/// Returns whether a list, a map or nothing stands where the parser wants something else.
+fn wants_another_shape(error: &serde_saphyr::Error) -> bool {
+    use serde_saphyr::Error;
+    match error {
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => {
+            wants_another_shape(error)
+        }
+        Error::Unexpected { .. } | Error::NullIntoString { .. } => true,
+        _ => false,
+    }
+}
+
+/// Returns whether the text ends within a list or a map in brackets, where a comma separates values.
+fn is_in_brackets(text: &str) -> bool {
+    let mut open = 0_usize;
+    for line in text.lines() {
+        let code = match line.trim_start().starts_with('#') {
+            true => "",
+            false => line.split(" #").next().unwrap_or_default(),
+        };
+        // Brackets within quotes are no brackets.
+        for code in code.split(['"', '\'']).step_by(2) {
+            for sign in code.chars() {
+                match sign {
+                    '[' | '{' => open += 1,
+                    ']' | '}' => open = open.saturating_sub(1),
+                    _ => {}
+                }
+            }
+        }
+    }
+    open > 0
+}
+
 /// The plain value at a position. `None` if a list, a map or nothing begins there.
 fn standing_at(text: &str, (line, column): Position) -> Option<&str> {
-    let line = text
-        .lines()
-        .nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+    let line_index = usize::try_from(line).ok()?.checked_sub(1)?;
+    let line = text.lines().nth(line_index)?;
     let from = usize::try_from(column).ok()?.checked_sub(1)?;
     let (at, _) = line.char_indices().nth(from)?;
     let rest = &line[at..];
@@ -200,7 +304,18 @@ fn standing_at(text: &str, (line, column): Position) -> Option<&str> {
         .filter(|first| matches!(first, '"' | '\''));
     let value = match quote {
         Some(quote) => rest[1..].split(quote).next()?,
-        None => rest.split([',', ']', '}', '#']).next()?.trim(),
+        None => {
+            let before: usize = text
+                .split_inclusive('\n')
+                .take(line_index)
+                .map(str::len)
+                .sum();
+            let separators: &[char] = match is_in_brackets(&text[..before + at]) {
+                true => &[',', ']', '}', '#'],
+                false => &['#'],
+            };
+            rest.split(separators).next()?.trim()
+        }
     };
     // If the value is a map, there is a key at this position.
     let plain = !value.is_empty()

@@ -158,6 +158,9 @@ fn is_not(given: Option<&str>, wanted: &str) -> String {
         Some("") | None => return format!("is not {described}"),
         Some(given) => given,
     };
+    if let Some(mistake) = misspelled(given, described) {
+        return mistake;
+    }
     match (whole(given), range(wanted)) {
         (Some(number), Some((least, most))) if number < least => {
             format!("`{given}` is too small: write a whole number from {least} to {most}")
@@ -198,6 +201,36 @@ fn range(wanted: &str) -> Option<(i128, i128)> {
         Some(_) => Some((least.max(1), most)),
         None => Some((least, most)),
     }
+}
+
+/// The mistake in a number that a person reads but a parser does not: `1,000`, `1'000` or `010`.
+fn misspelled(given: &str, wanted: &str) -> Option<String> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !wanted.contains("number") {
+        return None;
+    }
+    let plain = |digits: &str| {
+        let digits = digits.trim_start_matches('0');
+        if digits.is_empty() { "0" } else { digits }.to_owned()
+    };
+    if is_number(given) {
+        let has_zero = given.len() > 1 && given.starts_with('0');
+        return has_zero.then(|| format!("`{given}` has a leading zero: write {}", plain(given)));
+    }
+    let mut groups = given.split([',', '\'', ' ', '.']);
+    let first = groups
+        .next()
+        .filter(|first| first.len() <= 3 && is_number(first))?;
+    let rest: Vec<&str> = groups.collect();
+    let grouped = rest
+        .iter()
+        .all(|group| group.len() == 3 && is_number(group));
+    // `1.500` may be a fraction.
+    let is_fraction = rest.len() == 1 && given.contains('.');
+    (grouped && !rest.is_empty() && !is_fraction).then(|| {
+        let digits = plain(&format!("{first}{}", rest.concat()));
+        format!("`{given}` has separators between its digits: write {digits}")
+    })
 }
 
 fn unknown_field(field: &str, known: &[&str]) -> String {
@@ -331,7 +364,47 @@ mod tests {
                 "seats: 1.5",
                 "x.yaml:1:8: seats: `1.5` is not a whole number such as 20",
             ),
-            ("seats: [1]", "x.yaml:1:8: seats: "),
+            (
+                "seats: [1]",
+                "x.yaml:1:8: seats: is a list: write a whole number such as 20",
+            ),
+            (
+                "seats:\n  - 1",
+                "seats: is a list: write a whole number such as 20",
+            ),
+            (
+                "seats: {a: 1}",
+                "seats: is a map: write a whole number such as 20",
+            ),
+            (
+                "seats:\nopen: true",
+                "seats: is empty: write a whole number such as 20",
+            ),
+            (
+                "{seats: , open: true}",
+                "seats: is empty: write a whole number such as 20",
+            ),
+            (
+                "seats: 1,000",
+                "x.yaml:1:8: seats: `1,000` has separators between its digits: write 1000",
+            ),
+            (
+                "seats: 1'000'000 # many",
+                "seats: `1'000'000` has separators between its digits: write 1000000",
+            ),
+            (
+                "seats: 1.000.000",
+                "has separators between its digits: write 1000000",
+            ),
+            ("seats: 1.500", "`1.500` is not a whole number such as 20"),
+            (
+                "seats: 010",
+                "x.yaml:1:8: seats: `010` has a leading zero: write 10",
+            ),
+            (
+                "{seats: x, open: true}",
+                "seats: `x` is not a whole number such as 20",
+            ),
             (
                 "seats: 99999999999",
                 "x.yaml:1:8: seats: `99999999999` is too large: write a whole number from 0 to 4294967295",

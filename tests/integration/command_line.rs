@@ -261,6 +261,104 @@ async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_reported_with_it
 }
 
 #[tokio::test]
+async fn help_version_completions_and_manuals_need_no_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("concertctl.toml"), "[serve\n").unwrap();
+    let within = |args: &[&str]| {
+        let mut command = concertctl();
+        command.current_dir(dir.path()).args(args);
+        // The certificate of clients is a setting too.
+        command.env("CONCERTCTL_CA", "/no/such/ca.pem");
+        finish(command)
+    };
+    for (args, expected) in [
+        (&["--help"][..], "Usage: concertctl"),
+        (&["--version"], "concertctl "),
+        (&["help", "serve"], "--token-rate"),
+        (&["fault", "errors", "--help"], "--share"),
+        (&["completions", "bash"], "complete -F"),
+        (&["man"], "concertctl"),
+        (
+            &["man", "load", "--config", "/no/such/file.toml"],
+            "scenario",
+        ),
+    ] {
+        let ended = within(args).await;
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+        assert!(ended.stdout.contains(expected), "{args:?}: {ended:?}");
+    }
+    for args in [&["serve"][..], &["load", "--list"], &["fault", "errors"]] {
+        let ended = within(args).await;
+        ended.failed_with(2, &["concertctl.toml:1:7: is not TOML"]);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_variable_counts_as_not_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = [
+        "CONCERTCTL_ALERTMANAGER_URL",
+        "CONCERTCTL_CA",
+        "CONCERTCTL_CLIENT_CERT",
+        "CONCERTCTL_CLIENT_KEY",
+        "CONCERTCTL_CONFIG",
+        "CONCERTCTL_DATABASE_URL",
+        "CONCERTCTL_EVALUATION_INTERVAL",
+        "CONCERTCTL_GROUP_INTERVAL",
+        "CONCERTCTL_GROUP_WAIT",
+        "CONCERTCTL_LOG",
+        "CONCERTCTL_OPS_TOKEN",
+        "CONCERTCTL_REDIS_URL",
+        "CONCERTCTL_REPEAT_INTERVAL",
+        "CONCERTCTL_RULES",
+        "CONCERTCTL_SLACK_WEBHOOK",
+        "CONCERTCTL_TLS_CERT",
+        "CONCERTCTL_TLS_CLIENT_CA",
+        "CONCERTCTL_TLS_KEY",
+        "CONCERTCTL_TOKEN_KEY_FILE",
+        "CONCERTCTL_WEBHOOK",
+        "CONCERTCTL_WEB_EXTERNAL_URL",
+    ];
+    let mut command = concertctl();
+    command.envs(empty.map(|name| (name, "")));
+    let server = ServerProcess::with(command, dir.path(), &[]).await;
+    assert!(server.ops.status().await.is_ok());
+    // A source's address and time-out are settings of the console.
+    let mut command = concertctl();
+    command.args(["tui", "--once", "--ops-url", &server.ops_url]);
+    for name in [
+        "PROMETHEUS_URL",
+        "LOKI_URL",
+        "TEMPO_URL",
+        "ALERTMANAGER_URL",
+        "SOURCE_TIMEOUT",
+        "SOURCE_HEADERS",
+        "PROMETHEUS_TOKEN",
+    ] {
+        command.env(format!("CONCERTCTL_{name}"), "");
+    }
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn required_flags_of_a_fault_may_come_from_the_configuration_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(&dir.path().join("data"), &[]).await;
+    let file = dir.path().join("concertctl.toml");
+    let text = "[fault.latency]\ndelay = \"200ms\"\nfor = \"5s\"\n";
+    std::fs::write(&file, text).unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let mut command = concertctl();
+    command.current_dir(dir.path());
+    command.args(["fault", "latency", "--data-dir", &data]);
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("\"delayMs\":200"), "{ended:?}");
+    drop(server);
+}
+
+#[tokio::test]
 async fn an_invalid_value_is_refused_with_the_expected_form() {
     for (args, message) in [
         (["serve", "--api-addr", "8080"], "such as 127.0.0.1:8080"),
@@ -285,6 +383,16 @@ async fn an_invalid_value_is_refused_with_the_expected_form() {
             "must be a whole number from 0 to 100",
         ),
         (["drill", "--seed", "x"], "must be a whole number from 0 to"),
+        (["serve", "--hold", "-5m"], "must be from 1s to 24h"),
+        (["serve", "--log", "warning"], "did you mean warn?"),
+        (
+            ["serve", "--cors-origin", "https://*.example"],
+            "a wildcard matches none",
+        ),
+        (
+            ["serve", "--token-rate", "-1"],
+            "must be a whole number from 0 to 100000",
+        ),
         (
             ["fault", "pool-exhaustion", "--connections=x"],
             "must be a whole number from 1 to 1000",

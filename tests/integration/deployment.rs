@@ -118,7 +118,7 @@ fn every_image_is_pinned_and_every_service_has_a_health_check_and_limits() {
             assert!(service.healthcheck.is_some(), "{name} has no health check");
         }
     }
-    for name in ["app", "postgres"] {
+    for name in ["app", "mysql", "postgres"] {
         for kind in ["limits", "reservations"] {
             let bounds = &compose.services[name].deploy["resources"][kind];
             assert_eq!(
@@ -188,13 +188,21 @@ async fn passwords_are_generated_once_and_only_their_owner_can_read_them() {
         .lines()
         .map(|line| line.split_once('=').unwrap().1)
         .collect();
-    assert_eq!(secrets.len(), 3, "three different passwords");
+    assert_eq!(secrets.len(), 4, "four different passwords");
     assert!(secrets.iter().all(|secret| secret.len() == 64));
     assert!(!made.stdout.contains(secrets.first().unwrap()));
     let again = make().await;
     assert_eq!(again.code, Some(0), "{again:?}");
-    assert!(again.stderr.contains("left as it is"), "{again:?}");
+    assert!(again.stderr.contains("left as they are"), "{again:?}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
+
+    let (older, _) = first.split_once("MYSQL_PASSWORD").unwrap();
+    std::fs::write(&path, older).unwrap();
+    let added = make().await;
+    assert!(added.stdout.contains("MYSQL_PASSWORD"), "{added:?}");
+    let second = std::fs::read_to_string(&path).unwrap();
+    assert!(second.starts_with(older), "{second}");
+    assert_eq!(second.lines().count(), 4, "{second}");
 }
 
 /// Runs the command of the Compose file with paths in a directory of the test.
@@ -235,6 +243,29 @@ async fn redis_takes_its_password_without_showing_it() {
 }
 
 #[test]
+fn the_profile_for_mariadb_sends_the_service_to_it() {
+    let compose = compose();
+    let (mysql, app) = (&compose.services["mysql"], &compose.services["app"]);
+    assert_eq!(mysql.profiles, ["mysql"]);
+    let settings = file("docker/mysql.env");
+    let url = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("DATABASE_URL="))
+        .unwrap();
+    let environment = &mysql.environment;
+    let expected = format!(
+        "mysql://{}:${{MYSQL_PASSWORD}}@mysql:3306/{}",
+        environment["MARIADB_USER"], environment["MARIADB_DATABASE"]
+    );
+    assert_eq!(url, expected);
+    for service in [app, &compose.services["seed"]] {
+        let url = &service.environment["CONCERTCTL_DATABASE_URL"];
+        assert!(url.starts_with("${DATABASE_URL:-postgres://"), "{url}");
+        assert!(service.depends_on.contains_key("mysql"));
+    }
+}
+
+#[test]
 fn without_its_profile_no_part_of_the_telemetry_stack_runs() {
     let compose = compose();
     let plain = |service: &&Service| service.profiles.is_empty();
@@ -246,8 +277,9 @@ fn without_its_profile_no_part_of_the_telemetry_stack_runs() {
         .collect();
     assert_eq!(names, ["app", "balancer", "postgres", "redis"]);
     for service in compose.services.values().filter(plain) {
-        for needed in service.depends_on.keys() {
-            assert!(names.contains(&needed.as_str()), "{needed}");
+        for (needed, how) in &service.depends_on {
+            let is_required = how["required"] != Value::Bool(false);
+            assert!(!is_required || names.contains(&needed.as_str()), "{needed}");
         }
     }
     // The variables of the OTLP export are empty unless the operator sets them.

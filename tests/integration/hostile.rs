@@ -8,7 +8,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::process::ServerProcess;
 use crate::support::raw::{LIVE, Raw, raise_file_limit, status};
-use crate::support::{TestServer, eventually, profile, seed};
+use crate::support::server::Server;
+use crate::support::{
+    Backend, Embedded, PostgresEmbedded, TestServer, User, eventually, profile, seed,
+};
 
 /// Checks that another client is served promptly and that no request is left in flight.
 async fn others_are_served(server: &TestServer, id: i64) {
@@ -321,6 +324,56 @@ async fn a_client_that_disconnects_in_the_middle_leaves_no_request_in_flight() {
     assert_eq!(server.status().await.queue.registered, 0);
     others_are_served(&server, 1).await;
     server.stop().await;
+}
+
+/// An audit reads each entry of the ledger, and this ledger has no last one.
+const ENDLESS: &str = "ALTER TABLE ledger RENAME TO away;
+    CREATE VIEW ledger AS WITH RECURSIVE entries (id) AS (SELECT 1 UNION ALL SELECT 1 FROM entries)
+        SELECT 1 AS kind, 1 AS amount, 1 AS user_id, 1 AS reservation_id FROM entries;";
+
+/// Disconnects during an audit that would not end, and checks that the database has nothing to do any more. `reads` is a
+/// right that the server needs to read the view.
+async fn an_audit_ends_with_its_client<B: Backend>(reads: &str) {
+    let server = Server::<B>::seeded(1, 5, 5).await;
+    server.tamper(&format!("{ENDLESS}{reads}")).await.unwrap();
+    // The connections in use, and those that the database works on.
+    let busy = async || {
+        let name = "db_client_connection_count{state=\"used\"} ";
+        let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        let used: f64 = lines.next().unwrap().parse().unwrap();
+        let Some(postgres) = &server.parts.postgres else {
+            return (used, used);
+        };
+        let sql = "SELECT count(*) FROM pg_stat_activity
+            WHERE query LIKE '%oversold%' AND state = 'active' AND pid <> pg_backend_pid()";
+        (used, postgres.sql(sql).await.parse().unwrap())
+    };
+    let audit = "GET /ops/v1/audit HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let client = Raw::sending(&server.ops_url, audit.as_bytes()).await;
+    eventually("the audit is under way", || async {
+        let (used, active) = busy().await;
+        (used > 0.0 && active > 0.0).then_some(())
+    })
+    .await;
+    drop(client);
+    eventually("the audit has ended", || async {
+        (busy().await == (0.0, 0.0)).then_some(())
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_of_the_embedded_database_ends_with_its_client() {
+    Box::pin(an_audit_ends_with_its_client::<Embedded>("")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_of_postgres_ends_with_its_client() {
+    crate::needs!(Server<PostgresEmbedded>);
+    let reads = "GRANT SELECT ON ledger TO concert;";
+    Box::pin(an_audit_ends_with_its_client::<PostgresEmbedded>(reads)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

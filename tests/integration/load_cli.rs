@@ -1,11 +1,12 @@
 //! `concertctl load` as users run it: the binary, its embedded server, its exit codes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use super::support::eventually;
 use super::support::process::{Guard, concertctl};
 
 /// Settings of a run that is short but has every phase.
@@ -259,4 +260,36 @@ fn reports_after(signal: rustix::process::Signal) {
     );
     assert!(report.contains("audit       clean"), "{report}");
     assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 0);
+}
+
+/// Starts a long run, and returns it with the data directory of its embedded server.
+async fn long_run(tmp: &Path) -> (Guard, PathBuf) {
+    let data = || {
+        let entries = std::fs::read_dir(tmp).unwrap().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let before = data();
+    let mut command = command(&SHORT, tmp);
+    command.args(["--set", "admission.every=1h", "--quiet"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let run = Guard(command.spawn().unwrap());
+    let own = eventually("its server is up", || async {
+        let mut new = data().into_iter().filter(|path| !before.contains(path));
+        new.find(|path| path.join("server.json").exists())
+    })
+    .await;
+    (run, own)
+}
+
+#[tokio::test]
+async fn a_run_removes_the_data_of_a_killed_run_and_of_no_other() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (_goes_on, of_a_running) = long_run(tmp.path()).await;
+    let (killed, of_a_killed) = long_run(tmp.path()).await;
+    // With SIGKILL.
+    drop(killed);
+    assert!(of_a_killed.exists(), "nobody could remove it");
+    let (_later, of_a_later) = long_run(tmp.path()).await;
+    assert!(!of_a_killed.exists());
+    assert!(of_a_running.exists() && of_a_later.exists());
 }

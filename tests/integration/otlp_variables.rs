@@ -430,6 +430,7 @@ async fn variables_without_effect_and_unused_values_are_reported_once() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Bearer secret"),
         ("OTEL_METRICS_EXPORTER", "console"),
         ("OTEL_RESOURCE_ATTRIBUTES", "team=%zz"),
+        ("OTEL_SDK_DISABLED", "yes"),
         ("OTEL_TRACES_SAMPLER", "xray"),
     ];
     let _server = serve(dir.path(), &collector.url, &environment, &[]).await;
@@ -444,6 +445,7 @@ async fn variables_without_effect_and_unused_values_are_reported_once() {
         "OTEL_EXPORTER_OTLP_HEADERS has entries that are not sent (number 1)",
         "OTEL_METRICS_EXPORTER is \\\"console\\\"",
         "OTEL_RESOURCE_ATTRIBUTES is not used",
+        "OTEL_SDK_DISABLED is \\\"yes\\\", which must be true or false",
         "OTEL_TRACES_SAMPLER is \\\"xray\\\"",
     ] {
         assert_eq!(log.matches(part).count(), 1, "{part}: {log}");

@@ -1,8 +1,8 @@
 -- Reserves a seat. Of two requests for one seat, the later waits for the earlier at the UPDATE of the seat's row, and
 -- then finds the seat not free. Every other read takes no lock, so no two reservations wait for each other crosswise.
 --
--- Answers: 10 Reserved (id, end of the hold), 11 Taken, 13 Conflict, 14 LimitReached, 15 PlaceEnded. 0: an expired
--- hold is in the way of the seat or of the limit; it must end first.
+-- Answers: 10 Reserved (id, end of the hold), 11 Taken, 13 Conflict, 14 LimitReached, 15 PlaceEnded. 0: ask again,
+-- after the end of expired holds that are in the way of the seat or of the limit.
 CREATE PROCEDURE reserve(
     p_user BIGINT, p_key VARBINARY(255), p_fingerprint BIGINT, p_place BIGINT, p_seat BIGINT, p_version BIGINT,
     p_now BIGINT, p_expires_at BIGINT, p_limit BIGINT
@@ -50,6 +50,12 @@ decided: BEGIN
                       SELECT live_slot + 1 FROM reservations
                       WHERE user_id = p_user AND live_slot IS NOT NULL) AS free
                 WHERE NOT EXISTS (SELECT 1 FROM reservations r WHERE r.user_id = p_user AND r.live_slot = free.slot);
+            END IF;
+            -- Other reservations of the user were committed after they were counted: the next attempt counts them.
+            IF v_slot > p_limit THEN
+                ROLLBACK;
+                SELECT NULL, 0, NULL, NULL, NULL, NULL;
+                LEAVE decided;
             END IF;
             SELECT performance_date_id, price INTO v_date, v_price FROM seats WHERE id = p_seat;
             INSERT INTO reservations (seat_id, user_id, price, status, slot, created_at, expires_at, place)

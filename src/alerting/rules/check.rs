@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::file::{GroupText, Resource, RuleFile, RuleText, lacking};
+use super::file::{GroupText, Head, Resource, ResourceList, RuleFile, RuleText, lacking};
 use super::{Alerting, BOUNDS, Group, Kind, Rule};
 use crate::alerting::template::Template;
 use crate::embedded::prometheus::QueryLimits;
@@ -26,9 +26,12 @@ pub(super) fn groups(
     }
     let mut groups: Vec<Group> = Vec::new();
     for document in documents(text) {
-        let (file, positions, below) = read(origin, &document)?;
-        for (index, group) in file.groups.into_iter().enumerate() {
-            let path = format!("{below}groups.{index}");
+        let (files, positions) = read(origin, &document)?;
+        let of_files = files.into_iter().flat_map(|(file, below)| {
+            let indexed = file.groups.into_iter().enumerate();
+            indexed.map(move |(index, group)| (format!("{below}groups.{index}"), group))
+        });
+        for (path, group) in of_files {
             let taken = groups.iter().any(|other| other.name == group.name);
             let checked = match taken {
                 true => Err((
@@ -46,48 +49,103 @@ pub(super) fn groups(
 /// The documents of a file. Each begins with enough empty lines to keep its line numbers correct. Documents without
 /// content are left out.
 fn documents(text: &str) -> Vec<String> {
-    let mut documents = vec![String::new()];
-    for (number, line) in text.lines().enumerate() {
-        let begins = line.trim_end() == "---" || line.starts_with("--- ");
-        match documents.last_mut() {
-            Some(last) if !begins => {
-                last.push_str(line);
-                last.push('\n');
-            }
-            _ => documents.push("\n".repeat(number + 1)),
-        }
-    }
     let is_content = |line: &str| {
         let line = line.trim();
-        !(line.is_empty() || line.starts_with('#') || matches!(line, "null" | "~" | "..."))
+        !(line.is_empty() || line.starts_with('#') || matches!(line, "null" | "~"))
     };
-    documents.retain(|document| document.lines().any(is_content));
+    let mut documents = vec![String::new()];
+    let (mut has_content, mut has_directive) = (false, false);
+    for (number, line) in text.lines().enumerate() {
+        let rest = line.strip_prefix("---");
+        let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
+        let ends = line.trim_end() == "...";
+        if ends || rest.is_some() && !has_directive {
+            documents.push("\n".repeat(number));
+            has_content = false;
+        }
+        has_directive &= rest.is_none();
+        // Directives such as `%YAML 1.1` belong to the document that the next `---` begins, so both stay.
+        let is_directive = line.starts_with('%') && !has_content;
+        let keeps_marker = rest.is_some() && documents.last().is_some_and(|it| it.contains('%'));
+        has_directive |= is_directive;
+        has_content |= !is_directive && is_content(rest.unwrap_or(line));
+        let Some(last) = documents.last_mut() else {
+            continue;
+        };
+        match rest {
+            _ if ends => {}
+            Some(rest) if !keeps_marker => last.extend(["   ", rest]),
+            _ => last.push_str(line),
+        }
+        last.push('\n');
+    }
+    documents.retain(|document| {
+        let lines = document.lines().filter(|line| !line.starts_with('%'));
+        let mut lines = lines.map(|line| line.strip_prefix("---").unwrap_or(line));
+        lines.any(is_content)
+    });
     documents
 }
 
-/// Reads a rule file or the one in a `PrometheusRule`, and returns the path to its groups.
-fn read(origin: &str, text: &str) -> Result<(RuleFile, Positions, &'static str), FileError> {
-    let is_resource = text.lines().any(|line| line.starts_with("kind:"));
-    if !is_resource {
+/// The rule files of a document, each with the path to its groups: a rule file itself, or those in Kubernetes
+/// resources.
+fn read(origin: &str, text: &str) -> Result<(Vec<(RuleFile, String)>, Positions), FileError> {
+    let Some((head, positions)) = resource_head(origin, text) else {
         let (file, positions) = yaml::parse(origin, text, BOUNDS, lacking)?;
-        return Ok((file, positions, ""));
+        return Ok((vec![(file, String::new())], positions));
+    };
+    let empty = RuleFile { groups: Vec::new() };
+    if !head.is_list() {
+        refuse_other_kinds(origin, &positions, "", head.kind.as_ref())?;
+        let (resource, positions) = yaml::parse::<Resource>(origin, text, BOUNDS, lacking)?;
+        let file = resource.spec.unwrap_or(empty);
+        return Ok((vec![(file, "spec.".to_owned())], positions));
     }
-    let (resource, positions) = yaml::parse::<Resource>(origin, text, BOUNDS, lacking)?;
-    if resource.kind != "PrometheusRule" {
-        let problem = format!(
-            "a Kubernetes resource of kind {:?} holds no rules; a PrometheusRule does",
-            resource.kind
-        );
-        let field = Some("kind".to_owned());
-        let at = positions.position("kind");
-        return Err(FileError {
-            at,
-            field,
-            ..FileError::new(origin, problem)
-        });
+    for (index, item) in head.items.iter().flatten().enumerate() {
+        let path = format!("items.{index}.");
+        refuse_other_kinds(origin, &positions, &path, item.kind.as_ref())?;
     }
-    let file = resource.spec.unwrap_or(RuleFile { groups: Vec::new() });
-    Ok((file, positions, "spec."))
+    let (list, positions) = yaml::parse::<ResourceList>(origin, text, BOUNDS, lacking)?;
+    let items = list.items.into_iter().enumerate();
+    let files = items.filter_map(|(index, item)| {
+        let file = item.spec?;
+        Some((file, format!("items.{index}.spec.")))
+    });
+    Ok((files.collect(), positions))
+}
+
+/// The kind of the Kubernetes resource that the document is. `None` for a rule file, and for a text that is neither:
+/// its mistake is reported as that of a rule file.
+fn resource_head(origin: &str, text: &str) -> Option<(Head, Positions)> {
+    // Most rule files do not have the word and need no second parse.
+    if !text.contains("kind") {
+        return None;
+    }
+    let head = yaml::parse::<Head>(origin, text, BOUNDS, lacking).ok();
+    head.filter(|(head, _)| head.kind.is_some())
+}
+
+/// Refuses a resource that is not a `PrometheusRule`. A kind that is missing or not a text is left to the parser.
+fn refuse_other_kinds(
+    origin: &str,
+    positions: &Positions,
+    below: &str,
+    kind: Option<&serde_json::Value>,
+) -> Result<(), FileError> {
+    match kind.and_then(serde_json::Value::as_str) {
+        None | Some("PrometheusRule") => Ok(()),
+        Some(kind) => {
+            let field = format!("{below}kind");
+            let problem = format!(
+                "a Kubernetes resource of kind {kind:?} holds no rules; a PrometheusRule does"
+            );
+            Err(FileError {
+                at: positions.position(&field),
+                field: Some(field),
+                ..FileError::new(origin, problem)
+            })
+        }
+    }
 }
 
 fn placed(origin: &str, positions: &Positions, path: &str, finding: Finding) -> FileError {

@@ -1,6 +1,6 @@
 //! The format of a rule file (<https://prometheus.io/docs/prometheus/2.42/configuration/recording_rules/>).
 //!
-//! It also covers a `PrometheusRule`, the Kubernetes resource that contains a rule file
+//! It also covers a `PrometheusRule`, the Kubernetes resource that contains a rule file, and lists of them
 //! (<https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.PrometheusRule>).
 
 use std::collections::BTreeMap;
@@ -17,6 +17,45 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// Texts by name. As in Prometheus, a name without a value (`a:`) has an empty text.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let given = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?;
+    let given = given.unwrap_or_default().into_iter();
+    Ok(given
+        .map(|(name, text)| (name, text.unwrap_or_default()))
+        .collect())
+}
+
+/// The limit of a group. As in Prometheus, a negative number means no limit, and a text is refused.
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    struct Limit;
+    impl serde::de::Visitor<'_> for Limit {
+        type Value = usize;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a whole number such as 20")
+        }
+
+        fn visit_i64<E>(self, limit: i64) -> Result<usize, E> {
+            Ok(usize::try_from(limit).unwrap_or(0))
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, limit: u64) -> Result<usize, E> {
+            let refused = |_| E::invalid_value(serde::de::Unexpected::Unsigned(limit), &self);
+            usize::try_from(limit).map_err(refused)
+        }
+
+        fn visit_unit<E>(self) -> Result<usize, E> {
+            Ok(0)
+        }
+
+        fn visit_none<E>(self) -> Result<usize, E> {
+            Ok(0)
+        }
+    }
+    deserializer.deserialize_any(Limit)
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleFile {
@@ -30,7 +69,8 @@ pub(super) struct RuleFile {
 pub(super) struct Resource {
     #[allow(dead_code, reason = "accepted, not used")]
     api_version: Value,
-    pub(super) kind: String,
+    #[allow(dead_code, reason = "`Head` has it")]
+    kind: String,
     #[serde(default)]
     #[allow(dead_code, reason = "accepted, not used")]
     metadata: Value,
@@ -41,18 +81,57 @@ pub(super) struct Resource {
     pub(super) spec: Option<RuleFile>,
 }
 
+/// A list of resources, as `kubectl get prometheusrules -o yaml` writes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ResourceList {
+    #[allow(dead_code, reason = "accepted, not used")]
+    api_version: Value,
+    #[allow(dead_code, reason = "`Head` has it")]
+    kind: String,
+    #[serde(default)]
+    #[allow(dead_code, reason = "accepted, not used")]
+    metadata: Value,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) items: Vec<Resource>,
+}
+
+/// The part of a document that decides how to read the rest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head {
+    #[serde(default)]
+    pub(super) kind: Option<Value>,
+    /// The resources of a list.
+    #[serde(default)]
+    pub(super) items: Option<Vec<ItemHead>>,
+}
+
+/// The kind of a list's resource.
+#[derive(Debug, Deserialize)]
+pub(super) struct ItemHead {
+    #[serde(default)]
+    pub(super) kind: Option<Value>,
+}
+
+impl Head {
+    pub(super) fn is_list(&self) -> bool {
+        let kind = self.kind.as_ref().and_then(Value::as_str);
+        matches!(kind, Some("List" | "PrometheusRuleList"))
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GroupText {
     pub(super) name: String,
     #[serde(default)]
     pub(super) interval: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "limit")]
     pub(super) limit: usize,
     #[serde(default)]
     pub(super) query_offset: Option<String>,
     /// Labels of every rule of the group that does not set them itself.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub(super) labels: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) rules: Vec<RuleText>,
@@ -82,19 +161,23 @@ pub(super) struct RuleText {
     pub(super) hold: Option<String>,
     #[serde(default)]
     pub(super) keep_firing_for: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub(super) labels: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// The path of the required field `missing`, given the path of a field near it. Two fields can be missing: the `name`
-/// of a group, and the `apiVersion` of a resource, which has no map around it. The path does not begin with `spec.`.
+/// of a group, and the `apiVersion` or `kind` of a resource. The path of a single resource does not begin with `spec.`.
 pub(super) fn lacking(near: &str, missing: &str) -> String {
     let near = near.strip_prefix("spec.").unwrap_or(near);
-    let mut parts = near.split('.');
-    match (parts.next(), parts.next()) {
-        (Some("groups"), Some(group)) => format!("groups.{group}.{missing}"),
+    let parts: Vec<&str> = near.split('.').collect();
+    match parts.as_slice() {
+        ["groups", group, ..] => format!("groups.{group}.{missing}"),
+        ["items", item, "spec", "groups", group, ..] => {
+            format!("items.{item}.spec.groups.{group}.{missing}")
+        }
+        ["items", item, ..] => format!("items.{item}.{missing}"),
         _ => missing.to_owned(),
     }
 }

@@ -175,6 +175,101 @@ fn a_kubernetes_resource_is_read_and_its_mistakes_are_placed() {
 }
 
 #[test]
+fn a_resource_is_recognised_in_every_notation_of_yaml() {
+    let spec = r#""spec": {"groups": [{"name": "g", "rules": [{"alert": "A", "expr": "up"}]}]}"#;
+    let head = r#""apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule""#;
+    let rule = format!("{{{head}, \"metadata\": {{\"name\": \"x\"}}, {spec}}}");
+    let list = |kind: &str| {
+        format!(r#"{{"apiVersion": "v1", "items": [{rule}], "kind": "{kind}", "metadata": {{}}}}"#)
+    };
+    let block = "kind: PrometheusRule\napiVersion: v1\nspec:\n  groups:\n  - name: g\n    \
+                 rules:\n    - {alert: A, expr: up}\n";
+    let indented: String = block.lines().map(|line| format!("  {line}\n")).collect();
+    for text in [
+        rule.clone(),
+        rule.replace(", ", ",\n    ").replace('{', "{\n    "),
+        rule.replace("\"kind\": ", "kind: "),
+        list("List"),
+        list("PrometheusRuleList"),
+        format!("--- {rule}\n"),
+        block.replace("kind:", "\"kind\":"),
+        block.replace("kind:", "'kind' :"),
+        indented,
+    ] {
+        let set = RuleSet::parse("r.yml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(set.len(), 1, "{text}");
+    }
+
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: b}\n";
+    let error = refused(&format!("{block}---\n{config}")).to_string();
+    let expected = "r.yml:10:1: kind: a Kubernetes resource of kind \"ConfigMap\" holds no rules";
+    assert!(error.starts_with(expected), "{error}");
+    let both = "{apiVersion: v1, kind: List, items: [\n{kind: ConfigMap, data: {a: b}}]}";
+    let error = refused(both).to_string();
+    let expected = "r.yml:2:2: items.0.kind: a Kubernetes resource of kind \"ConfigMap\"";
+    assert!(error.starts_with(expected), "{error}");
+    let wrong = refused(&list("List").replace("\"up\"", "\"up ==\"")).to_string();
+    assert!(
+        wrong.contains("items.0.spec.groups.0.rules.0.expr: parse error"),
+        "{wrong}"
+    );
+    let nameless = refused(&list("List").replace("\"name\": \"g\", ", "")).to_string();
+    assert!(
+        nameless.contains("items.0.spec.groups.0.name: "),
+        "{nameless}"
+    );
+}
+
+#[test]
+fn directives_and_ends_of_documents_are_accepted() {
+    let rules =
+        |name: &str| format!("groups:\n- name: {name}\n  rules:\n  - {{alert: A, expr: up}}\n");
+    for text in [
+        format!("%YAML 1.1\n---\n{}", rules("g")),
+        format!(
+            "# a comment\n%YAML 1.2\n# more\n--- # begins\n{}",
+            rules("g")
+        ),
+        format!("%TAG !e! tag:example.org,2026:\n---\n{}", rules("g")),
+        format!("{}...\n%YAML 1.1\n---\n{}", rules("g"), rules("h")),
+        format!("{}---\n...\n---\n{}", rules("g"), rules("h")),
+    ] {
+        let set = RuleSet::parse("r.yml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(set.len(), text.matches("alert").count(), "{text}");
+    }
+    let wrong = refused(&format!(
+        "%YAML 1.1\n---\n{}",
+        rules("g").replace("expr: up", "expr: up ==")
+    ))
+    .to_string();
+    assert!(wrong.starts_with("r.yml:6:"), "{wrong}");
+}
+
+#[test]
+fn a_label_without_a_value_is_empty_and_a_limit_is_a_number() {
+    let group = |field: &str, labels: &str| {
+        format!(
+            "groups:\n- name: g\n  {field}\n  rules:\n  - {{alert: A, expr: up, labels: {labels}}}\n"
+        )
+    };
+    let set = RuleSet::parse("r.yml", &group("limit: -1", "{a: , b: ~}")).unwrap();
+    assert_eq!(set.groups[0].limit, 0);
+    let labels = ["a", "b"].map(|name| (name.to_owned(), String::new()));
+    assert_eq!(set.groups[0].rules[0].labels, labels);
+    assert_eq!(
+        RuleSet::parse("r.yml", &group("limit:", "{}"))
+            .unwrap()
+            .groups[0]
+            .limit,
+        0
+    );
+    for limit in ["limit: '5'", "limit: many"] {
+        let error = refused(&group(limit, "{}")).to_string();
+        assert!(error.contains("limit"), "{error}");
+    }
+}
+
+#[test]
 fn aliases_and_large_files_are_read() {
     let mut text = String::from("groups:\n- name: g\n  rules:\n");
     text += "  - {alert: A, expr: up, labels: &common {severity: page}}\n";

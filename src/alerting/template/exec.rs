@@ -244,7 +244,11 @@ impl Run<'_> {
             return Ok(Value::Nil);
         };
         let Base::Function(name) = &first.base else {
-            return self.operand(first, dot);
+            return match (&first.base, arguments) {
+                (_, Some([_, ..])) => Err("can't give argument to non-function".to_owned()),
+                (Base::Literal(Value::Nil), _) => Err("nil is not a command".to_owned()),
+                _ => self.operand(first, dot),
+            };
         };
         let arguments = arguments.unwrap_or_default();
         if let "and" | "or" = name.as_str() {

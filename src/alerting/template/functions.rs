@@ -19,7 +19,8 @@ use crate::embedded::go_numbers::go_g;
 use crate::embedded::prometheus::promql::parse_duration;
 use crate::embedded::regex::compile;
 
-const NAMES: [&str; 46] = [
+const NAMES: [&str; 47] = [
+    "call",
     "and",
     "or",
     "not",
@@ -107,6 +108,8 @@ pub(super) fn call(name: &str, arguments: &[Value], data: &Data<'_>) -> Outcome 
         ("sortByLabel", [name, Value::List(list)]) => sort_by_label(name.to_text()?, list),
         ("externalURL", []) => Ok(Value::Text(data.external_url.to_owned())),
         ("pathPrefix", []) => Ok(Value::Text(path_of(data.external_url))),
+        // No value of a template is a function.
+        ("call", [function, ..]) => Err(format!("non-function of type {}", function.type_name())),
         _ => texts(name, arguments),
     }
 }
@@ -123,8 +126,8 @@ fn texts(name: &str, arguments: &[Value]) -> Outcome {
         ("match", [pattern, of]) => Ok(Value::Bool(pattern_of(pattern)?.is_match(of.to_text()?))),
         ("safeHtml", [of]) => text(of.to_text()?.to_owned()),
         ("title", [of]) => text(title(of.to_text()?)),
-        ("toUpper", [of]) => text(of.to_text()?.to_uppercase()),
-        ("toLower", [of]) => text(of.to_text()?.to_lowercase()),
+        ("toUpper", [of]) => text(of.to_text()?.chars().map(upper).collect()),
+        ("toLower", [of]) => text(of.to_text()?.chars().map(lower).collect()),
         ("graphLink", [of]) => text(graph_link(of.to_text()?, 0)),
         ("tableLink", [of]) => text(graph_link(of.to_text()?, 1)),
         ("stripPort", [of]) => text(strip_port(of.to_text()?).to_owned()),
@@ -133,7 +136,11 @@ fn texts(name: &str, arguments: &[Value]) -> Outcome {
         ("humanize1024", [of]) => text(humanize_1024(of.to_float()?)),
         ("humanizeDuration", [of]) => text(humanize_duration(of.to_float()?)),
         ("humanizePercentage", [of]) => text(humanize_percentage(of.to_float()?)),
-        ("humanizeTimestamp" | "toTime", [of]) => text(timestamp(of.to_float()?)?),
+        ("humanizeTimestamp", [of]) => text(timestamp(of.to_float()?)?),
+        ("toTime", [of]) => match of.to_float()? {
+            seconds if seconds.is_finite() => Ok(Value::Time(time_of(seconds)?)),
+            seconds => text(timestamp(seconds)?),
+        },
         ("toDuration", [of]) => text(go_duration(of.to_float()?)),
         ("parseDuration", [of]) => {
             let given = of.to_text()?;
@@ -343,18 +350,49 @@ fn pattern_of(pattern: &Value) -> Result<Regex, String> {
     compile(pattern.to_text()?).map_err(|reason| format!("error parsing regexp: {reason}"))
 }
 
-/// Capitalises the first letter of each word.
+/// Capitalises the first letter of each word. As in Go, every ASCII character except letters, digits and `_` separates
+/// words, but of the other characters only white space does.
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
     for c in text.chars() {
-        match inside {
-            true => out.push(c),
-            false => out.extend(c.to_uppercase()),
-        }
-        inside = c.is_alphanumeric() || c == '_' || c == '\'';
+        out.push(if inside { c } else { capital(c) });
+        inside = match c.is_ascii() {
+            true => c.is_ascii_alphanumeric() || c == '_',
+            false => c.is_alphanumeric() || inside && !c.is_whitespace(),
+        };
     }
     out
+}
+
+/// The upper case of one character by one character, as in Go: `ß` stays.
+fn upper(c: char) -> char {
+    let mut full = c.to_uppercase();
+    match (full.next(), full.next()) {
+        (Some(one), None) => one,
+        // Greek letters with an iota below have a capital of their own beside the mapping to two letters.
+        _ => match u32::from(c) {
+            code @ 0x1f80..=0x1faf => char::from_u32(code | 8).unwrap_or(c),
+            code @ (0x1fb3 | 0x1fc3 | 0x1ff3) => char::from_u32(code + 9).unwrap_or(c),
+            _ => c,
+        },
+    }
+}
+
+fn lower(c: char) -> char {
+    // Its mapping to several characters begins with the one of Go.
+    c.to_lowercase().next().unwrap_or(c)
+}
+
+/// The letter that begins a word. Four pairs of letters in one character have a form for that.
+fn capital(c: char) -> char {
+    match c {
+        'Ǆ'..='ǆ' => 'ǅ',
+        'Ǉ'..='ǉ' => 'ǈ',
+        'Ǌ'..='ǌ' => 'ǋ',
+        'Ǳ'..='ǳ' => 'ǲ',
+        c => upper(c),
+    }
 }
 
 fn graph_link(expression: &str, tab: u8) -> String {
@@ -399,11 +437,16 @@ fn path_of(url: &str) -> String {
     path.trim_end_matches('/').to_owned()
 }
 
-/// Formats a Unix time in seconds like Go prints a UTC time, in whole milliseconds as in Prometheus.
+/// Formats a Unix time in seconds like Go prints a UTC time.
 fn timestamp(seconds: f64) -> Result<String, String> {
     if !seconds.is_finite() {
         return Ok(go_g(seconds, Some(4)));
     }
+    Ok(Value::Time(time_of(seconds)?).to_string())
+}
+
+/// A Unix time in seconds, in whole milliseconds as in Prometheus.
+fn time_of(seconds: f64) -> Result<Timestamp, String> {
     let overflows = || {
         let seconds = go_g(seconds, None);
         format!(
@@ -414,7 +457,5 @@ fn timestamp(seconds: f64) -> Result<String, String> {
     if nanos.abs() > 2_f64.powi(63) {
         return Err(overflows());
     }
-    let at = Timestamp::from_millisecond(nanos as i64 / 1_000_000).map_err(|_| overflows())?;
-    let text = at.strftime("%Y-%m-%d %H:%M:%S%.f").to_string();
-    Ok(format!("{text} +0000 UTC"))
+    Timestamp::from_millisecond(nanos as i64 / 1_000_000).map_err(|_| overflows())
 }

@@ -19,6 +19,8 @@ pub(super) enum Token<'a> {
     Text(String),
     Int(i64),
     Float(f64),
+    /// `2i`
+    Imaginary(f64),
     Pipe,
     Open,
     Close,
@@ -174,6 +176,16 @@ fn number(rest: &str) -> Result<(Token<'_>, usize), String> {
     let end = rest.char_indices().find(|found| !is_of_number(*found));
     let length = end.map_or(rest.len(), |(at, _)| at);
     let text = rest[..length].replace('_', "");
+    if let Some(n) = text
+        .strip_suffix('i')
+        .filter(|text| !text.contains(['x', 'X']))
+    {
+        let n = n.parse::<f64>().ok().filter(|n| n.is_finite());
+        let is_number = text.contains(|c: char| c.is_ascii_digit());
+        let n = n.filter(|_| is_number);
+        let n = n.ok_or_else(|| format!("bad number syntax: {:?}", &rest[..length]))?;
+        return Ok((Token::Imaginary(n), length));
+    }
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
         None => (1, text.strip_prefix('+').unwrap_or(&text)),
@@ -189,7 +201,11 @@ fn number(rest: &str) -> Result<(Token<'_>, usize), String> {
     let prefixed = radix
         .iter()
         .find_map(|(prefix, radix)| Some((digits.strip_prefix(prefix)?, *radix)));
-    let (digits, radix) = prefixed.unwrap_or((digits, 10));
+    // As in Go, a zero before other digits makes an octal number, and `08` is not one.
+    let is_octal = digits.len() > 1
+        && digits.starts_with('0')
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let (digits, radix) = prefixed.unwrap_or((digits, if is_octal { 8 } else { 10 }));
     let starts_with_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if starts_with_digit(digits)
         && let Ok(n) = i64::from_str_radix(digits, radix)
@@ -200,6 +216,7 @@ fn number(rest: &str) -> Result<(Token<'_>, usize), String> {
         && text.contains(|c: char| c.is_ascii_digit())
         && !text.contains(|c: char| c.is_ascii_alphabetic() && !"eE".contains(c));
     match text.parse::<f64>() {
+        Ok(_) if is_octal => Err(format!("integer overflow: {:?}", &rest[..length])),
         Ok(n) if is_number && n.is_finite() => Ok((Token::Float(n), length)),
         _ => Err(format!("bad number syntax: {:?}", &rest[..length])),
     }

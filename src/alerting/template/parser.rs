@@ -300,9 +300,7 @@ impl<'a> Parser<'a> {
         }
         match operands.as_slice() {
             [] => fail(at, "missing value for command"),
-            [first, _, ..] if !matches!(first.base, Base::Function(_)) => {
-                fail(at, "can't give arguments to what is not a function")
-            }
+            // Like Go, this accepts arguments of what is not a function. The expansion refuses them.
             _ => Ok(Command { operands }),
         }
     }
@@ -322,6 +320,7 @@ impl<'a> Parser<'a> {
             Token::Text(text) => plain(Base::Literal(Value::Text(text))),
             Token::Int(n) => plain(Base::Literal(Value::Int(n))),
             Token::Float(n) => plain(Base::Literal(Value::Float(n))),
+            Token::Imaginary(n) => plain(Base::Literal(Value::Imaginary(n))),
             Token::Word("true") => plain(Base::Literal(Value::Bool(true))),
             Token::Word("false") => plain(Base::Literal(Value::Bool(false))),
             Token::Word("nil") => plain(Base::Literal(Value::Nil)),

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use crate::embedded::go_numbers::go_g;
 
 /// A value of the template language.
@@ -13,6 +16,10 @@ pub(super) enum Value {
     Int(i64),
     Float(f64),
     Text(String),
+    /// A complex number without a real part, such as `1i`.
+    Imaginary(f64),
+    /// A time of `toTime`, in UTC.
+    Time(Timestamp),
     /// Labels, or the arguments of `args`. A missing key reads as empty text.
     Map(BTreeMap<String, Value>),
     List(Vec<Value>),
@@ -37,7 +44,8 @@ impl Value {
             Value::Text(text) => !text.is_empty(),
             Value::Map(map) => !map.is_empty(),
             Value::List(list) => !list.is_empty(),
-            Value::Record(_) => true,
+            Value::Imaginary(n) => *n != 0.0,
+            Value::Record(_) | Value::Time(_) => true,
         }
     }
 
@@ -52,6 +60,8 @@ impl Value {
             Value::Map(_) => "map[string]string",
             Value::List(_) => "template.queryResult",
             Value::Record(_) => "struct",
+            Value::Imaginary(_) => "complex128",
+            Value::Time(_) => "*time.Time",
         }
     }
 
@@ -67,6 +77,7 @@ impl Value {
                 let field = fields.iter().find(|(field, _)| *field == name);
                 field.map(|(_, value)| value.clone()).ok_or_else(missing)
             }
+            Value::Time(time) => part_of(*time, name).ok_or_else(missing),
             _ => Err(missing()),
         }
     }
@@ -95,6 +106,46 @@ impl Value {
     }
 }
 
+/// A number with its sign.
+fn signed(n: f64) -> String {
+    let text = go_g(n, None);
+    match text.starts_with(['+', '-']) {
+        true => text,
+        false => format!("+{text}"),
+    }
+}
+
+/// The methods of Go's `time.Time` that take no argument.
+fn part_of(time: Timestamp, name: &str) -> Option<Value> {
+    let civil = time.to_zoned(TimeZone::UTC).datetime();
+    let text = |format: &str| Value::Text(civil.strftime(format).to_string());
+    let nanosecond = i64::from(civil.subsec_nanosecond());
+    Some(match name {
+        "Year" => Value::Int(civil.year().into()),
+        "Month" => text("%B"),
+        "Day" => Value::Int(civil.day().into()),
+        "Hour" => Value::Int(civil.hour().into()),
+        "Minute" => Value::Int(civil.minute().into()),
+        "Second" => Value::Int(civil.second().into()),
+        "Nanosecond" => Value::Int(nanosecond),
+        "Weekday" => text("%A"),
+        "YearDay" => Value::Int(civil.date().day_of_year().into()),
+        // Go counts from before the epoch downwards, with positive nanoseconds.
+        "Unix" => Value::Int(
+            time.as_nanosecond()
+                .div_euclid(1_000_000_000)
+                .try_into()
+                .ok()?,
+        ),
+        "UnixMilli" => Value::Int(time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?),
+        "UnixMicro" => Value::Int(time.as_nanosecond().div_euclid(1_000).try_into().ok()?),
+        "UnixNano" => Value::Int(time.as_nanosecond().try_into().ok()?),
+        "UTC" => Value::Time(time),
+        "String" => Value::Text(Value::Time(time).to_string()),
+        _ => return None,
+    })
+}
+
 /// Writes the value like Go's `fmt.Print`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,6 +162,10 @@ impl fmt::Display for Value {
             Value::List(list) => {
                 let items = list.iter().map(Value::to_string);
                 write!(f, "[{}]", items.collect::<Vec<_>>().join(" "))
+            }
+            Value::Imaginary(n) => write!(f, "(0{}i)", signed(*n)),
+            Value::Time(time) => {
+                write!(f, "{} +0000 UTC", time.strftime("%Y-%m-%d %H:%M:%S%.f"))
             }
             Value::Record(fields) => {
                 let values = fields.iter().map(|(_, value)| value.to_string());

@@ -1,7 +1,11 @@
 //! The server that `load` starts itself when there is no target. Its data directory is new and is removed after the
 //! run.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::files;
 use crate::load::Target;
@@ -52,31 +56,68 @@ impl Embedded {
     }
 }
 
-/// A private temporary directory, removed when dropped.
-struct Scratch(PathBuf);
+/// The beginning of the names of temporary directories. The number of their process follows.
+const PREFIX: &str = "concertctl-load-";
+
+/// A private temporary directory, removed when dropped. A run that was killed leaves it, and a later run removes it.
+struct Scratch {
+    path: PathBuf,
+    /// Locked as long as the process lives.
+    _lock: File,
+}
 
 impl Scratch {
     fn new() -> std::io::Result<Scratch> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let name = format!(
-            "concertctl-load-{}-{:016x}",
-            std::process::id(),
-            rand::random::<u64>()
-        );
-        let path = std::env::temp_dir().join(name);
+        let temp = std::env::temp_dir();
+        remove_left(&temp);
+        let (process, random) = (std::process::id(), rand::random::<u64>());
+        let path = temp.join(format!("{PREFIX}{process}-{random:016x}"));
         // Other users must not read it, because it contains the database and the key of the tokens.
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Scratch(path))
+        let lock = File::open(&path)?;
+        // Where the file system has no locks, the number of the process alone tells that it lives.
+        let _ = lock.try_lock();
+        Ok(Scratch { path, _lock: lock })
     }
 
     fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // The system cleans its temporary directory eventually.
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// Removes the directories in `temp` whose process was killed.
+fn remove_left(temp: &Path) {
+    let entries = std::fs::read_dir(temp).into_iter().flatten().flatten();
+    let left = entries.filter(|entry| {
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let process = entry.file_name().to_str().and_then(process_of);
+        is_dir && process.is_some_and(is_gone) && is_unlocked(&entry.path())
+    });
+    for entry in left {
+        // That of another user stays.
+        let _ = std::fs::remove_dir_all(entry.path());
+    }
+}
+
+/// The process that made a temporary directory with this name.
+fn process_of(name: &str) -> Option<Pid> {
+    let (process, _random) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    Pid::from_raw(process.parse().ok()?)
+}
+
+fn is_gone(process: Pid) -> bool {
+    test_kill_process(process) == Err(Errno::SRCH)
+}
+
+/// Whether no process has locked the directory. In another container the process that did has another number here.
+fn is_unlocked(dir: &Path) -> bool {
+    File::open(dir).is_ok_and(|dir| dir.try_lock().is_ok())
 }

@@ -63,7 +63,9 @@ fn a_refusal_repeats_the_message_of_the_source_without_control_characters() {
     assert_eq!(message("first\nsecond"), "refused (409): first");
     assert_eq!(message(""), "refused (409): Conflict");
     let long = message(&"x".repeat(5_000));
-    assert_eq!(long, format!("refused (409): {}", "x".repeat(300)));
+    assert_eq!(long, format!("refused (409): {}…", "x".repeat(299)));
+    let whole = "x".repeat(300);
+    assert_eq!(message(&whole), format!("refused (409): {whole}"));
 }
 
 #[test]
@@ -94,4 +96,57 @@ fn a_web_page_is_called_one_with_its_title() {
         refused.to_string(),
         "refused (502): a web page (502 Bad Gateway)"
     );
+}
+
+/// A source that gives this answer once; `head` has more header lines.
+pub(in crate::clients) async fn answering(head: &str, body: &[u8]) -> HttpSource {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n{head}\r\n",
+        body.len()
+    );
+    let answer = [head.as_bytes(), body].concat();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await.unwrap();
+        stream.write_all(&answer).await.unwrap();
+    });
+    HttpSource::new(&address.to_string())
+        .unwrap()
+        .with_timeout(Duration::from_secs(20))
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_called_so() {
+    for encoding in ["gzip", "deflate"] {
+        let head = format!("Content-Encoding: {encoding}\r\n");
+        let source = answering(&head, b"\x1f\x8b\x08").await;
+        let error = source
+            .json::<Vec<u8>>(source.get("x"))
+            .await
+            .unwrap_err()
+            .to_string();
+        let expected = format!("it is compressed ({encoding}), which was not asked for");
+        assert!(error.contains(&expected), "{error}");
+    }
+    let source = answering("Content-Encoding: identity\r\n", b"[1]").await;
+    assert_eq!(source.json::<Vec<u8>>(source.get("x")).await, Ok(vec![1]));
+    let error = decode::<Vec<u8>>(b"\x1f\x8b\x08").unwrap_err().to_string();
+    assert!(error.contains("compressed (gzip)"), "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_before_the_json_is_skipped() {
+    assert_eq!(
+        decode::<Vec<u8>>("\u{feff}[1, 2]".as_bytes()),
+        Ok(vec![1, 2])
+    );
+    let refused = refusal(
+        StatusCode::BAD_REQUEST,
+        "\u{feff}{\"error\":\"no\"}".as_bytes(),
+    );
+    assert_eq!(refused.to_string(), "refused (400): no");
 }

@@ -42,12 +42,21 @@ pub(in crate::drill) struct Play {
     sealed: AsyncMutex<Ops>,
     /// The time after which a seal ends by itself.
     length: Duration,
-    /// The server that the guard started again after a kill has its seal.
-    resealed: AtomicBool,
+    /// The server that the guard started again after a kill was found.
+    is_back: AtomicBool,
+    lacks: Mutex<Lacks>,
     played: Mutex<Played>,
     board: Mutex<Board>,
     began: Moment,
     _script: Option<AbortOnDropHandle<()>>,
+}
+
+/// What a new process of the server does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lacks {
+    Nothing,
+    Fault,
+    SealAndFault,
 }
 
 /// The seal lasts a little longer than the sale, so that a drill that was killed does not withhold faults for long.
@@ -115,7 +124,8 @@ impl Play {
             open,
             sealed: AsyncMutex::new(sealed),
             length,
-            resealed: AtomicBool::new(false),
+            is_back: AtomicBool::new(false),
+            lacks: Mutex::new(Lacks::Nothing),
             played: Mutex::default(),
             board: Mutex::new(board),
             began: now(),
@@ -168,7 +178,8 @@ impl Play {
         drill: &Drill,
         injected: Option<Injected>,
     ) {
-        self.seal_after_kill(drill, injected).await;
+        self.find_after_kill(drill, injected);
+        self.renew(drill, injected).await;
         while let Some(action) = self.blind.next_action() {
             let at = now();
             let is_guess = is_guess(&action);
@@ -183,6 +194,7 @@ impl Play {
                 }
                 _ => None,
             };
+            self.renew(drill, injected).await;
             if !is_guess {
                 self.show(at, line(&action, problem.as_deref()));
             }
@@ -204,20 +216,30 @@ impl Play {
         }
     }
 
-    /// Withholds faults on a killed server that the guard has started again because the fault's time is over.
-    async fn seal_after_kill(&self, drill: &Drill, injected: Option<Injected>) {
+    /// Notes that the guard has started a killed server again, because the fault's time is over.
+    fn find_after_kill(&self, drill: &Drill, injected: Option<Injected>) {
         let is_kill = |inject: &Inject| inject.fault.kind == Kind::KillServer;
         let is_back = drill.injects.first().is_some_and(is_kill)
             && injected.is_some_and(|it| now() >= it.ended)
-            && self.cleared().is_none()
-            && !self.resealed.load(Ordering::Relaxed);
-        if !is_back {
-            return;
+            && self.cleared().is_none();
+        if is_back && !self.is_back.swap(true, Ordering::Relaxed) {
+            *self.lacks.lock() = Lacks::SealAndFault;
         }
-        // It does not answer yet, or it has its seal. The next call tries again.
-        if let Ok(sealed) = self.open.seal(self.length).await {
+    }
+
+    /// Gives a new process of the server what it lacks. What fails is tried again at the next call, and the player is not
+    /// told: the restart itself is done, and an error would tell that there is a fault to inject again.
+    async fn renew(&self, drill: &Drill, injected: Option<Injected>) {
+        let lacks = *self.lacks.lock();
+        if lacks == Lacks::SealAndFault {
+            let Ok(sealed) = self.open.seal(self.length).await else {
+                return;
+            };
             *self.sealed.lock().await = sealed;
-            self.resealed.store(true, Ordering::Relaxed);
+            *self.lacks.lock() = Lacks::Fault;
+        }
+        if lacks != Lacks::Nothing && self.put_back(drill, injected).await.is_ok() {
+            *self.lacks.lock() = Lacks::Nothing;
         }
     }
 
@@ -236,9 +258,6 @@ impl Play {
             Mitigation::ChangeBatch(batch) => self.admission(None, Some(*batch)).await?,
             Mitigation::RestartServer => {
                 self.restart(system).await?;
-                if let Some((inject, injected)) = active.filter(|_| !ends) {
-                    self.put_back(system, &inject.fault, injected).await?;
-                }
             }
             Mitigation::Clear(_) => {
                 if let Some((inject, _)) = active.filter(|_| ends) {
@@ -281,35 +300,29 @@ impl Play {
 
     async fn restart(&self, system: &System) -> Result<(), String> {
         system.restart().await?;
+        *self.lacks.lock() = Lacks::SealAndFault;
         let answers = async {
             while self.open.status().await.is_err() {
                 tokio::time::sleep(ASK).await;
             }
         };
         let late = |_| format!("it does not answer within {} s", START.as_secs());
-        tokio::time::timeout(START, answers).await.map_err(late)?;
-        // The new process withholds nothing yet.
-        let sealed = self.open.seal(self.length).await;
-        *self.sealed.lock().await = sealed.map_err(|error| error.to_string())?;
-        Ok(())
+        tokio::time::timeout(START, answers).await.map_err(late)
     }
 
     /// Injects the fault again for the rest of its time: a restart removes an injected fault, but would not repair it.
-    async fn put_back(
-        &self,
-        system: &System,
-        fault: &Fault,
-        injected: Injected,
-    ) -> Result<(), String> {
-        if fault.kind.site() == Site::Outside {
+    async fn put_back(&self, drill: &Drill, injected: Option<Injected>) -> Result<(), String> {
+        let Some((inject, injected)) = drill.injects.first().zip(injected) else {
+            return Ok(());
+        };
+        let left = u64::try_from(injected.ended - now()).unwrap_or(0);
+        if inject.fault.kind.site() == Site::Outside || left == 0 || self.cleared().is_some() {
             return Ok(());
         }
-        let left = u64::try_from(injected.ended - now()).unwrap_or(0).max(1);
-        let again = Fault {
-            length: crate::load::scenario::Time::from_millis(left),
-            ..fault.clone()
-        };
-        self.inject(system, &again).await.map(drop)
+        let (sealed, left) = (self.sealed.lock().await, Duration::from_millis(left));
+        inject_with(&sealed, &inject.fault, left, NAME)
+            .await
+            .map(drop)
     }
 
     /// Ends the fault and the seal.
@@ -327,7 +340,18 @@ impl Play {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+
+    use axum::extract::Path as Name;
+    use axum::http::StatusCode;
+    use axum::response::{IntoResponse as _, Response};
+    use axum::routing::{get, put};
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::api::ops::{AdmissionState, Follow, QueueState, Status};
+    use crate::drill::blind::plan::Sealed;
 
     #[test]
     fn a_right_and_a_wrong_mechanism_look_the_same_to_the_player() {
@@ -337,5 +361,121 @@ mod tests {
         assert_eq!(line(&clear, problem), line(&clear, None));
         let restart = Action::Mitigate(Mitigation::RestartServer);
         assert!(line(&restart, problem).ends_with("within 30 s"));
+    }
+
+    /// The requests that a server got, in order, and whether the next one of each kind fails.
+    #[derive(Clone, Default)]
+    struct Asked(Arc<Mutex<(Vec<String>, Vec<&'static str>)>>);
+
+    impl Asked {
+        fn fail_once(&self, kinds: &[&'static str]) {
+            self.0.lock().1.extend(kinds);
+        }
+
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().0)
+        }
+
+        fn answer(&self, kind: &'static str, answer: Value) -> Response {
+            let mut asked = self.0.lock();
+            let fails = asked.1.iter().position(|it| *it == kind);
+            let fails = fails.map(|at| asked.1.remove(at)).is_some();
+            let outcome = if fails { "fails" } else { "is done" };
+            asked.0.push(format!("{kind} {outcome}"));
+            match fails {
+                true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+                false => axum::Json(answer).into_response(),
+            }
+        }
+    }
+
+    /// A server that is always up, at its address.
+    async fn server(asked: &Asked) -> std::net::SocketAddr {
+        let status = Status {
+            version: String::new(),
+            api_addr: String::new(),
+            dataset: None,
+            queue: QueueState::default(),
+            admission: AdmissionState {
+                batch: 1,
+                every_ms: 1_000,
+                paused: false,
+                opens_at_ms: None,
+                open: true,
+                follow: Follow::Settings,
+                rate: 1.0,
+            },
+            consoles: 0,
+        };
+        let (sealing, injecting) = (asked.clone(), asked.clone());
+        let seal = move || async move { sealing.answer("seal", json!({ "key": "the key" })) };
+        let inject = move |Name(kind): Name<String>, request: axum::Json<Value>| async move {
+            let for_ms = request.0["forMs"].as_u64().unwrap();
+            assert!(0 < for_ms && for_ms <= 60_000, "the rest of its time");
+            injecting.answer(
+                "fault",
+                json!({
+                    "kind": kind, "settings": { "share": 0.5 }, "by": "a drill",
+                    "startedAt": "2026-11-30T09:00:00Z", "endsAt": "2026-11-30T09:01:00Z"
+                }),
+            )
+        };
+        let router = axum::Router::new()
+            .route(
+                "/ops/v1/status",
+                get(move || async move { axum::Json(status) }),
+            )
+            .route("/ops/v1/seal", put(seal))
+            .route("/ops/v1/faults/{kind}", put(inject));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        addr
+    }
+
+    /// A program that, as a guard, restarts the server at `addr` by doing nothing, and removes the drill's data at its
+    /// end.
+    fn guard(dir: &Path, addr: std::net::SocketAddr) -> PathBuf {
+        let file = json!({ "api_addr": addr, "ops_addr": addr });
+        let script = format!(
+            "#!/bin/sh\nread -r order\n\
+             data=$(printf %s \"$order\" | sed 's/.*\"dir\":\"\\([^\"]*\\)\".*/\\1/')\n\
+             echo token >\"$data/ops-token\"\nprintf %s '{file}' >\"$data/server.json\"\n\
+             echo '\"started\"'\nwhile read -r order; do echo '\"started\"'; done\nrm -r \"$data\"\n"
+        );
+        let program = dir.join("guard");
+        std::fs::write(&program, script).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&program, mode).unwrap();
+        program
+    }
+
+    #[tokio::test]
+    async fn a_restart_that_is_done_has_no_error_and_the_fault_is_put_back_when_it_can_be() {
+        let (dir, asked) = (tempfile::tempdir().unwrap(), Asked::default());
+        let program = guard(dir.path(), server(&asked).await);
+        let system = System::start(None, &program, &[], "http://127.0.0.1:1").await;
+        let system = system.unwrap();
+        let drill = Drill::load("errors").unwrap();
+        let blind = Blind::new(Sealed::of(&drill, 7), None);
+        let play = Play::begin(&blind, &drill, &system).await.unwrap();
+        assert_eq!(asked.take(), ["seal is done"]);
+
+        asked.fail_once(&["seal", "fault"]);
+        let injected = Some(Injected {
+            began: now(),
+            ended: now() + 60_000,
+        });
+        let restart = Action::Mitigate(Mitigation::RestartServer);
+        blind.player().try_send(restart).unwrap();
+        for _ in 0..4 {
+            play.act(&system, &drill, injected).await;
+        }
+        let done = play.board(&Alerts::default()).done;
+        let done: Vec<&str> = done.iter().map(|(_, words)| words.as_str()).collect();
+        assert_eq!(done, ["restarted the server"]);
+        let expected = ["seal fails", "seal is done", "fault fails", "fault is done"];
+        assert_eq!(asked.take(), expected);
+        system.end().await;
     }
 }

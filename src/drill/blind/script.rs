@@ -219,7 +219,7 @@ impl Looks {
 
     async fn refresh(&mut self) {
         let silence = match self.ops.status().await {
-            Err(ClientError::Unreachable(_)) => Some(Silence::Refuses),
+            Err(ClientError::Unreachable(_) | ClientError::Untrusted(_)) => Some(Silence::Refuses),
             Err(ClientError::TimedOut(_)) => Some(Silence::Hangs),
             _ => None,
         };

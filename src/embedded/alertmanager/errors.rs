@@ -82,7 +82,7 @@ impl BadRequest {
         }
     }
 
-    /// The error for a parameter with a wrong type. `place` is `query` or `path`.
+    /// The error for a parameter with a wrong type. `place` is `path` or `body`.
     pub(super) fn wrong_type(place: &str, name: &str, kind: &str, value: &str) -> BadRequest {
         let message = format!("{name} in {place} must be of type {kind}: {value:?}");
         BadRequest::invalid(601, message)
@@ -93,7 +93,7 @@ impl BadRequest {
         BadRequest::invalid(612, format!("{name} in body should have at least 1 items"))
     }
 
-    fn required(name: &str) -> BadRequest {
+    pub(super) fn required(name: &str) -> BadRequest {
         BadRequest::invalid(602, format!("{name} in body is required"))
     }
 }
@@ -146,7 +146,15 @@ pub(super) fn parse_body<T: DeserializeOwned>(what: &str, body: Body) -> Result<
         return Err(BadRequest::required(what));
     }
     crate::yaml::from_json(&bytes).map_err(|error| match &error.missing {
-        Some(field) => BadRequest::required(field),
+        // Alertmanager names the element of a list by its index: `0.labels`.
+        Some(field) => match error
+            .field
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+        {
+            Some((index, _)) => BadRequest::required(&format!("{index}.{field}")),
+            None => BadRequest::required(field),
+        },
         None => {
             let message = format!("parsing {what} body failed, because at {error}");
             BadRequest::with_status(StatusCode::BAD_REQUEST, message)

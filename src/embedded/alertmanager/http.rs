@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde_json::json;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::errors::{BadRequest, Body, Refusal, parse_body};
 use super::labels::parse_filter;
 use super::store::{AlertFilter, AlertStore, Rejected};
+use super::uri::is_request_uri;
 use super::wire::{GettableAlert, PostableAlert, PostableSilence};
 use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups, time};
 use crate::embedded::matcher::Matcher;
@@ -24,28 +25,41 @@ const MAX_FILTERS: usize = 64;
 
 /// The reading routes, which need no guard: alerts, also in groups, silences, status, receivers, readiness.
 pub fn read_routes(store: Arc<AlertStore>) -> Router {
-    Router::new()
-        .route("/api/v2/alerts", get(list_alerts))
-        .route("/api/v2/alerts/groups", get(list_groups))
-        .route("/api/v2/silences", get(list_silences))
-        .route("/api/v2/silence/{id}", get(get_silence))
-        .route("/api/v2/status", get(status))
-        .route("/api/v2/receivers", get(receivers))
-        .route("/-/healthy", get(async || "OK"))
-        .route("/-/ready", get(async || "OK"))
-        .with_state(store)
+    api_routes([
+        ("/api/v2/alerts", get(list_alerts)),
+        ("/api/v2/alerts/groups", get(list_groups)),
+        ("/api/v2/silences", get(list_silences)),
+        ("/api/v2/silence/{id}", get(get_silence)),
+        ("/api/v2/status", get(status)),
+        ("/api/v2/receivers", get(receivers)),
+    ])
+    .route("/-/healthy", get(async || "OK"))
+    .route("/-/ready", get(async || "OK"))
+    .with_state(store)
 }
 
 /// The writing routes, which the caller must guard: they accept alerts and create and expire silences.
 pub fn write_routes(store: Arc<AlertStore>) -> Router {
-    Router::new()
-        .route("/api/v2/alerts", post(post_alerts))
-        .route("/api/v2/silences", post(post_silence))
-        .route("/api/v2/silence/{id}", delete(delete_silence))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(store)
+    api_routes([
+        ("/api/v2/alerts", post(post_alerts)),
+        ("/api/v2/silences", post(post_silence)),
+        ("/api/v2/silence/{id}", delete(delete_silence)),
+    ])
+    .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+    .with_state(store)
 }
 
+/// Like Alertmanager, this accepts a slash after each path.
+fn api_routes<const N: usize>(routes: [(&str, Methods); N]) -> Router<Arc<AlertStore>> {
+    routes
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| {
+            let router = router.route(&format!("{path}/"), methods.clone());
+            router.route(path, methods)
+        })
+}
+
+type Methods = MethodRouter<Arc<AlertStore>>;
 type Store = State<Arc<AlertStore>>;
 type Params = request::ApiParams<Refusal>;
 
@@ -61,12 +75,10 @@ async fn list_groups(State(store): Store, params: Params) -> Result<Response, Re
 fn listed(store: &AlertStore, params: &Params) -> Result<Vec<GettableAlert>, Refusal> {
     let filter = AlertFilter {
         matchers: filters(params)?,
-        active: flag(params, "active")?,
-        silenced: flag(params, "silenced")?,
+        active: flag(params, "active"),
+        silenced: flag(params, "silenced"),
     };
-    // These states never occur here, but an invalid value is still refused.
-    flag(params, "inhibited")?;
-    flag(params, "unprocessed")?;
+    // Alerts are never inhibited or unprocessed here, so the flags of these states change nothing.
     if let Some(receiver) = params.get("receiver") {
         let regex = anchored(receiver, Dialect::Prometheus3).map_err(|reason| {
             Rejected::Invalid(format!("failed to parse receiver param: {reason}"))
@@ -79,7 +91,15 @@ fn listed(store: &AlertStore, params: &Params) -> Result<Vec<GettableAlert>, Ref
 }
 
 async fn post_alerts(State(store): Store, body: Body) -> Result<(), Refusal> {
-    let alerts: Vec<PostableAlert> = parse_body("alerts", body)?;
+    let alerts: Option<Vec<PostableAlert>> = parse_body("alerts", body)?;
+    let alerts = alerts.unwrap_or_default();
+    for (index, alert) in alerts.iter().enumerate() {
+        let url = &alert.generator_url;
+        if !url.is_empty() && !is_request_uri(url) {
+            let name = format!("{index}.generatorURL");
+            return Err(BadRequest::wrong_type("body", &name, "uri", url).into());
+        }
+    }
     Ok(store.put_from_api(alerts, Timestamp::now())?)
 }
 
@@ -89,7 +109,9 @@ async fn list_silences(State(store): Store, params: Params) -> Result<Response, 
 }
 
 async fn post_silence(State(store): Store, body: Body) -> Result<Response, Refusal> {
-    let silence: PostableSilence = parse_body("silence", body)?;
+    let silence: Option<PostableSilence> = parse_body("silence", body)?;
+    // Null lacks every field. Alertmanager reports this one.
+    let silence = silence.ok_or_else(|| BadRequest::required("comment"))?;
     if silence.matchers.is_empty() {
         return Err(BadRequest::too_few_items("matchers").into());
     }
@@ -145,13 +167,14 @@ fn filters(params: &Params) -> Result<Vec<Matcher>, Rejected> {
         .collect()
 }
 
-/// The value of a boolean parameter. It is true by default.
-fn flag(params: &Params, name: &str) -> Result<bool, BadRequest> {
-    match params.get(name) {
-        None | Some("true" | "1") => Ok(true),
-        Some("false" | "0") => Ok(false),
-        Some(other) => Err(BadRequest::wrong_type("query", name, "boolean", other)),
-    }
+/// The value of a boolean parameter, of which the last one counts. It is true by default. Like Alertmanager, this
+/// reads every other text than these as false.
+fn flag(params: &Params, name: &str) -> bool {
+    const TRUE: [&str; 10] = [
+        "true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled",
+    ];
+    let given = params.all(name).last().filter(|text| !text.is_empty());
+    given.is_none_or(|text| TRUE.iter().any(|word| word.eq_ignore_ascii_case(text)))
 }
 
 fn silence_id(text: &str) -> Result<Uuid, BadRequest> {

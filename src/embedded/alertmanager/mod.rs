@@ -14,6 +14,7 @@ mod origin;
 mod silences;
 mod store;
 mod time;
+mod uri;
 mod wire;
 
 use std::time::Duration;

@@ -271,8 +271,12 @@ fn compile(silence: &PostableSilence, config: &AlertConfig) -> Result<Vec<Matche
         );
         matchers.push(compiled.map_err(invalid)?);
     }
-    // A silence whose matchers all accept missing labels would silence everything.
-    if matchers.iter().all(|matcher| matcher.matches("")) {
+    // A silence whose matchers all accept missing labels would silence everything. A negative matcher leaves something
+    // out, so like Alertmanager this allows a silence of negative matchers alone.
+    let accepts_missing = |matcher: &Matcher| {
+        matches!(matcher.op, MatchOp::Equal | MatchOp::Matches) && matcher.matches("")
+    };
+    if matchers.iter().all(accepts_missing) {
         return Err(invalid(
             "at least one matcher must not match the empty string".into(),
         ));

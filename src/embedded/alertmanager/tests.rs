@@ -174,3 +174,27 @@ fn an_alert_or_a_silence_of_many_long_texts_is_refused_and_counted() {
     let counted = [Refused::Alert, Refused::Silence].map(|kind| store.refused(kind));
     assert_eq!(counted, [1, 1]);
 }
+
+#[test]
+fn a_silence_may_have_negative_matchers_alone_but_must_not_accept_every_alert() {
+    // The expected decisions are those of Alertmanager 0.25.
+    for (value, is_regex, is_equal, is_accepted) in [
+        ("foo", false, false, true),
+        ("", false, false, true),
+        ("x.+", true, false, true),
+        (".*", true, false, true),
+        ("", false, true, false),
+        (".*", true, true, false),
+        (".+", true, true, true),
+    ] {
+        let store = AlertStore::new(small());
+        let matcher =
+            json!({"name": "a", "value": value, "isRegex": is_regex, "isEqual": is_equal});
+        let silence = PostableSilence {
+            matchers: vec![serde_json::from_value(matcher.clone()).unwrap()],
+            ..silence(0, "")
+        };
+        let set = store.silence(silence, at(0));
+        assert_eq!(set.is_ok(), is_accepted, "{matcher}: {set:?}");
+    }
+}

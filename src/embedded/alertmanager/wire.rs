@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::time;
@@ -12,7 +13,7 @@ use super::time;
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PostableAlert {
     /// The labels that identify the alert, including `alertname`.
-    #[serde(deserialize_with = "texts")]
+    #[serde(deserialize_with = "labels")]
     pub labels: BTreeMap<String, String>,
     /// The texts that explain the alert.
     #[serde(default, deserialize_with = "optional_texts")]
@@ -31,8 +32,10 @@ pub struct PostableAlert {
 /// Texts by name, each of which may be null.
 type Texts = BTreeMap<String, Option<String>>;
 
-fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
-    Texts::deserialize(from).map(without_null)
+fn labels<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let given = Option::<Texts>::deserialize(from)?;
+    let given = given.ok_or_else(|| D::Error::missing_field("labels"))?;
+    Ok(without_null(given))
 }
 
 fn optional_texts<'de, D: Deserializer<'de>>(
@@ -116,10 +119,9 @@ pub struct Receiver {
 
 /// A condition of a silence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "GivenMatcher")]
 pub struct SilenceMatcher {
     /// Whether the label must match. Otherwise it must not match.
-    #[serde(default = "yes", deserialize_with = "yes_unless_said")]
     pub is_equal: bool,
     /// Whether the value is a regular expression.
     pub is_regex: bool,
@@ -129,29 +131,86 @@ pub struct SilenceMatcher {
     pub value: String,
 }
 
-fn yes() -> bool {
-    true
+/// A matcher as it arrives. As in Go, null is a missing field.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GivenMatcher {
+    is_equal: Option<bool>,
+    is_regex: Option<bool>,
+    name: Option<String>,
+    value: Option<String>,
 }
 
-fn yes_unless_said<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    let said = Option::<bool>::deserialize(from)?;
-    Ok(said.unwrap_or_else(yes))
+/// The field that a request lacks. Its text is that of serde, so that the reason can be recognised.
+#[derive(Debug, thiserror::Error)]
+#[error("missing field `{0}`")]
+struct Missing(String);
+
+impl TryFrom<GivenMatcher> for SilenceMatcher {
+    type Error = Missing;
+
+    /// Reports the missing field that Alertmanager reports first.
+    fn try_from(given: GivenMatcher) -> Result<SilenceMatcher, Missing> {
+        let missing = |name: &str| Missing(name.to_owned());
+        Ok(SilenceMatcher {
+            is_equal: given.is_equal.unwrap_or(true),
+            is_regex: given.is_regex.ok_or_else(|| missing("isRegex"))?,
+            name: given.name.ok_or_else(|| missing("name"))?,
+            value: given.value.ok_or_else(|| missing("value"))?,
+        })
+    }
+}
+
+/// A silence as it arrives. As in Go, null is a missing field.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GivenSilence {
+    id: Option<String>,
+    matchers: Option<Vec<Option<GivenMatcher>>>,
+    #[serde(default, deserialize_with = "time::nullable")]
+    starts_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "time::nullable")]
+    ends_at: Option<Timestamp>,
+    created_by: Option<String>,
+    comment: Option<String>,
+}
+
+impl TryFrom<GivenSilence> for PostableSilence {
+    type Error = Missing;
+
+    /// Reports the missing field that Alertmanager reports first.
+    fn try_from(given: GivenSilence) -> Result<PostableSilence, Missing> {
+        let missing = |name: &str| Missing(name.to_owned());
+        let comment = given.comment.ok_or_else(|| missing("comment"))?;
+        let created_by = given.created_by.ok_or_else(|| missing("createdBy"))?;
+        let ends_at = given.ends_at.ok_or_else(|| missing("endsAt"))?;
+        let matchers = given.matchers.ok_or_else(|| missing("matchers"))?;
+        let matchers = matchers.into_iter().enumerate().map(|(index, matcher)| {
+            let matcher = SilenceMatcher::try_from(matcher.unwrap_or_default());
+            matcher.map_err(|Missing(name)| Missing(format!("matchers.{index}.{name}")))
+        });
+        Ok(PostableSilence {
+            id: given.id,
+            matchers: matchers.collect::<Result<_, _>>()?,
+            starts_at: given.starts_at.ok_or_else(|| missing("startsAt"))?,
+            ends_at,
+            created_by,
+            comment,
+        })
+    }
 }
 
 /// A silence in a request.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "GivenSilence")]
 pub struct PostableSilence {
     /// The silence to change. Without an id a new one is created.
-    #[serde(default)]
     pub id: Option<String>,
     /// The conditions. An alert must meet all of them to be silenced.
     pub matchers: Vec<SilenceMatcher>,
     /// The start. A time in the past means now.
-    #[serde(with = "time")]
     pub starts_at: Timestamp,
     /// The time at which the silence expires.
-    #[serde(with = "time")]
     pub ends_at: Timestamp,
     /// The user who created the silence.
     pub created_by: String,

@@ -299,9 +299,12 @@ fn kind(values: &BTreeSet<String>) -> &'static str {
     }
 }
 
-/// Patterns are not supported, so the list is always empty.
-async fn patterns() -> Response {
-    success(&json!([]))
+/// Patterns are not supported, so the list is always empty, but an invalid query is still refused.
+async fn patterns(State(store): Store, params: Params) -> Result<Response, QueryError> {
+    if let Some(query) = params.get("query") {
+        selector(query, &store.config.limits)?;
+    }
+    Ok(success(&json!([])))
 }
 
 /// The query unchanged, if it can be parsed.

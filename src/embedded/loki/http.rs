@@ -9,9 +9,9 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::eval::{self, Budget, ResultSeries, Window};
+use super::eval::{self, Budget, ResultSeries, Value, Window};
 use super::explore;
-use super::logql::{self, MetricExpr, Query};
+use super::logql::{self, Metric, MetricExpr, Query};
 use super::params::Params;
 use super::responses::{Answer, CATEGORIZE_LABELS, Data, Stats, success};
 use super::store::{Labels, LokiStore};
@@ -72,14 +72,12 @@ async fn query_range(
         Query::Metric(expr) => {
             let steps = params.steps(start_ns, end_ns)?;
             evaluate(store, started, move |store, budget| {
-                metric(store, &expr, &steps, budget).map(Data::matrix)
+                Ok(match metric(store, &expr, &steps, budget)? {
+                    Value::Number(number) => Data::matrix([ResultSeries::constant(number, &steps)]),
+                    Value::Series(series) => Data::matrix(series),
+                })
             })
             .await
-        }
-        Query::Constant(value) => {
-            let steps = params.steps(start_ns, end_ns)?;
-            let points = steps.into_iter().map(|at_ns| (at_ns, value)).collect();
-            answer(started, Data::matrix([constant(points)]))
         }
     }
 }
@@ -94,11 +92,13 @@ async fn query(State(store): Store, params: Params) -> Result<Response, QueryErr
         )),
         Query::Metric(expr) => {
             evaluate(store, started, move |store, budget| {
-                metric(store, &expr, &[at_ns], budget).map(Data::vector)
+                Ok(match metric(store, &expr, &[at_ns], budget)? {
+                    Value::Number(number) => Data::scalar(at_ns, number),
+                    Value::Series(series) => Data::vector(series),
+                })
             })
             .await
         }
-        Query::Constant(value) => answer(started, Data::vector([constant(vec![(at_ns, value)])])),
     }
 }
 
@@ -142,7 +142,9 @@ pub(super) fn parse(params: &Params, limits: &QueryLimits) -> Result<Query, Quer
     }
     let query = logql::parse(text)?;
     if let Query::Metric(metric) = &query {
-        check_range(metric.range_ns, limits)?;
+        let mut longest = 0;
+        metric.ranges(&mut |range| longest = longest.max(range.range_ns));
+        check_range(longest, limits)?;
     }
     Ok(query)
 }
@@ -160,6 +162,18 @@ pub(super) fn check_range(range_ns: i64, limits: &QueryLimits) -> Result<(), Que
 
 fn metric(
     store: &LokiStore,
+    metric: &Metric,
+    steps: &[i64],
+    budget: &mut Budget,
+) -> Result<Value, QueryError> {
+    eval::metric_value(metric, steps, &mut |range| {
+        over_lines(store, range, steps, budget)
+    })
+}
+
+/// Evaluates a function over the lines of windows.
+fn over_lines(
+    store: &LokiStore,
     expr: &MetricExpr,
     steps: &[i64],
     budget: &mut Budget,
@@ -172,19 +186,6 @@ fn metric(
     let to = last.saturating_sub(expr.offset_ns);
     let snapshot = store.snapshot(&[&expr.log.selector], from, to);
     eval::metric_query(&snapshot, expr, steps, budget)
-}
-
-fn constant(points: Vec<(i64, f64)>) -> ResultSeries {
-    ResultSeries {
-        labels: Labels::new(),
-        points,
-    }
-}
-
-/// The response to a query that reads no lines.
-fn answer(started: Instant, data: Data) -> Result<Response, QueryError> {
-    let stats = Stats::new(&Budget::new(&QueryLimits::default(), started), started);
-    Ok(success(&Answer { data, stats }))
 }
 
 /// The response to a query: its result and its cost.

@@ -3,39 +3,65 @@
 
 use super::json::Value;
 
-/// Calls `found(key, value)` for each pair.
-pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) {
+/// Calls `found(key, value)` for each pair. A key without a value has an empty one.
+///
+/// # Errors
+/// Strict reading ends at the first text that is not logfmt, with the reason.
+pub(super) fn pairs(
+    line: &str,
+    is_strict: bool,
+    found: &mut dyn FnMut(&str, &str),
+) -> Result<(), &'static str> {
     let is_blank = |c: char| c <= ' ';
     let mut rest = line;
     loop {
         rest = rest.trim_start_matches(is_blank);
-        let Some(end) = rest.find(|c: char| c == '=' || c == '"' || is_blank(c)) else {
-            return;
-        };
-        let (key, after) = rest.split_at(end);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let end = rest.find(|c: char| c == '=' || c == '"' || is_blank(c));
+        let (key, after) = rest.split_at(end.unwrap_or(rest.len()));
         let value = after.strip_prefix('=').filter(|_| !key.is_empty());
         let Some(value) = value else {
+            if after.starts_with(['=', '"']) {
+                refuse(
+                    is_strict,
+                    "the line has a value without a key, or a quote in a key",
+                )?;
+            } else {
+                found(key, "");
+            }
             rest = after.find(is_blank).map_or("", |end| &after[end..]);
             continue;
         };
         if value.starts_with('"') {
             let Some(length) = quoted_length(value) else {
-                return;
+                return refuse(is_strict, "the line has a quoted value that does not end");
             };
             let mut text = String::new();
             Value::Escaped(&value[1..length - 1]).append_to(&mut text);
-            if !text.is_empty() {
-                found(key, &text);
-            }
+            found(key, &text);
             rest = &value[length..];
         } else {
             let end = value.find(is_blank).unwrap_or(value.len());
             let (text, after) = value.split_at(end);
-            if !text.is_empty() && !text.contains(['"', '=']) {
+            if text.contains(['"', '=']) {
+                refuse(
+                    is_strict,
+                    "the line has a value with a quote or an equals sign",
+                )?;
+            } else {
                 found(key, text);
             }
             rest = after;
         }
+    }
+}
+
+fn refuse(is_strict: bool, reason: &'static str) -> Result<(), &'static str> {
+    match is_strict {
+        true => Err(reason),
+        false => Ok(()),
     }
 }
 
@@ -68,11 +94,14 @@ mod tests {
 
     fn read(line: &str) -> Vec<(String, String)> {
         let mut all = Vec::new();
-        pairs(line, &mut |key, value| {
+        let add = &mut |key: &str, value: &str| {
             let mut name = String::new();
             label_name(key, &mut name);
-            all.push((name, value.to_owned()));
-        });
+            if !value.is_empty() {
+                all.push((name, value.to_owned()));
+            }
+        };
+        pairs(line, false, add).unwrap();
         all
     }
 

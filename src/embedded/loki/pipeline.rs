@@ -7,6 +7,7 @@
 mod parsers;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -93,7 +94,7 @@ impl<'q> Pipeline<'q> {
             || self
                 .stages
                 .iter()
-                .any(|stage| !matches!(stage, Stage::Line(_)))
+                .any(|stage| !matches!(stage, Stage::Line(_) | Stage::LineIp { .. }))
     }
 
     fn needs_metadata(&self) -> bool {
@@ -111,9 +112,15 @@ impl<'q> Pipeline<'q> {
             // The original line has the metadata. Stages after `line_format` read the new line.
             let formatted = self.line.formatted.take();
             let now = formatted.as_deref().unwrap_or(line);
-            if let Stage::LineFormat(template) = stage {
-                self.read_metadata(line, metadata);
-                self.line.formatted = Some(self.render(template, now));
+            let replaced = match stage {
+                Stage::LineFormat(_) | Stage::Unpack | Stage::Decolorize => {
+                    self.read_metadata(line, metadata);
+                    Some(self.replaced(stage, now))
+                }
+                _ => None,
+            };
+            if let Some(replaced) = replaced {
+                self.line.formatted = replaced.or(formatted);
                 continue;
             }
             let goes_on = self.stage(stage, now, (line, metadata));
@@ -132,6 +139,13 @@ impl<'q> Pipeline<'q> {
         if let Stage::Line(filter) = stage {
             return filter.regex.is_match(now) == filter.keep_matching;
         }
+        if let Stage::LineIp {
+            keep_matching,
+            range,
+        } = stage
+        {
+            return range.is_in(now) == *keep_matching;
+        }
         if matches!(stage, Stage::Json | Stage::Label(_)) && !self.can_pass(line, metadata) {
             return false;
         }
@@ -139,16 +153,30 @@ impl<'q> Pipeline<'q> {
         match stage {
             Stage::Json => self.json(now),
             Stage::JsonFields(fields) => self.json_fields(now, fields),
-            Stage::Logfmt => self.logfmt(now),
+            Stage::Logfmt(logfmt) => self.logfmt(now, logfmt),
             Stage::Regexp(regex) => self.regexp(now, regex),
             Stage::Pattern(pattern) => self.pattern(now, pattern),
             Stage::LabelFormat(labels) => self.format_labels(now, labels),
             Stage::Label(filter) => return self.passes(filter),
             Stage::Drop(labels) => self.drop_labels(labels),
             Stage::Keep(labels) => self.keep_labels(labels),
-            Stage::Line(_) | Stage::LineFormat(_) => {}
+            Stage::Line(_)
+            | Stage::LineIp { .. }
+            | Stage::LineFormat(_)
+            | Stage::Unpack
+            | Stage::Decolorize => {}
         }
         true
+    }
+
+    /// Runs a stage that makes a new line. `None` keeps the current one.
+    fn replaced(&mut self, stage: &Stage, now: &str) -> Option<String> {
+        match stage {
+            Stage::LineFormat(template) => Some(self.render(template, now)),
+            Stage::Unpack => self.unpack(now),
+            Stage::Decolorize => decolorized(now),
+            _ => None,
+        }
     }
 
     /// The line after the last run. `line` is the original.
@@ -260,6 +288,14 @@ impl<'q> Pipeline<'q> {
             LabelFilter::Or(left, right) => self.passes(left) || self.passes(right),
             LabelFilter::String(matcher) => matcher.matches(self.label(&matcher.name)),
             LabelFilter::Compare { name, op, value } => self.compare(name, *op, *value),
+            LabelFilter::Ip {
+                name,
+                is_equal,
+                range,
+            } => {
+                let text = self.get(name);
+                text.is_some_and(|text| range.is_in(text) == *is_equal)
+            }
         }
     }
 
@@ -331,6 +367,22 @@ impl LineLabels {
     }
 }
 
+/// The control sequences of a terminal (ECMA-48): those with parameters, such as colours, and those with a text, such
+/// as titles and links.
+static CONTROL_SEQUENCES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let with_parameters = r"(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]";
+    let with_text = r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)";
+    Regex::new(&format!("{with_parameters}|{with_text}")).ok()
+});
+
+/// The line without control sequences. `None` when it has none.
+fn decolorized(line: &str) -> Option<String> {
+    match CONTROL_SEQUENCES.as_ref()?.replace_all(line, "") {
+        Cow::Owned(line) => Some(line),
+        Cow::Borrowed(_) => None,
+    }
+}
+
 /// The name of a field whose own name is already taken by an earlier label.
 fn clash_name(name: &str, taken: bool) -> Cow<'_, str> {
     if taken {
@@ -359,9 +411,12 @@ fn stage_labels<'q>(stage: &'q Stage, names: &mut Vec<&'q str>) {
             }
         }
         Stage::Line(_)
+        | Stage::LineIp { .. }
         | Stage::Json
         | Stage::JsonFields(_)
-        | Stage::Logfmt
+        | Stage::Logfmt(_)
+        | Stage::Unpack
+        | Stage::Decolorize
         | Stage::Regexp(_)
         | Stage::Pattern(_) => {}
     }
@@ -374,7 +429,7 @@ pub(super) fn filter_labels<'q>(filter: &'q LabelFilter, names: &mut Vec<&'q str
             filter_labels(right, names);
         }
         LabelFilter::String(matcher) => names.push(&matcher.name),
-        LabelFilter::Compare { name, .. } => names.push(name),
+        LabelFilter::Compare { name, .. } | LabelFilter::Ip { name, .. } => names.push(name),
     }
 }
 
@@ -383,7 +438,12 @@ pub(super) fn filter_labels<'q>(filter: &'q LabelFilter, names: &mut Vec<&'q str
 /// them.)
 fn required_text(stages: &[Stage], base: &Labels) -> Vec<Regex> {
     let mut required = Vec::new();
-    let makes_text = |stage: &Stage| matches!(stage, Stage::LineFormat(_) | Stage::LabelFormat(_));
+    let makes_text = |stage: &Stage| {
+        matches!(
+            stage,
+            Stage::LineFormat(_) | Stage::LabelFormat(_) | Stage::Unpack | Stage::Decolorize
+        )
+    };
     if stages.iter().any(makes_text) {
         return required;
     }

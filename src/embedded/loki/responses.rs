@@ -49,6 +49,9 @@ pub(super) enum Data {
     Vector {
         result: Vec<InstantJson>,
     },
+    Scalar {
+        result: Point,
+    },
 }
 
 impl Data {
@@ -62,6 +65,12 @@ impl Data {
     pub(super) fn matrix(series: impl IntoIterator<Item = ResultSeries>) -> Data {
         Data::Matrix {
             result: series.into_iter().map(SeriesJson::from).collect(),
+        }
+    }
+
+    pub(super) fn scalar(at_ns: i64, number: f64) -> Data {
+        Data::Scalar {
+            result: (at_ns, number).into(),
         }
     }
 
@@ -141,7 +150,7 @@ fn instant(series: ResultSeries) -> Option<InstantJson> {
 }
 
 /// `[seconds, "value"]`, with at most three decimals in the seconds.
-struct Point {
+pub(super) struct Point {
     timestamp_ms: i64,
     value: f64,
 }

@@ -43,7 +43,8 @@ pub(super) async fn inject(
     };
     let by = name(wish.by.as_deref()).map_err(refused)?;
     let length = millis("forMs", wish.for_ms).map_err(refused)?;
-    let mut fault = Fault::with_settings(kind, wish.settings).map_err(refused)?;
+    let fault = Fault::with_settings(kind, wish.settings);
+    let mut fault = fault.map_err(|wrong| refused(wrong.to_string()))?;
     resolve_routes(&mut fault).map_err(refused)?;
     let injected = state.faults.inject(fault, length, by);
     match injected {

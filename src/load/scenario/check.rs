@@ -300,26 +300,34 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
         return;
     }
     let staged = !arrival.stages.is_empty();
+    if shaped
+        && !staged
+        && let Some(field) = missing_end(arrival)
+    {
+        let problem = match arrival.shape {
+            Shape::Ramp => {
+                "is missing: a ramp needs `to` and `over`, such as { shape: ramp, to: 100, over: 30s }, or `stages`"
+            }
+            _ => {
+                "is missing: a spike needs `to` and `over`, such as { shape: spike, rate: 10, at: 5s, to: 100, over: 30s }"
+            }
+        };
+        must(false, field, problem);
+        return;
+    }
     check_stages(&mut must, arrival, is_rate);
     let ramps_up = arrival.to > Some(0.0) || arrival.stages.iter().any(|stage| stage.to > 0.0);
     let some = arrival.rate > 0.0 || (arrival.shape == Shape::Ramp && ramps_up);
     let rates = "must be a number of arrivals a second, above 0 and up to 100000";
     must(is_rate(arrival.rate) && some, "rate", rates);
-    match arrival.to {
-        Some(to) => {
-            must(shaped, "to", "belongs to a ramp or a spike");
-            must(is_rate(to), "to", rates);
-        }
-        None => must(
-            !shaped || staged,
-            "to",
-            "a ramp or a spike needs it: the rate that it goes to",
-        ),
+    if let Some(to) = arrival.to {
+        must(shaped, "to", "belongs to a ramp or a spike");
+        must(is_rate(to), "to", rates);
     }
     must(
         staged || arrival.over.is_some_and(|over| over > Time::default()) == shaped,
         "over",
-        "a ramp or a spike, and no other shape, needs it: how long it takes",
+        "must be above 0 for a ramp or a spike, and belongs to no other shape",
     );
     must(
         arrival.at.is_none() || arrival.shape == Shape::Spike,
@@ -335,6 +343,15 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
             "rate",
             "ends at 0: the last buyers would never come",
         );
+    }
+}
+
+/// The missing field of the two that say where a ramp or a spike goes.
+fn missing_end(arrival: &Arrival) -> Option<&'static str> {
+    match (arrival.to, arrival.over) {
+        (None, _) => Some("to"),
+        (Some(_), None) => Some("over"),
+        (Some(_), Some(_)) => None,
     }
 }
 

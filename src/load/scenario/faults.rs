@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
-use crate::api::faults::{self, FaultKind as Kind, LinkCut, Site};
+use crate::api::faults::{self, FaultKind as Kind, LinkCut, Site, WrongSetting};
 
 /// A drill is minutes, not hours; so is what a scenario breaks.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -172,6 +172,72 @@ impl Fault {
             "undo": self.undo,
         });
         let settings = settings.as_object().cloned().unwrap_or_default();
-        faults::Fault::with_settings(self.kind, settings)
+        let fault = faults::Fault::with_settings(self.kind, settings);
+        fault.map_err(in_words_of_files)
+    }
+}
+
+/// The mistake in the parameters, by their names in files.
+fn in_words_of_files(wrong: WrongSetting) -> String {
+    let in_files = |name: &str| match name {
+        "delayMs" => "delay".to_owned(),
+        name => name.to_owned(),
+    };
+    match wrong {
+        WrongSetting::Missing(name) => {
+            let name = in_files(&name);
+            format!("{name} is missing: write `{name}: …`")
+        }
+        WrongSetting::Unknown(name, known) => {
+            let known = known.iter().map(|name| in_files(name));
+            let known: Vec<String> = std::iter::once("for".to_owned()).chain(known).collect();
+            format!(
+                "{} is no setting of this fault; it takes {}",
+                in_files(&name),
+                known.join(", ")
+            )
+        }
+        WrongSetting::Value(problem) => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(fault: &str) -> String {
+        let fault: Fault = serde_saphyr::from_str(fault).unwrap();
+        fault.injected().unwrap_err()
+    }
+
+    #[test]
+    fn a_wrong_parameter_has_the_name_that_the_file_gives_it() {
+        for kind in ["latency", "slow_statement"] {
+            let missing = refused(&format!("{{ kind: {kind}, for: 5s }}"));
+            assert_eq!(missing, "delay is missing: write `delay: …`");
+            let unknown = refused(&format!(
+                "{{ kind: {kind}, for: 5s, delay: 1s, how: hang }}"
+            ));
+            assert!(
+                unknown.starts_with("how is no setting of this fault; it takes for, delay"),
+                "{unknown}"
+            );
+        }
+        let unknown = refused("{ kind: disk_full, for: 5s, delay: 1s }");
+        assert_eq!(unknown, "delay is no setting of this fault; it takes for");
+    }
+
+    #[test]
+    fn no_message_about_a_fault_of_a_file_has_a_name_of_the_api() {
+        let all = ", share: 2, status: 1, routes: [], delay: 1h, statement: x, connections: 0, how: hang, seconds: 0, cores: 0, run: a, undo: b";
+        for kind in Kind::ALL {
+            for settings in ["", all] {
+                let text = format!("{{ kind: {}, for: 5s{settings} }}", kind.as_str());
+                let fault: Fault = serde_saphyr::from_str(&text).unwrap();
+                let checked = fault.injected().and_then(|fault| fault.check());
+                let problem = checked.err().unwrap_or_default();
+                assert!(!problem.contains("Ms"), "{text}: {problem}");
+            }
+        }
     }
 }

@@ -121,6 +121,89 @@ fn a_missing_field_is_named_with_the_map_that_lacks_it() {
         flow.contains(": admission.every: is missing: write `every: …`"),
         "{flow}"
     );
+    let fault = parse(&format!(
+        "{SMALL}faults: [{{ at: 1s, fault: {{ kind: errors, share: 1 }} }}]\n"
+    ));
+    assert!(
+        fault.contains(": faults.0.fault.for: is missing: write `for: …`"),
+        "{fault}"
+    );
+    let traffic = "traffic:\n  a:\n    executor: closed\n    lasts: 5s\n    journeys: []\n";
+    let traffic = parse(&format!("{SMALL}{traffic}"));
+    assert!(
+        traffic.contains(": traffic.a.users: is missing: write `users: …`"),
+        "{traffic}"
+    );
+    let step = "traffic: { a: { executor: closed, users: 1, lasts: 5s, journeys: [{ steps: [{ times: 2 }] }] } }\n";
+    let step = parse(&format!("{SMALL}{step}"));
+    assert!(
+        step.contains(": traffic.a.journeys.0.steps.0.call: is missing"),
+        "{step}"
+    );
+}
+
+#[test]
+fn a_value_of_another_shape_is_named_by_the_shape_and_by_what_is_wanted() {
+    for (good, bad, expected) in [
+        (
+            "users: 10",
+            "users: [1]",
+            "x.yaml:3:8: users: is a list: write a whole number such as 20",
+        ),
+        (
+            "users: 10",
+            "users:",
+            "users: is empty: write a whole number such as 20",
+        ),
+        (
+            "users: 10",
+            "users: # many",
+            "users: is empty: write a whole number such as 20",
+        ),
+        (
+            "users: 10",
+            "users: 1,000",
+            "users: `1,000` has separators between its digits: write 1000",
+        ),
+        (
+            "users: 10",
+            "users: 010",
+            "users: `010` has a leading zero: write 10",
+        ),
+        (
+            "every: 1s",
+            "every: [1s]",
+            "admission.every: is a list: write a duration such as 15s",
+        ),
+        (
+            "every: 1s",
+            "every:\n    - 1s",
+            "admission.every: is a list: write a duration such as 15s",
+        ),
+        (
+            "every: 1s",
+            "every:",
+            "admission.every: is empty: write a duration such as 15s",
+        ),
+        ("title: small", "title:", "title: is empty: write a text"),
+        (
+            "title: small",
+            "title: [small]",
+            "title: is a list: write a text",
+        ),
+    ] {
+        assert!(SMALL.contains(good), "{good}");
+        let error = parse(&SMALL.replace(good, bad));
+        assert!(error.contains(expected), "{bad}: {error}");
+    }
+    let empty = SMALL.split("thresholds:").next().unwrap().to_owned() + "thresholds:\n";
+    let error = parse(&empty);
+    assert!(
+        error.contains(": thresholds: is empty: write a map"),
+        "{error}"
+    );
+    let error = set(&["users=1,000"]).unwrap_err();
+    assert!(error.contains("write 1000"), "{error}");
 }
 
 #[test]
@@ -233,7 +316,34 @@ fn the_stages_of_a_ramp_stand_in_place_of_its_one_end() {
             "shape: ramp, rate: 1, stages: [{ to: 0, over: 1s }]",
             "ends at 0",
         ),
-        ("shape: ramp, rate: 1", "a ramp or a spike needs it"),
+        (
+            "shape: ramp, rate: 1",
+            "arrival.to: is missing: a ramp needs `to` and `over`",
+        ),
+        (
+            "shape: ramp",
+            "arrival.to: is missing: a ramp needs `to` and `over`",
+        ),
+        ("shape: ramp, stages: []", "over: 30s }, or `stages`"),
+        ("shape: ramp, to: 5", "arrival.over: is missing: a ramp"),
+        ("shape: ramp, over: 5s", "arrival.to: is missing: a ramp"),
+        (
+            "shape: ramp, to: 5, over: 0",
+            "arrival.over: must be above 0",
+        ),
+        (
+            "shape: spike, rate: 1",
+            "arrival.to: is missing: a spike needs",
+        ),
+        ("shape: spike", "{ shape: spike, rate: 10,"),
+        (
+            "shape: constant, rate: 1, over: 5s",
+            "belongs to no other shape",
+        ),
+        (
+            "shape: constant",
+            "arrival.rate: must be a number of arrivals a second",
+        ),
     ] {
         let error = of(arrival).unwrap_err();
         assert!(

@@ -33,7 +33,7 @@ impl Driver for MySqlDriver {
     type Row = MySqlRow;
 
     fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, sqlx::Error>> {
-        Box::pin(self.connector.connect())
+        self.connector.connect()
     }
 
     /// A `CALL` may return several result sets.

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::Url;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -145,15 +146,17 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A new connection. The caller bounds the time.
-    pub(super) async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
-        let mut connection = MySqlConnection::connect_with(&self.options).await?;
-        socket_options::set(self.port).await;
-        // The text consists of numbers and of words of this program.
-        sqlx::raw_sql(AssertSqlSafe(self.set_up.clone()))
-            .execute(&mut connection)
-            .await?;
-        Ok(connection)
+    /// A new connection. The caller bounds the time. The future is boxed because it is large, and rarely needed.
+    pub(super) fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, sqlx::Error>> {
+        Box::pin(async move {
+            let mut connection = MySqlConnection::connect_with(&self.options).await?;
+            socket_options::set(self.port).await;
+            // The text consists of numbers and of words of this program.
+            sqlx::raw_sql(AssertSqlSafe(self.set_up.clone()))
+                .execute(&mut connection)
+                .await?;
+            Ok(connection)
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::faulty::HELD;
 use super::{Options, SYSTEM, schema};
@@ -21,6 +22,9 @@ const QUEUE: usize = 16_384;
 /// The time-out of long reads. An audit over a large dataset takes less.
 const LONG: Duration = Duration::from_secs(120);
 
+/// A long read checks after this many steps of SQLite's virtual machine, a few milliseconds, that its caller still waits.
+const STEPS: std::ffi::c_int = 100_000;
+
 /// The longest wait for an interrupted reader when the store closes.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -28,7 +32,7 @@ struct Job {
     name: &'static str,
     queued: Instant,
     trace: TraceHandle,
-    work: Box<dyn FnOnce(&Connection) + Send>,
+    work: Box<dyn FnOnce(&mut Connection) + Send>,
 }
 
 /// The handle to the reader threads.
@@ -52,7 +56,7 @@ impl Readers {
         let max = options.readers.max(1) as u64;
         let mut threads = Vec::new();
         for at in 0..max {
-            let connection = schema::open_reader(file)?;
+            let mut connection = schema::open_reader(file)?;
             let interrupt = connection.get_interrupt_handle();
             let (receiver, busy, metrics, faults) = (
                 Arc::clone(&receiver),
@@ -64,7 +68,7 @@ impl Readers {
                 .name(format!("sqlite-reader-{at}"))
                 .spawn(move || {
                     run(
-                        &connection,
+                        &mut connection,
                         &receiver,
                         &busy,
                         max,
@@ -90,15 +94,19 @@ impl Readers {
         name: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run_within(self.timeout, name, work).await
+        self.run_within(self.timeout, name, |conn| work(conn)).await
     }
 
-    /// Like [`Readers::run`], for work over the whole dataset, with a long time-out.
+    /// Like [`Readers::run`], for work over the whole dataset, with a long time-out. The work is interrupted when its
+    /// caller is gone: it would keep the connection from other reads for minutes, and nobody would read its result.
     pub(super) async fn run_unbounded<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let gone = CancellationToken::new();
+        let _waits = gone.clone().drop_guard();
+        let work = move |conn: &mut Connection| unless_gone(conn, gone, work);
         self.run_within(LONG, name, work).await
     }
 
@@ -106,7 +114,7 @@ impl Readers {
         &self,
         timeout: Duration,
         name: &'static str,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
         let job = Job {
@@ -150,8 +158,20 @@ impl Readers {
     }
 }
 
+/// Does the work, and interrupts it when `gone` is cancelled.
+fn unless_gone<T>(
+    connection: &mut Connection,
+    gone: CancellationToken,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.progress_handler(STEPS, Some(move || gone.is_cancelled()))?;
+    let done = work(connection);
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    done
+}
+
 fn run(
-    connection: &Connection,
+    connection: &mut Connection,
     queue: &Mutex<mpsc::Receiver<Job>>,
     busy: &AtomicU64,
     max: u64,

@@ -6,6 +6,7 @@
 
 mod access;
 mod batch;
+mod filter;
 mod json;
 mod layer;
 mod output;
@@ -20,26 +21,21 @@ use std::time::Duration;
 use anyhow::Context as _;
 use parking_lot::Mutex;
 use tracing::Subscriber;
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{EnvFilter, Registry};
 
 use super::subscription::Subscription;
 use super::trace::{Step, TraceConfig, Traces};
 use crate::files;
 pub use access::AccessRecord;
 pub use batch::LogRecord;
+pub use filter::check as check_filter;
 use layer::JsonLayer;
 pub(super) use output::{Output, with_output};
 use queue::Queue;
 pub use sampling::AccessSampling;
 use sampling::Sampler;
 use writer::{Shared, Writer};
-
-/// Leaves out debug and info records of libraries. The operator's filter takes precedence.
-const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,tower=warn,sqlx=warn,\
-                     opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
-                     opentelemetry-http=off,opentelemetry-prometheus=warn,tonic=warn,\
-                     mio=warn,rustls=warn";
 
 /// The destination of log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +85,7 @@ pub struct LogConfig {
     pub service_name: &'static str,
     /// The destination of lines.
     pub output: LogOutput,
-    /// The filter in the syntax of `tracing_subscriber::EnvFilter`: `info`, `info,concertctl::store=debug`.
+    /// The filter in the syntax of `tracing_subscriber::EnvFilter`, as [`check_filter`] accepts it: `info`, `info,concertctl::store=debug`.
     pub filter: String,
     /// The largest number of records (and of kibibytes) that wait for the writer. Further ones are dropped.
     pub queue: usize,
@@ -134,7 +130,7 @@ pub fn init(config: LogConfig) -> anyhow::Result<Logs> {
 /// # Errors
 /// See [`init`].
 pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync, Logs)> {
-    let filter = filter(&config.filter)?;
+    let filter = filter::filter(&config.filter)?;
     let queue = Arc::new(Queue::new(config.queue));
     let shared = Arc::new(Shared::default());
     let (output, limits) = (&config.output, config.limits.file);
@@ -153,21 +149,6 @@ pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync
         traces,
     };
     Ok((subscriber, logs))
-}
-
-fn filter(text: &str) -> anyhow::Result<EnvFilter> {
-    let text = text.trim();
-    let wanted = if text.is_empty() { "info" } else { text };
-    // The operator's filter is parsed alone first, so that an error quotes the operator's own text.
-    wanted.parse::<EnvFilter>().map_err(|_| {
-        anyhow::anyhow!(
-            "--log {wanted:?} is not a filter: write a level (off, error, warn, info, debug or trace), or pairs such \
-             as info,concertctl::store=debug"
-        )
-    })?;
-    format!("{QUIET},{wanted}")
-        .parse()
-        .context("cannot combine the log filter with its defaults")
 }
 
 impl Logs {

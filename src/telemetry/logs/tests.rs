@@ -133,7 +133,7 @@ fn a_wrong_filter_is_refused_in_plain_words() {
     wrong.filter = "a=b=c".into();
     let error = format!("{:#}", build(wrong).err().unwrap());
     assert!(
-        error.contains("--log \"a=b=c\" is not a filter: write a level"),
+        error.contains("--log: \"a=b=c\" is not a filter: write a level"),
         "{error}"
     );
     assert!(!error.contains("error parsing"), "{error}");

@@ -24,6 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 const INTERVAL_VARIABLE: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 const TIMEOUT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+const DISABLED_VARIABLE: &str = "OTEL_SDK_DISABLED";
 const HEADERS_VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// The duration that applies, and the reason why the environment's value does not.
@@ -91,6 +92,22 @@ pub(super) fn push_timeout(signal: Signal) -> Duration {
     timeout(signal).value
 }
 
+/// Returns whether the environment disables all pushes.
+pub(super) fn is_disabled() -> bool {
+    set(DISABLED_VARIABLE).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// A warning about a value that is neither true nor false. The specification counts it as false.
+fn not_disabled(given: Option<&str>) -> Option<String> {
+    let value = given?;
+    let known = ["true", "false"];
+    let is_known = known.iter().any(|it| value.eq_ignore_ascii_case(it));
+    (!is_known).then(|| {
+        let value: String = value.chars().take(40).collect();
+        format!("{DISABLED_VARIABLE} is {value:?}, which must be true or false: false is used")
+    })
+}
+
 impl Otlp {
     /// A warning for each environment variable with an unusable value.
     #[must_use]
@@ -99,8 +116,9 @@ impl Otlp {
         let mut warnings: Vec<String> = std::iter::once(interval())
             .chain(timeouts)
             .filter_map(|setting| setting.warning)
+            .chain(not_disabled(set(DISABLED_VARIABLE).as_deref()))
             .chain(super::resource::warning())
-            .chain(Signal::ALL.into_iter().filter_map(unsent_headers))
+            .chain(Signal::ALL.into_iter().flat_map(wrong_headers))
             .chain(Signal::ALL.into_iter().flat_map(unknown_values))
             .collect();
         // Several signals may share one variable.
@@ -117,25 +135,41 @@ impl Otlp {
     }
 }
 
-/// A warning about headers that cannot be sent. It leaves out their texts, which may be secrets.
-fn unsent_headers(signal: Signal) -> Option<String> {
+/// Warnings about headers that are not sent, or not as they are meant. They leave out the texts, which may be secrets.
+fn wrong_headers(signal: Signal) -> Vec<String> {
     let own = signal.variable("HEADERS");
     let variable = match set(&own) {
         Some(_) => own,
         None => HEADERS_VARIABLE.to_owned(),
     };
-    let places = unsent(&set(&variable)?);
-    let places: Vec<String> = places.iter().map(usize::to_string).collect();
-    (!places.is_empty()).then(|| {
-        format!(
-            "{variable} has entries that are not sent (number {}): each must be NAME=VALUE, with \
-             other characters percent-encoded, and a comma between two",
-            places.join(", ")
-        )
-    })
+    let headers = set(&variable).unwrap_or_default();
+    let about = [
+        (
+            unsent(&headers),
+            "has entries that are not sent",
+            "each must be NAME=VALUE, with other characters percent-encoded, and a comma between two",
+        ),
+        (
+            undecoded(&headers),
+            "has values that are sent as they are written",
+            "a % begins two hexadecimal digits; write %25 for the sign itself",
+        ),
+    ];
+    let about = about.into_iter().filter(|(places, ..)| !places.is_empty());
+    let warnings = about.map(|(places, what, hint)| {
+        let places: Vec<String> = places.iter().map(usize::to_string).collect();
+        format!("{variable} {what} (number {}): {hint}", places.join(", "))
+    });
+    warnings.collect()
 }
 
-/// The places of the entries that are no headers, from 1 on.
+/// The entries, each with its place, from 1 on.
+fn entries(headers: &str) -> impl Iterator<Item = (usize, &str)> {
+    let entries = (1..).zip(headers.split(','));
+    entries.filter(|(_, entry)| !entry.trim().is_empty())
+}
+
+/// The places of the entries that are no headers.
 fn unsent(headers: &str) -> Vec<usize> {
     let is_header = |entry: &str| {
         let (name, value) = entry.split_once('=').unwrap_or_default();
@@ -145,9 +179,20 @@ fn unsent(headers: &str) -> Vec<usize> {
             && HeaderName::from_bytes(name.trim().as_bytes()).is_ok()
             && HeaderValue::from_str(&value).is_ok()
     };
-    let entries = (1..).zip(headers.split(','));
-    let unsent = entries.filter(|(_, entry)| !entry.trim().is_empty() && !is_header(entry));
+    let unsent = entries(headers).filter(|(_, entry)| !is_header(entry));
     unsent.map(|(place, _)| place).collect()
+}
+
+/// The places of the headers whose percent-encoding is invalid. The exporter sends them undecoded.
+fn undecoded(headers: &str) -> Vec<usize> {
+    let unsent = unsent(headers);
+    let is_decoded = |entry: &str| {
+        let value = entry.split_once('=').map_or("", |(_, value)| value);
+        decode(value.trim()).is_some()
+    };
+    let undecoded = entries(headers).filter(|(_, entry)| !is_decoded(entry));
+    let places = undecoded.map(|(place, _)| place);
+    places.filter(|place| !unsent.contains(place)).collect()
 }
 
 fn is_set(name: &str) -> bool {
@@ -253,5 +298,26 @@ mod tests {
         assert!(unsent("authorization=Bearer%20a%2Cb==, X-Y = z ,").is_empty());
         assert_eq!(unsent("Authorization: Bearer x"), [1]);
         assert_eq!(unsent("a=1,,bad,=x,n n=1,b=%0A,c="), [3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn headers_with_invalid_percent_encoding_are_found() {
+        assert!(undecoded("a=b,authorization=Bearer%20x, ,bad").is_empty());
+        assert_eq!(undecoded("c=%zz"), [1]);
+        assert_eq!(undecoded("a=1,b=%4,bad,c=100%,d=%ff"), [2, 4, 5]);
+        assert!(unsent("c=%zz").is_empty());
+    }
+
+    #[test]
+    fn a_switch_that_is_neither_true_nor_false_is_named() {
+        for wrong in ["yes", "1", "on", "tru"] {
+            let warning = not_disabled(Some(wrong)).expect(wrong);
+            for part in ["OTEL_SDK_DISABLED", wrong, "true or false", "false is used"] {
+                assert!(warning.contains(part), "{wrong}: {warning}");
+            }
+        }
+        for right in [None, Some("true"), Some("FALSE")] {
+            assert_eq!(not_disabled(right), None);
+        }
     }
 }

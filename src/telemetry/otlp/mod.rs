@@ -74,7 +74,7 @@ impl Otlp {
     /// Returns whether the environment disables all pushes, whatever other settings say.
     #[must_use]
     pub fn is_disabled() -> bool {
-        set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        environment::is_disabled()
     }
 
     /// The collector that the environment names, if it names one.

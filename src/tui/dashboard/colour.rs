@@ -20,16 +20,52 @@ fn parts(colour: &str) -> Option<[f64; 3]> {
     match colour.strip_prefix('#') {
         Some(digits) => hex(digits),
         None => {
-            let inner = colour.strip_prefix("rgba").or(colour.strip_prefix("rgb"))?;
-            let inner = inner.trim().strip_prefix('(')?.strip_suffix(')')?;
+            let (name, inner) = colour.split_once('(')?;
+            let inner = inner.strip_suffix(')')?;
             let separators = |c: char| c == ',' || c == '/' || c.is_whitespace();
-            let mut numbers = inner
-                .split(separators)
-                .filter(|part| !part.is_empty())
-                .map(|part| part.parse::<f64>().ok().filter(|part| part.is_finite()));
-            Some([numbers.next()??, numbers.next()??, numbers.next()??])
+            let mut parts = inner.split(separators).filter(|part| !part.is_empty());
+            let parts = [parts.next()?, parts.next()?, parts.next()?];
+            match name.trim() {
+                "rgb" | "rgba" => {
+                    let [red, green, blue] = parts.map(|part| share(part, 255.0));
+                    Some([red? * 255.0, green? * 255.0, blue? * 255.0])
+                }
+                "hsl" | "hsla" => {
+                    let [hue, saturation, lightness] = parts;
+                    let hue = number(hue.strip_suffix("deg").unwrap_or(hue))?;
+                    Some(of_hsl(
+                        hue,
+                        share(saturation, 100.0)?,
+                        share(lightness, 100.0)?,
+                    ))
+                }
+                _ => None,
+            }
         }
     }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
+/// A percentage, or a number of which `whole` is the largest, as a share from 0 to 1.
+fn share(text: &str, whole: f64) -> Option<f64> {
+    let share = match text.strip_suffix('%') {
+        Some(percentage) => number(percentage)? / 100.0,
+        None => number(text)? / whole,
+    };
+    Some(share.clamp(0.0, 1.0))
+}
+
+/// Red, green and blue of a hue in degrees, a saturation and a lightness (CSS Color 4, 7.1).
+fn of_hsl(hue: f64, saturation: f64, lightness: f64) -> [f64; 3] {
+    let reach = saturation * lightness.min(1.0 - lightness);
+    [0.0, 8.0, 4.0].map(|offset| {
+        let twelfth = (offset + hue / 30.0).rem_euclid(12.0);
+        let part = (twelfth - 3.0).min(9.0 - twelfth).clamp(-1.0, 1.0);
+        (lightness - reach * part) * 255.0
+    })
 }
 
 /// `F00` or `FF0000`, optionally followed by an opacity.
@@ -83,6 +119,15 @@ mod tests {
             ("#E02F44AA", Severity::Bad),
             ("rgba(245, 54, 54, 0.9)", Severity::Bad),
             ("rgb(245,54,54)", Severity::Bad),
+            ("rgb(100%, 0%, 0%)", Severity::Bad),
+            ("hsl(0, 100%, 50%)", Severity::Bad),
+            ("hsla(355deg 70% 50% / 0.5)", Severity::Bad),
+            ("hsl(-4, 80%, 45%)", Severity::Bad),
+            ("hsl(45, 90%, 50%)", Severity::Warn),
+            ("hsla(120, 60%, 40%, 0.5)", Severity::Good),
+            ("rgb(20%, 70%, 18%)", Severity::Good),
+            ("hsl(220, 80%, 50%)", Severity::Plain),
+            ("hsl(0, 0%, 50%)", Severity::Plain),
             ("dark-orange", Severity::Warn),
             ("#EAB839", Severity::Warn),
             ("rgba(237, 129, 40, 0.89)", Severity::Warn),
@@ -116,6 +161,9 @@ mod tests {
             "rgba(a,b,c)",
             "rgb(1e999,0,0)",
             "rgb(NaN,0,0)",
+            "hsl(red,1%,1%)",
+            "hsl(0,100%)",
+            "hwb(0 0% 0%)",
         ];
         for colour in broken {
             assert_eq!(severity(colour), Severity::Plain, "{colour}");

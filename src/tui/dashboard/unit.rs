@@ -26,7 +26,7 @@ impl Unit {
     /// The number and its unit, separately.
     pub(crate) fn show(&self, value: f64) -> (String, String) {
         if !value.is_finite() {
-            return ("–".into(), String::new());
+            return (format::not_finite(value), String::new());
         }
         let plain = |suffix: &str| (self.number(value), suffix.to_owned());
         let scaled = |factor: f64, steps, suffix| self.scaled(value * factor, steps, suffix);
@@ -80,7 +80,12 @@ impl Unit {
             "currencyEUR" => plain("€"),
             "currencyGBP" => plain("£"),
             "currencyJPY" => plain("¥"),
-            "short" | "none" | "" | "locale" | "sishort" | "string" => plain(""),
+            "short" | "" | "sishort" => plain(""),
+            "none" | "string" => (self.in_full(value), String::new()),
+            "locale" => (grouped(&self.in_full(value)), String::new()),
+            "sci" => (self.scientific(value), String::new()),
+            "hex" => (hexadecimal(value, ""), String::new()),
+            "hex0x" => (hexadecimal(value, "0x"), String::new()),
             "bool" => either(value, ["false", "true"]),
             "bool_yes_no" => either(value, ["no", "yes"]),
             "bool_on_off" => either(value, ["off", "on"]),
@@ -116,6 +121,46 @@ impl Unit {
             Some(count) if value.abs() < 9_999.5 => grouped(&format!("{value:.count$}")),
             _ if value != 0.0 && value.abs() < 0.05 => significant(value),
             _ => format::short(value),
+        }
+    }
+
+    /// The number with all its digits before the point and, without a wish for decimals, three significant ones.
+    fn in_full(&self, value: f64) -> String {
+        if let Some(count) = self.decimals {
+            return format!("{value:.count$}");
+        }
+        if value.fract() == 0.0 {
+            return format!("{value:.0}");
+        }
+        let (mut places, mut size) = (2, value.abs());
+        while size >= 10.0 && places > 0 {
+            (places, size) = (places - 1, size / 10.0);
+        }
+        while size < 1.0 && places < 10 {
+            (places, size) = (places + 1, size * 10.0);
+        }
+        let text = format!("{value:.places$}");
+        match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text,
+        }
+    }
+
+    /// `1.25e+6`
+    fn scientific(&self, value: f64) -> String {
+        let text = match self.decimals {
+            Some(count) => format!("{value:.count$e}"),
+            None => {
+                let exact = format!("{value:e}");
+                match exact.len() > 10 {
+                    true => format!("{value:.4e}"),
+                    false => exact,
+                }
+            }
+        };
+        match text.contains("e-") {
+            true => text,
+            false => text.replace('e', "e+"),
         }
     }
 
@@ -174,6 +219,13 @@ impl Unit {
     }
 }
 
+/// `1F4`
+fn hexadecimal(value: f64, prefix: &str) -> String {
+    let sign = if value < 0.0 { "-" } else { "" };
+    let digits = format::whole(value.abs());
+    format!("{sign}{prefix}{digits:X}")
+}
+
 /// A two-state value as a word.
 fn either(value: f64, [off, on]: [&str; 2]) -> (String, String) {
     let word = if value == 0.0 { off } else { on };
@@ -191,11 +243,12 @@ fn instant(ms: f64) -> String {
 
 /// `1284.50` as `1,284.50`.
 fn grouped(number: &str) -> String {
-    let end = number.find('.').unwrap_or(number.len());
-    let digits = number[..end].trim_start_matches('-').len();
+    let mut end = number.find('.').unwrap_or(number.len());
+    let first = usize::from(number.starts_with('-'));
     let mut grouped = number.to_owned();
-    if digits > 3 {
-        grouped.insert(end - 3, ',');
+    while end > first + 3 {
+        end -= 3;
+        grouped.insert(end, ',');
     }
     grouped
 }
@@ -252,6 +305,21 @@ mod tests {
             ("dateTimeAsIso", 1_780_315_200_000.0, "2026-06-01 12:00:00"),
             ("bool_on_off", 1.0, "on"),
             ("s", f64::NAN, "–"),
+            ("s", f64::INFINITY, "∞"),
+            ("short", f64::NEG_INFINITY, "-∞"),
+            ("percentunit", f64::INFINITY, "∞"),
+            ("short", 1_234_567.0, "1.23M"),
+            ("none", 1_234_567.0, "1234567"),
+            ("none", 0.123_456, "0.123"),
+            ("none", -12.5, "-12.5"),
+            ("string", 20_000.0, "20000"),
+            ("locale", 1_234_567.0, "1,234,567"),
+            ("sci", 1_250_000.0, "1.25e+6"),
+            ("sci", 0.000_25, "2.5e-4"),
+            ("sci", 0.0, "0e+0"),
+            ("hex", 500.0, "1F4"),
+            ("hex", -500.0, "-1F4"),
+            ("hex0x", 1_234_567.0, "0x12D687"),
         ];
         for (id, value, wanted) in cases {
             assert_eq!(shown(id, value), wanted, "{id} {value}");

@@ -35,7 +35,9 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer) {
             "needs {}x{}, this is {}x{}",
             MIN.0, MIN.1, area.width, area.height
         );
-        centred(buffer, area, &[Line::raw(text)]);
+        let lines = cells::wrap(&text, usize::from(area.width));
+        let lines: Vec<Line<'_>> = lines.into_iter().map(Line::raw).collect();
+        centred(buffer, area, &lines);
     } else {
         let [header, body, footer] = body(area);
         chrome::header::draw(model, buffer, header);

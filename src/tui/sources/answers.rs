@@ -20,7 +20,7 @@ pub(crate) const MAX_LINES: usize = 100;
 pub(crate) struct OneSeries {
     pub(crate) labels: Labels,
     pub(crate) track: Track,
-    /// The current value; `None` if the newest answer does not have the series.
+    /// The current value, which may be infinite; `None` if the newest answer does not have the series.
     pub(crate) now: Option<f64>,
 }
 
@@ -144,10 +144,13 @@ impl Answer {
                 }
             };
             let value = new.points.last().map(|(_, value)| *value);
-            if let Some(value) = value.filter(|value| value.is_finite()) {
+            if let Some(value) = value.filter(|value| !value.is_nan()) {
                 let kept = &mut self.series[index];
                 kept.now = Some(value);
-                push(&mut kept.track, at, value, step);
+                // A chart has no place for infinity.
+                if value.is_finite() {
+                    push(&mut kept.track, at, value, step);
+                }
             }
         }
         self.left_out = left_out;
@@ -244,6 +247,16 @@ mod tests {
         assert_eq!(answers.get("q").unwrap().refused, None);
         answers.keep(&BTreeSet::new());
         assert_eq!(answers.get("q"), None);
+    }
+
+    #[test]
+    fn an_infinite_value_is_current_and_in_no_chart() {
+        let wanted = BTreeSet::from(["q".into()]);
+        let mut answers = Answers::default();
+        let infinite = vec![series("a", &[(9, f64::NEG_INFINITY)])];
+        answers.apply_now(&wanted, &answered(Ok(infinite)), 1_000, (1_000, 0));
+        let kept = &answers.get("q").unwrap().series[0];
+        assert_eq!((kept.now, kept.track.len()), (Some(f64::NEG_INFINITY), 0));
     }
 
     #[test]

@@ -20,9 +20,7 @@ pub(crate) fn reason(source: Source, error: &ClientError) -> String {
         } => format!("not authorised ({status}): {}", give(source)),
         ClientError::Refused { status: 429, .. } => "too many requests (429)".into(),
         // The console's own flag comes first, because a cell may cut the rest.
-        ClientError::Unreachable(message)
-            if message.contains("does not trust") || message.contains("cannot be accepted") =>
-        {
+        ClientError::Untrusted(message) => {
             format!("its certificate is not trusted: --source-ca FILE, or --ca FILE ({message})")
         }
         page @ ClientError::WebPage(_) => format!("{page}: is this {}?", product(source)),
@@ -104,8 +102,7 @@ mod tests {
         );
         assert!(reason(Source::Ops, &error).contains("http://NAME:PASSWORD@HOST"));
         assert!(of_a_write(&error).contains("--ops-token-file"));
-        let certificate =
-            ClientError::Unreachable("an authority that this machine does not trust: --ca".into());
+        let certificate = ClientError::Untrusted("an unknown authority: --ca".into());
         assert!(reason(Source::Loki, &certificate).contains("--source-ca"));
         let page = ClientError::WebPage("Sign in".into());
         assert_eq!(

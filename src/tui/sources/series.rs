@@ -13,7 +13,7 @@ const MAX_POINTS: usize = 4_000;
 /// The most series that are kept of a panel.
 const MAX_SERIES: usize = 32;
 
-/// The points of a series, oldest first: Unix milliseconds and a finite value.
+/// The points of a series for a chart, oldest first: Unix milliseconds and a finite value.
 pub(crate) type Track = VecDeque<(i64, f64)>;
 
 /// The figures of one panel.
@@ -21,7 +21,7 @@ pub(crate) type Track = VecDeque<(i64, f64)>;
 pub(crate) struct PanelData {
     /// The points by the value of the panel's label; without a label, one entry under "".
     pub(crate) tracks: BTreeMap<String, Track>,
-    /// The newest values; empty if the newest answer had no series.
+    /// The newest values, which may be infinite; empty if the newest answer had no series.
     pub(crate) now: BTreeMap<String, f64>,
     /// Whether the newest answers contain this panel: screens query only the panels that they show.
     is_current: bool,
@@ -148,8 +148,8 @@ impl Metrics {
             .filter(|panel| answers.contains_key(panel.query))
         {
             let data = self.0.entry(panel.id).or_default();
-            data.now.retain(|_, value| value.is_finite());
-            for (name, value) in &data.now {
+            data.now.retain(|_, value| !value.is_nan());
+            for (name, value) in data.now.iter().filter(|(_, value)| value.is_finite()) {
                 if data.tracks.len() < MAX_SERIES || data.tracks.contains_key(name) {
                     push(data.tracks.entry(name.clone()).or_default(), at, *value);
                 }
@@ -289,6 +289,19 @@ mod tests {
         metrics.apply_now(3000, &answers([(PanelId::P95, Ok(vec![]))]));
         let data = metrics.get(PanelId::P95);
         assert_eq!(data.value(), None);
+        assert_eq!(data.tracks[""], [(1000, 0.2)]);
+    }
+
+    #[test]
+    fn an_infinite_value_is_shown_and_not_drawn() {
+        let mut metrics = Metrics::default();
+        metrics.apply_now(1000, &answers([(PanelId::P95, one(&[(1000, 0.2)]))]));
+        metrics.apply_now(
+            2000,
+            &answers([(PanelId::P95, one(&[(2000, f64::INFINITY)]))]),
+        );
+        let data = metrics.get(PanelId::P95);
+        assert_eq!(data.value(), Some(f64::INFINITY));
         assert_eq!(data.tracks[""], [(1000, 0.2)]);
     }
 

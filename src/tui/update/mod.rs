@@ -51,6 +51,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         Event::LogsRefused { reason } => {
             model.answered(Source::Loki);
             model.tell(NoticeKind::Failed, format!("the log filter was {reason}"));
+            model.logs.refused = Some(reason);
         }
         // Handled above.
         Event::Traces { .. } | Event::Trace { .. } | Event::TracesThere => {}

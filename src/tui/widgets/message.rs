@@ -2,8 +2,9 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
+use crate::cells;
 use crate::tui::widgets::popup;
 
 const WIDTH: u16 = 70;
@@ -23,6 +24,54 @@ pub(crate) fn message(
         .saturating_add(4);
     let inside = popup(buffer, area, title, keys, WIDTH, height);
     for (y, line) in (inside.y + 1..inside.bottom()).zip(lines) {
-        buffer.set_line(inside.x, y, line, inside.width);
+        let line = fitted(line, usize::from(inside.width));
+        buffer.set_line(inside.x, y, &line, inside.width);
+    }
+}
+
+/// The line in at most `width` cells, with an ellipsis where it was cut.
+fn fitted<'l>(line: &Line<'l>, width: usize) -> Line<'l> {
+    if line.width() <= width {
+        return line.clone();
+    }
+    let mut room = width;
+    let mut fitted = line.clone();
+    fitted.spans.clear();
+    for span in &line.spans {
+        // What fits without a cell for the ellipsis may be followed by more.
+        if span.width() < room {
+            room -= span.width();
+            fitted.spans.push(span.clone());
+            continue;
+        }
+        let text = match span.width() == room {
+            // The next span is cut, so that this one ends with the ellipsis.
+            true => format!("{} ", span.content),
+            false => span.content.to_string(),
+        };
+        fitted
+            .spans
+            .push(Span::styled(cells::cut(&text, room), span.style));
+        break;
+    }
+    fitted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_ends_with_an_ellipsis() {
+        let line = Line::from(vec![Span::raw("name "), Span::raw("a text")]);
+        for (width, expected) in [
+            (11, "name a text"),
+            (10, "name a te…"),
+            (6, "name …"),
+            (5, "name…"),
+            (1, "…"),
+        ] {
+            assert_eq!(fitted(&line, width).to_string(), expected, "{width}");
+        }
     }
 }

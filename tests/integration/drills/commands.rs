@@ -1,6 +1,7 @@
 //! Faults that commands of the user's own begin and end.
 
 use super::{drill, run, stderr};
+use crate::support::eventually;
 
 #[test]
 fn a_command_is_run_only_where_that_is_allowed() {
@@ -54,4 +55,30 @@ fn a_command_that_hangs_is_killed_and_undone() {
     let reason = reports[0]["reasons"].to_string();
     assert!(reason.contains("did not end within 8 s"), "{reason}");
     assert!(undone.exists());
+}
+
+#[tokio::test]
+async fn a_command_that_hangs_is_killed_with_what_it_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = dir.path().join("id");
+    // It does not write to the drill's standard error, which this test reads to its end.
+    let text = drill(
+        &format!(
+            "{{ kind: command, run: 'sleep 600 2>/dev/null & echo $! >{}; wait', undo: 'true', for: 2s }}",
+            id.display()
+        ),
+        "{ recovered: 30s }",
+    );
+    let (output, reports) = run(dir.path(), &text, &["--allow-commands"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let reason = reports[0]["reasons"].to_string();
+    assert!(reason.contains("did not end within 8 s"), "{reason}");
+    let id = std::fs::read_to_string(id).unwrap();
+    // A process that has ended has no command line any more, also if nobody waited for it yet.
+    let line = format!("/proc/{}/cmdline", id.trim());
+    eventually("what it started is killed", || async {
+        let line = std::fs::read_to_string(&line).unwrap_or_default();
+        (!line.contains("sleep")).then_some(())
+    })
+    .await;
 }

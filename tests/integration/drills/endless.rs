@@ -22,6 +22,11 @@ impl Endless {
         Endless::of(&drill(fault, "{ recovered: 30s }"))
     }
 
+    /// The same with an alert that does not fire: after its fault it waits for the alert, longer than any test.
+    pub(super) fn following(fault: &str) -> Endless {
+        Endless::of(&drill(fault, "{ fires: { HighErrorRate: 2m } }"))
+    }
+
     /// The same with few users, so that its fault begins soon.
     pub(super) fn short(fault: &str) -> Endless {
         let text = drill(fault, "{ recovered: 30s }");

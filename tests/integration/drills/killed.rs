@@ -161,17 +161,20 @@ async fn no_cpu_hog_outlasts_its_drill() {
 
 #[tokio::test]
 async fn a_cpu_hog_ends_in_its_time_while_its_drill_goes_on() {
-    let drill = Endless::short("{ kind: cpu_hog, cores: 1, for: 2s }");
+    let drill = Endless::following("{ kind: cpu_hog, cores: 1, for: 4s }");
     drill
-        .until("the sale is open", |dir| step(dir) == "waiting")
+        .until("a processor is busy", |dir| {
+            step(dir) == "fault" && busy_guard_threads(dir) > 0
+        })
         .await;
-    for (what, busy) in [("a processor is busy", 1), ("it is free again", 0)] {
-        drill
-            .until(what, |dir| busy_guard_threads(dir) == busy)
-            .await;
-    }
-    // At its end the drill takes back whatever is left.
-    assert_ne!(step(drill.dir()), "ending");
+    drill
+        .until("it is free again", |dir| busy_guard_threads(dir) == 0)
+        .await;
+    // At its end the drill takes back whatever is left. It has not come to its end.
+    drill
+        .until("the drill goes on", |dir| step(dir) == "following")
+        .await;
+    drill.killed().await;
 }
 
 #[tokio::test]
@@ -265,4 +268,21 @@ async fn a_signal_to_the_whole_process_group_leaves_no_frozen_server() {
     let group = Pid::from_child(&drill.process.0);
     rustix::process::kill_process_group(group, Signal::INT).unwrap();
     drill.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn a_kill_of_the_whole_process_group_undoes_a_command() {
+    let marks = tempfile::tempdir().unwrap();
+    let (done, undone) = (marks.path().join("done"), marks.path().join("undone"));
+    let mut drill = Endless::start(&format!(
+        "{{ kind: command, run: 'touch {}', undo: 'touch {}', for: 5m }}",
+        done.display(),
+        undone.display()
+    ));
+    drill.until("the command has run", |_| done.exists()).await;
+    let group = Pid::from_child(&drill.process.0);
+    rustix::process::kill_process_group(group, Signal::KILL).unwrap();
+    drill.process.0.wait().unwrap();
+    drill.leaves_nothing().await;
+    assert!(undone.exists());
 }

@@ -27,7 +27,7 @@ fn an_expectation_that_cannot_be_judged_is_refused_before_any_request() {
                 "{ kind: disk_full, delay: 1s, for: 5s }",
                 "{ recovered: 5s }",
             ),
-            "delayMs is no setting of this fault",
+            "delay is no setting of this fault",
         ),
         (
             drill("{ kind: redis_cut, for: 5s }", "{ recovered: 5s }")

@@ -100,6 +100,7 @@ async fn grafanas_other_requests_are_answered() {
         ("index/volume", vec![all, ("limit", "0")]),
         ("detected_fields", vec![("query", r#"rate({a="b"}[1m])"#)]),
         ("format_query", vec![("query", "x y")]),
+        ("patterns", vec![("query", "{level")]),
     ] {
         assert_eq!(server.get(path, &params).await.0, 400, "{path} {params:?}");
     }

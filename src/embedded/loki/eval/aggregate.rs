@@ -7,7 +7,26 @@ use crate::embedded::loki::logql::{Aggregation, Grouping, VectorOp};
 use crate::embedded::loki::store::Labels;
 
 /// Applies `aggregation` to the series.
-pub(super) fn aggregate(series: Vec<ResultSeries>, aggregation: &Aggregation) -> Vec<ResultSeries> {
+pub(super) fn aggregate(
+    mut series: Vec<ResultSeries>,
+    aggregation: &Aggregation,
+) -> Vec<ResultSeries> {
+    if matches!(aggregation.op, VectorOp::Sort | VectorOp::SortDesc) {
+        // An instant query has one point per series. As in Prometheus, the order of a range query does not matter.
+        let value = |one: &ResultSeries| one.points.first().map_or(f64::NAN, |point| point.1);
+        let descends = aggregation.op == VectorOp::SortDesc;
+        series.sort_by(|a, b| {
+            let (a, b) = (value(a), value(b));
+            // NaN is the last in both orders.
+            let order = if descends {
+                b.partial_cmp(&a)
+            } else {
+                a.partial_cmp(&b)
+            };
+            order.unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+        });
+        return series;
+    }
     let mut groups: BTreeMap<Labels, Vec<ResultSeries>> = BTreeMap::new();
     for one in series {
         let labels = group_labels(&one.labels, &aggregation.grouping);
@@ -51,12 +70,26 @@ fn folded(series: &[ResultSeries], op: VectorOp) -> Vec<(i64, f64)> {
             VectorOp::Count => count,
             VectorOp::Min => values.into_iter().fold(f64::INFINITY, f64::min),
             VectorOp::Max => values.into_iter().fold(f64::NEG_INFINITY, f64::max),
-            VectorOp::Sum | VectorOp::Topk | VectorOp::Bottomk => sum,
+            VectorOp::StdVar => variance(&values),
+            VectorOp::StdDev => variance(&values).sqrt(),
+            VectorOp::Sum
+            | VectorOp::Topk
+            | VectorOp::Bottomk
+            | VectorOp::Sort
+            | VectorOp::SortDesc => sum,
         }
     };
     at.into_iter()
         .map(|(time, values)| (time, value(values)))
         .collect()
+}
+
+/// The variance of all values (not of a sample).
+pub(super) fn variance(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    squares.sum::<f64>() / count
 }
 
 /// The points that are among the `take` largest or smallest of their time.

@@ -1,17 +1,19 @@
 //! Evaluates a parsed query over a snapshot. It must run on a blocking thread.
 
 mod aggregate;
+mod binary;
 mod windows;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::logql::{Grouping, LogExpr, MetricExpr};
+use super::logql::{Grouping, LogExpr, Metric, MetricExpr, RangeOp};
 use super::pipeline::{Categories, Pipeline, filter_labels};
 use super::store::{Labels, StreamSnapshot};
 use super::{QueryError, QueryLimits};
+use crate::embedded::matcher::{MatchOp, Matcher};
 
 use windows::Sample;
 
@@ -226,6 +228,49 @@ fn best_lines(
     Ok(best.into_sorted_vec().into_iter().map(|r| r.0).collect())
 }
 
+/// The value of a metric query.
+#[derive(Debug)]
+pub(super) enum Value {
+    Number(f64),
+    Series(Vec<ResultSeries>),
+}
+
+/// Evaluates a metric query at each of `steps`. `of_range` evaluates a function over lines.
+pub(super) fn metric_value(
+    metric: &Metric,
+    steps: &[i64],
+    of_range: &mut dyn FnMut(&MetricExpr) -> Result<Vec<ResultSeries>, QueryError>,
+) -> Result<Value, QueryError> {
+    Ok(match metric {
+        Metric::Number(number) => Value::Number(*number),
+        Metric::Vector(number) => Value::Series(vec![ResultSeries::constant(*number, steps)]),
+        Metric::Range(range) => Value::Series(of_range(range)?),
+        Metric::Aggregated(of, aggregation) => match metric_value(of, steps, of_range)? {
+            Value::Series(series) => Value::Series(aggregate::aggregate(series, aggregation)),
+            Value::Number(_) => {
+                return Err(QueryError::refused(
+                    "parse error : an aggregation needs series, not a number",
+                ));
+            }
+        },
+        Metric::Binary(binary) => {
+            let left = metric_value(&binary.left, steps, of_range)?;
+            let right = metric_value(&binary.right, steps, of_range)?;
+            binary::combine(binary, left, right)?
+        }
+    })
+}
+
+impl ResultSeries {
+    /// A series without labels that has this value at all times.
+    pub(super) fn constant(value: f64, steps: &[i64]) -> ResultSeries {
+        ResultSeries {
+            labels: Labels::new(),
+            points: steps.iter().map(|at_ns| (*at_ns, value)).collect(),
+        }
+    }
+}
+
 /// The value at each of `steps` (ascending) for the window that ends there and excludes its beginning. A step without
 /// a line in its window has no point.
 pub(super) fn metric_query(
@@ -254,8 +299,29 @@ pub(super) fn metric_query(
         let points = windows::points(&samples, expr, steps);
         (!points.is_empty()).then_some(ResultSeries { labels, points })
     });
-    let aggregations = expr.aggregations.iter();
-    Ok(aggregations.fold(series.collect(), aggregate::aggregate))
+    Ok(match expr.op {
+        RangeOp::Absent => absent(series.collect(), &expr.log.selector, steps),
+        _ => series.collect(),
+    })
+}
+
+/// A series with the labels that the selector demands and 1 at each step at which no series has a point.
+fn absent(present: Vec<ResultSeries>, selector: &[Matcher], steps: &[i64]) -> Vec<ResultSeries> {
+    let present = present.iter().flat_map(|one| &one.points);
+    let present: BTreeSet<i64> = present.map(|point| point.0).collect();
+    let missing = steps.iter().filter(|step| !present.contains(step));
+    let points: Vec<_> = missing.map(|step| (*step, 1.0)).collect();
+    let is_unique = |wanted: &&Matcher| {
+        let of_name = selector.iter().filter(|it| it.name == wanted.name);
+        wanted.op == MatchOp::Equal && of_name.count() == 1
+    };
+    let labels = selector.iter().filter(is_unique);
+    let labels = labels.map(|it| (it.name.clone(), it.value.clone()));
+    let labels = labels.collect();
+    match points.is_empty() {
+        true => Vec::new(),
+        false => vec![ResultSeries { labels, points }],
+    }
 }
 
 /// The time and the number of each line, by the labels of its result.

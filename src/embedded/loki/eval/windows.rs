@@ -1,5 +1,6 @@
 //! Computes values over a window that slides over lines.
 
+use super::aggregate::variance;
 use crate::embedded::loki::logql::{MetricExpr, RangeOp};
 use crate::embedded::prometheus::promql::quantile_of_values;
 
@@ -46,6 +47,10 @@ fn value(window: &[Sample], expr: &MetricExpr, sizes: f64) -> f64 {
         RangeOp::Max => numbers().fold(f64::NEG_INFINITY, f64::max),
         RangeOp::First => window.first().map_or(0.0, |sample| sample.1),
         RangeOp::Last => window.last().map_or(0.0, |sample| sample.1),
+        RangeOp::StdVar => variance(&numbers().collect::<Vec<_>>()),
+        RangeOp::StdDev => variance(&numbers().collect::<Vec<_>>()).sqrt(),
+        // `metric_query` turns points and gaps round.
+        RangeOp::Absent => 1.0,
         RangeOp::Quantile(quantile) => quantile_of_values(quantile, numbers().collect()),
     }
 }

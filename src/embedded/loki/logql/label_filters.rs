@@ -2,7 +2,7 @@
 
 use super::lexer::Kind;
 use super::parser::Parser;
-use super::{LabelFilter, Quantity, parse_bytes, parse_duration};
+use super::{IpRange, LabelFilter, Quantity, parse_bytes, parse_duration};
 use crate::embedded::compare::CompareOp;
 use crate::embedded::loki::QueryError;
 
@@ -10,8 +10,8 @@ use crate::embedded::loki::QueryError;
 const MAX_DEPTH: usize = 32;
 
 impl Parser {
-    /// `and` binds tighter than `or`. A comma means `and`, but its rank against `or` in Loki is an accident of its
-    /// grammar, so the two together need parentheses.
+    /// `and` binds tighter than `or`. A comma or nothing between two filters means `and`, but the rank of both against
+    /// `or` in Loki is an accident of its grammar, so together they need parentheses.
     pub(super) fn label_filter(&mut self, depth: usize) -> Result<LabelFilter, QueryError> {
         let mut comma_seen = false;
         let mut left = self.conjunction(depth, &mut comma_seen)?;
@@ -31,7 +31,7 @@ impl Parser {
 
     fn comma_with_or(&self) -> QueryError {
         self.at()
-            .error("`,` and `or` together need parentheses around one of them")
+            .error("`or` beside filters without `and` between them needs parentheses around one of the two")
     }
 
     fn conjunction(
@@ -43,7 +43,7 @@ impl Parser {
         loop {
             if self.is_word("and") {
                 self.advance();
-            } else if self.accept(",") {
+            } else if self.accept(",") || self.begins_label_condition() {
                 *comma_seen = true;
             } else {
                 return Ok(left);
@@ -51,6 +51,10 @@ impl Parser {
             let right = self.label_condition(depth)?;
             left = LabelFilter::And(Box::new(left), Box::new(right));
         }
+    }
+
+    fn begins_label_condition(&self) -> bool {
+        self.is("(") || matches!(self.peek(), Kind::Word(_)) && self.keyword().is_none()
     }
 
     fn label_condition(&mut self, depth: usize) -> Result<LabelFilter, QueryError> {
@@ -77,12 +81,44 @@ impl Parser {
         };
         let op = op.ok_or_else(|| self.unexpected("a comparison"))?;
         self.advance();
+        if self.is_word("ip") {
+            let is_equal = match op {
+                CompareOp::Equal => true,
+                CompareOp::NotEqual => false,
+                _ => return Err(self.at().error("ip() is compared with = or !=")),
+            };
+            let range = self.ip_range()?;
+            return Ok(LabelFilter::Ip {
+                name,
+                is_equal,
+                range,
+            });
+        }
         let value = self.quantity()?;
         Ok(LabelFilter::Compare { name, op, value })
     }
 
+    /// `ip("10.0.0.0/8")`
+    pub(super) fn ip_range(&mut self) -> Result<IpRange, QueryError> {
+        self.advance();
+        self.expect("(")?;
+        let at = self.at();
+        let text = self.text()?;
+        let range = IpRange::parse(&text);
+        let range = range.ok_or_else(|| {
+            at.error(format!(
+                "ip: invalid pattern {text:?}: write an address, a range or a network"
+            ))
+        })?;
+        self.expect(")")?;
+        Ok(range)
+    }
+
     fn quantity(&mut self) -> Result<Quantity, QueryError> {
         let negative = self.accept("-");
+        if !negative {
+            self.accept("+");
+        }
         let at = self.at();
         let Kind::Number(text) = self.peek().clone() else {
             return Err(self.unexpected("a number, duration or size"));
@@ -91,10 +127,13 @@ impl Parser {
         let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
         match number {
             Some(number) => Ok(Quantity::Number(if negative { -number } else { number })),
-            None if negative => Err(at.error("only plain numbers may be negative")),
             None => parse_duration(&text)
-                .map(Quantity::Duration)
-                .or_else(|| parse_bytes(&text).map(Quantity::Bytes))
+                .map(|ns| Quantity::Duration(if negative { -ns } else { ns }))
+                .or_else(|| {
+                    parse_bytes(&text)
+                        .filter(|_| !negative)
+                        .map(Quantity::Bytes)
+                })
                 .ok_or_else(|| at.error(format!("`{text}` is not a number, a duration or a size"))),
         }
     }

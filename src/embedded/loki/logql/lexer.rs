@@ -51,9 +51,9 @@ impl Kind {
 }
 
 /// The longest first, because the first one that fits is taken.
-const SYMBOLS: [&str; 23] = [
+const SYMBOLS: [&str; 27] = [
     "|=", "|~", "|>", "!=", "!~", "!>", "=~", "==", ">=", "<=", "{", "}", "(", ")", "[", "]", ",",
-    "|", "=", ">", "<", "-", "+",
+    "|", "=", ">", "<", "-", "+", "*", "/", "%", "^",
 ];
 
 /// Splits a query into tokens. The last one is [`Kind::End`].
@@ -92,10 +92,7 @@ impl<'a> Lexer<'a> {
             self.advance(symbol.len());
             Kind::Symbol(symbol)
         } else if first.is_ascii_digit() || first == '.' {
-            Kind::Number(
-                self.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | 'µ' | 'μ'))
-                    .to_owned(),
-            )
+            Kind::Number(self.number())
         } else if first.is_ascii_alphabetic() || first == '_' {
             Kind::Word(
                 self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -107,6 +104,19 @@ impl<'a> Lexer<'a> {
             return Err(at.error(format!("syntax error: unexpected character {first:?}")));
         };
         Ok(Token { kind, at })
+    }
+
+    /// A number with its unit or exponent: `5`, `1.5h`, `10KB`, `1e-3`.
+    fn number(&mut self) -> String {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | 'µ' | 'μ');
+        let mut text = self.take_while(is_part).to_owned();
+        let mantissa = text.strip_suffix(['e', 'E']).unwrap_or_default();
+        let exponent = self.rest.strip_prefix(['-', '+']).unwrap_or_default();
+        if mantissa.parse::<f64>().is_ok() && exponent.starts_with(|c: char| c.is_ascii_digit()) {
+            text.push_str(self.advance(1));
+            text.push_str(self.take_while(|c| c.is_ascii_digit()));
+        }
+        text
     }
 
     fn skip_blanks(&mut self) {

@@ -1,6 +1,7 @@
 //! The supported part of LogQL: the syntax tree and the parser. No proven crate parses LogQL. Grammar and meaning
 //! follow Loki's documentation (<https://grafana.com/docs/loki/latest/query/>).
 
+mod ip;
 mod label_filters;
 mod lexer;
 mod metrics;
@@ -9,6 +10,7 @@ mod stages;
 mod template;
 mod units;
 
+pub(super) use ip::IpRange;
 pub(super) use parser::{parse, parse_selector};
 pub(super) use template::{Pattern, Template, TextPart};
 pub use units::parse_duration;
@@ -27,9 +29,7 @@ pub fn check(query: &str) -> Result<(), QueryError> {
 #[derive(Debug)]
 pub(super) enum Query {
     Log(LogExpr),
-    Metric(MetricExpr),
-    /// The same number at all times.
-    Constant(f64),
+    Metric(Metric),
 }
 
 /// Selects lines: a stream selector and its stages.
@@ -43,12 +43,21 @@ pub(super) struct LogExpr {
 #[derive(Debug)]
 pub(super) enum Stage {
     Line(LineFilter),
+    /// Keeps lines that contain an address of the range, or those that do not.
+    LineIp {
+        keep_matching: bool,
+        range: IpRange,
+    },
     /// Adds all fields of a JSON object as labels.
     Json,
     /// Adds some fields of a JSON object as labels, by their paths.
     JsonFields(Vec<JsonField>),
     /// `key=value key="a value"`
-    Logfmt,
+    Logfmt(Logfmt),
+    /// Restores the labels and the line that Promtail's `pack` stage put into a JSON object.
+    Unpack,
+    /// Removes the colours of a terminal from the line.
+    Decolorize,
     /// Adds the named groups of a regular expression as labels.
     Regexp(regex::Regex),
     Pattern(Pattern),
@@ -61,6 +70,17 @@ pub(super) enum Stage {
     Drop(Vec<LabelRef>),
     /// Removes all labels except the named ones.
     Keep(Vec<LabelRef>),
+}
+
+/// The arguments of `logfmt`.
+#[derive(Debug, Default)]
+pub(super) struct Logfmt {
+    /// Whether a text that is not logfmt is an error.
+    pub(super) strict: bool,
+    /// Whether a key without a value is an empty label.
+    pub(super) keep_empty: bool,
+    /// The keys to read, each with its label before it. An empty list means all.
+    pub(super) fields: Vec<(String, String)>,
 }
 
 /// A label that `drop` or `keep` names, with any value or with a matching one.
@@ -105,6 +125,11 @@ pub(super) enum LabelFilter {
         name: String,
         op: CompareOp,
         value: Quantity,
+    },
+    Ip {
+        name: String,
+        is_equal: bool,
+        range: IpRange,
     },
 }
 
@@ -159,10 +184,15 @@ pub(super) enum RangeOp {
     Max,
     First,
     Last,
+    StdDev,
+    StdVar,
     Quantile(f64),
+    /// 1 while the window has no line.
+    Absent,
 }
 
 impl RangeOp {
+    /// The function of this name in lower case.
     fn named(name: &str) -> Option<RangeOp> {
         Some(match name {
             "rate" => RangeOp::Rate,
@@ -175,6 +205,9 @@ impl RangeOp {
             "max_over_time" => RangeOp::Max,
             "first_over_time" => RangeOp::First,
             "last_over_time" => RangeOp::Last,
+            "stddev_over_time" => RangeOp::StdDev,
+            "stdvar_over_time" => RangeOp::StdVar,
+            "absent_over_time" => RangeOp::Absent,
             // The parser reads the number later.
             "quantile_over_time" => RangeOp::Quantile(0.0),
             _ => return None,
@@ -187,7 +220,11 @@ impl RangeOp {
     }
 
     fn needs_unwrap(self) -> bool {
-        !self.counts()
+        !self.counts() && self != RangeOp::Absent
+    }
+
+    fn takes_unwrap(self) -> bool {
+        self.needs_unwrap() || matches!(self, RangeOp::Rate | RangeOp::Absent)
     }
 
     /// Returns whether the function accepts a grouping. Loki refuses it for functions that amount to a sum.
@@ -221,11 +258,17 @@ pub(super) enum VectorOp {
     Min,
     Max,
     Count,
+    StdDev,
+    StdVar,
     Topk,
     Bottomk,
+    /// Sorts the series of an instant query.
+    Sort,
+    SortDesc,
 }
 
 impl VectorOp {
+    /// The operator of this name in lower case.
     fn named(name: &str) -> Option<VectorOp> {
         Some(match name {
             "sum" => VectorOp::Sum,
@@ -235,6 +278,10 @@ impl VectorOp {
             "count" => VectorOp::Count,
             "topk" => VectorOp::Topk,
             "bottomk" => VectorOp::Bottomk,
+            "stddev" => VectorOp::StdDev,
+            "stdvar" => VectorOp::StdVar,
+            "sort" => VectorOp::Sort,
+            "sort_desc" => VectorOp::SortDesc,
             _ => return None,
         })
     }
@@ -260,6 +307,68 @@ pub(super) enum Grouping {
 
 /// A metric query.
 #[derive(Debug)]
+pub(super) enum Metric {
+    Range(Box<MetricExpr>),
+    Aggregated(Box<Metric>, Aggregation),
+    /// The same number at all times.
+    Number(f64),
+    /// A series without labels that has this value at all times.
+    Vector(f64),
+    Binary(Box<Binary>),
+}
+
+impl Metric {
+    /// Calls `found` with each function over lines.
+    pub(super) fn ranges<'m>(&'m self, found: &mut dyn FnMut(&'m MetricExpr)) {
+        match self {
+            Metric::Range(range) => found(range),
+            Metric::Aggregated(of, _) => of.ranges(found),
+            Metric::Number(_) | Metric::Vector(_) => {}
+            Metric::Binary(binary) => {
+                binary.left.ranges(found);
+                binary.right.ranges(found);
+            }
+        }
+    }
+}
+
+/// An operator between two metric queries.
+#[derive(Debug)]
+pub(super) struct Binary {
+    pub(super) op: BinaryOp,
+    pub(super) left: Metric,
+    pub(super) right: Metric,
+    pub(super) matching: Matching,
+}
+
+/// The labels by which the series of both sides are matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Matching {
+    On(Vec<String>),
+    Ignoring(Vec<String>),
+}
+
+/// A binary operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BinaryOp {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Power,
+    Compare {
+        op: CompareOp,
+        /// Whether the result is 0 or 1. Otherwise the comparison is a filter.
+        gives_bool: bool,
+    },
+    And,
+    Or,
+    Unless,
+}
+
+/// A function over the lines of windows.
+#[derive(Debug)]
 pub(super) struct MetricExpr {
     pub(super) op: RangeOp,
     pub(super) log: LogExpr,
@@ -269,15 +378,11 @@ pub(super) struct MetricExpr {
     /// The time from the window's end to the point's time, in nanoseconds.
     pub(super) offset_ns: i64,
     pub(super) grouping: Grouping,
-    /// The aggregations, the innermost first.
-    pub(super) aggregations: Vec<Aggregation>,
 }
 
 impl MetricExpr {
     /// Returns whether the sum over the series equals the value over all their lines together.
     fn can_be_merged(&self) -> bool {
-        (self.op.counts() || self.op == RangeOp::Sum)
-            && self.grouping == Grouping::All
-            && self.aggregations.is_empty()
+        (self.op.counts() || self.op == RangeOp::Sum) && self.grouping == Grouping::All
     }
 }

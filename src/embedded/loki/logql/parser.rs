@@ -1,27 +1,38 @@
 //! Parses tokens into a query by recursive descent.
 
 use super::lexer::{Kind, Position, Token, tokens};
-use super::{Grouping, LabelRef, LineFilter, LogExpr, Query, Stage};
+use super::{Grouping, LabelRef, LineFilter, LogExpr, Logfmt, Query, Stage};
 use crate::embedded::loki::QueryError;
 use crate::embedded::matcher::{MatchOp, Matcher};
 use crate::embedded::regex::{Dialect, compile};
 
+/// The largest nesting of parentheses and aggregations, because the parser is recursive.
+pub(super) const MAX_DEPTH: usize = 16;
+
 /// Parses a query.
 pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError> {
     let mut parser = Parser::new(query)?;
-    let query = match parser.peek() {
-        Kind::Symbol("{") => Query::Log(parser.log_expr()?),
-        Kind::Word(word) if word == "vector" => Query::Constant(parser.constant()?),
-        Kind::Word(_) => Query::Metric(parser.metric_expr(0)?),
+    let mut inner = parser.tokens.iter().map(|token| &token.kind);
+    let query = match inner.find(|kind| **kind != Kind::Symbol("(")) {
+        Some(Kind::Symbol("{")) => Query::Log(parser.log_expr(0)?),
+        Some(Kind::Word(_) | Kind::Number(_) | Kind::Symbol("-" | "+")) => {
+            Query::Metric(parser.metric_expr(0)?)
+        }
         _ => return Err(parser.unexpected("{ or a metric function")),
     };
     parser.expect_end()?;
-    let log = match &query {
-        Query::Log(log) => log,
-        Query::Metric(metric) => &metric.log,
-        Query::Constant(_) => return Ok(query),
-    };
-    require_restriction(&log.selector)?;
+    match &query {
+        Query::Log(log) => require_restriction(&log.selector)?,
+        Query::Metric(metric) => {
+            let mut restricted = Ok(());
+            metric.ranges(&mut |range| {
+                if restricted.is_ok() {
+                    restricted = require_restriction(&range.log.selector);
+                }
+            });
+            restricted?;
+        }
+    }
     Ok(query)
 }
 
@@ -51,6 +62,8 @@ fn require_restriction(selector: &[Matcher]) -> Result<(), QueryError> {
 pub(super) struct Parser {
     pub(super) tokens: Vec<Token>,
     pub(super) next: usize,
+    /// The number of binary operators so far.
+    pub(super) operators: usize,
 }
 
 impl Parser {
@@ -58,6 +71,7 @@ impl Parser {
         Ok(Parser {
             tokens: tokens(query)?,
             next: 0,
+            operators: 0,
         })
     }
 
@@ -140,34 +154,22 @@ impl Parser {
         }
     }
 
-    /// `vector(1)+vector(1)`. Grafana tests the connection with it.
-    fn constant(&mut self) -> Result<f64, QueryError> {
-        let mut sum = 0.0;
-        loop {
-            if !self.is_word("vector") {
-                return Err(self.unexpected("vector"));
-            }
-            self.advance();
-            self.expect("(")?;
-            let Kind::Number(text) = self.peek().clone() else {
-                return Err(self.unexpected("NUMBER"));
-            };
-            let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
-            sum += number.ok_or_else(|| self.unexpected("NUMBER"))?;
-            self.advance();
-            self.expect(")")?;
-            if !self.accept("+") {
-                return Ok(sum);
-            }
-        }
-    }
-
     pub(super) fn grouping(&mut self) -> Result<Option<Grouping>, QueryError> {
         let by = self.is_word("by");
         if !by && !self.is_word("without") {
             return Ok(None);
         }
         self.advance();
+        let labels = self.label_names()?;
+        Ok(Some(if by {
+            Grouping::By(labels)
+        } else {
+            Grouping::Without(labels)
+        }))
+    }
+
+    /// `(a, b)`
+    pub(super) fn label_names(&mut self) -> Result<Vec<String>, QueryError> {
         self.expect("(")?;
         let mut labels = Vec::new();
         while !self.is(")") {
@@ -177,18 +179,28 @@ impl Parser {
             }
         }
         self.expect(")")?;
-        Ok(Some(if by {
-            Grouping::By(labels)
-        } else {
-            Grouping::Without(labels)
-        }))
+        Ok(labels)
     }
 
-    fn log_expr(&mut self) -> Result<LogExpr, QueryError> {
+    fn log_expr(&mut self, depth: usize) -> Result<LogExpr, QueryError> {
+        if self.is("(") {
+            self.check_depth(depth)?;
+            self.advance();
+            let log = self.log_expr(depth + 1)?;
+            self.expect(")")?;
+            return Ok(log);
+        }
         Ok(LogExpr {
             selector: self.selector()?,
             stages: self.stages()?,
         })
+    }
+
+    pub(super) fn check_depth(&self, depth: usize) -> Result<(), QueryError> {
+        match depth < MAX_DEPTH {
+            true => Ok(()),
+            false => Err(self.at().error("too many nested parentheses")),
+        }
     }
 
     pub(super) fn selector(&mut self) -> Result<Vec<Matcher>, QueryError> {
@@ -239,6 +251,14 @@ impl Parser {
 
     /// `|= "a" or "b"` keeps lines with either; `!= "a" or "b"` drops lines with either.
     fn line_filter(&mut self, keep_matching: bool, is_regex: bool) -> Result<Stage, QueryError> {
+        if self.is_word_after("ip") && !is_regex {
+            self.advance();
+            let range = self.ip_range()?;
+            return Ok(Stage::LineIp {
+                keep_matching,
+                range,
+            });
+        }
         let mut patterns = Vec::new();
         loop {
             self.advance();
@@ -276,8 +296,9 @@ impl Parser {
         match keyword {
             "json" if self.at_stage_end() => Ok(Stage::Json),
             "json" => self.json_fields().map(Stage::JsonFields),
-            "logfmt" if self.at_stage_end() => Ok(Stage::Logfmt),
-            "logfmt" => Err(self.at().error("logfmt with arguments is not supported")),
+            "logfmt" => self.logfmt().map(Stage::Logfmt),
+            "unpack" => Ok(Stage::Unpack),
+            "decolorize" => Ok(Stage::Decolorize),
             "regexp" => self.regexp(),
             "pattern" => self.pattern(),
             "line_format" => self.template().map(Stage::LineFormat),
@@ -285,8 +306,8 @@ impl Parser {
             "drop" => self.label_refs().map(Stage::Drop),
             "keep" => self.label_refs().map(Stage::Keep),
             _ => Err(at.error(format!(
-                "the stage `{keyword}` is not supported; use json, logfmt, regexp, pattern, line_format, \
-                 label_format, drop, keep, label filters, line filters and, within a metric function, unwrap"
+                "the stage `{keyword}` is not supported; use json, logfmt, regexp, pattern, unpack, decolorize, \
+                 line_format, label_format, drop, keep, label filters, line filters and, within a metric function, unwrap"
             ))),
         }
     }
@@ -294,6 +315,36 @@ impl Parser {
     fn is_word_after(&self, word: &str) -> bool {
         let next = self.tokens.get(self.next + 1).map(|token| &token.kind);
         matches!(next, Some(Kind::Word(w)) if w.eq_ignore_ascii_case(word))
+    }
+
+    /// `--strict --keep-empty label="key", other`
+    fn logfmt(&mut self) -> Result<Logfmt, QueryError> {
+        let mut logfmt = Logfmt::default();
+        while self.accept("-") {
+            self.expect("-")?;
+            if self.is_word("strict") {
+                logfmt.strict = true;
+            } else if self.is_word("keep") {
+                self.advance();
+                self.expect("-")?;
+                if !self.is_word("empty") {
+                    return Err(self.unexpected("--keep-empty"));
+                }
+                logfmt.keep_empty = true;
+            } else {
+                return Err(self.unexpected("--strict or --keep-empty"));
+            }
+            self.advance();
+        }
+        while logfmt.fields.is_empty() && !self.at_stage_end() || self.accept(",") {
+            let label = self.label_name("IDENTIFIER, $end, | or a line filter")?;
+            let key = match self.accept("=") {
+                true => self.text()?,
+                false => label.clone(),
+            };
+            logfmt.fields.push((label, key));
+        }
+        Ok(logfmt)
     }
 
     fn at_stage_end(&self) -> bool {
@@ -321,7 +372,7 @@ impl Parser {
     }
 
     /// The current keyword in lower case. `None` for all other tokens.
-    fn keyword(&self) -> Option<&'static str> {
+    pub(super) fn keyword(&self) -> Option<&'static str> {
         let Kind::Word(word) = self.peek() else {
             return None;
         };

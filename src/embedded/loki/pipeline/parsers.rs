@@ -1,10 +1,14 @@
 //! The parsers, which turn parts of a line into labels.
 
+use std::collections::BTreeMap;
+
 use regex::Regex;
 
 use super::{LineLabels, Pipeline, clash_name};
 use crate::embedded::loki::fields::Fields;
-use crate::embedded::loki::logql::{JsonField, LabelSource, NewLabel, Pattern, Template, TextPart};
+use crate::embedded::loki::logql::{
+    JsonField, LabelSource, Logfmt, NewLabel, Pattern, Template, TextPart,
+};
 use crate::embedded::loki::store::Labels;
 use crate::embedded::loki::{json, logfmt};
 
@@ -47,15 +51,58 @@ impl Pipeline<'_> {
         }
     }
 
-    pub(super) fn logfmt(&mut self, line: &str) {
+    pub(super) fn logfmt(&mut self, line: &str, logfmt: &Logfmt) {
         let mut parsed = self.parsed();
         let mut name = String::new();
-        logfmt::pairs(line, &mut |key, value| {
+        let mut add = |key: &str, value: &str| {
+            if value.is_empty() && !logfmt.keep_empty {
+                return;
+            }
+            if logfmt.fields.is_empty() {
+                logfmt::label_name(key, &mut name);
+                if let Some(text) = parsed.set(&name) {
+                    text.push_str(value);
+                }
+            }
+            for (label, _) in logfmt.fields.iter().filter(|(_, wanted)| wanted == key) {
+                if let Some(text) = parsed.set(label) {
+                    text.push_str(value);
+                }
+            }
+        };
+        if let Err(details) = logfmt::pairs(line, logfmt.strict, &mut add) {
+            self.set_error("LogfmtParserErr", details);
+            return;
+        }
+        // As in Loki, a field that the line does not have is an empty label, unless there is such a label.
+        for (label, _) in &logfmt.fields {
+            if self.get(label).is_none() {
+                self.parsed().set(label);
+            }
+        }
+    }
+
+    /// Adds the texts of a packed line as labels, and returns its line. `None` when the line is not packed.
+    pub(super) fn unpack(&mut self, line: &str) -> Option<String> {
+        let Ok(mut packed) = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(line)
+        else {
+            self.set_error("JSONParserErr", "the line is not a JSON object");
+            return None;
+        };
+        let serde_json::Value::String(entry) = packed.remove("_entry")? else {
+            return None;
+        };
+        let mut parsed = self.parsed();
+        let mut name = String::new();
+        for (key, value) in &packed {
             logfmt::label_name(key, &mut name);
-            if let Some(text) = parsed.set(&name) {
+            if let serde_json::Value::String(value) = value
+                && let Some(text) = parsed.set(&name)
+            {
                 text.push_str(value);
             }
-        });
+        }
+        Some(entry)
     }
 
     pub(super) fn regexp(&mut self, line: &str, regex: &Regex) {

@@ -65,7 +65,8 @@ pub(crate) fn end_silence(model: &mut Model) {
     };
     if row.silences.is_empty() {
         let text = match row.stage {
-            Stage::Silenced => "its silence is not known yet, or another alert inhibits it",
+            Stage::Silenced => "its silence is not known yet",
+            Stage::Inhibited => "another alert inhibits this one: no silence to end",
             _ => "this alert is neither silenced nor acknowledged",
         };
         model.tell(NoticeKind::Info, text);

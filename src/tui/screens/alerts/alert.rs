@@ -126,6 +126,10 @@ fn texts(model: &Model, row: &Row) -> Vec<(String, ratatui::style::Style)> {
         );
         (one_line(&text), theme::accent())
     }));
+    if !row.inhibitors.is_empty() {
+        let text = format!("inhibited by {}", row.inhibitors.join(", "));
+        texts.push((text, theme::accent()));
+    }
     if let Some(rule) = model.evidence().and_then(|found| found.rule.as_ref()) {
         let held = match rule.duration {
             0.0 => String::new(),

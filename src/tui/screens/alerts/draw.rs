@@ -21,7 +21,7 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, foot, frame};
 
-/// The sign and style of an alert of Alertmanager: silenced, or by its severity. `list::sign` gives those of a row,
+/// The sign and style of an alert of Alertmanager: silenced or inhibited, or by its severity. `list::sign` gives those of a row,
 /// which also knows the other stages.
 pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     if alert.status.state == AlertState::Suppressed {
@@ -124,6 +124,7 @@ fn counts(model: &Model) -> String {
         Stage::Pending,
         Stage::Acknowledged,
         Stage::Silenced,
+        Stage::Inhibited,
         Stage::Resolved,
     ];
     let counted = stages.into_iter().filter_map(|stage| {

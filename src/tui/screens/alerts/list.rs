@@ -30,7 +30,7 @@ pub(crate) fn sign(row: &Row) -> (&'static str, Style) {
         Stage::Firing => mark(&row.alert),
         Stage::Pending => ("◌", theme::warn()),
         Stage::Acknowledged => ("✔", theme::accent()),
-        Stage::Silenced => ("○", theme::quiet()),
+        Stage::Silenced | Stage::Inhibited => ("○", theme::quiet()),
         Stage::Resolved => ("–", theme::quiet()),
     }
 }
@@ -41,13 +41,24 @@ fn age(row: &Row, now: i64) -> String {
         .map_or("?".into(), |since| format::span(now - since))
 }
 
-/// The user who acknowledged or silenced the alert and the remaining time, then its summary.
+/// The user who acknowledged or silenced the alert and the remaining time, or the alerts that inhibit it, then its
+/// summary.
 fn summary_of(row: &Row, now: i64) -> String {
     let text = |name: &str| row.alert.annotations.get(name);
     let summary = text("summary").or_else(|| text("description"));
     let summary = one_line(summary.map_or("", String::as_str));
     let (Some(silence), Some(until)) = (row.silences.first(), row.silenced_until()) else {
-        return summary;
+        return match row.inhibitors.as_slice() {
+            [] => summary,
+            [first] => format!("by {}  {summary}", cells::cut(first, 24)),
+            [first, rest @ ..] => {
+                format!(
+                    "by {} and {} more  {summary}",
+                    cells::cut(first, 24),
+                    rest.len()
+                )
+            }
+        };
     };
     let who = cells::cut(&one_line(&silence.created_by), 16);
     let left = format::span(until - now);

@@ -35,6 +35,8 @@ pub(crate) enum Stage {
     Acknowledged,
     /// The alert fires and is silenced.
     Silenced,
+    /// The alert fires, and another alert inhibits it.
+    Inhibited,
     /// The alert is resolved.
     Resolved,
 }
@@ -46,6 +48,7 @@ impl Stage {
             Stage::Pending => "pending",
             Stage::Acknowledged => "acknowledged",
             Stage::Silenced => "silenced",
+            Stage::Inhibited => "inhibited",
             Stage::Resolved => "resolved",
         }
     }
@@ -60,6 +63,8 @@ pub(crate) struct Row {
     pub(crate) since: Option<i64>,
     /// The silences of the alert, the acknowledgement first.
     pub(crate) silences: Vec<Silence>,
+    /// The names of the alerts that inhibit it; the fingerprint of one that is not in the list.
+    pub(crate) inhibitors: Vec<String>,
 }
 
 impl Row {
@@ -151,6 +156,7 @@ impl Alerts {
                     stage: Stage::Resolved,
                     since: Some(*at),
                     silences: Vec::new(),
+                    inhibitors: Vec::new(),
                 });
             }
         }
@@ -193,6 +199,11 @@ impl Alerts {
             AlertState::Suppressed if silences.first().is_some_and(is_acknowledgement) => {
                 Stage::Acknowledged
             }
+            AlertState::Suppressed
+                if alert.status.silenced_by.is_empty() && !alert.status.inhibited_by.is_empty() =>
+            {
+                Stage::Inhibited
+            }
             AlertState::Suppressed => Stage::Silenced,
             AlertState::Active | AlertState::Unprocessed => Stage::Firing,
         };
@@ -205,7 +216,19 @@ impl Alerts {
             stage,
             since: silenced_since.or_else(|| unix_ms(&alert.starts_at)),
             silences,
+            inhibitors: self.inhibitors_of(alert),
         }
+    }
+
+    fn inhibitors_of(&self, alert: &Alert) -> Vec<String> {
+        let fingerprints = alert.status.inhibited_by.iter();
+        let names = fingerprints.map(|fingerprint| {
+            let inhibitor = self.list.iter().find(|it| it.fingerprint == *fingerprint);
+            inhibitor.map_or_else(|| one_line(fingerprint), name)
+        });
+        let mut names: Vec<String> = names.collect();
+        names.dedup();
+        names
     }
 }
 
@@ -221,6 +244,7 @@ fn pending(of_rule: &RuleAlert) -> Row {
         alert,
         stage: Stage::Pending,
         silences: Vec::new(),
+        inhibitors: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::drill::blind::grading::Response;
 use crate::drill::report::Report;
 use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::tui::format::one_line;
@@ -29,6 +30,9 @@ pub(crate) fn lines(report: &Report, kept: Option<&Path>, width: usize) -> Vec<L
         let reasons = reasons.iter();
         lines.extend(reasons.flat_map(|reason| wrap(reason, width, theme::text())));
     }
+    if let Some(response) = &report.blind {
+        lines.extend(played(response, width));
+    }
     lines.extend(report.expectations.iter().map(|it| expectation(it, width)));
     if !report.allowed.is_empty() {
         let others = report.fired.keys().filter(|name| {
@@ -46,6 +50,29 @@ pub(crate) fn lines(report: &Report, kept: Option<&Path>, width: usize) -> Vec<L
         lines.extend(wrap(&text, width, theme::quiet()));
     }
     lines
+}
+
+/// The response of a blind drill's player. The file of the report has plan and salt, of which the hash was printed before
+/// the drill.
+fn played(response: &Response, width: usize) -> Vec<Line<'static>> {
+    let after =
+        |moment: Option<f64>| moment.map_or("–".to_owned(), |seconds| format!("{seconds:.1} s"));
+    let (acknowledged, localised) = (after(response.acknowledged), after(response.localised));
+    let mitigated = after(response.mitigated);
+    let (component, mechanism) = (&response.cause.component, &response.cause.mechanism);
+    let (answers, mitigations) = (response.wrong_answers, response.wrong_mitigations);
+    let texts = [
+        format!("the cause: {component}, {mechanism}"),
+        format!(
+            "acknowledged after {acknowledged}, localised after {localised}, mitigated after {mitigated}"
+        ),
+        format!("wrong answers: {answers}, wrong mitigations: {mitigations}"),
+        format!("SHA-256 of salt and plan: {}", response.sha256),
+    ];
+    let texts = texts.iter();
+    texts
+        .flat_map(|text| wrap(text, width, theme::text()))
+        .collect()
 }
 
 fn expectation(it: &Expectation, width: usize) -> Line<'static> {

@@ -8,12 +8,13 @@ use ratatui::text::{Line, Span};
 use crate::cells;
 use crate::tui::connection::Source;
 use crate::tui::format;
+use crate::tui::format::one_line;
 use crate::tui::model::Model;
 use crate::tui::screens::layout::{dim_if_stale, freshness};
 use crate::tui::screens::logs::Record;
 use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::widgets::{Freshness, centred, frame};
+use crate::tui::widgets::{Freshness, centred, frame, wrapped};
 use crate::tui::zone::Zone;
 
 /// The sign and style of a level.
@@ -36,6 +37,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     };
     let title = format!("Logs: {}{}{filter}", logs.level.text(), aim(model));
     let mut note = match (logs.frozen, logs.records.len()) {
+        _ if logs.refused.is_some() => "query refused".to_owned(),
         (false, 0) if !logs.answered => "asking …".to_owned(),
         (false, count) if logs.window.is_some() => {
             format!("{} records", format::count(count as u64))
@@ -142,6 +144,10 @@ pub(crate) fn line(zone: &Zone, buffer: &mut Buffer, area: Rect, record: &Record
 fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
     let logs = &model.logs;
     let filtered = !logs.text.is_empty() || logs.level != Default::default() || logs.is_aimed();
+    if let (Freshness::Fresh, Some(reason)) = (fresh, &logs.refused) {
+        wrapped(buffer, area, &one_line(reason), theme::warn());
+        return;
+    }
     let text = match (fresh, logs.answered, filtered) {
         (Freshness::Fresh, true, _) if logs.window.is_some() => {
             "no record of that time matches the filter".to_owned()

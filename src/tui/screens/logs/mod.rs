@@ -148,6 +148,8 @@ pub(crate) struct Logs {
     pub(crate) cursor: usize,
     /// Whether the active filter was ever answered.
     pub(crate) answered: bool,
+    /// The reason why the source refused the active filter.
+    pub(crate) refused: Option<String>,
     /// Whether records may be missing, because more came at once than one answer holds.
     pub(crate) skipped: bool,
 }
@@ -189,6 +191,7 @@ impl Logs {
     pub(crate) fn reset(&mut self) {
         self.records.clear();
         self.answered = false;
+        self.refused = None;
         self.skipped = false;
         self.frozen = false;
         self.cursor = 0;
@@ -197,6 +200,7 @@ impl Logs {
     /// Adds the lines of an answer that contain the filter's text and are new.
     pub(crate) fn merge(&mut self, lines: Vec<LogLine>, zone: &Zone) {
         self.answered = true;
+        self.refused = None;
         let wanted = filter::Wanted::new(&self.text);
         for line in lines {
             let after = self

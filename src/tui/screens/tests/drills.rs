@@ -231,6 +231,32 @@ fn a_report_longer_than_the_screen_can_be_scrolled_to_its_end() {
 }
 
 #[test]
+fn the_report_of_a_blind_drill_shows_wrong_answers_and_the_hash_of_the_plan() {
+    let mut model = ok(Screen::Drills);
+    let mut blind = report(failed());
+    let sha256 = "5f".repeat(32);
+    let response = serde_json::json!({
+        "plan": "{}", "salt": "a1", "sha256": sha256,
+        "cause": { "component": "database", "mechanism": "slow_statement" },
+        "acknowledged": 6.0, "localised": 10.25, "mitigated": null,
+        "componentIsRight": true, "mechanismIsRight": false,
+        "wrongAnswers": 3, "wrongMitigations": 2, "actions": []
+    });
+    blind.blind = Some(serde_json::from_value(response).unwrap());
+    model.drills.run.as_mut().unwrap().state = DrillState::Ended(Box::new(blind));
+    let shown = text(&buffer(&model, (120, 40)));
+    for said in [
+        "the cause: database, slow_statement",
+        "acknowledged after 6.0 s, localised after 10.2 s, mitigated after –",
+        "wrong answers: 3, wrong mitigations: 2",
+        "SHA-256 of salt and plan:",
+        &sha256,
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+}
+
+#[test]
 fn every_other_screen_shows_that_a_drill_runs() {
     let mut model = ok(Screen::Drills);
     model.screen = Screen::Overview;

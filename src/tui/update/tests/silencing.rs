@@ -269,3 +269,43 @@ fn pending_alerts_are_not_resolved_and_resolved_ones_not_silenced() {
         assert!(notice(&model).contains("there is no alert"), "{key}");
     }
 }
+
+#[test]
+fn an_inhibited_alert_names_the_alert_that_inhibits_it() {
+    let mut cause = alert("DatabaseDown", "critical", AlertState::Active);
+    cause.fingerprint = "f1".into();
+    let inhibited = |name: &str, by: &[&str]| {
+        let mut alert = alert(name, "warning", AlertState::Suppressed);
+        alert.status.inhibited_by = by.iter().map(|&by| by.to_owned()).collect();
+        alert
+    };
+    let mut both = inhibited("Both", &["f1"]);
+    both.status.silenced_by = vec!["s1".into()];
+    let model = on_alerts(vec![
+        cause,
+        inhibited("Slow", &["f1"]),
+        inhibited("Unknown", &["f9"]),
+        both,
+    ]);
+    let wanted = [
+        ("DatabaseDown", Stage::Firing),
+        ("Both", Stage::Silenced),
+        ("Slow", Stage::Inhibited),
+        ("Unknown", Stage::Inhibited),
+    ];
+    assert_eq!(
+        stages(&model),
+        wanted.map(|(name, stage)| (name.to_owned(), stage))
+    );
+    let inhibitors = model.alerts.rows.iter().map(|row| row.inhibitors.join(" "));
+    let inhibitors: Vec<String> = inhibitors.collect();
+    assert_eq!(inhibitors, ["", "DatabaseDown", "DatabaseDown", "f9"]);
+    let mut buffer = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, 120, 40));
+    crate::tui::screens::draw(&model, &mut buffer);
+    let screen = crate::tui::screens::as_lines(&buffer).join("\n");
+    assert!(
+        screen.contains("1 firing, 1 silenced, 2 inhibited"),
+        "{screen}"
+    );
+    assert!(screen.contains("by DatabaseDown"), "{screen}");
+}

@@ -91,6 +91,26 @@ fn answers_to_an_earlier_filter_are_ignored() {
 }
 
 #[test]
+fn a_refused_log_query_shows_its_reason_until_the_filter_changes() {
+    let mut model = console(None, 0);
+    keys(&mut model, "3");
+    let reason = "refused (400): parse error at line 1, col 5".to_owned();
+    update(&mut model, NOW, Event::LogsRefused { reason });
+    for once in [false, true] {
+        model.settings.once = once;
+        model.notice = None;
+        let mut buffer = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, 100, 30));
+        crate::tui::screens::draw(&model, &mut buffer);
+        let screen = crate::tui::screens::as_lines(&buffer).join("\n");
+        assert!(screen.contains("parse error at line 1, col 5"), "{screen}");
+        assert!(!screen.contains("asking"), "{screen}");
+    }
+    model.settings.once = false;
+    keys(&mut model, "/new\n");
+    assert_eq!(model.logs.refused, None);
+}
+
+#[test]
 fn pasted_text_never_runs_actions() {
     let mut model = console(None, 0);
     update(&mut model, NOW, Event::Paste("qsl\ny".into()));

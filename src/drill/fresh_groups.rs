@@ -1,0 +1,83 @@
+//! Alertmanager keeps the group of an alert for a while after the alert has ended. An alert that fires in the meantime is
+//! notified after `group_interval` and not after `group_wait`, so the prediction would be wrong. A drill on a running
+//! system therefore begins only when the groups of its alerts are gone.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::basis::Basis;
+use super::file::Drill;
+use super::now;
+use crate::clients::prometheus::Prometheus;
+
+/// The time between two removals of empty groups: `maintenance` in Alertmanager's `dispatch.go`.
+const REMOVAL: Duration = Duration::from_secs(30);
+/// The longest wait. An alert that goes on for longer makes the drill inconclusive, with its name.
+const LONGEST: Duration = Duration::from_secs(120);
+/// The time between two questions.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Waits until no alert that `drill` expects has a group.
+pub(super) async fn wait(
+    drill: &Drill,
+    basis: &Basis,
+    prometheus: &Prometheus,
+    stop: &CancellationToken,
+) {
+    let Some(query) = query(drill, basis) else {
+        return;
+    };
+    let waiting = async {
+        // Without an answer the wait cannot end in time. The drill itself finds out that Prometheus is gone.
+        while let Ok(found) = prometheus.instant(&query, now()).await
+            && !found.is_empty()
+        {
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(LONGEST, waiting) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Asks for the expected alerts that fired so recently that they may have a group. `None` if groups do not matter.
+fn query(drill: &Drill, basis: &Basis) -> Option<String> {
+    let interval = basis.running.as_ref()?.group_interval;
+    let mut expected = drill.injects.iter().flat_map(|it| it.expect.fires.keys());
+    let first = expected.next()?.clone();
+    if interval <= basis.settings.group_wait {
+        return None;
+    }
+    let names = expected.fold(first, |names, name| format!("{names}|{name}"));
+    // The notification of the end empties the group, at most one interval after the end.
+    let kept = (interval + REMOVAL).as_secs() + 1;
+    Some(format!(
+        "max_over_time(ALERTS{{alertname=~\"{names}\",alertstate=\"firing\"}}[{kept}s])"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::basis::Running;
+    use super::*;
+
+    #[test]
+    fn only_groups_that_delay_a_notification_are_awaited() {
+        let mut basis = Basis::embedded(&[]).unwrap();
+        let drill = Drill::load("errors").unwrap();
+        assert_eq!(query(&drill, &basis), None);
+        let group_interval = Duration::from_secs(10);
+        basis.running = Some(Running {
+            group_interval,
+            ..Running::default()
+        });
+        let expected = "max_over_time(ALERTS{alertname=~\"ErrorBudgetBurnFast|HighErrorRate\",\
+                        alertstate=\"firing\"}[41s])";
+        assert_eq!(query(&drill, &basis).as_deref(), Some(expected));
+        assert_eq!(query(&Drill::load("quiet").unwrap(), &basis), None);
+        basis.settings.group_wait = group_interval;
+        assert_eq!(query(&drill, &basis), None);
+    }
+}
