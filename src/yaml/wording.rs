@@ -158,7 +158,7 @@ fn is_not(given: Option<&str>, wanted: &str) -> String {
         Some("") | None => return format!("is not {described}"),
         Some(given) => given,
     };
-    if let Some(mistake) = misspelled(given, described) {
+    if let Some(mistake) = misspelled(given, &described) {
         return mistake;
     }
     match (whole(given), range(wanted)) {
