@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tempfile::TempDir;
@@ -105,20 +105,6 @@ impl MariaDb {
         self.port.addr()
     }
 
-    /// The directory of its log and its data.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
-    pub fn log(&self) -> String {
-        self.server.log()
-    }
-
-    /// The server and its children.
-    pub fn processes(&mut self) -> Vec<Pid> {
-        self.server.family()
-    }
-
     /// Kills it with SIGKILL, as a power cut would. Returns when it has ended.
     pub fn kill(&mut self) {
         self.server.kill();
@@ -128,8 +114,8 @@ impl MariaDb {
     pub async fn restart(&mut self) {
         self.kill();
         self.launch();
-        let log = |server: &Kept| server.log();
-        assert!(self.answers().await, "no start: {}", log(&self.server));
+        let answers = self.answers().await;
+        assert!(answers, "no start: {}", self.server.log());
     }
 
     /// Stops it with SIGSTOP: connections can still be made and stay open, but nothing answers.
