@@ -65,9 +65,7 @@ async fn an_invalid_database_url_is_reported_with_advice() {
     database_is_refused("postgres://me:hu@sh@localhost/x", &["%40"]).await;
     let tls = "postgres://me:hush@localhost/x?sslmode=on";
     database_is_refused(tls, &["sslmode=on", "verify-full"]).await;
-    for nothing in ["hush", ""] {
-        database_is_refused(nothing, &["postgres://"]).await;
-    }
+    database_is_refused("hush", &["postgres://"]).await;
 }
 
 #[tokio::test]
