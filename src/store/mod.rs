@@ -12,11 +12,19 @@ mod batcher;
 pub mod data_dir;
 mod dataset_storage;
 mod date_versions;
+mod fault;
 mod identity;
+mod injected;
+mod keyed;
 pub mod mysql;
+mod pooled;
 pub mod postgres;
+mod presence;
+mod retry;
+mod socket_options;
 pub mod sqlite;
 mod turn;
+mod values;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod audit;
+mod dropped;
 mod holds;
 mod mysql_trouble;
 mod opened;

@@ -1,11 +1,12 @@
 //! Balances, charges and payments. Procedures lock rows in one order: reservation, account, seat, place.
 
-use super::idempotency::{self, Decision, parts};
+use super::Retry;
+use super::columns::{int, opt};
 use super::queue::{self, signed};
-use super::reservations::{Changed, date};
-use super::retry::Retry;
-use super::values::{Params, int, opt};
+use super::reservations::date;
 use crate::domain::{Money, Timestamp, UserId};
+use crate::store::keyed::{self, Changed, Decision, parts};
+use crate::store::values::Params;
 use crate::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome, StoreError};
 
 const BALANCE: &str = "SELECT balance FROM users WHERE id = ?";
@@ -50,7 +51,7 @@ pub(super) async fn charge(
         key,
         race: None,
     };
-    let (answer, _) = idempotency::decide(retry, decision).await?;
+    let (answer, _) = keyed::decide(retry, &decision).await?;
     Ok(answer)
 }
 
@@ -75,7 +76,7 @@ pub(super) async fn pay(
         key,
         race: None,
     };
-    let (outcome, row) = idempotency::decide(retry, decision).await?;
+    let (outcome, row) = keyed::decide(retry, &decision).await?;
     let ended = match outcome == Keyed::Fresh(PayOutcome::Paid) {
         true if opt(&row, 5)? == Some(1) => vec![pay.place],
         // A hold that ends in the same moment does not see this payment, nor this payment its end.

@@ -1,14 +1,13 @@
 //! The audit: violations of the rules of the sale, counted over the rows, and the look-up of acknowledged writes.
 
-use super::fault::Fault;
-use super::pool::Pool;
+use super::columns::int;
 use super::queue::signed;
 use super::registering::json;
-use super::retry::Retry;
 use super::seats;
 use super::snapshot::Snapshot;
-use super::values::int;
+use super::{Pool, Retry};
 use crate::domain::UserId;
+use crate::store::fault::Fault;
 use crate::store::{AnswerCode, Audit, Fact, StoreError};
 
 const COUNT: &str = include_str!("sql/audit.sql");

@@ -10,12 +10,13 @@ use sqlx::query::Query;
 use tokio::runtime::Handle;
 
 use super::MySqlOptions;
-use super::fault::{self, Fault};
+use super::errors;
 use super::presence::{self, Present, Use};
 use super::schema::{self, failed};
 use super::target::Target;
 use crate::domain::{Epoch, Money, Timestamp};
 use crate::store::dataset_storage::PriceTiers;
+use crate::store::fault::Fault;
 use crate::store::{DatasetInfo, StoreError};
 
 /// The rows of one statement: the numbers in `numbers`.
@@ -185,7 +186,7 @@ fn may_not_create(fault: Fault, target: &Target) -> Fault {
         Fault::Final(StoreError::Unavailable(why)) => Fault::unavailable(format!(
             "{}: a dataset needs a database of its own: {why}: {}",
             target.name(),
-            fault::grants(target.user(), target.database())
+            errors::grants(target.user(), target.database())
         )),
         other => other,
     }

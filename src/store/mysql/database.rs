@@ -11,17 +11,20 @@ use sqlx::Row as _;
 use sqlx::mysql::MySqlConnection;
 
 use super::bulk::MySqlBulk;
-use super::fault::{self, Fault};
-use super::pool::Pool;
-use super::presence::{self, PresenceLock, Use};
-use super::retry::{Repeat, Retry};
+use super::columns::{int, text};
+use super::driver::MySqlDriver;
+use super::errors;
+use super::presence::{self, InUse, Use};
 use super::schema::{self, failed};
 use super::target::{Purpose, Target};
-use super::values::{Value, int, text};
 use super::version::check_server;
-use super::{MySqlOptions, MySqlStore, gate};
+use super::{MySqlOptions, MySqlStore, PresenceLock, gate};
+use super::{Pool, Retry};
 use crate::domain::Epoch;
 use crate::faults::Faults;
+use crate::store::fault::Fault;
+use crate::store::retry::Repeat;
+use crate::store::values::Value;
 use crate::store::{DatasetInfo, StoreError};
 use crate::telemetry::Metrics;
 
@@ -82,7 +85,7 @@ impl Database {
             ..options
         };
         let base = target.database().to_owned();
-        let control = Pool::new(&target, base, one, None, Faults::default())?;
+        let control = pool(&target, base, one, None, Faults::default())?;
         Ok(Database {
             target,
             options,
@@ -123,7 +126,7 @@ impl Database {
         faults: Faults,
     ) -> Result<MySqlStore, StoreError> {
         // First, so that no other server sweeps the dataset.
-        let presence = PresenceLock::hold(Use::Dataset(epoch), &self.target, &self.options).await?;
+        let presence = self.present(Use::Dataset(epoch)).await?;
         let mut connection = self.session_in(epoch).await?;
         let gate = gate::name(self.target.database());
         let opening = async {
@@ -131,7 +134,7 @@ impl Database {
             schema::read_info(&mut connection).await
         };
         let info = opening.await.map_err(|fault| self.about(epoch, fault))?;
-        let pool = Pool::new(
+        let pool = pool(
             &self.target,
             self.database_of(epoch),
             self.options,
@@ -289,8 +292,7 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unavailable`] while another server uses it.
     pub async fn sole_use(&self) -> Result<PresenceLock, StoreError> {
-        let using = Use::Database { alone: true };
-        PresenceLock::hold(using, &self.target, &self.options).await
+        self.present(Use::Database { alone: true }).await
     }
 
     /// For a server that shares its queue and locks with the other servers of the database.
@@ -298,13 +300,37 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unavailable`] while a server uses it that does not share.
     pub async fn shared_use(&self) -> Result<PresenceLock, StoreError> {
-        let using = Use::Database { alone: false };
-        PresenceLock::hold(using, &self.target, &self.options).await
+        self.present(Use::Database { alone: false }).await
+    }
+
+    async fn present(&self, using: Use) -> Result<PresenceLock, StoreError> {
+        let (target, options) = (self.target.clone(), self.options);
+        let present = InUse {
+            using,
+            target,
+            options,
+        };
+        PresenceLock::hold(present).await
     }
 
     fn retry(&self, name: &'static str) -> Retry<'_> {
         Retry::new(&self.control, name, Repeat::Safe)
     }
+}
+
+fn pool(
+    target: &Target,
+    database: String,
+    options: MySqlOptions,
+    metrics: Option<Metrics>,
+    faults: Faults,
+) -> Result<Arc<Pool>, StoreError> {
+    let driver = MySqlDriver {
+        connector: target.connector(&database, Purpose::Statements, &options),
+        target: target.clone(),
+        database,
+    };
+    Pool::new(driver, options, metrics, faults)
 }
 
 /// Makes the control tables, unless a newer program made them.
@@ -316,7 +342,7 @@ async fn prepare(connection: &mut MySqlConnection, target: &Target) -> Result<()
         Fault::Final(StoreError::Unavailable(why)) => Fault::unavailable(format!(
             "{}: {why}; the user needs these rights: {}",
             target.name(),
-            fault::grants(target.user(), target.database())
+            errors::grants(target.user(), target.database())
         )),
         other => other,
     })?;

@@ -4,8 +4,8 @@
 use sqlx::Row as _;
 use sqlx::mysql::MySqlConnection;
 
-use super::fault::Fault;
 use super::schema::failed;
+use crate::store::fault::Fault;
 
 /// The longest wait for the gate, in seconds. What is done inside takes milliseconds, migrations aside.
 const WITHIN: i64 = 30;

@@ -11,23 +11,19 @@
 mod accounts;
 mod audit;
 mod bulk;
+mod columns;
 mod database;
-mod fault;
+mod driver;
+mod errors;
 mod gate;
-mod idempotency;
-mod injected;
-mod nodelay;
-mod pool;
 mod presence;
 mod queue;
 mod registering;
 mod reservations;
-mod retry;
 mod schema;
 mod seats;
 mod snapshot;
 mod target;
-mod values;
 mod version;
 
 use std::sync::Arc;
@@ -35,10 +31,14 @@ use std::time::Duration;
 
 pub use bulk::{Loaded, MySqlBulk};
 pub use database::Database;
-pub use presence::PresenceLock;
 
 use super::batcher::Batcher;
 use super::date_versions::DateVersions;
+use super::keyed::{self, Changed};
+pub use super::pooled::PoolOptions as MySqlOptions;
+use super::pooled::{self, Driver as _};
+pub use super::presence::PresenceLock;
+use super::retry::{self, Repeat};
 use super::{
     Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
     Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
@@ -48,46 +48,21 @@ use crate::domain::queue::Admission;
 use crate::domain::{
     Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId, statement,
 };
-use pool::Pool;
+use columns::int;
+use driver::MySqlDriver;
 use registering::{HandingOut, Registering};
-use reservations::Changed;
-use retry::{Repeat, Retry};
-use values::int;
 
-/// The settings of the connections to a database.
-#[derive(Clone, Copy, Debug)]
-pub struct MySqlOptions {
-    /// The number of connections of one server to one dataset.
-    pub connections: usize,
-    /// The longest wait for one of them.
-    pub acquire_timeout: Duration,
-    /// The longest time in which a connection is made.
-    pub connect_timeout: Duration,
-    /// The longest time of one statement, and twice the longest wait for a lock.
-    pub statement_timeout: Duration,
-    /// The longest time of an operation, repeats included.
-    pub timeout: Duration,
-    /// Slower statements are logged.
-    pub slow: Duration,
-}
-
-impl Default for MySqlOptions {
-    fn default() -> Self {
-        MySqlOptions {
-            connections: 16,
-            acquire_timeout: Duration::from_secs(1),
-            connect_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(4),
-            timeout: Duration::from_secs(5),
-            slow: Duration::from_millis(100),
-        }
-    }
-}
+type Pool = pooled::Pool<MySqlDriver>;
+type Retry<'a> = retry::Retry<'a, MySqlDriver>;
 
 /// The time for which a seat map may be shown although another server may have changed one of its seats.
 const SHARED_FOR: Duration = Duration::from_millis(250);
 /// The longest time of an audit or a snapshot of a large dataset.
 const LONG: Duration = Duration::from_secs(120);
+
+/// As durable as any write of the sale, so it fails where they would.
+const WRITE_A_ROW: &str = "INSERT INTO meta (`key`, value) VALUES ('readiness', UTC_TIMESTAMP())
+    ON DUPLICATE KEY UPDATE value = VALUES(value)";
 
 /// An open dataset.
 pub struct MySqlStore {
@@ -130,6 +105,10 @@ impl MySqlStore {
         self.presence.release().await;
     }
 
+    pub(super) async fn hold_connections(&self, number: Option<usize>) {
+        self.pool.hold_connections(number).await
+    }
+
     pub(super) async fn catalog(&self) -> Result<Catalog, StoreError> {
         seats::catalog(&mut self.read(statement::CATALOG_READ)).await
     }
@@ -158,7 +137,7 @@ impl MySqlStore {
         user: UserId,
         key: Idempotency,
     ) -> Result<Option<Keyed<T>>, StoreError> {
-        idempotency::find(&mut self.read(statement::IDEMPOTENCY_READ), user, &key).await
+        keyed::find(&mut self.read(statement::IDEMPOTENCY_READ), user, &key).await
     }
 
     pub(super) async fn seats_of(
@@ -191,7 +170,7 @@ impl MySqlStore {
         now: Timestamp,
     ) -> Result<Keyed<ReserveOutcome>, StoreError> {
         let mut retry = self.safe(statement::RESERVATION_REFUSE);
-        idempotency::remember(&mut retry, user, &key, &refusal, now).await
+        keyed::remember(&mut retry, user, &key, &refusal, now).await
     }
 
     pub(super) async fn cancel(
@@ -231,7 +210,7 @@ impl MySqlStore {
         before: Timestamp,
         most: u32,
     ) -> Result<u64, StoreError> {
-        idempotency::forget(&mut self.safe(statement::IDEMPOTENCY_FORGET), before, most).await
+        keyed::forget(&mut self.safe(statement::IDEMPOTENCY_FORGET), before, most).await
     }
 
     pub(super) async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
@@ -289,17 +268,17 @@ impl MySqlStore {
         // First, because the write would be repeated on a replica.
         let reply = self
             .read(statement::PING)
-            .run(injected::IS_READ_ONLY, &[])
+            .run(MySqlDriver::IS_READ_ONLY, &[])
             .await?;
         let read_only = match reply.rows.first() {
             Some(row) => int(row, 0)? != 0,
             None => true,
         };
         if read_only {
-            return Err(StoreError::Unavailable(fault::READ_ONLY.to_owned()));
+            return Err(StoreError::Unavailable(errors::READ_ONLY.to_owned()));
         }
         let mut retry = self.safe(statement::PING);
-        retry.run(injected::WRITE_A_ROW, &[]).await?;
+        retry.run(WRITE_A_ROW, &[]).await?;
         Ok(())
     }
 

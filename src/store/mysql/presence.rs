@@ -1,4 +1,4 @@
-//! The presence lock: it shows other servers who uses the database or a dataset.
+//! Presence as rows and named locks.
 //!
 //! MySQL's named locks are exclusive, so a shared lock is a row in `concertctl_presence` whose session holds a named lock
 //! of its own. The row counts while that lock is held, so the row of a lost session does not count. Rows change only
@@ -10,27 +10,20 @@
 //!   8  scope EPOCH  alone 0    concertctl:DB:8   held by the same server's other session
 //!   5  scope EPOCH  alone 0    (free)            its server was killed: deleted at the next change
 //! ```
-//!
-//! A task checks the session once a second. When the session is lost, it makes a new one and takes the lock again. The
-//! lock is not held meanwhile; if another server took it, an error is logged.
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Row as _};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::fault::Fault;
 use super::schema::failed;
 use super::target::{Purpose, Target};
 use super::{MySqlOptions, gate};
 use crate::domain::Epoch;
 use crate::store::StoreError;
+use crate::store::fault::Fault;
+use crate::store::presence::Presence;
 
-/// The pause between two checks of the session, and between two attempts to take the lock again.
-const PAUSE: Duration = Duration::from_secs(1);
 /// The longest wait for the release of a lock. It also ends with its connection.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -171,77 +164,30 @@ impl Present {
     }
 }
 
-/// A presence lock with the task that holds it. Released or dropped, it is given up.
-#[derive(Debug)]
-pub struct PresenceLock {
-    keeper: Mutex<Option<AbortOnDropHandle<()>>>,
-    release: CancellationToken,
+/// A use of a database, which other servers see.
+pub(super) struct InUse {
+    pub(super) using: Use,
+    pub(super) target: Target,
+    pub(super) options: MySqlOptions,
 }
 
-impl PresenceLock {
-    pub(super) async fn hold(
-        using: Use,
-        target: &Target,
-        options: &MySqlOptions,
-    ) -> Result<PresenceLock, StoreError> {
-        let present = expect(using, target, options).await?;
-        let release = CancellationToken::new();
-        let keeping = keep(using, present, target.clone(), *options, release.clone());
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keeping));
-        Ok(PresenceLock {
-            keeper: Mutex::new(Some(keeper)),
-            release,
-        })
+impl Presence for InUse {
+    type Session = Present;
+
+    async fn take(&self) -> Result<Option<Present>, Fault> {
+        take(self.using, &self.target, &self.options).await
     }
 
-    /// Gives up the lock. After this, others can have it, unless the database does not answer.
-    pub async fn release(&self) {
-        self.release.cancel();
-        let keeper = self.keeper.lock().take();
-        if let Some(keeper) = keeper {
-            drop(tokio::time::timeout(RELEASE_WITHIN, keeper).await);
-        }
+    async fn lives(&self, present: &mut Present) -> bool {
+        let check = tokio::time::timeout(self.options.timeout, present.connection.ping()).await;
+        matches!(check, Ok(Ok(())))
     }
-}
 
-/// Holds the lock until it is released, through losses of the connection.
-async fn keep(
-    using: Use,
-    mut present: Present,
-    target: Target,
-    options: MySqlOptions,
-    release: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            () = ended(&mut present, &options) => {}
-            () = release.cancelled() => return present.release().await,
-        }
-        present = loop {
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = release.cancelled() => return,
-            }
-            match take(using, &target, &options).await {
-                Ok(Some(present)) => break present,
-                Ok(None) => {
-                    let error = using.refused(target.name());
-                    tracing::error!(%error, "the connection that shows this server to others was lost");
-                }
-                // The database does not answer yet. Other parts of the server report that.
-                Err(_) => {}
-            }
-        };
+    async fn release(&self, present: Present) {
+        present.release().await;
     }
-}
 
-/// Resolves when the session is lost.
-async fn ended(present: &mut Present, options: &MySqlOptions) {
-    loop {
-        tokio::time::sleep(PAUSE).await;
-        let check = tokio::time::timeout(options.timeout, present.connection.ping()).await;
-        if !matches!(check, Ok(Ok(()))) {
-            return;
-        }
+    fn refused(&self) -> StoreError {
+        self.using.refused(self.target.name())
     }
 }

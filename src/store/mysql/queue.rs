@@ -1,15 +1,15 @@
 //! Admissions, the admission settings, and the durable state of the queue.
 
-use super::fault::Fault;
-use super::idempotency;
-use super::pool::Pool;
+use super::columns::{int, text};
 use super::registering::{self, Wanted};
-use super::retry::Retry;
 use super::snapshot::Snapshot;
-use super::values::{Value, int, text};
 use super::{MySqlStore, registering::json};
+use super::{Pool, Retry};
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp, UserId, statement};
+use crate::store::fault::Fault;
+use crate::store::keyed::{self};
+use crate::store::values::Value;
 use crate::store::{
     Idempotency, Keyed, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError, Ticket,
 };
@@ -178,7 +178,7 @@ pub(super) async fn ticket(
     user: UserId,
     key: &Idempotency,
 ) -> Result<Option<Keyed<Ticket>>, StoreError> {
-    let found = idempotency::find(retry, user, key).await?;
+    let found = keyed::find(retry, user, key).await?;
     let lives = match &found {
         Some(Keyed::Replayed(ticket)) => !has_ended(retry, Ticket::place(*ticket)).await?,
         _ => true,

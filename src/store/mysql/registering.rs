@@ -6,14 +6,15 @@ use std::sync::Arc;
 use serde::Serialize;
 use sqlx::mysql::MySqlRow;
 
-use super::fault::Fault;
-use super::idempotency::parts;
-use super::pool::Pool;
+use super::columns::{int, opt};
 use super::queue::{self, signed, unsigned};
-use super::retry::{Repeat, Retry};
-use super::values::{Params, Value, int, opt};
+use super::{Pool, Retry};
 use crate::domain::{Place, Timestamp, UserId, statement};
 use crate::store::batcher::BatchWork;
+use crate::store::fault::Fault;
+use crate::store::keyed::parts;
+use crate::store::retry::Repeat;
+use crate::store::values::{Params, Value};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, StoreError};
 
 const REGISTER_MANY: &str = "CALL register_many(?)";

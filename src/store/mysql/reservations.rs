@@ -2,14 +2,15 @@
 
 use sqlx::mysql::MySqlRow;
 
-use super::fault::Fault;
-use super::idempotency::{self, Decision, parts};
+use super::Retry;
+use super::columns::{int, opt};
 use super::queue::{self, signed};
-use super::retry::Retry;
-use super::values::{Params, Value, int, opt};
 use crate::domain::{
-    Money, PerformanceDateId, Place, ReservationId, ReservationStatus, SeatId, Timestamp, UserId,
+    Money, PerformanceDateId, ReservationId, ReservationStatus, SeatId, Timestamp, UserId,
 };
+use crate::store::fault::Fault;
+use crate::store::keyed::{self, Changed, Decision, parts};
+use crate::store::values::{Params, Value};
 use crate::store::{
     CancelOutcome, Idempotency, Keyed, ReservationRow, Reserve, ReserveOutcome, StoreError,
 };
@@ -33,13 +34,6 @@ const FOLLOW_RESERVATION: &str = "UPDATE seats s JOIN reservations r ON r.live_s
 
 const OF_USER: &str = "SELECT id, seat_id, price, status, expires_at FROM reservations
     WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?";
-
-/// An outcome, with the dates of the seats that changed, and the places that ended.
-pub(super) struct Changed<T> {
-    pub(super) outcome: T,
-    pub(super) dates: Vec<PerformanceDateId>,
-    pub(super) ended: Vec<Place>,
-}
 
 pub(super) async fn reserve(
     retry: &mut Retry<'_>,
@@ -66,7 +60,7 @@ pub(super) async fn reserve(
     };
     let (mut dates, mut ended) = (Vec::new(), Vec::new());
     let outcome = loop {
-        match idempotency::ask(retry, decision).await {
+        match keyed::ask(retry, &decision).await {
             // A copy of this request may have taken the seat. The next attempt finds its answer.
             Ok(Some((Keyed::Fresh(ReserveOutcome::Conflict), _)))
                 if key.is_some() && wish.seen_version.is_none() => {}
@@ -119,7 +113,7 @@ pub(super) async fn cancel(
         key,
         race: None,
     };
-    let (mut outcome, row) = idempotency::decide(retry, decision).await?;
+    let (mut outcome, row) = keyed::decide(retry, &decision).await?;
     if retry.uncertain() && opt(&row, 6)? == Some(1) {
         // By the attempt whose answer was lost.
         outcome = Keyed::Fresh(CancelOutcome::Cancelled);

@@ -3,9 +3,10 @@
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::fault::{self, Fault};
+use super::errors;
 use super::{LONG, gate};
 use crate::domain::Epoch;
+use crate::store::fault::Fault;
 use crate::store::{DatasetInfo, StoreError};
 
 /// A migration: statements in one text, then procedures, one in each text. MySQL commits each statement by itself, so an
@@ -144,7 +145,7 @@ pub(super) async fn write_info(
 
 /// Classifies the failure of a statement that may take long.
 pub(super) fn failed(error: sqlx::Error) -> Fault {
-    fault::of_statement(&error, LONG)
+    errors::of_statement(&error, LONG)
 }
 
 #[cfg(test)]

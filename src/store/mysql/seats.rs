@@ -2,10 +2,11 @@
 
 use sqlx::mysql::MySqlRow;
 
-use super::fault::Fault;
-use super::retry::Retry;
-use super::values::{Value, int, text};
+use super::Retry;
+use super::columns::{int, text};
 use crate::domain::{ConcertId, Money, PerformanceDateId, SeatId, SeatStatus};
+use crate::store::fault::Fault;
+use crate::store::values::Value;
 use crate::store::{Catalog, SeatCounts, SeatRow, StoreError};
 
 const CONCERTS: &str = "SELECT id, performer FROM concerts ORDER BY id";

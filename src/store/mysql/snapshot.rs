@@ -5,11 +5,12 @@
 use futures_util::TryStreamExt as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::fault::Fault;
-use super::pool::Pool;
+use super::Pool;
+use super::columns::bound;
 use super::schema::{self, failed};
 use super::target::Purpose;
-use super::values::{Params, bound};
+use crate::store::fault::Fault;
+use crate::store::values::Params;
 
 const BEGIN: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
     START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
@@ -19,8 +20,9 @@ pub(super) struct Snapshot(MySqlConnection);
 
 impl Snapshot {
     pub(super) async fn begin(pool: &Pool) -> Result<Snapshot, Fault> {
-        let target = &pool.target;
-        let connecting = target.session(&pool.database, Purpose::Long, &pool.options);
+        let driver = pool.driver();
+        let (target, database) = (&driver.target, &driver.database);
+        let connecting = target.session(database, Purpose::Long, &pool.options);
         let mut connection = connecting.await?;
         schema::text_of(&mut connection, BEGIN).await?;
         Ok(Snapshot(connection))

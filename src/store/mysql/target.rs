@@ -10,9 +10,11 @@ use reqwest::Url;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
-use super::fault::{self, Fault};
-use super::{MySqlOptions, nodelay};
+use super::MySqlOptions;
+use super::errors;
 use crate::store::StoreError;
+use crate::store::fault::Fault;
+use crate::store::socket_options;
 
 /// The form of a URL, for messages.
 const FORM: &str = "mysql://USER:PASSWORD@HOST:3306/DATABASE";
@@ -125,8 +127,8 @@ impl Target {
         let connector = self.connector(database, purpose, options);
         tokio::time::timeout(self.connect_timeout, connector.connect())
             .await
-            .map_err(|_| fault::no_connection_within(self, self.connect_timeout))?
-            .map_err(|error| fault::of_connecting(&error, self))
+            .map_err(|_| errors::no_connection_within(self, self.connect_timeout))?
+            .map_err(|error| errors::of_connecting(&error, self))
     }
 }
 
@@ -148,7 +150,7 @@ impl Connector {
     pub(super) fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, sqlx::Error>> {
         Box::pin(async move {
             let mut connection = MySqlConnection::connect_with(&self.options).await?;
-            nodelay::set(self.port).await;
+            socket_options::set(self.port).await;
             // The text consists of numbers and of words of this program.
             sqlx::raw_sql(AssertSqlSafe(self.set_up.clone()))
                 .execute(&mut connection)

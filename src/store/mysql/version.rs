@@ -3,10 +3,10 @@
 use sqlx::Row as _;
 use sqlx::mysql::MySqlConnection;
 
-use super::fault::Fault;
 use super::schema::failed;
 use super::target::Target;
 use crate::store::StoreError;
+use crate::store::fault::Fault;
 
 /// `SKIP LOCKED` and `JSON_TABLE` need it.
 const OLDEST_MARIADB: (u32, u32, u32) = (10, 6, 0);

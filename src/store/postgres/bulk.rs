@@ -1,34 +1,27 @@
-//! Loading a dataset: into a schema of its own that nobody reads yet, in one transaction, so that an
-//! interruption leaves nothing.
+//! Seeding: a dataset is loaded into a schema of its own that no server reads yet, in one transaction, so an interruption
+//! leaves nothing.
 //!
-//! Users and seats are copied in PostgreSQL's binary format from a buffer of bounded size, frozen as
-//! they come in, without any key; keys, indexes and references are made when all rows are there.
+//! Users and seats are copied in PostgreSQL's binary format from a buffer of bounded size. The rows are written frozen,
+//! without any key. Keys, indexes and references are made when all rows are there.
 
-use std::pin::pin;
-
-use bytes::{BufMut as _, Bytes, BytesMut};
-use futures_util::SinkExt as _;
+use bytes::{BufMut as _, BytesMut};
+use sqlx::postgres::PgConnection;
 use tokio::runtime::Handle;
-use tokio_postgres::types::ToSql;
 
 use super::PgOptions;
-use super::fault::Fault;
+use super::columns::bound;
 use super::presence_lock;
 use super::schema::{self, failed};
-use super::target::{Purpose, Session, Target};
+use super::target::{Purpose, Target};
 use crate::domain::{Epoch, Money, Timestamp};
 use crate::store::dataset_storage::PriceTiers;
+use crate::store::values::Params;
 use crate::store::{DatasetInfo, StoreError};
 
-/// Sent in one piece.
+/// The bytes that are sent together.
 const PIECE: usize = 64 * 1024;
-/// What a copy in binary format begins with: signature, no flags, no extension.
+/// The beginning of a copy in binary format: signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-
-/// A statement ends soon after this process did, also in the middle of an index. Not known before
-/// PostgreSQL 14.
-const STOP_WITH_US: &str = "SELECT set_config(name, '1000', false) FROM pg_settings
-    WHERE name = 'client_connection_check_interval'";
 
 /// Statistics are there from the first statement on.
 const FINISH: &str = "ANALYZE concerts, performance_dates, users, seats; COMMIT";
@@ -50,14 +43,14 @@ const COPY_SEATS: &str =
 /// A dataset being loaded. Its calls block, and belong on a thread outside the runtime's own. Dropped
 /// before [`PgBulk::finish`], it leaves nothing behind.
 pub struct PgBulk {
-    session: Session,
+    connection: PgConnection,
     runtime: Handle,
 }
 
 /// A dataset that is complete; as long as this is kept, no server sweeps it away.
 #[must_use = "once it is dropped, a dataset that is not in force yet may be swept away"]
 pub struct Loaded {
-    _session: Session,
+    _connection: PgConnection,
 }
 
 impl PgBulk {
@@ -67,18 +60,17 @@ impl PgBulk {
         epoch: Epoch,
     ) -> Result<PgBulk, StoreError> {
         let schema = schema::name(epoch);
-        let session = target.session(&schema, Purpose::Long, options).await?;
-        // Before the schema is there for others to see.
-        if !presence_lock::share_dataset(&session, epoch).await? {
+        let mut connection = target.session(&schema, Purpose::Long, options).await?;
+        // Before other servers can see the schema.
+        if !presence_lock::share_dataset(&mut connection, epoch).await? {
             return Err(StoreError::Unavailable(format!(
                 "{schema} is being swept away"
             )));
         }
-        let begin = format!("{STOP_WITH_US}; BEGIN; CREATE SCHEMA {schema}");
-        session.client.batch_execute(&begin).await.map_err(failed)?;
-        schema::create_tables(&session.client).await?;
+        schema::run(&mut connection, &format!("BEGIN; CREATE SCHEMA {schema}")).await?;
+        schema::create_tables(&mut connection).await?;
         Ok(PgBulk {
-            session,
+            connection,
             runtime: Handle::current(),
         })
     }
@@ -88,7 +80,7 @@ impl PgBulk {
     /// # Errors
     /// [`StoreError`].
     pub fn concerts(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
-        self.execute(CONCERTS, &[&signed(from), &signed(to)])
+        self.execute(CONCERTS, &[signed(from).into(), signed(to).into()])
     }
 
     /// Performance dates `from..=to`, `per_concert` of them on each concert, on the days after
@@ -106,7 +98,12 @@ impl PgBulk {
         let per_concert = signed(per_concert.max(1));
         self.execute(
             DATES,
-            &[&signed(from), &signed(to), &per_concert, &first_day],
+            &[
+                signed(from).into(),
+                signed(to).into(),
+                per_concert.into(),
+                first_day.into(),
+            ],
         )
     }
 
@@ -157,24 +154,22 @@ impl PgBulk {
     ///
     /// # Errors
     /// [`StoreError`]; then it is gone.
-    pub fn finish(self, info: &DatasetInfo) -> Result<Loaded, StoreError> {
-        let client = &self.session.client;
+    pub fn finish(mut self, info: &DatasetInfo) -> Result<Loaded, StoreError> {
+        let connection = &mut self.connection;
         self.runtime.block_on(async {
-            schema::migrate(client).await?;
-            schema::write_info(client, info).await?;
-            client.batch_execute(FINISH).await.map_err(failed)
+            schema::migrate(connection).await?;
+            schema::write_info(connection, info).await?;
+            schema::run(connection, FINISH).await
         })?;
         Ok(Loaded {
-            _session: self.session,
+            _connection: self.connection,
         })
     }
 
-    fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), StoreError> {
-        let executing = self.session.client.execute(sql, params);
-        match self.runtime.block_on(executing) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failed(error).into()),
-        }
+    fn execute(&mut self, sql: &'static str, params: Params<'_>) -> Result<(), StoreError> {
+        let executing = bound(sql, params).execute(&mut self.connection);
+        let done = self.runtime.block_on(executing);
+        Ok(done.map(drop).map_err(failed)?)
     }
 
     fn copy(
@@ -184,24 +179,24 @@ impl PgBulk {
         to: u64,
         put: impl Fn(&mut BytesMut, u64),
     ) -> Result<(), StoreError> {
+        let connection = &mut self.connection;
         let copying = async {
-            let sink = self.session.client.copy_in::<_, Bytes>(sql).await;
-            let mut sink = pin!(sink.map_err(failed)?);
+            let mut copy = connection.copy_in_raw(sql).await?;
             let mut rows = BytesMut::with_capacity(PIECE + 128);
             rows.put_slice(HEADER);
             for id in from..=to {
                 put(&mut rows, id);
                 if rows.len() >= PIECE {
-                    let piece = std::mem::replace(&mut rows, BytesMut::with_capacity(PIECE + 128));
-                    sink.feed(piece.freeze()).await.map_err(failed)?;
+                    copy.send(&rows[..]).await?;
+                    rows.clear();
                 }
             }
             rows.put_i16(-1);
-            sink.feed(rows.freeze()).await.map_err(failed)?;
-            sink.finish().await.map_err(failed)?;
-            Ok::<(), Fault>(())
+            copy.send(&rows[..]).await?;
+            copy.finish().await
         };
-        Ok(self.runtime.block_on(copying)?)
+        let done = self.runtime.block_on(copying).map_err(failed);
+        Ok(done.map(drop)?)
     }
 }
 

@@ -1,38 +1,43 @@
-//! A database that datasets live in: which of them is in force, and what all servers on it share.
+//! A database that contains datasets: which of them is active, and what all servers on it share.
 //!
-//! The schema `concertctl` holds the pointer and the shared secrets; each dataset has a schema of its
-//! own, `concertctl_<epoch>`. Replacing the dataset is one update of the pointer. What it does not name
-//! and nobody loads or uses is swept: who does either holds a shared advisory lock on the epoch.
+//! The schema `concertctl` holds the pointer to the active dataset and the shared secrets. Each dataset has a schema of
+//! its own, `concertctl_<epoch>`. Replacing the dataset is one update of the pointer. A dataset that is not active, and
+//! that no server loads or uses, is swept. A server that loads or uses one holds a shared advisory lock on its epoch.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempts::{Attempts, Repeat};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
 use super::bulk::PgBulk;
-use super::fault::Fault;
-use super::pool::Pool;
-use super::presence_lock::PresenceLock;
+use super::columns::get;
+use super::driver::PgDriver;
+use super::presence_lock::{InUse, Use};
 use super::schema::{self, IN_USE, LOCKS, failed};
-use super::target::{Purpose, Session, Target};
-use super::{PgOptions, PgStore};
+use super::target::{Purpose, Target};
+use super::{PgOptions, PgStore, Pool, PresenceLock, Retry};
 use crate::domain::Epoch;
 use crate::faults::Faults;
+use crate::store::fault::Fault;
+use crate::store::retry::Repeat;
+use crate::store::values::Value;
 use crate::store::{DatasetInfo, StoreError};
 use crate::telemetry::Metrics;
 
-/// The tables that stand beside the datasets.
+/// The tables beside the datasets.
 const CONTROL: &str = include_str!("../../../migrations/postgres/0001_control.sql");
-/// Where they are.
+/// Their schema.
 const CONTROL_SCHEMA: &str = "concertctl";
-/// What `schema_version` says when they are as this program knows them.
+/// Their version in `schema_version`.
 const CONTROL_VERSION: usize = 1;
-/// The oldest PostgreSQL that is used, as `server_version_num` tells it.
+/// The oldest PostgreSQL that is supported, as `server_version_num`.
 const OLDEST: i32 = 130_000;
 
 const CURRENT: &str = "SELECT epoch FROM concertctl.current";
 
-const PUT_IN_FORCE: &str = "INSERT INTO concertctl.current (epoch) VALUES ($1)
+const ACTIVATE: &str = "INSERT INTO concertctl.current (epoch) VALUES ($1)
     ON CONFLICT (only_row) DO UPDATE SET epoch = excluded.epoch";
 
 const OFFER_SECRET: &str = "INSERT INTO concertctl.secrets (name, value) VALUES ($1, $2)
@@ -40,7 +45,9 @@ const OFFER_SECRET: &str = "INSERT INTO concertctl.secrets (name, value) VALUES 
 
 const SECRET: &str = "SELECT value FROM concertctl.secrets WHERE name = $1";
 
-/// Advisory locks tell who is there ([`PresenceLock`]): two halves of a pair of numbers, or of one number.
+/// Whether as many sessions use the dataset as the database. The key of an advisory lock ([`PresenceLock`]) is a pair of
+/// numbers (`objsubid` 2), or the halves of one number (1). Parameters: the pair for the database, the halves of the
+/// epoch.
 const FOLLOWED: &str = "WITH held AS (
     SELECT classid::bigint AS high, objid::bigint AS low, objsubid FROM pg_locks
     WHERE locktype = 'advisory' AND granted
@@ -51,7 +58,7 @@ SELECT (SELECT count(*) FROM held WHERE high = $3 AND low = $4 AND objsubid = 1)
 
 const DATASETS: &str = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'concertctl\\_%'";
 
-/// A database that was reached and is fit for use. Cloning shares it.
+/// A database that answers and is fit for use. Clones share it.
 #[derive(Clone)]
 pub struct Database {
     target: Target,
@@ -68,18 +75,17 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Connects, and makes the control tables if they are not there.
+    /// Connects, and makes the control tables if they are missing.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] with one line that says what is wrong with the URL, the server or
-    /// the database, and what to do. Never with the password.
+    /// [`StoreError::Unavailable`] with one line that says what is wrong with the URL, the server or the database, and what
+    /// to do. Never with the password.
     pub async fn connect(url: &str, options: PgOptions) -> Result<Database, StoreError> {
         let target = Target::parse(url, &options)?;
-        let mut session = target
-            .session(CONTROL_SCHEMA, Purpose::Statements, &options)
-            .await?;
-        check_server(&session, &target).await?;
-        let preparing = prepare(&mut session);
+        let connecting = target.session(CONTROL_SCHEMA, Purpose::Statements, &options);
+        let mut connection = connecting.await?;
+        check_server(&mut connection, &target).await?;
+        let preparing = prepare(&mut connection);
         tokio::time::timeout(options.timeout, preparing)
             .await
             .map_err(|_| StoreError::Timeout(options.timeout))??;
@@ -87,7 +93,8 @@ impl Database {
             connections: 1,
             ..options
         };
-        let control = Pool::new(&target, CONTROL_SCHEMA, one, None, Faults::default())?;
+        let in_schema = target.in_schema(CONTROL_SCHEMA, Purpose::Statements, &options);
+        let control = Pool::new(PgDriver(in_schema), one, None, Faults::default())?;
         Ok(Database {
             target,
             options,
@@ -101,56 +108,56 @@ impl Database {
         self.target.name()
     }
 
-    /// The dataset in force; `None` before the first seeding.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The active dataset; `None` before the first seeding.
     pub async fn current(&self) -> Result<Option<Epoch>, StoreError> {
-        let mut attempts = self.attempts("dataset.current");
-        let rows = attempts.rows(CURRENT, &[]).await?;
-        let Some(row) = rows.first() else {
+        let reply = self.retry("dataset.current").run(CURRENT, &[]).await?;
+        let Some(row) = reply.rows.first() else {
             return Ok(None);
         };
-        let text: &str = row.get(0);
+        let text: &str = get(row, 0)?;
         schema::epoch(text).map(Some).ok_or_else(|| {
             StoreError::Damaged(format!("concertctl.current names no dataset: {text:?}"))
         })
     }
 
-    /// Opens a dataset with connections of its own, running migrations that are due.
+    /// Opens a dataset with connections of its own, and runs the migrations that it lacks.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when it is not complete, [`StoreError::Unavailable`] when it is not
-    /// there or of a newer program.
+    /// [`StoreError::Damaged`] when it is not complete, [`StoreError::Unavailable`] when there is none or a newer program
+    /// made it.
     pub async fn open(
         &self,
         epoch: Epoch,
         metrics: Metrics,
         faults: Faults,
     ) -> Result<PgStore, StoreError> {
-        // Before anything else: what is in use is not swept.
-        let in_use = PresenceLock::of_dataset(&self.target, &self.options, epoch).await?;
-        let mut session = self.session_in(epoch).await?;
-        let upgrading = schema::bring_up_to_date(&mut session.client).await;
-        upgrading.map_err(|fault| self.about(epoch, fault))?;
-        let info = schema::read_info(&session.client).await;
-        let info = info.map_err(|fault| self.about(epoch, fault))?;
+        // First, because a dataset that is in use is not swept.
+        let presence = self.present(Use::Dataset(epoch)).await?;
+        let mut connection = self.session_in(epoch).await?;
+        let info = async {
+            schema::bring_up_to_date(&mut connection).await?;
+            schema::read_info(&mut connection).await
+        };
+        let info = info.await.map_err(|fault| self.about(epoch, fault))?;
         let schema = schema::name(epoch);
-        let pool = Pool::new(&self.target, &schema, self.options, Some(metrics), faults)?;
-        Ok(PgStore::new(pool, info, in_use))
+        let in_schema = self
+            .target
+            .in_schema(&schema, Purpose::Statements, &self.options);
+        let pool = Pool::new(PgDriver(in_schema), self.options, Some(metrics), faults)?;
+        Ok(PgStore::new(pool, info, presence))
     }
 
-    /// What a dataset consists of, without opening it for work.
+    /// The description of a dataset, which is not opened for work.
     ///
     /// # Errors
     /// As [`Database::open`].
     pub async fn describe(&self, epoch: Epoch) -> Result<DatasetInfo, StoreError> {
-        let session = self.session_in(epoch).await?;
-        let info = schema::read_info(&session.client).await;
+        let mut connection = self.session_in(epoch).await?;
+        let info = schema::read_info(&mut connection).await;
         info.map_err(|fault| self.about(epoch, fault))
     }
 
-    async fn session_in(&self, epoch: Epoch) -> Result<Session, Fault> {
+    async fn session_in(&self, epoch: Epoch) -> Result<PgConnection, Fault> {
         let schema = schema::name(epoch);
         let target = &self.target;
         target.session(&schema, Purpose::Long, &self.options).await
@@ -169,98 +176,94 @@ impl Database {
         }
     }
 
-    /// Begins the loading of a dataset. The calls on it block: they belong on a thread of their own.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Begins the seeding of a dataset. Its functions block, so they belong on a thread of their own.
     pub async fn begin_bulk(&self, epoch: Epoch) -> Result<PgBulk, StoreError> {
         PgBulk::begin(&self.target, &self.options, epoch).await
     }
 
-    /// Whether the database answers and takes writes, asked past the connections of datasets: what
-    /// these are busy with is another matter.
+    /// Whether the database answers and accepts writes. It is asked without the connections of datasets, which may be
+    /// busy.
     pub async fn answers(&self, within: Duration) -> bool {
-        self.control.takes_writes(within).await
+        self.control.accepts_writes(within).await
     }
 
-    /// Makes a loaded dataset the one in force.
+    /// Makes a loaded dataset the active one.
     ///
     /// # Errors
-    /// [`StoreError`]; then the one before may still be in force.
+    /// [`StoreError`]. The dataset before may still be active then.
     pub async fn activate(&self, epoch: Epoch) -> Result<(), StoreError> {
-        let mut attempts = self.attempts("dataset.put_in_force");
         let text = format!("{:016x}", epoch.0);
-        attempts.rows(PUT_IN_FORCE, &[&text]).await?;
+        let mut retry = self.retry("dataset.activate");
+        retry.run(ACTIVATE, &[text.as_str().into()]).await?;
         Ok(())
     }
 
     /// Whether every server on the database uses this dataset.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn is_followed(&self, epoch: Epoch) -> Result<bool, StoreError> {
-        let mut attempts = self.attempts("dataset.followers");
         let (high, low) = ((epoch.0 >> 32) as u32, epoch.0 as u32);
         let params: [i64; 4] = [LOCKS.into(), IN_USE.into(), high.into(), low.into()];
-        let [locks, in_use, high, low] = &params;
-        let rows = attempts.rows(FOLLOWED, &[locks, in_use, high, low]).await?;
-        Ok(rows.first().is_some_and(|row| row.get(0)))
+        let params = params.map(Value::from);
+        let reply = self
+            .retry("dataset.followers")
+            .run(FOLLOWED, &params)
+            .await?;
+        let row = reply.rows.first();
+        Ok(row.map_or(Ok(false), |row| get(row, 0))?)
     }
 
-    /// Removes what was loaded of a dataset that came to nothing, as far as that can be done now;
-    /// [`Database::sweep`] does the rest.
+    /// Removes an unfinished dataset as far as that is possible now. [`Database::sweep`] does the rest.
     pub async fn discard(&self, epoch: Epoch) {
         if let Err(error) = self.sweep_these(|found| found == epoch).await {
-            tracing::warn!(%error, "a dataset that came to nothing is still there");
+            tracing::warn!(%error, "an unfinished dataset is still there");
         }
     }
 
-    /// Drops every dataset that is not in force, and that no server loads or uses: leftovers of
-    /// interruptions, and the ones before. Gives their number.
+    /// Drops every dataset that is not active, and that no server loads or uses. Returns their number.
     ///
     /// # Errors
-    /// [`StoreError`]; what could not be dropped is tried again at the next sweep.
+    /// [`StoreError`]. The next sweep tries again.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         self.sweep_these(|_| true).await
     }
 
     async fn sweep_these(&self, which: impl Fn(Epoch) -> bool) -> Result<usize, StoreError> {
-        let session = self
-            .target
-            .session(CONTROL_SCHEMA, Purpose::Statements, &self.options)
-            .await?;
-        let rows = session.client.query(DATASETS, &[]).await.map_err(failed)?;
-        let names = rows.iter().map(|row| row.get::<_, String>(0));
+        let target = &self.target;
+        let connecting = target.session(CONTROL_SCHEMA, Purpose::Statements, &self.options);
+        let mut connection = connecting.await?;
+        let rows = sqlx::query(DATASETS).fetch_all(&mut connection).await;
+        let names = rows.map_err(failed)?;
         let mut swept = 0;
-        for epoch in names.filter_map(|name| schema::epoch_of(&name)) {
-            if which(epoch) && drop_unless_used(&session, epoch).await? {
+        for row in &names {
+            let name: &str = get(row, 0)?;
+            if let Some(epoch) = schema::epoch_of(name)
+                && which(epoch)
+                && drop_unless_used(&mut connection, epoch).await?
+            {
                 swept += 1;
             }
         }
         Ok(swept)
     }
 
-    /// The secret of that name: `candidate` if nobody offered one before, else theirs. All servers on
-    /// the database get the same.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The secret of that name: `candidate` if no server offered one before, otherwise that one. All servers on the
+    /// database get the same.
     pub async fn secret(&self, name: &str, candidate: &str) -> Result<String, StoreError> {
-        let mut attempts = self.attempts("secret.read");
-        attempts.rows(OFFER_SECRET, &[&name, &candidate]).await?;
-        let rows = attempts.rows(SECRET, &[&name]).await?;
-        rows.first().map(|row| row.get(0)).ok_or_else(|| {
+        let mut retry = self.retry("secret.read");
+        let params = [name.into(), candidate.into()];
+        retry.run(OFFER_SECRET, &params).await?;
+        let reply = retry.run(SECRET, &params[..1]).await?;
+        let row = reply.rows.first().ok_or_else(|| {
             StoreError::Unavailable(format!("the shared secret {name:?} is gone again"))
-        })
+        })?;
+        Ok(get(row, 0)?)
     }
 
-    /// For a server that coordinates queue and locks by itself: nobody else may use the database as
-    /// long as the answer is kept.
+    /// For a server that coordinates queue and locks by itself: no other may use the database while the lock is held.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] while another server uses it.
     pub async fn sole_use(&self) -> Result<PresenceLock, StoreError> {
-        PresenceLock::alone(&self.target, &self.options).await
+        self.present(Use::Database { alone: true }).await
     }
 
     /// For a server that shares its coordination with the others on the database.
@@ -268,27 +271,41 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unavailable`] while a server uses it that coordinates by itself.
     pub async fn shared_use(&self) -> Result<PresenceLock, StoreError> {
-        PresenceLock::shared(&self.target, &self.options).await
+        self.present(Use::Database { alone: false }).await
     }
 
-    fn attempts(&self, name: &'static str) -> Attempts<'_> {
-        Attempts::new(&self.control, name, Repeat::Safe)
+    async fn present(&self, using: Use) -> Result<PresenceLock, StoreError> {
+        let (target, options) = (self.target.clone(), self.options);
+        let present = InUse {
+            using,
+            target,
+            options,
+        };
+        PresenceLock::hold(present).await
+    }
+
+    fn retry(&self, name: &'static str) -> Retry<'_> {
+        Retry::new(&self.control, name, Repeat::Safe)
     }
 }
 
-async fn check_server(session: &Session, target: &Target) -> Result<(), Fault> {
+async fn one(connection: &mut PgConnection, sql: &'static str) -> Result<PgRow, Fault> {
+    sqlx::query(sql).fetch_one(connection).await.map_err(failed)
+}
+
+async fn check_server(connection: &mut PgConnection, target: &Target) -> Result<(), Fault> {
     let sql =
         "SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
         pg_is_in_recovery(), current_setting('fsync')";
-    let row = session.client.query_one(sql, &[]).await.map_err(failed)?;
-    new_enough(row.get(0), row.get(1), target.name()).map_err(Fault::Final)?;
-    if row.get(2) {
+    let row = one(connection, sql).await?;
+    new_enough(get(&row, 0)?, get(&row, 1)?, target.name()).map_err(Fault::Final)?;
+    if get(&row, 2)? {
         return Err(Fault::unavailable(format!(
             "{} is a standby and takes no writes: name its primary",
             target.name()
         )));
     }
-    if row.get::<_, &str>(3) == "off" {
+    if get::<&str>(&row, 3)? == "off" {
         tracing::warn!(
             database = target.name(),
             "the database runs with fsync=off: a crash of its machine may lose what was acknowledged"
@@ -307,54 +324,53 @@ fn new_enough(number: i32, version: &str, name: &str) -> Result<(), StoreError> 
     )))
 }
 
-/// Makes the control tables, or finds that a newer program made them.
-async fn prepare(session: &mut Session) -> Result<(), Fault> {
+/// Makes the control tables, or checks that no newer program made them. After a failure, the caller drops the connection,
+/// which ends the transaction.
+async fn prepare(connection: &mut PgConnection) -> Result<(), Fault> {
+    schema::run(connection, "BEGIN").await?;
+    schema::lock(connection, schema::MIGRATING).await?;
     let exists = "SELECT to_regclass('concertctl.schema_version') IS NOT NULL";
-    let tx = session.client.transaction().await.map_err(failed)?;
-    schema::lock(&tx, schema::MIGRATING).await?;
-    let there: bool = tx.query_one(exists, &[]).await.map_err(failed)?.get(0);
-    if there {
+    if get(&one(connection, exists).await?, 0)? {
         let sql = "SELECT version::bigint FROM concertctl.schema_version";
-        let version = tx.query_one(sql, &[]).await.map_err(failed)?.get(0);
+        let version = get(&one(connection, sql).await?, 0)?;
         schema::known(version, CONTROL_VERSION).map_err(Fault::Final)?;
     } else {
-        tx.batch_execute(CONTROL).await.map_err(failed)?;
+        schema::run(connection, CONTROL).await?;
         let sql =
             format!("INSERT INTO concertctl.schema_version (version) VALUES ({CONTROL_VERSION})");
-        tx.batch_execute(&sql).await.map_err(failed)?;
+        schema::run(connection, &sql).await?;
     }
-    tx.commit().await.map_err(failed)
+    schema::run(connection, "COMMIT").await
 }
 
-/// Under the lock that whoever loads or uses the dataset shares.
-async fn drop_unless_used(session: &Session, epoch: Epoch) -> Result<bool, Fault> {
-    let client = &session.client;
+/// Drops a dataset under the lock that every server shares that loads or uses it.
+async fn drop_unless_used(connection: &mut PgConnection, epoch: Epoch) -> Result<bool, Fault> {
     let key = schema::lock_key(epoch);
-    let free = client
-        .query_one("SELECT pg_try_advisory_lock($1)", &[&key])
-        .await
-        .map_err(failed)?;
-    if !free.get::<_, bool>(0) {
+    let locking = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(key);
+    let locked = locking.fetch_one(&mut *connection).await.map_err(failed)?;
+    if !get::<bool>(&locked, 0)? {
         return Ok(false);
     }
-    let current = client.query_opt(CURRENT, &[]).await.map_err(failed)?;
-    let in_force = current.is_some_and(|row| schema::epoch(row.get(0)) == Some(epoch));
-    if !in_force {
+    let current = sqlx::query(CURRENT).fetch_optional(&mut *connection).await;
+    let current: Option<String> = match current.map_err(failed)? {
+        Some(row) => Some(row.try_get(0).map_err(failed)?),
+        None => None,
+    };
+    let is_active = current.and_then(|text| schema::epoch(&text)) == Some(epoch);
+    if !is_active {
         let sql = format!(
             "SET statement_timeout = '{}s'; DROP SCHEMA {} CASCADE",
             DROP_WITHIN.as_secs(),
             schema::name(epoch)
         );
-        client.batch_execute(&sql).await.map_err(failed)?;
+        schema::run(connection, &sql).await?;
     }
-    client
-        .query_one("SELECT pg_advisory_unlock($1)", &[&key])
-        .await
-        .map_err(failed)?;
-    Ok(!in_force)
+    let unlocking = sqlx::query("SELECT pg_advisory_unlock($1)").bind(key);
+    unlocking.execute(connection).await.map_err(failed)?;
+    Ok(!is_active)
 }
 
-/// The files of a large dataset take a moment to unlink.
+/// The longest time in which the files of a large dataset are unlinked.
 const DROP_WITHIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

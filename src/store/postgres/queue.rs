@@ -1,51 +1,44 @@
-//! Admissions, the admission settings, and the queue as it is durable.
+//! Admissions, the admission settings, and the queue in the database.
 
 use futures_util::TryStreamExt as _;
+use sqlx::postgres::PgRow;
 
-use super::attempts::Attempts;
-use super::fault::{self, Fault};
-use super::idempotency;
-use super::pool::{Lease, Pool};
+use super::columns::{get, int, opt};
+use super::driver::PgDriver;
 use super::registering::{self, Wanted};
-use super::{PgStore, snapshot};
+use super::{PgStore, Pool, Retry, errors, snapshot};
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp, UserId, statement};
+use crate::store::fault::Fault;
+use crate::store::keyed;
+use crate::store::pooled::Lease;
+use crate::store::values::Value;
 use crate::store::{
     Idempotency, Keyed, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError, Ticket,
 };
 
 impl PgStore {
-    /// The queue as it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
-        let mut attempts = self.long(statement::QUEUE_RESTORE);
+    pub(in crate::store) async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
+        let mut retry = self.long(statement::QUEUE_RESTORE);
         loop {
-            match attempts.bounded(snapshot(&self.pool)).await {
+            match retry.bounded(snapshot(&self.pool)).await {
                 Ok(snapshot) => return Ok(snapshot),
-                Err(fault) => attempts.again(fault).await?,
+                Err(fault) => retry.again(fault).await?,
             }
         }
     }
 
-    /// As [`Store::register`](crate::store::Store::register).
-    ///
-    /// # Errors
-    /// [`StoreError`]; then the place must not be used.
-    pub async fn register(&self, new: NewPlace) -> Result<RegisterOutcome, StoreError> {
-        if new.replaces.is_none() && self.registering.ask(new.clone()).await? {
+    pub(in crate::store) async fn register(
+        &self,
+        new: NewPlace,
+    ) -> Result<RegisterOutcome, StoreError> {
+        if new.replaces.is_none() && self.registering.request(new.clone()).await? {
             return Ok(RegisterOutcome::Kept);
         }
         registering::register(&mut self.safe(statement::QUEUE_REGISTER), &new).await
     }
 
-    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
-    /// live place of the user up to `expired_up_to` has had its time and is replaced.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn register_next(
+    pub(in crate::store) async fn register_next(
         &self,
         user: UserId,
         now: Timestamp,
@@ -71,14 +64,10 @@ impl PgStore {
             expired_up_to,
             key,
         };
-        self.handing_out.ask(wanted).await
+        self.handing_out.request(wanted).await
     }
 
-    /// The place given under `key`, while it lives.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn ticket(
+    pub(in crate::store) async fn ticket(
         &self,
         user: UserId,
         key: Idempotency,
@@ -86,19 +75,17 @@ impl PgStore {
         ticket(&mut self.read(statement::IDEMPOTENCY_READ), user, &key).await
     }
 
-    /// The place where `user` stands, as far as it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
-        standing(&mut self.read(statement::QUEUE_READ), user).await
+    pub(in crate::store) async fn standing(
+        &self,
+        user: UserId,
+    ) -> Result<Option<Place>, StoreError> {
+        let mut retry = self.read(statement::QUEUE_READ);
+        let reply = retry.run(STANDING, &[user.0.into()]).await?;
+        let row = reply.rows.first();
+        Ok(row.map(|row| int(row, 0).map(unsigned)).transpose()?)
     }
 
-    /// Whether `place` has ended before its time, or never was.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         has_ended(&mut self.read(statement::QUEUE_READ), place).await
     }
 }
@@ -108,24 +95,19 @@ const ADMIT: &str = "INSERT INTO admissions (mark, at) VALUES ($1, $2) ON CONFLI
 const SAVE_ADMISSION: &str = "INSERT INTO meta (key, value) VALUES ('admission', $1)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
-/// Ends places by which something was paid and by which nothing is held that could still be paid. A
-/// statement of its own, after the commit of what may have been the last payment or hold.
-const END_SPENT: &str = "UPDATE queue_places q SET ended_at = $2
-    WHERE q.place = ANY($1) AND q.ended_at IS NULL
-      AND EXISTS (SELECT 1 FROM reservations r
-                  WHERE r.user_id = q.user_id AND r.place = q.place AND r.status = 1)
-      AND NOT EXISTS (SELECT 1 FROM reservations r
-                      WHERE r.user_id = q.user_id AND coalesce(r.place, q.place) = q.place
-                        AND r.status = 0 AND r.expires_at > $2)
-    RETURNING place";
+const END_SPENT: &str = include_str!("sql/end_spent.sql");
 
 const STANDING: &str = "SELECT place FROM queue_places WHERE user_id = $1 AND ended_at IS NULL";
 
 const LIVES: &str = "SELECT 1 FROM queue_places WHERE place = $1 AND ended_at IS NULL";
 
-const PLACES: &str = "SELECT place, user_id, ended_at IS NOT NULL FROM queue_places ORDER BY place";
+const PLACES: &str = "SELECT place, user_id, ended_at FROM queue_places ORDER BY place";
 
-/// PostgreSQL's integers are signed; places count from 1 and never get there.
+const ADMISSIONS: &str = "SELECT mark, at FROM admissions ORDER BY mark";
+
+const ADMISSION: &str = "SELECT value FROM meta WHERE key = 'admission'";
+
+/// A place as a `bigint`. Places count from 1, and no queue reaches the largest.
 pub(super) fn signed(place: Place) -> i64 {
     i64::try_from(place.0).unwrap_or(i64::MAX)
 }
@@ -135,116 +117,105 @@ pub(super) fn unsigned(value: i64) -> Place {
 }
 
 pub(super) async fn admit(
-    attempts: &mut Attempts<'_>,
+    retry: &mut Retry<'_>,
     watermark: Place,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    attempts.rows(ADMIT, &[&signed(watermark), &at.0]).await?;
+    let params: [Value<'_>; 2] = [signed(watermark).into(), at.0.into()];
+    retry.run(ADMIT, &params).await?;
     Ok(())
 }
 
 pub(super) async fn save_admission(
-    attempts: &mut Attempts<'_>,
+    retry: &mut Retry<'_>,
     admission: &Admission,
 ) -> Result<(), StoreError> {
     let text = serde_json::to_string(admission)
         .map_err(|error| StoreError::Unavailable(format!("admission settings: {error}")))?;
-    attempts.rows(SAVE_ADMISSION, &[&text]).await?;
+    retry.run(SAVE_ADMISSION, &[text.as_str().into()]).await?;
     Ok(())
 }
 
-/// Ends those of `places` that are spent; gives them. What it does is a consequence of what is decided
-/// already, so a failure is logged, and the admission ends by its time.
+/// Ends those of `places` that are spent, and returns them. This follows from what is already decided. So a failure is
+/// logged, and the admission ends by its time.
 pub(super) async fn end_spent(
-    attempts: &mut Attempts<'_>,
+    retry: &mut Retry<'_>,
     places: Vec<i64>,
     now: Timestamp,
 ) -> Vec<Place> {
     if places.is_empty() {
         return Vec::new();
     }
-    match attempts.rows(END_SPENT, &[&places, &now.0]).await {
-        Ok(rows) => rows.iter().map(|row| unsigned(row.get(0))).collect(),
-        Err(fault) => {
-            let error = StoreError::from(fault);
-            tracing::warn!(%error, "admissions without holds were not ended; they end by their time");
-            Vec::new()
-        }
-    }
+    let ended = match retry
+        .run(END_SPENT, &[places.as_slice().into(), now.0.into()])
+        .await
+    {
+        Ok(reply) => reply
+            .rows
+            .iter()
+            .map(|row| int(row, 0).map(unsigned))
+            .collect(),
+        Err(fault) => Err(fault),
+    };
+    ended.unwrap_or_else(|fault: Fault| {
+        let error = StoreError::from(fault);
+        tracing::warn!(%error, "admissions without holds were not ended; they end by their time");
+        Vec::new()
+    })
 }
 
-/// The place where the user stands, if there is one.
-pub(super) async fn standing(
-    attempts: &mut Attempts<'_>,
-    user: UserId,
-) -> Result<Option<Place>, StoreError> {
-    let rows = attempts.rows(STANDING, &[&user.0]).await?;
-    Ok(rows.first().map(|row| unsigned(row.get(0))))
+/// Whether the place ended by a payment or by a new registration, or never existed.
+async fn has_ended(retry: &mut Retry<'_>, place: Place) -> Result<bool, StoreError> {
+    let reply = retry.run(LIVES, &[signed(place).into()]).await?;
+    Ok(reply.rows.is_empty())
 }
 
-/// Whether the place ended by a payment or by a new registration, or never was.
-pub(super) async fn has_ended(
-    attempts: &mut Attempts<'_>,
-    place: Place,
-) -> Result<bool, StoreError> {
-    Ok(attempts.rows(LIVES, &[&signed(place)]).await?.is_empty())
-}
-
-/// The place given under `key` while it lives; another request's answer is a mismatch.
+/// The place that was given under `key`, while it lives. The answer to another request is a mismatch.
 pub(super) async fn ticket(
-    attempts: &mut Attempts<'_>,
+    retry: &mut Retry<'_>,
     user: UserId,
     key: &Idempotency,
 ) -> Result<Option<Keyed<Ticket>>, StoreError> {
-    let found = idempotency::find(attempts, user, key).await?;
+    let found = keyed::find(retry, user, key).await?;
     let lives = match &found {
-        Some(Keyed::Replayed(ticket)) => !has_ended(attempts, Ticket::place(*ticket)).await?,
+        Some(Keyed::Replayed(ticket)) => !has_ended(retry, Ticket::place(*ticket)).await?,
         _ => true,
     };
     Ok(found.filter(|_| lives))
 }
 
-/// Everything about the queue as of one moment.
-pub(super) async fn snapshot(pool: &Pool) -> Result<QueueSnapshot, Fault> {
+/// The queue as of one moment.
+async fn snapshot(pool: &Pool) -> Result<QueueSnapshot, Fault> {
     let mut lease = pool.lend().await?;
     snapshot::begin(&mut lease).await?;
-    let places = places(&lease).await?;
-    let admissions = lease
-        .rows("SELECT mark, at FROM admissions ORDER BY mark", &[])
-        .await?
-        .iter()
-        .map(|row| (unsigned(row.get(0)), Timestamp(row.get(1))))
-        .collect();
-    let settings = lease
-        .rows("SELECT value FROM meta WHERE key = 'admission'", &[])
-        .await?;
-    snapshot::end(&mut lease).await?;
-    let admission = match settings.first() {
-        Some(row) => Some(serde_json::from_str(row.get(0)).map_err(|error| {
-            Fault::Final(StoreError::Damaged(format!(
-                "the admission settings cannot be read: {error}"
-            )))
-        })?),
-        None => None,
+    let places = places(&mut lease).await?;
+    let admissions = lease.run(ADMISSIONS, &[]).await?.rows;
+    let settings = lease.run(ADMISSION, &[]).await?.rows;
+    lease.commit().await?;
+    let admission = |row: &PgRow| Ok((unsigned(int(row, 0)?), Timestamp(int(row, 1)?)));
+    let parsed = |row: &PgRow| {
+        serde_json::from_str(get(row, 0)?).map_err(|error| {
+            Fault::damaged(format!("the admission settings cannot be read: {error}"))
+        })
     };
     Ok(QueueSnapshot {
         places,
-        admissions,
-        admission,
+        admissions: admissions
+            .iter()
+            .map(admission)
+            .collect::<Result<_, Fault>>()?,
+        admission: settings.first().map(parsed).transpose()?,
     })
 }
 
-/// Row by row: a million places do not stand in memory twice.
-async fn places(lease: &Lease<'_>) -> Result<Vec<(Place, UserId, bool)>, Fault> {
-    let failed = |error| fault::of_statement(&error, snapshot::LONG);
-    let none: [i64; 0] = [];
-    let rows = lease
-        .client()
-        .query_raw(PLACES, none)
-        .await
-        .map_err(failed)?;
-    rows.map_ok(|row| (unsigned(row.get(0)), UserId(row.get(1)), row.get(2)))
-        .try_collect()
-        .await
-        .map_err(failed)
+/// Row by row, so that a million places are not in memory twice.
+async fn places(lease: &mut Lease<'_, PgDriver>) -> Result<Vec<(Place, UserId, bool)>, Fault> {
+    let failed = |error| errors::of_statement(&error, snapshot::LONG);
+    let mut rows = sqlx::query(PLACES).fetch(lease.connection()?);
+    let mut places = Vec::new();
+    while let Some(row) = rows.try_next().await.map_err(failed)? {
+        let (place, user) = (unsigned(int(&row, 0)?), UserId(int(&row, 1)?));
+        places.push((place, user, opt(&row, 2)?.is_some()));
+    }
+    Ok(places)
 }

@@ -1,227 +1,160 @@
-//! Places in the queue: made durable for many users in one statement, or handed out from here.
+//! Places in the queue: made durable for many users in one statement, or given by the store itself.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tokio_postgres::Row;
+use sqlx::postgres::PgRow;
 
-use super::attempts::{Attempts, Repeat};
-use super::fault::Fault;
-use super::group::Together;
-use super::pool::{Lease, Params, Pool};
+use super::columns::{get, int, opt};
 use super::queue::{self, signed, unsigned};
-use super::reservations::parts;
+use super::{Pool, Retry};
 use crate::domain::{Place, Timestamp, UserId, statement};
+use crate::store::batcher::BatchWork;
+use crate::store::fault::Fault;
+use crate::store::keyed::parts;
+use crate::store::retry::Repeat;
+use crate::store::values::{Params, Value};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, StoreError};
 
-/// Sorted by user, so that two servers do not wait for each other crosswise.
-const INSERT_MANY: &str = "INSERT INTO queue_places (place, user_id, issued_at)
-    SELECT place, user_id, issued_at
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS asked (place, user_id, issued_at)
-    ON CONFLICT DO NOTHING RETURNING place, user_id, issued_at";
+const REGISTER_MANY: &str = include_str!("sql/register_many.sql");
 
-/// The same with tickets under keys, `$4` names and `$5` fingerprints, null where there is no key. A key
-/// that another request used is left for a closer look; an older ticket under it is of a place that has
-/// ended, or the place is not inserted.
-const INSERT_MANY_KEYED: &str = "WITH asked AS MATERIALIZED (
-    SELECT a.place, a.user_id, a.issued_at, a.key, a.fingerprint
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
-         AS a (place, user_id, issued_at, key, fingerprint)
-    LEFT JOIN idempotency i ON i.user_id = a.user_id AND i.key = a.key
-    WHERE i.key IS NULL OR (i.fingerprint = a.fingerprint AND i.answer LIKE '{\"Registered\"%')
-), kept AS (
-    INSERT INTO queue_places (place, user_id, issued_at) SELECT place, user_id, issued_at FROM asked
-    ON CONFLICT DO NOTHING RETURNING place, user_id, issued_at
-), remembered AS (
-    INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
-    SELECT DISTINCT ON (user_id, key) user_id, key, fingerprint,
-           '{\"Registered\":{\"place\":' || place || ',\"issued_at\":' || issued_at || '}}', issued_at
-    FROM kept JOIN asked USING (place, user_id, issued_at) WHERE key IS NOT NULL
-    ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
-        WHERE idempotency.answer LIKE '{\"Registered\"%'
-)
-SELECT place, user_id, issued_at FROM kept";
+const REGISTER_ONE: &str = include_str!("sql/register_one.sql");
 
-/// Tickets of places that were inserted in the same transaction. `$1` users, `$2` places, `$3` times, `$4`
-/// names of keys, `$5` fingerprints.
-const REMEMBER_MANY: &str = "INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
-    SELECT user_id, key, fingerprint,
-           '{\"Registered\":{\"place\":' || place || ',\"issued_at\":' || issued_at || '}}', issued_at
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
-         AS a (user_id, place, issued_at, key, fingerprint)
-    ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
-        WHERE idempotency.answer LIKE '{\"Registered\"%'";
+const HAND_OUT: &str = include_str!("sql/hand_out.sql");
 
-/// `$4` is the place that is replaced. A live place of the user that the queue does not know of ends,
-/// unless this place is there already, or that one was handed out from here: then they stand there.
-const INSERT_ONE: &str = "WITH there AS MATERIALIZED (
-    SELECT user_id, ended_at FROM queue_places WHERE place = $1
-), standing AS MATERIALIZED (
-    SELECT place FROM queue_places
-    WHERE user_id = $2 AND ended_at IS NULL AND handed_out AND place <> $1 AND place IS DISTINCT FROM $4
-), ended AS (
-    UPDATE queue_places SET ended_at = $3
-    WHERE ended_at IS NULL AND place <> $1
-      AND (place = $4 OR (user_id = $2 AND NOT handed_out AND NOT EXISTS (SELECT 1 FROM there)))
-    RETURNING 1
-), kept AS (
-    INSERT INTO queue_places (place, user_id, issued_at)
-    SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM there) AND NOT EXISTS (SELECT 1 FROM standing)
-                        AND (SELECT count(*) FROM ended) >= 0
-    ON CONFLICT (place) DO NOTHING RETURNING 1
-), remembered AS (
-    INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
-    SELECT $2, $5::text, $6::bigint,
-           '{\"Registered\":{\"place\":' || $1::bigint || ',\"issued_at\":' || $3::bigint || '}}', $3
-    FROM kept WHERE $5 IS NOT NULL
-    ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
-        WHERE idempotency.answer LIKE '{\"Registered\"%'
-)
-SELECT EXISTS (SELECT 1 FROM kept),
-       coalesce((SELECT user_id = $2 AND ended_at IS NULL FROM there), false),
-       EXISTS (SELECT 1 FROM there),
-       (SELECT coalesce(max(place), 0) FROM queue_places),
-       (SELECT place FROM standing)";
-
-/// Both an earlier place of the user and the number itself may be made durable by another server in
-/// the middle; the next attempt sees them.
+/// Waits until no other server gives places. A statement that begins afterwards sees all of theirs.
 const TURN: &str = "BEGIN; SELECT 1 FROM meta WHERE key = 'places' FOR UPDATE";
 
-/// `$1` users, `$2` times, `$3` up to which place each one's own has had its time, `$4` above which
-/// place to begin.
-const HAND_OUT: &str = "WITH asked AS MATERIALIZED (
-    SELECT user_id, at, expired, nth
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS a (user_id, at, expired, nth)
-), standing AS MATERIALIZED (
-    SELECT q.user_id, q.place, q.issued_at FROM asked a
-    JOIN queue_places q ON q.user_id = a.user_id AND q.ended_at IS NULL
-    WHERE q.place > a.expired
-), ended AS (
-    UPDATE queue_places q SET ended_at = a.at FROM asked a
-    WHERE q.user_id = a.user_id AND q.ended_at IS NULL AND q.place <= a.expired
-    RETURNING 1
-), fresh AS MATERIALIZED (
-    SELECT user_id, at, row_number() OVER (ORDER BY nth) AS nth FROM asked
-    WHERE user_id NOT IN (SELECT user_id FROM standing)
-), kept AS (
-    INSERT INTO queue_places (place, user_id, issued_at, handed_out)
-    SELECT greatest($4::bigint, (SELECT coalesce(max(place), 0) FROM queue_places)) + nth, user_id, at, true
-    FROM fresh WHERE (SELECT count(*) FROM ended) >= 0
-    RETURNING user_id, place
-)
-SELECT user_id, place, NULL::bigint FROM kept
-UNION ALL SELECT user_id, place, issued_at FROM standing";
+/// Keys and their fingerprints, as two columns.
+fn columns<'a>(
+    keys: impl Iterator<Item = Option<&'a Idempotency>>,
+) -> (Vec<Option<&'a str>>, Vec<Option<i64>>) {
+    keys.map(|key| {
+        (
+            key.map(|key| key.key.as_str()),
+            key.map(|key| key.fingerprint),
+        )
+    })
+    .unzip()
+}
 
-/// Makes given places durable; the answer is whether it could be done without looking further.
+/// Makes given places durable. The answer is whether that was possible without a closer look.
 pub(super) struct Registering(pub(super) Arc<Pool>);
 
-impl Together for Registering {
-    type Ask = NewPlace;
+impl BatchWork for Registering {
+    type Request = NewPlace;
     type Answer = bool;
 
-    async fn run(&self, asks: &[NewPlace]) -> Result<Vec<bool>, StoreError> {
-        let mut sorted: Vec<&NewPlace> = asks.iter().collect();
+    async fn run(&self, requests: &[NewPlace]) -> Result<Vec<bool>, StoreError> {
+        // By user, so that two servers do not wait for each other crosswise.
+        let mut sorted: Vec<&NewPlace> = requests.iter().collect();
         sorted.sort_by_key(|new| new.user);
         let places: Vec<i64> = sorted.iter().map(|new| signed(new.place)).collect();
         let users: Vec<i64> = sorted.iter().map(|new| new.user.0).collect();
         let times: Vec<i64> = sorted.iter().map(|new| new.now.0).collect();
-        let mut attempts = Attempts::new(&self.0, statement::QUEUE_REGISTER, Repeat::Safe);
-        let rows = if sorted.iter().all(|new| new.key.is_none()) {
-            let params: Params<'_> = &[&places, &users, &times];
-            attempts.rows(INSERT_MANY, params).await?
-        } else {
-            let keys = sorted.iter().map(|new| parts(new.key.as_ref()));
-            let (names, fingerprints): (Vec<_>, Vec<_>) = keys.unzip();
-            let params: Params<'_> = &[&places, &users, &times, &names, &fingerprints];
-            attempts.rows(INSERT_MANY_KEYED, params).await?
-        };
-        // With the time, which tells a copy whose place was inserted from one that came second.
-        let kept: HashSet<(i64, i64, i64)> = rows
-            .iter()
-            .map(|row| (row.get(0), row.get(1), row.get(2)))
-            .collect();
-        let is_kept = |new: &NewPlace| kept.contains(&(signed(new.place), new.user.0, new.now.0));
-        Ok(asks.iter().map(is_kept).collect())
+        let (names, fingerprints) = columns(sorted.iter().map(|new| new.key.as_ref()));
+        let params: Params<'_> = &[
+            Value::Ints(&places),
+            Value::Ints(&users),
+            Value::Ints(&times),
+            Value::KeysOrNull(&names),
+            Value::IntsOrNull(&fingerprints),
+        ];
+        let mut retry = Retry::new(&self.0, statement::QUEUE_REGISTER, Repeat::Safe);
+        let reply = retry.run(REGISTER_MANY, params).await?;
+        // With the time, which distinguishes a copy whose place was inserted from one that came second.
+        let mut inserted: HashSet<(i64, i64, i64)> = HashSet::with_capacity(reply.rows.len());
+        for row in &reply.rows {
+            inserted.insert((int(row, 0)?, int(row, 1)?, int(row, 2)?));
+        }
+        let is_inserted =
+            |new: &NewPlace| inserted.contains(&(signed(new.place), new.user.0, new.now.0));
+        Ok(requests.iter().map(is_inserted).collect())
     }
 }
 
-/// Makes one place durable, whatever stands in its way.
+/// Makes one place durable, whatever is in its way.
 pub(super) async fn register(
-    attempts: &mut Attempts<'_>,
+    retry: &mut Retry<'_>,
     new: &NewPlace,
 ) -> Result<RegisterOutcome, StoreError> {
-    let (place, replaced) = (signed(new.place), new.replaces.map(signed));
     let (name, fingerprint) = parts(new.key.as_ref());
-    let (user, now) = (new.user.0, new.now.0);
-    let params: Params<'_> = &[&place, &user, &now, &replaced, &name, &fingerprint];
+    let params: Params<'_> = &[
+        signed(new.place).into(),
+        new.user.0.into(),
+        new.now.0.into(),
+        new.replaces.map(signed).into(),
+        name,
+        fingerprint,
+    ];
     loop {
-        if let Some(decided) = by_ticket(attempts, new).await? {
+        if let Some(decided) = by_ticket(retry, new).await? {
             return Ok(decided);
         }
-        let again = match attempts.rows(INSERT_ONE, params).await {
-            Ok(rows) => match rows.first().and_then(outcome) {
-                Some(Found::Own) => return inserted_before(attempts, new).await,
+        let why = match retry.run(REGISTER_ONE, params).await {
+            Ok(reply) => match reply.rows.first().map(outcome).transpose()?.flatten() {
+                Some(Found::Own) => return inserted_before(retry, new).await,
                 Some(Found::Outcome(outcome)) => return Ok(outcome),
                 None => "the place was taken meanwhile".to_owned(),
             },
+            // Another server inserted a place of the user, or this number. The next attempt sees it.
             Err(Fault::Violates(constraint)) => constraint,
             Err(fault) => return Err(fault.into()),
         };
-        attempts.repeated(again).await?;
+        retry.repeated(why).await?;
     }
 }
 
-/// What the ticket under the key decides; `None` without a key or a ticket that counts.
+/// The outcome that the ticket under the key decides. `None` without a key or a ticket that counts.
 async fn by_ticket(
-    attempts: &mut Attempts<'_>,
+    retry: &mut Retry<'_>,
     new: &NewPlace,
 ) -> Result<Option<RegisterOutcome>, StoreError> {
     let Some(key) = &new.key else { return Ok(None) };
-    let has_run_out = |place: Place| place <= new.expired_up_to || Some(place) == new.replaces;
-    Ok(match queue::ticket(attempts, new.user, key).await? {
+    let has_ended = |place: Place| place <= new.expired_up_to || Some(place) == new.replaces;
+    Ok(match queue::ticket(retry, new.user, key).await? {
         Some(Keyed::Mismatch) => Some(RegisterOutcome::Mismatch),
-        Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket)) if !has_run_out(ticket.place()) => {
+        Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket)) if !has_ended(ticket.place()) => {
             Some(RegisterOutcome::Replayed(ticket))
         }
         _ => None,
     })
 }
 
-/// The user has the place already: by an earlier attempt of this request, or by a copy of it, whose
-/// ticket then is the answer. Another registration of the user has no ticket under this key.
+/// The user has the place already: by an earlier attempt of this request, or by a copy of it, whose ticket is the answer
+/// then. Another registration of the user has no ticket under this key.
 async fn inserted_before(
-    attempts: &mut Attempts<'_>,
+    retry: &mut Retry<'_>,
     new: &NewPlace,
 ) -> Result<RegisterOutcome, StoreError> {
     if new.key.is_none() {
         return Ok(RegisterOutcome::Kept);
     }
-    let decided = by_ticket(attempts, new).await?;
+    let decided = by_ticket(retry, new).await?;
     Ok(decided.unwrap_or(RegisterOutcome::Standing(new.place)))
 }
 
-/// What a row of [`INSERT_ONE`] says.
+/// The meaning of a row of [`REGISTER_ONE`].
 enum Found {
-    /// The place is there, and the user's.
+    /// The place is there, and it is the user's.
     Own,
     Outcome(RegisterOutcome),
 }
 
-/// `None` when another attempt will tell.
-fn outcome(row: &Row) -> Option<Found> {
-    let [kept, own, taken] = [0, 1, 2].map(|column| row.get::<_, bool>(column));
-    if kept {
-        return Some(Found::Outcome(RegisterOutcome::Kept));
-    }
-    if own {
-        return Some(Found::Own);
-    }
-    if taken {
-        let last = unsigned(row.get(3));
-        return Some(Found::Outcome(RegisterOutcome::NumberTaken(last)));
-    }
-    let standing: Option<i64> = row.get(4);
-    standing.map(|place| Found::Outcome(RegisterOutcome::Standing(unsigned(place))))
+/// `None` when another attempt decides.
+fn outcome(row: &PgRow) -> Result<Option<Found>, Fault> {
+    let [inserted, own, taken] = [get(row, 0)?, get(row, 1)?, get(row, 2)?];
+    Ok(if inserted {
+        Some(Found::Outcome(RegisterOutcome::Kept))
+    } else if own {
+        Some(Found::Own)
+    } else if taken {
+        let last = unsigned(int(row, 3)?);
+        Some(Found::Outcome(RegisterOutcome::NumberTaken(last)))
+    } else {
+        let kept_instead = opt(row, 4)?.map(unsigned);
+        kept_instead.map(|place| Found::Outcome(RegisterOutcome::Standing(place)))
+    })
 }
 
 /// A user who asks the store itself for a place.
@@ -237,93 +170,72 @@ pub(super) struct Wanted {
 /// Hands out places, one server at a time.
 pub(super) struct HandingOut(pub(super) Arc<Pool>);
 
-impl Together for HandingOut {
-    type Ask = Wanted;
+impl BatchWork for HandingOut {
+    type Request = Wanted;
     type Answer = NextPlace;
 
-    async fn run(&self, asks: &[Wanted]) -> Result<Vec<NextPlace>, StoreError> {
-        let mut attempts = Attempts::new(&self.0, statement::QUEUE_REGISTER_NEXT, Repeat::Safe);
+    async fn run(&self, requests: &[Wanted]) -> Result<Vec<NextPlace>, StoreError> {
+        let mut retry = Retry::new(&self.0, statement::QUEUE_REGISTER_NEXT, Repeat::Safe);
         loop {
-            match attempts.bounded(self.hand_out(asks, &attempts)).await {
-                Ok(places) => return Ok(places),
-                Err(fault) => attempts.again(fault).await?,
+            match retry.bounded(self.hand_out(requests)).await {
+                Ok(rows) => return answers(requests, &rows, retry.uncertain()),
+                Err(fault) => retry.again(fault).await?,
             }
         }
     }
 }
 
 impl HandingOut {
-    async fn hand_out(
-        &self,
-        asks: &[Wanted],
-        attempts: &Attempts<'_>,
-    ) -> Result<Vec<NextPlace>, Fault> {
-        let mut seen: HashSet<UserId> = HashSet::with_capacity(asks.len());
-        let unique: Vec<&Wanted> = asks.iter().filter(|ask| seen.insert(ask.user)).collect();
-        let users: Vec<i64> = unique.iter().map(|ask| ask.user.0).collect();
-        let times: Vec<i64> = unique.iter().map(|ask| ask.now.0).collect();
-        let expired: Vec<i64> = unique.iter().map(|ask| signed(ask.expired_up_to)).collect();
-        let above = unique.iter().map(|ask| signed(ask.above)).max();
-
+    /// A row for each user: see [`HAND_OUT`].
+    async fn hand_out(&self, requests: &[Wanted]) -> Result<Vec<PgRow>, Fault> {
+        let mut seen: HashSet<UserId> = HashSet::with_capacity(requests.len());
+        let unique = requests.iter().filter(|wanted| seen.insert(wanted.user));
+        let unique: Vec<&Wanted> = unique.collect();
+        let users: Vec<i64> = unique.iter().map(|wanted| wanted.user.0).collect();
+        let times: Vec<i64> = unique.iter().map(|wanted| wanted.now.0).collect();
+        let expired = unique.iter().map(|wanted| signed(wanted.expired_up_to));
+        let expired: Vec<i64> = expired.collect();
+        let (names, fingerprints) = columns(unique.iter().map(|wanted| wanted.key.as_ref()));
+        let above = requests.iter().map(|wanted| signed(wanted.above)).max();
+        let params: Params<'_> = &[
+            Value::Ints(&users),
+            Value::Ints(&times),
+            Value::Ints(&expired),
+            Value::KeysOrNull(&names),
+            Value::IntsOrNull(&fingerprints),
+            above.into(),
+        ];
         let mut lease = self.0.lend().await?;
-        lease.works();
-        lease.batch(TURN).await?;
-        let rows = lease
-            .rows(HAND_OUT, &[&users, &times, &expired, &above])
-            .await?;
-        remember_new(&mut lease, &rows, &unique).await?;
-        lease.batch("COMMIT").await?;
-        lease.rests();
-
-        let mut places: HashMap<UserId, (Place, Option<Timestamp>)> = rows
-            .iter()
-            .map(|row| {
-                let since: Option<i64> = row.get(2);
-                (
-                    UserId(row.get(0)),
-                    (unsigned(row.get(1)), since.map(Timestamp)),
-                )
-            })
-            .collect();
-        asks.iter()
-            .map(|ask| {
-                let (place, since) = places
-                    .get_mut(&ask.user)
-                    .ok_or_else(|| Fault::unavailable("it gave no place"))?;
-                // Issued by the attempt whose answer was lost.
-                let ours = attempts.uncertain() && *since == Some(ask.now);
-                let fresh = since.is_none() || ours;
-                // A second request of the same user finds the place of the first.
-                *since = Some(Timestamp(i64::MIN));
-                Ok(if fresh {
-                    NextPlace::New(*place)
-                } else {
-                    NextPlace::Already(*place)
-                })
-            })
-            .collect()
+        lease.begin(TURN).await?;
+        let reply = lease.run(HAND_OUT, params).await?;
+        lease.commit().await?;
+        Ok(reply.rows)
     }
 }
 
-/// Stores the tickets of the new places among `rows` under the keys they were asked with.
-async fn remember_new(lease: &mut Lease<'_>, rows: &[Row], asks: &[&Wanted]) -> Result<(), Fault> {
-    let new: HashMap<i64, i64> = rows
-        .iter()
-        .filter(|row| row.get::<_, Option<i64>>(2).is_none())
-        .map(|row| (row.get(0), row.get(1)))
-        .collect();
-    let keyed: Vec<(&Wanted, &Idempotency, i64)> = asks
-        .iter()
-        .filter_map(|ask| Some((*ask, ask.key.as_ref()?, *new.get(&ask.user.0)?)))
-        .collect();
-    if keyed.is_empty() {
-        return Ok(());
+/// The answer to each request. `uncertain`: an earlier attempt may have handed out the places.
+fn answers(
+    requests: &[Wanted],
+    rows: &[PgRow],
+    uncertain: bool,
+) -> Result<Vec<NextPlace>, StoreError> {
+    let mut places: HashMap<UserId, (Place, Option<Timestamp>)> = HashMap::new();
+    for row in rows {
+        let since = opt(row, 2)?.map(Timestamp);
+        places.insert(UserId(int(row, 0)?), (unsigned(int(row, 1)?), since));
     }
-    let users: Vec<i64> = keyed.iter().map(|(ask, ..)| ask.user.0).collect();
-    let places: Vec<i64> = keyed.iter().map(|(.., place)| *place).collect();
-    let times: Vec<i64> = keyed.iter().map(|(ask, ..)| ask.now.0).collect();
-    let names: Vec<&str> = keyed.iter().map(|(_, key, _)| key.key.as_str()).collect();
-    let fingerprints: Vec<i64> = keyed.iter().map(|(_, key, _)| key.fingerprint).collect();
-    let params: Params<'_> = &[&users, &places, &times, &names, &fingerprints];
-    lease.rows(REMEMBER_MANY, params).await.map(drop)
+    let answer = |wanted: &Wanted| {
+        let (place, since) = places
+            .get_mut(&wanted.user)
+            .ok_or_else(|| StoreError::Unavailable("it gave no place".to_owned()))?;
+        let by_lost_attempt = uncertain && *since == Some(wanted.now);
+        let fresh = since.is_none() || by_lost_attempt;
+        // A second request of the same user finds the place of the first.
+        *since = Some(Timestamp(i64::MIN));
+        Ok(match fresh {
+            true => NextPlace::New(*place),
+            false => NextPlace::Already(*place),
+        })
+    };
+    requests.iter().map(answer).collect()
 }

@@ -1,25 +1,28 @@
-//! Schemas: where a dataset's tables stand, their migrations, and the dataset's description.
+//! Schemas: where the tables of a dataset are, their migrations, and the description of the dataset.
 
-use tokio_postgres::{Client, GenericClient};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row as _};
 
-use super::fault::{self, Fault};
+use super::errors;
 use crate::domain::Epoch;
+use crate::store::fault::Fault;
 use crate::store::{DatasetInfo, StoreError};
 
 /// The tables of a dataset.
 const TABLES: &str = include_str!("../../../migrations/postgres/0001_dataset.sql");
-/// In order; `meta` says how many ran.
+/// In order. `meta` holds how many ran.
 const MIGRATIONS: &[&str] = &[
     TABLES,
     include_str!("../../../migrations/postgres/0002_dataset_keys.sql"),
     include_str!("../../../migrations/postgres/0004_admission_of_reservation.sql"),
+    include_str!("../../../migrations/postgres/0005_answer_codes.sql"),
 ];
 
-/// First half of every advisory lock of ours that is not about one dataset: "conc".
+/// The first half of the key of every advisory lock that is not about one dataset: "conc".
 pub(super) const LOCKS: i32 = 0x636f_6e63;
 /// One server at a time changes a schema.
 pub(super) const MIGRATING: i32 = 1;
-/// Held by a server that coordinates by itself, shared by those that do so together.
+/// A server that coordinates by itself holds it alone; servers that coordinate together share it.
 pub(super) const IN_USE: i32 = 2;
 
 /// The schema of a dataset.
@@ -45,59 +48,60 @@ pub(super) fn lock_key(epoch: Epoch) -> i64 {
     i64::from_ne_bytes(epoch.0.to_ne_bytes())
 }
 
-/// Makes the tables, without keys. Inside a transaction whose search path is the new schema.
-pub(super) async fn create_tables(client: &impl GenericClient) -> Result<(), Fault> {
-    run(client, TABLES).await?;
-    set_version(client, 1).await
+/// Makes the tables, without keys, inside a transaction whose search path is the new schema.
+pub(super) async fn create_tables(connection: &mut PgConnection) -> Result<(), Fault> {
+    run(connection, TABLES).await?;
+    set_version(connection, 1).await
 }
 
-/// Runs the migrations that the schema has not seen. Inside a transaction whose search path it is.
-pub(super) async fn migrate(client: &impl GenericClient) -> Result<(), Fault> {
-    let done = known(version(client).await?, MIGRATIONS.len()).map_err(Fault::Final)?;
+/// Runs the migrations that the schema lacks, inside a transaction whose search path is the schema.
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Fault> {
+    let done = known(version(connection).await?, MIGRATIONS.len()).map_err(Fault::Final)?;
     for (at, sql) in MIGRATIONS.iter().enumerate().skip(done) {
-        run(client, sql).await?;
-        set_version(client, at + 1).await?;
+        run(connection, sql).await?;
+        set_version(connection, at + 1).await?;
     }
     Ok(())
 }
 
-/// Brings the schema of an existing dataset up to date.
-pub(super) async fn bring_up_to_date(client: &mut Client) -> Result<(), Fault> {
-    let done = version(&*client).await?;
+/// Brings the schema of an existing dataset up to date. After a failure, the caller drops the connection, which ends the
+/// transaction.
+pub(super) async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), Fault> {
+    let done = version(connection).await?;
     if known(done, MIGRATIONS.len()).map_err(Fault::Final)? == MIGRATIONS.len() {
         return Ok(());
     }
-    let tx = client.transaction().await.map_err(failed)?;
-    lock(&tx, MIGRATING).await?;
-    migrate(&tx).await?;
-    tx.commit().await.map_err(failed)
+    run(connection, "BEGIN").await?;
+    lock(connection, MIGRATING).await?;
+    migrate(connection).await?;
+    run(connection, "COMMIT").await
 }
 
 /// Waits for the lock and holds it to the end of the transaction.
-pub(super) async fn lock(client: &impl GenericClient, which: i32) -> Result<(), Fault> {
+pub(super) async fn lock(connection: &mut PgConnection, which: i32) -> Result<(), Fault> {
     let sql = "SELECT pg_advisory_xact_lock($1, $2)";
-    client.query(sql, &[&LOCKS, &which]).await.map_err(failed)?;
-    Ok(())
+    let locking = sqlx::query(sql).bind(LOCKS).bind(which);
+    locking.execute(connection).await.map(drop).map_err(failed)
 }
 
-async fn run(client: &impl GenericClient, sql: &str) -> Result<(), Fault> {
-    client.batch_execute(sql).await.map_err(failed)
+/// Runs statements without parameters. They consist of words and numbers of this program.
+pub(super) async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), Fault> {
+    let text = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+    text.execute(connection).await.map(drop).map_err(failed)
 }
 
-async fn version(client: &impl GenericClient) -> Result<i64, Fault> {
+async fn version(connection: &mut PgConnection) -> Result<i64, Fault> {
     let sql = "SELECT value::bigint FROM meta WHERE key = 'schema_version'";
-    let row = client.query_opt(sql, &[]).await.map_err(failed)?;
-    Ok(row.map_or(0, |row| row.get(0)))
+    let row = sqlx::query(sql).fetch_optional(connection).await;
+    let version = row.map_err(failed)?.map(|row| row.try_get(0));
+    Ok(version.transpose().map_err(failed)?.unwrap_or(0))
 }
 
-async fn set_version(client: &impl GenericClient, version: usize) -> Result<(), Fault> {
+async fn set_version(connection: &mut PgConnection, version: usize) -> Result<(), Fault> {
     let sql = "INSERT INTO meta (key, value) VALUES ('schema_version', $1)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    client
-        .execute(sql, &[&version.to_string()])
-        .await
-        .map_err(failed)?;
-    Ok(())
+    let setting = sqlx::query(sql).bind(version.to_string());
+    setting.execute(connection).await.map(drop).map_err(failed)
 }
 
 /// The number of migrations that ran, of the `newest` there are.
@@ -112,31 +116,31 @@ pub(super) fn known(version: i64, newest: usize) -> Result<usize, StoreError> {
         })
 }
 
-/// What the dataset consists of.
-pub(super) async fn read_info(client: &impl GenericClient) -> Result<DatasetInfo, Fault> {
+/// Reads the description of the dataset.
+pub(super) async fn read_info(connection: &mut PgConnection) -> Result<DatasetInfo, Fault> {
     let sql = "SELECT value FROM meta WHERE key = 'dataset'";
-    let row = client.query_opt(sql, &[]).await.map_err(failed)?;
-    let damaged = |why: String| Fault::Final(StoreError::Damaged(why));
-    let row = row.ok_or_else(|| damaged("it holds no dataset".to_owned()))?;
-    serde_json::from_str(row.get(0))
-        .map_err(|error| damaged(format!("its description cannot be read: {error}")))
+    let row = sqlx::query(sql).fetch_optional(connection).await;
+    let row = row.map_err(failed)?;
+    let row = row.ok_or_else(|| Fault::damaged("it holds no dataset"))?;
+    serde_json::from_str(row.try_get(0).map_err(failed)?)
+        .map_err(|error| Fault::damaged(format!("its description cannot be read: {error}")))
 }
 
-/// Writes what the dataset consists of.
+/// Writes the description of the dataset.
 pub(super) async fn write_info(
-    client: &impl GenericClient,
+    connection: &mut PgConnection,
     info: &DatasetInfo,
 ) -> Result<(), Fault> {
     let text = serde_json::to_string(info)
         .map_err(|error| Fault::unavailable(format!("description: {error}")))?;
     let sql = "INSERT INTO meta (key, value) VALUES ('dataset', $1)";
-    client.execute(sql, &[&text]).await.map_err(failed)?;
-    Ok(())
+    let writing = sqlx::query(sql).bind(text).execute(connection);
+    writing.await.map(drop).map_err(failed)
 }
 
-/// Why a statement of these, which may take long, failed.
-pub(super) fn failed(error: tokio_postgres::Error) -> Fault {
-    fault::of_statement(&error, super::snapshot::LONG)
+/// Classifies the failure of a statement outside the pool.
+pub(super) fn failed(error: sqlx::Error) -> Fault {
+    errors::of_statement(&error, super::snapshot::LONG)
 }
 
 #[cfg(test)]

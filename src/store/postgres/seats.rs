@@ -1,75 +1,69 @@
-//! Concerts, dates and seats, as read.
+//! Reads of concerts, dates and seats.
 
-use tokio_postgres::Row;
+use sqlx::postgres::PgRow;
 
-use super::attempts::Attempts;
+use super::Retry;
+use super::columns::{get, int};
 use crate::domain::{ConcertId, Money, PerformanceDateId, SeatId, SeatStatus};
+use crate::store::fault::Fault;
 use crate::store::{Catalog, SeatCounts, SeatRow, StoreError};
 
-const OF_DATE: &str = "SELECT id, number, price, status, version FROM seats
-    WHERE performance_date_id = $1 ORDER BY number";
+const CONCERTS: &str = "SELECT id, performer FROM concerts ORDER BY id";
 
+const DATES: &str = "SELECT id, concert_id, date FROM performance_dates ORDER BY id";
+
+const OF_DATE: &str = "SELECT id, number::bigint, price, status, version FROM seats
+    WHERE performance_date_id = $1 ORDER BY seats.number";
+
+/// The seats of the concert on sale are ids 1 to the parameter.
 pub(super) const COUNTS: &str =
     "SELECT status, count(*) FROM seats WHERE id BETWEEN 1 AND $1 GROUP BY status";
 
-pub(super) async fn catalog(attempts: &mut Attempts<'_>) -> Result<Catalog, StoreError> {
-    let concerts = attempts
-        .rows("SELECT id, performer FROM concerts ORDER BY id", &[])
-        .await?
-        .iter()
-        .map(|row| (ConcertId(row.get(0)), row.get(1)))
-        .collect();
-    let dates = attempts
-        .rows(
-            "SELECT id, concert_id, date FROM performance_dates ORDER BY id",
-            &[],
-        )
-        .await?
-        .iter()
-        .map(|row| {
-            (
-                PerformanceDateId(row.get(0)),
-                ConcertId(row.get(1)),
-                row.get(2),
-            )
-        })
-        .collect();
-    Ok(Catalog { concerts, dates })
-}
-
-pub(super) async fn of_date(
-    attempts: &mut Attempts<'_>,
-    date: PerformanceDateId,
-) -> Result<Vec<SeatRow>, StoreError> {
-    let rows = attempts.rows(OF_DATE, &[&date.0]).await?;
-    rows.iter().map(seat).collect()
-}
-
-fn seat(row: &Row) -> Result<SeatRow, StoreError> {
-    Ok(SeatRow {
-        id: SeatId(row.get(0)),
-        number: row.get::<_, i32>(1).into(),
-        price: Money(row.get(2)),
-        status: status(row.get(3))?,
-        version: row.get(4),
+pub(super) async fn catalog(retry: &mut Retry<'_>) -> Result<Catalog, StoreError> {
+    let concerts = retry.run(CONCERTS, &[]).await?;
+    let concert = |row: &PgRow| Ok((ConcertId(int(row, 0)?), get(row, 1)?));
+    let concerts: Result<Vec<_>, Fault> = concerts.rows.iter().map(concert).collect();
+    let dates = retry.run(DATES, &[]).await?;
+    let date = |row: &PgRow| {
+        let (id, concert) = (PerformanceDateId(int(row, 0)?), ConcertId(int(row, 1)?));
+        Ok((id, concert, get(row, 2)?))
+    };
+    let dates: Result<Vec<_>, Fault> = dates.rows.iter().map(date).collect();
+    Ok(Catalog {
+        concerts: concerts?,
+        dates: dates?,
     })
 }
 
-/// The seats of the concert on sale are ids 1 to `on_sale`.
-pub(super) async fn counts(
-    attempts: &mut Attempts<'_>,
-    on_sale: u64,
-) -> Result<SeatCounts, StoreError> {
-    let on_sale = i64::try_from(on_sale).unwrap_or(i64::MAX);
-    tally(&attempts.rows(COUNTS, &[&on_sale]).await?)
+pub(super) async fn of_date(
+    retry: &mut Retry<'_>,
+    date: PerformanceDateId,
+) -> Result<Vec<SeatRow>, StoreError> {
+    let reply = retry.run(OF_DATE, &[date.0.into()]).await?;
+    reply.rows.iter().map(seat).collect()
 }
 
-/// Columns: status, how many.
-pub(super) fn tally(rows: &[Row]) -> Result<SeatCounts, StoreError> {
+fn seat(row: &PgRow) -> Result<SeatRow, StoreError> {
+    Ok(SeatRow {
+        id: SeatId(int(row, 0)?),
+        number: int(row, 1)?,
+        price: Money(int(row, 2)?),
+        status: status(get(row, 3)?)?,
+        version: int(row, 4)?,
+    })
+}
+
+pub(super) async fn counts(retry: &mut Retry<'_>, on_sale: u64) -> Result<SeatCounts, StoreError> {
+    let on_sale = i64::try_from(on_sale).unwrap_or(i64::MAX);
+    tally(&retry.run(COUNTS, &[on_sale.into()]).await?.rows)
+}
+
+/// Columns: status, number of seats.
+pub(super) fn tally(rows: &[PgRow]) -> Result<SeatCounts, StoreError> {
     let mut counts = SeatCounts::default();
     for row in rows {
-        let count = u64::try_from(row.get::<_, i64>(1)).unwrap_or(0);
-        match status(row.get(0))? {
+        let count = u64::try_from(int(row, 1)?).unwrap_or(0);
+        match status(get(row, 0)?)? {
             SeatStatus::Available => counts.available = count,
             SeatStatus::Pending => counts.pending = count,
             SeatStatus::Unavailable => counts.unavailable = count,

@@ -1,206 +1,349 @@
-//! Which database is meant: the URL, read and checked, and how a connection to it is set up.
+//! The database that a URL names, and how a connection to it is set up.
 //!
-//! The password is in the driver's configuration only, which is never shown: errors and logs name the
-//! database by [`Target::name`].
+//! The password is only in the driver's options, which are never shown. Errors and logs use [`Target::name`].
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
-use tokio_postgres::{Client, Config, NoTls};
-use tokio_util::task::AbortOnDropHandle;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::PgOptions;
-use super::fault::{self, Fault};
-use crate::store::StoreError;
+use super::errors;
+use super::url::{Url, unusable};
+use crate::store::fault::Fault;
+use crate::store::{StoreError, socket_options};
 
-/// Sent data that is not acknowledged for so long means that the peer is gone.
-const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// A transaction that waits for its client for so long is rolled back.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
+/// More statements than the store has: each is prepared once per connection.
+const STATEMENTS: usize = 256;
+/// The server checks so often during a statement whether its client is still there, in milliseconds. Without it, the
+/// statement of a closed connection runs to its end and keeps its locks.
+const STOP_WITHOUT_CLIENT: &str = "SET client_connection_check_interval = 1000";
+/// The first version with that setting.
+const CHECKS_CLIENT: u32 = 140_000;
 
-/// A database that was named by a URL.
+/// A database that a URL names.
 #[derive(Clone)]
 pub(super) struct Target {
-    config: Config,
+    /// One for each host. Several hosts are a primary and its standbys.
+    hosts: Vec<PgConnectOptions>,
+    must_accept_writes: bool,
     name: String,
+    user: String,
+    database: String,
     connect_timeout: Duration,
 }
 
-/// What a connection is for.
+/// The use of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// Short statements by keys.
     Statements,
-    /// Loading, sweeping, holding locks: takes as long as it takes.
+    /// Seeding, sweeping, presence locks: no statement time-out.
     Long,
-}
-
-/// A connection of its own, outside any pool; closed when dropped.
-pub(super) struct Session {
-    pub(super) client: Client,
-    connection: AbortOnDropHandle<()>,
-}
-
-impl Session {
-    /// Resolves when the connection is lost.
-    pub(super) async fn ended(&mut self) {
-        // It ends without a panic or not at all.
-        drop((&mut self.connection).await);
-    }
 }
 
 impl Target {
     /// Reads a URL.
     pub(super) fn parse(url: &str, options: &PgOptions) -> Result<Target, StoreError> {
-        let unusable = |why: &str| StoreError::Unavailable(why.to_owned());
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(unusable(
-                "its URL must begin with postgres://, as in postgres://USER:PASSWORD@HOST:5432/DATABASE",
-            ));
+        let url = Url::parse(url)?;
+        let mut driver = PgConnectOptions::new_without_pgpass()
+            .application_name("concertctl")
+            .statement_cache_capacity(STATEMENTS)
+            // Poolers refuse this parameter, and no statement reads a float.
+            .extra_float_digits(None)
+            .disable_statement_logging();
+        if let Some(user) = &url.user {
+            driver = driver.username(user);
         }
-        // What the driver says of a URL may repeat a part of it, and a part may be the password.
-        let mut config: Config = url.parse().map_err(|_| {
-            unusable(
-                "its URL cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters of the password percent-encoded (@ as %40, / as %2F)",
-            )
-        })?;
-        if config.get_hosts().is_empty() {
-            return Err(unusable(
-                "its URL names no host: write postgres://USER:PASSWORD@HOST:5432/DATABASE",
-            ));
+        if let Some(password) = &url.password {
+            driver = driver.password(password);
         }
-        let odd = |host: &Host| matches!(host, Host::Tcp(name) if name.contains(['@', ':']) && name.parse::<std::net::Ipv6Addr>().is_err());
-        if config.get_hosts().iter().any(odd) {
-            return Err(unusable(
-                "its URL has an @ or : where the host should be: percent-encode special characters of the password (@ as %40, : as %3A)",
-            ));
+        let user = driver.get_username().to_owned();
+        let database = url.database.clone().unwrap_or_else(|| user.clone());
+        let mut driver = driver.database(&database);
+        for (name, value) in &url.parameters {
+            driver = with_parameter(driver, name, value)?;
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(unusable(
-                "its URL asks for sslmode=require, and this program has no TLS: use sslmode=prefer over a network you trust, or a tunnel",
-            ));
-        }
-        set_up(&mut config, options);
+        let driver = with_tls(driver, &url)?;
+        let hosts: Vec<PgConnectOptions> = url
+            .hosts
+            .iter()
+            .map(|(host, port)| driver.clone().host(host).port(*port))
+            .collect();
+        let names = url
+            .hosts
+            .iter()
+            .map(|(host, port)| format!("{host}:{port}"));
         Ok(Target {
-            name: name_of(&config),
-            config,
+            name: format!("{}/{database}", names.collect::<Vec<_>>().join(",")),
+            must_accept_writes: must_accept_writes(&url)?,
+            hosts,
+            user,
+            database,
             connect_timeout: options.connect_timeout,
         })
     }
 
-    /// `host:port/database`, as errors and logs name it.
+    /// `host:port/database`, as errors and logs show it.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The database's own name.
+    /// The name of the database alone.
     pub(super) fn database(&self) -> &str {
-        let user = self.config.get_user().unwrap_or("postgres");
-        self.config.get_dbname().unwrap_or(user)
+        &self.database
     }
 
     /// The role that connects.
     pub(super) fn user(&self) -> &str {
-        self.config.get_user().unwrap_or("the system's user")
+        &self.user
     }
 
-    /// How connections that look for their tables in `schema` are made.
-    pub(super) fn config_for(&self, schema: &str, purpose: Purpose, options: &PgOptions) -> Config {
-        let mut settings = self.config.get_options().unwrap_or_default().to_owned();
-        let mut set = |name: &str, value: &str| {
-            settings.push_str(&format!(" -c {name}={value}"));
-        };
-        let millis = |duration: Duration| duration.as_millis().to_string();
-        set("search_path", schema);
-        // An acknowledged write is on disk, whatever the server's own default.
-        set("synchronous_commit", "on");
-        match purpose {
-            Purpose::Statements => {
-                set("statement_timeout", &millis(options.statement_timeout));
-                set("lock_timeout", &millis(options.statement_timeout / 2));
-                set(
-                    "idle_in_transaction_session_timeout",
-                    &millis(IDLE_IN_TRANSACTION),
-                );
-                // Every statement goes by a key. A plan made while the tables are small must stay
-                // right when they have grown, and is made once a connection.
-                set("enable_seqscan", "off");
-                set("plan_cache_mode", "force_generic_plan");
-                set("jit", "off");
-            }
-            Purpose::Long => {
-                set("statement_timeout", "0");
-                set("idle_in_transaction_session_timeout", "0");
+    /// The same database, for connections that find their tables in `schema`.
+    pub(super) fn in_schema(&self, schema: &str, purpose: Purpose, options: &PgOptions) -> Target {
+        let settings = settings(schema, purpose, options);
+        let hosts = self.hosts.iter().cloned();
+        Target {
+            hosts: hosts.map(|host| host.options(settings.clone())).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// A new connection to the first host that accepts one, and writes if there are several. The caller bounds the time.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let hosts = u32::try_from(self.hosts.len()).unwrap_or(1).max(1);
+        let mut failed = None;
+        for host in &self.hosts {
+            let connecting = self.connect_to(host);
+            match tokio::time::timeout(self.connect_timeout / hosts, connecting).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => failed = Some(error),
+                Err(_) => failed = Some(io::Error::from(io::ErrorKind::TimedOut).into()),
             }
         }
-        let mut config = self.config.clone();
-        config.options(settings);
-        config
+        Err(failed.unwrap_or_else(|| io::Error::other("its URL names no host").into()))
     }
 
-    /// A connection of its own.
+    async fn connect_to(&self, host: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+        let mut connection = PgConnection::connect_with(host).await?;
+        socket_options::set(host.get_port()).await;
+        if connection.server_version_num() >= Some(CHECKS_CLIENT) {
+            match connection.execute(STOP_WITHOUT_CLIENT).await {
+                // Some systems cannot check. There, the statement time-out ends the statement.
+                Ok(_) | Err(sqlx::Error::Database(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.must_accept_writes {
+            let row = connection.fetch_one("SHOW transaction_read_only").await?;
+            if row.try_get::<&str, _>(0)? == "on" {
+                return Err(io::Error::other("none of its hosts accepts writes").into());
+            }
+        }
+        Ok(connection)
+    }
+
+    /// A connection outside any pool.
     pub(super) async fn session(
         &self,
         schema: &str,
         purpose: Purpose,
         options: &PgOptions,
-    ) -> Result<Session, Fault> {
-        let config = self.config_for(schema, purpose, options);
-        let connecting = tokio::time::timeout(self.connect_timeout, config.connect(NoTls));
-        let (client, connection) = connecting
+    ) -> Result<PgConnection, Fault> {
+        let target = self.in_schema(schema, purpose, options);
+        tokio::time::timeout(self.connect_timeout, target.connect())
             .await
-            .map_err(|_| fault::no_connection_within(self, self.connect_timeout))?
-            .map_err(|error| fault::of_connecting(&error, self))?;
-        let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-            // Whoever uses the connection is told of its end by the statement that fails.
-            drop(connection.await);
-        }));
-        Ok(Session { client, connection })
+            .map_err(|_| errors::no_connection_within(self, self.connect_timeout))?
+            .map_err(|error| errors::of_connecting(&error, self))
     }
-}
-
-/// What holds for every connection.
-fn set_up(config: &mut Config, options: &PgOptions) {
-    config
-        .application_name("concertctl")
-        .connect_timeout(options.connect_timeout)
-        .keepalives(true)
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(3))
-        .keepalives_retries(3)
-        .tcp_user_timeout(DEAD_AFTER);
-    if config.get_hosts().len() > 1 {
-        // Several hosts are a primary and its standbys, whichever is which at the moment.
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
-}
-
-fn name_of(config: &Config) -> String {
-    let ports = config.get_ports();
-    let hosts: Vec<String> = config
-        .get_hosts()
-        .iter()
-        .enumerate()
-        .map(|(at, host)| {
-            let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-            match host {
-                Host::Tcp(name) => format!("{name}:{port}"),
-                #[cfg(unix)]
-                Host::Unix(path) => format!("{}:{port}", path.display()),
-            }
-        })
-        .collect();
-    let user = config.get_user().unwrap_or_default();
-    format!(
-        "{}/{}",
-        hosts.join(","),
-        config.get_dbname().unwrap_or(user)
-    )
 }
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Target").field(&self.name).finish()
+    }
+}
+
+/// The settings of a session.
+fn settings(schema: &str, purpose: Purpose, options: &PgOptions) -> Vec<(&'static str, String)> {
+    let millis = |duration: Duration| duration.as_millis().to_string();
+    let mut settings = vec![
+        ("search_path", schema.to_owned()),
+        // An acknowledged write is on disk, whatever the server's own default.
+        ("synchronous_commit", "on".to_owned()),
+    ];
+    settings.extend(match purpose {
+        Purpose::Statements => vec![
+            ("statement_timeout", millis(options.statement_timeout)),
+            ("lock_timeout", millis(options.statement_timeout / 2)),
+            (
+                "idle_in_transaction_session_timeout",
+                millis(IDLE_IN_TRANSACTION),
+            ),
+            // Every statement goes by a key. A plan that was made while the tables are small must stay right when they
+            // have grown, and is made once per connection.
+            ("enable_seqscan", "off".to_owned()),
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
+            ("jit", "off".to_owned()),
+        ],
+        Purpose::Long => vec![
+            ("statement_timeout", "0".to_owned()),
+            ("idle_in_transaction_session_timeout", "0".to_owned()),
+        ],
+    });
+    settings
+}
+
+fn must_accept_writes(url: &Url) -> Result<bool, StoreError> {
+    match url.get("target_session_attrs") {
+        None | Some("any") => Ok(url.hosts.len() > 1),
+        Some("read-write" | "primary") => Ok(true),
+        Some(other) => Err(unusable(format!(
+            "its URL has target_session_attrs={other}: use any or read-write"
+        ))),
+    }
+}
+
+fn with_parameter(
+    driver: PgConnectOptions,
+    name: &str,
+    value: &str,
+) -> Result<PgConnectOptions, StoreError> {
+    Ok(match name {
+        "sslmode" => driver.ssl_mode(ssl_mode(value)?),
+        "sslrootcert" => driver.ssl_root_cert(readable(name, value)?),
+        "sslcert" => driver.ssl_client_cert(readable(name, value)?),
+        "sslkey" => driver.ssl_client_key(readable(name, value)?),
+        "options" => driver.options(server_settings(value)?),
+        // The program sets these itself; the target reads the last one.
+        "application_name" | "connect_timeout" | "target_session_attrs" => driver,
+        name if name.starts_with("keepalives") || name == "tcp_user_timeout" => driver,
+        _ => {
+            return Err(unusable(format!(
+                "its URL has the parameter {name:?}, and there are sslmode, sslrootcert, sslcert, sslkey, options and target_session_attrs"
+            )));
+        }
+    })
+}
+
+fn ssl_mode(value: &str) -> Result<PgSslMode, StoreError> {
+    Ok(match value {
+        "disable" => PgSslMode::Disable,
+        "prefer" => PgSslMode::Prefer,
+        "require" => PgSslMode::Require,
+        "verify-ca" => PgSslMode::VerifyCa,
+        "verify-full" => PgSslMode::VerifyFull,
+        _ => {
+            return Err(unusable(format!(
+                "its URL has sslmode={value}: use disable, prefer, require, verify-ca or verify-full"
+            )));
+        }
+    })
+}
+
+/// `require` with `sslrootcert` verifies the authority, as in libpq.
+fn with_tls(driver: PgConnectOptions, url: &Url) -> Result<PgConnectOptions, StoreError> {
+    if url.get("sslcert").is_some() != url.get("sslkey").is_some() {
+        return Err(unusable(
+            "its URL names one of sslcert and sslkey: name both, or none",
+        ));
+    }
+    let is_require = matches!(driver.get_ssl_mode(), PgSslMode::Require);
+    Ok(match is_require && url.get("sslrootcert").is_some() {
+        true => driver.ssl_mode(PgSslMode::VerifyCa),
+        false => driver,
+    })
+}
+
+/// The driver reads the file again for each connection, so a renewed certificate counts without a restart.
+fn readable<'a>(name: &str, file: &'a str) -> Result<&'a Path, StoreError> {
+    match std::fs::File::open(file) {
+        Ok(_) => Ok(Path::new(file)),
+        Err(error) => Err(unusable(format!("its URL has {name}={file}: {error}"))),
+    }
+}
+
+/// The settings in a text such as `-c geqo=off --jit=off`.
+fn server_settings(text: &str) -> Result<Vec<(&str, &str)>, StoreError> {
+    let words = text.split_whitespace().filter(|word| *word != "-c");
+    words
+        .map(|word| {
+            let setting = word.strip_prefix("--").or(word.strip_prefix("-c"));
+            setting.unwrap_or(word).split_once('=')
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| unusable("its URL has options that are not of the form -c NAME=VALUE"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<Target, StoreError> {
+        Target::parse(url, &PgOptions::default())
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_used_is_refused_without_its_password() {
+        for (url, named) in [
+            ("postgres://u:secret@/db", "names no host"),
+            ("postgres://u:sec@secret@h/db", "%40"),
+            ("postgres://u:1/secret@h/db", "%40"),
+            ("postgres://u:secret@h:x/db", "cannot be read"),
+            ("postgres://u:secret@h/db?sslmode=on", "sslmode=on"),
+            ("postgres://u:secret@h/db?sslmod=off", "\"sslmod\""),
+            ("postgres://u:secret@h/db?sslrootcert=/none", "/none"),
+            ("postgres://u:secret@h/db?sslcert=/dev/null", "sslkey"),
+            ("postgres://u:secret@h/db?options=jit", "-c NAME=VALUE"),
+            ("redis://u:secret@h/db", "postgres://"),
+        ] {
+            let refused = parse(url).unwrap_err().to_string();
+            assert!(refused.contains(named), "{url}: {refused}");
+            assert!(!refused.contains("secret"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_named_without_user_and_password() {
+        for (url, name) in [
+            (
+                "postgres://u:se%40cret@[::1]:5433/db?sslmode=require",
+                "::1:5433/db",
+            ),
+            ("postgresql://u@h", "h:5432/u"),
+            ("postgres://u:p@a,b:5433/db", "a:5432,b:5433/db"),
+            ("postgres://u@/db?host=a,b&port=1,2", "a:1,b:2/db"),
+        ] {
+            let target = parse(url).unwrap();
+            assert_eq!(target.name(), name);
+            assert_eq!(target.user(), "u");
+            assert_eq!(format!("{target:?}"), format!("Target({name:?})"));
+        }
+    }
+
+    #[test]
+    fn the_driver_gets_the_parts_decoded() {
+        let target = parse("postgres://u:p@h/d%2Fb?options=-c%20geqo%3Doff%20--jit=on").unwrap();
+        assert_eq!(target.database(), "d/b");
+        let options = PgOptions::default();
+        let target = target.in_schema("s", Purpose::Long, &options);
+        let settings = target.hosts[0].get_options().unwrap();
+        assert!(settings.starts_with("-c geqo=off -c jit=on -c search_path=s"));
+    }
+
+    #[test]
+    fn several_hosts_must_accept_writes() {
+        for (url, must) in [
+            ("postgres://h/db", false),
+            ("postgres://h,i/db", true),
+            ("postgres://h/db?target_session_attrs=read-write", true),
+        ] {
+            assert_eq!(parse(url).unwrap().must_accept_writes, must, "{url}");
+        }
     }
 }

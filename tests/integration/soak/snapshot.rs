@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use tokio_postgres::{IsolationLevel, NoTls};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use crate::support::backend::dataset_file;
 use crate::support::{Postgres, postgres};
@@ -94,27 +95,23 @@ impl Snapshot {
     }
 
     /// Reads the active dataset in PostgreSQL.
-    pub async fn of_postgres(server: &Postgres) -> Result<Snapshot, tokio_postgres::Error> {
+    pub async fn of_postgres(server: &Postgres) -> sqlx::Result<Snapshot> {
         let epoch =
             postgres::ask(&server.superuser(), "SELECT epoch FROM concertctl.current").await;
         let epoch = epoch.unwrap_or_default();
-        let (mut client, connection) = tokio_postgres::connect(&server.superuser(), NoTls).await?;
-        let connection = tokio::spawn(connection);
-        let path = format!("SET search_path TO concertctl_{epoch}");
-        client.batch_execute(&path).await?;
-        let transaction = client.build_transaction();
-        let transaction = transaction.isolation_level(IsolationLevel::RepeatableRead);
-        let transaction = transaction.read_only(true).start().await?;
+        let mut connection = PgConnection::connect(&server.superuser()).await?;
+        let begin = format!(
+            "SET search_path TO concertctl_{epoch}; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        );
+        let begin = sqlx::raw_sql(AssertSqlSafe(begin));
+        begin.execute(&mut connection).await?;
         let mut tables = Vec::new();
         for statement in STATEMENTS {
-            let rows = transaction.query(statement, &[]).await?;
-            let columns =
-                |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get(at)).collect();
+            let rows = sqlx::query(statement).fetch_all(&mut connection).await?;
+            let columns = |row: &PgRow| (0..row.len()).map(|at| row.get(at)).collect::<Vec<_>>();
             tables.push(rows.iter().map(columns).collect());
         }
-        drop(transaction);
-        drop(client);
-        connection.abort();
+        connection.close().await?;
         Ok(Snapshot::from_tables(tables))
     }
 

@@ -19,6 +19,12 @@ use crate::support::postgres::ask;
 use crate::support::{MariaDb, Postgres, Proxy};
 
 pub const EPOCH: Epoch = Epoch(0xfeed);
+/// Answers as SQLite stores them, and their codes in PostgreSQL.
+const ANSWERS: [(&str, &str); 3] = [
+    ("'\"Locked\"'", "12"),
+    ("'\"Conflict\"'", "13"),
+    ("'\"PlaceEnded\"'", "15"),
+];
 /// The price of every seat.
 pub const PRICE: i64 = 1_000;
 /// The number of seats on each of the two dates.
@@ -166,7 +172,10 @@ impl Opened {
                 .map_err(|error| error.to_string()),
             Where::Postgres(postgres) => {
                 let schema = format!("concertctl_{:016x}", EPOCH.0);
-                let statements = format!("SET search_path TO {schema}; {statements}");
+                let mut statements = format!("SET search_path TO {schema}; {statements}");
+                for (text, code) in ANSWERS {
+                    statements = statements.replace(text, code);
+                }
                 ask(&postgres.superuser(), &statements).await.map(drop)
             }
             Where::MySql(mysql) => mysql.tamper(&mysql_dataset(), statements).await,

@@ -3,6 +3,7 @@
 mod clients;
 mod failures;
 mod listener;
+mod postgres;
 mod redis;
 mod renewal;
 

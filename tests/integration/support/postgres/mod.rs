@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rustix::process::{Pid, Signal};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, ValueRef as _};
 use tempfile::TempDir;
-use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use self::programs::Programs;
 use self::template::Template;
@@ -201,13 +203,11 @@ impl Postgres {
     /// Begins a transaction as the superuser, runs the statements in it, and leaves it open: their locks stay until the
     /// result is dropped.
     pub async fn hold(&self, statements: &str) -> Holding {
-        let (client, connection) = tokio_postgres::connect(&self.superuser(), NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let held = client.batch_execute(&format!("BEGIN; {statements}")).await;
+        let mut connection = connect(&self.superuser()).await.unwrap();
+        let text = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {statements}")));
+        let held = text.execute(&mut connection).await;
         held.unwrap_or_else(|error| panic!("{statements}: {error}"));
-        Holding { client }
+        Holding { connection }
     }
 
     /// The URL of the database for the superuser.
@@ -240,16 +240,14 @@ impl Postgres {
 
 /// An open transaction; see [`Postgres::hold`].
 pub struct Holding {
-    client: tokio_postgres::Client,
+    connection: PgConnection,
 }
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        // Dropping the client ends the connection, and with it the locks.
-        assert!(
-            !self.client.is_closed(),
-            "the connection with the locks was lost"
-        );
+        // Dropping the connection ends the transaction, and with it the locks.
+        let ended = matches!(self.connection.ping().now_or_never(), Some(Err(_)));
+        assert!(!ended, "the connection with the locks was lost");
     }
 }
 
@@ -285,26 +283,35 @@ fn url(addr: SocketAddr, user: &str, password: &str, database: &str) -> String {
 /// The message of the server or of the connection; after [`PATIENCE`], that there was no answer.
 pub async fn ask(url: &str, statements: &str) -> Result<String, String> {
     let work = async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        let connection = tokio::spawn(connection);
-        let answer = client.simple_query(statements).await;
-        drop(client);
-        let _ = connection.await;
-        answer
+        let mut connection = connect(url).await?;
+        let text = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        let rows = text.fetch_all(&mut connection).await;
+        connection.close().await.ok();
+        rows
     };
     let answer = tokio::time::timeout(PATIENCE, work).await;
     let answer = answer.map_err(|_| "no answer".to_owned())?;
-    let lines = answer.map_err(|error| match error.as_db_error() {
-        Some(message) => message.to_string(),
+    let rows = answer.map_err(|error| match error.as_database_error() {
+        Some(error) => error.to_string(),
         None => error.to_string(),
     })?;
-    let rows = lines.iter().filter_map(|line| match line {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    let lines = rows.map(|row| {
-        let cells = (0..row.len()).map(|at| row.get(at).unwrap_or_default());
-        cells.collect::<Vec<_>>().join("|")
-    });
-    Ok(lines.collect::<Vec<_>>().join("\n"))
+    Ok(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+async fn connect(url: &str) -> sqlx::Result<PgConnection> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options.disable_statement_logging();
+    PgConnection::connect_with(&options).await
+}
+
+/// Statements that are not prepared have text in their rows.
+fn line(row: &PgRow) -> String {
+    let cell = |at| {
+        let value = row.try_get_raw(at).unwrap();
+        match value.is_null() {
+            true => String::new(),
+            false => value.as_str().unwrap().to_owned(),
+        }
+    };
+    (0..row.len()).map(cell).collect::<Vec<_>>().join("|")
 }

@@ -1,6 +1,5 @@
-//! The failures of statements and connections, classified by what to do next: repeat, decide again, or give up.
+//! The errors of MySQL and MariaDB, as [`Fault`]s.
 
-use std::io;
 use std::time::Duration;
 
 use sqlx::Error;
@@ -8,64 +7,10 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use super::target::Target;
 use crate::store::StoreError;
+use crate::store::fault::{Fault, io_reason};
 
 /// The reason when the database does not accept writes.
 pub(super) const READ_ONLY: &str = "it is read-only: is it a replica?";
-
-/// The reason why one attempt failed.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// Other transactions were in the way (deadlock, lock wait). Nothing was done; a repeat can succeed.
-    InTheWay(String),
-    /// The database was not reached. Nothing was done.
-    Unreached(String),
-    /// The connection was lost while the statement ran. It may have been done.
-    Lost(String),
-    /// The statement time-out ended the statement. MySQL does not say whether that was before or after a commit.
-    TimedOut(Duration),
-    /// The rows do not allow it: the index or constraint that refused it. Nothing was done.
-    Violates(String),
-    /// A repeat cannot succeed.
-    Final(StoreError),
-}
-
-impl Fault {
-    /// The problem of the database. `None` when only rows decided against a request.
-    pub(super) fn trouble(&self) -> Option<String> {
-        match self {
-            Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => Some(why.clone()),
-            Fault::TimedOut(time) => Some(format!("it was not done within {time:?}")),
-            Fault::Violates(_) => None,
-            Fault::Final(error) => Some(error.to_string()),
-        }
-    }
-
-    pub(super) fn unavailable(why: impl Into<String>) -> Fault {
-        Fault::Final(StoreError::Unavailable(why.into()))
-    }
-
-    /// Whether the connection can be used again. After these failures the procedure has rolled back. After any other,
-    /// such as a time-out, a transaction may still be open.
-    pub(super) fn leaves_connection_usable(&self) -> bool {
-        matches!(self, Fault::InTheWay(_) | Fault::Violates(_))
-    }
-}
-
-/// For work that is not repeated.
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> StoreError {
-        match fault {
-            Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => {
-                StoreError::Unavailable(why)
-            }
-            Fault::Violates(constraint) => {
-                StoreError::Unavailable(format!("its rows contradict {constraint}"))
-            }
-            Fault::TimedOut(time) => StoreError::Timeout(time),
-            Fault::Final(error) => error,
-        }
-    }
-}
 
 /// The fault when no connection was made in time.
 pub(super) fn no_connection_within(target: &Target, timeout: Duration) -> Fault {
@@ -180,17 +125,6 @@ fn last_quoted(message: &str) -> String {
 fn first_quoted(message: &str) -> String {
     let name = message.split(['`', '\'']).nth(1).unwrap_or_default();
     name.to_owned()
-}
-
-fn io_reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            "connection refused; is it running, and are host and port right?".to_owned()
-        }
-        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

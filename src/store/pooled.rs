@@ -10,21 +10,100 @@ use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
-use futures_util::TryStreamExt as _;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{Connection as _, Either, Executor as _};
+use sqlx::Connection as _;
 
-use super::MySqlOptions;
-use super::fault::{self, Fault};
-use super::target::{Connector, Purpose, Target};
-use super::values::{Params, bound};
+use super::StoreError;
+use super::fault::Fault;
+use super::values::Params;
 use crate::faults::Faults;
-use crate::store::StoreError;
 use crate::telemetry::{ACQUIRE, Metrics, Statement, TraceHandle, connection_acquired};
 
-/// The most callers that wait for each connection.
-const WAITING_PER_CONNECTION: usize = 64;
+/// The settings of the connections to a database.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOptions {
+    /// The number of connections of one server to one dataset.
+    pub connections: usize,
+    /// The longest wait for one of them.
+    pub acquire_timeout: Duration,
+    /// The longest time in which a connection is made.
+    pub connect_timeout: Duration,
+    /// The longest time of one statement, and twice the longest wait for a lock.
+    pub statement_timeout: Duration,
+    /// The longest time of an operation, repeats included.
+    pub timeout: Duration,
+    /// Slower statements are logged.
+    pub slow: Duration,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions {
+            connections: 16,
+            acquire_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(4),
+            timeout: Duration::from_secs(5),
+            slow: Duration::from_millis(100),
+        }
+    }
+}
+
+/// A kind of database server: how to connect, how to run a statement, and what its errors mean.
+pub(super) trait Driver: Sized + Send + Sync + 'static {
+    /// Its name in metrics and traces.
+    const SYSTEM: &'static str;
+    /// Selects 0 if the server accepts writes.
+    const IS_READ_ONLY: &'static str;
+    /// Sleeps for the number of seconds in its parameter.
+    const SLEEP: &'static str;
+    /// Fails like a statement for which the disk has no room.
+    const DISK_FULL: &'static str;
+
+    type Connection: sqlx::Connection + Send;
+    type Row: Send + Sync;
+
+    /// A new connection. The pool bounds the time.
+    fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, sqlx::Error>>;
+
+    /// Runs one statement, which is prepared once per connection.
+    fn fetch<'a>(
+        connection: &'a mut Self::Connection,
+        sql: &'static str,
+        params: Params<'a>,
+    ) -> BoxFuture<'a, Result<Reply<Self::Row>, sqlx::Error>>;
+
+    /// Runs statements that cannot be prepared.
+    fn run_text<'a>(
+        connection: &'a mut Self::Connection,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+
+    /// Reads a column that is an integer or NULL.
+    fn integer(row: &Self::Row, column: usize) -> Result<Option<i64>, Fault>;
+
+    /// Classifies a failure to connect.
+    fn of_connecting(&self, error: &sqlx::Error) -> Fault;
+
+    /// The fault when no connection was made in time.
+    fn no_connection_within(&self, timeout: Duration) -> Fault;
+
+    /// Classifies the failure of a statement.
+    fn of_statement(error: &sqlx::Error, timeout: Duration) -> Fault;
+
+    /// Whether a connection can be used again after this failure of a statement.
+    fn leaves_connection_usable(fault: &Fault) -> bool;
+}
+
+/// The result of a statement.
+pub(super) struct Reply<R> {
+    /// The rows of all its result sets.
+    pub(super) rows: Vec<R>,
+    /// The number of rows that it changed.
+    pub(super) changed: u64,
+}
+
 /// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
 /// connection is idle, so no request pays for a check.
 const IDLE: Duration = Duration::from_secs(1);
@@ -32,26 +111,26 @@ const IDLE: Duration = Duration::from_secs(1);
 const CHECK_WITHIN: Duration = Duration::from_millis(500);
 
 /// A connection, and the generation of connections in which it was made.
-pub(super) struct Link {
-    connection: MySqlConnection,
+pub(super) struct Link<D: Driver> {
+    connection: D::Connection,
     generation: u64,
 }
 
 /// Makes and checks the connections.
-pub(super) struct Manager {
-    connector: Connector,
+pub(super) struct Manager<D> {
+    driver: D,
     /// Increases when a connection is lost. Every older connection is closed instead of lent: what ended one, such as a
     /// restart of the server, mostly ended all.
     generation: AtomicU64,
 }
 
-impl managed::Manager for Manager {
-    type Type = Link;
+impl<D: Driver> managed::Manager for Manager<D> {
+    type Type = Link<D>;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<Link, sqlx::Error> {
+    async fn create(&self) -> Result<Link<D>, sqlx::Error> {
         let generation = self.generation.load(Ordering::Relaxed);
-        let connection = self.connector.connect().await?;
+        let connection = self.driver.connect().await?;
         Ok(Link {
             connection,
             generation,
@@ -60,7 +139,7 @@ impl managed::Manager for Manager {
 
     async fn recycle(
         &self,
-        link: &mut Link,
+        link: &mut Link<D>,
         metrics: &managed::Metrics,
     ) -> RecycleResult<sqlx::Error> {
         if link.generation != self.generation.load(Ordering::Relaxed) {
@@ -83,26 +162,19 @@ impl managed::Manager for Manager {
     }
 }
 
-impl Manager {
+impl<D> Manager<D> {
     fn lost(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The result of a statement.
-pub(super) struct Reply {
-    /// The rows of all its result sets.
-    pub(super) rows: Vec<MySqlRow>,
-    /// The number of rows that it changed.
-    pub(super) changed: u64,
-}
+/// The most callers that wait for each connection.
+const WAITING_PER_CONNECTION: usize = 64;
 
 /// The connections to one database.
-pub(super) struct Pool {
-    inner: managed::Pool<Manager>,
-    pub(super) target: Target,
-    pub(super) database: String,
-    pub(super) options: MySqlOptions,
+pub(super) struct Pool<D: Driver> {
+    inner: managed::Pool<Manager<D>>,
+    pub(super) options: PoolOptions,
     pub(super) metrics: Option<Metrics>,
     pub(super) faults: Faults,
     lent: AtomicU64,
@@ -110,17 +182,16 @@ pub(super) struct Pool {
     failing: Mutex<Option<String>>,
 }
 
-impl Pool {
+impl<D: Driver> Pool<D> {
     /// Makes no connection yet.
     pub(super) fn new(
-        target: &Target,
-        database: String,
-        options: MySqlOptions,
+        driver: D,
+        options: PoolOptions,
         metrics: Option<Metrics>,
         faults: Faults,
-    ) -> Result<Arc<Pool>, StoreError> {
+    ) -> Result<Arc<Pool<D>>, StoreError> {
         let manager = Manager {
-            connector: target.connector(&database, Purpose::Statements, &options),
+            driver,
             generation: AtomicU64::new(0),
         };
         let inner = managed::Pool::builder(manager)
@@ -133,8 +204,6 @@ impl Pool {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Arc::new(Pool {
             inner,
-            target: target.clone(),
-            database,
             options,
             metrics,
             faults,
@@ -143,13 +212,18 @@ impl Pool {
         }))
     }
 
+    /// The driver with the address of the database.
+    pub(super) fn driver(&self) -> &D {
+        &self.inner.manager().driver
+    }
+
     /// The largest number of connections.
     pub(super) fn most(&self) -> usize {
         self.inner.status().max_size
     }
 
     /// Borrows a connection.
-    pub(super) async fn lend(&self) -> Result<Lease<'_>, Fault> {
+    pub(super) async fn lend(&self) -> Result<Lease<'_, D>, Fault> {
         let max = self.inner.status().max_size;
         if self.inner.status().waiting >= max * WAITING_PER_CONNECTION {
             return Err(Fault::Final(StoreError::Overloaded));
@@ -176,6 +250,7 @@ impl Pool {
             pool: self,
             link: Some(link),
             busy: false,
+            in_transaction: false,
         })
     }
 
@@ -188,10 +263,10 @@ impl Pool {
                 });
             }
             PoolError::Closed => return Fault::unavailable("it is closed"),
-            PoolError::Timeout(_) => {
-                fault::no_connection_within(&self.target, self.options.connect_timeout)
-            }
-            PoolError::Backend(error) => fault::of_connecting(&error, &self.target),
+            PoolError::Timeout(_) => self
+                .driver()
+                .no_connection_within(self.options.connect_timeout),
+            PoolError::Backend(error) => self.driver().of_connecting(&error),
             other => Fault::unavailable(other.to_string()),
         };
         if let Fault::Unreached(why) | Fault::Final(StoreError::Unavailable(why)) = &fault {
@@ -211,7 +286,7 @@ impl Pool {
 
     /// Records an operation that ended now, with its result.
     pub(super) fn measured<T>(&self, name: &'static str, began: Instant, ended: &Result<T, Fault>) {
-        let mut statement = Statement::ended(name, "mysql", began);
+        let mut statement = Statement::ended(name, D::SYSTEM, began);
         statement.error = ended
             .as_ref()
             .err()
@@ -232,25 +307,55 @@ impl Pool {
 }
 
 /// A borrowed connection.
-pub(super) struct Lease<'a> {
-    pub(super) pool: &'a Pool,
-    link: Option<Object<Manager>>,
+pub(super) struct Lease<'a, D: Driver> {
+    pub(super) pool: &'a Pool<D>,
+    link: Option<Object<Manager<D>>>,
     /// A statement runs, or ended so that the connection cannot be used again.
     busy: bool,
+    /// Between [`Lease::begin`] and [`Lease::commit`].
+    in_transaction: bool,
 }
 
-impl Lease<'_> {
-    /// Runs one statement, which is prepared once per connection. A `CALL` may return several result sets.
+impl<D: Driver> Lease<'_, D> {
+    /// Runs one statement, which is prepared once per connection.
     pub(super) async fn run(
         &mut self,
         sql: &'static str,
         params: Params<'_>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<Reply<D::Row>, Fault> {
         self.busy = true;
-        let result = self.fetch(sql, params).await;
+        let reply = D::fetch(self.connection()?, sql, params).await;
+        self.ended(reply)
+    }
+
+    /// Runs statements that cannot be prepared.
+    pub(super) async fn run_text(&mut self, sql: &str) -> Result<(), Fault> {
+        self.busy = true;
+        let done = D::run_text(self.connection()?, sql).await;
+        self.ended(done)
+    }
+
+    /// Begins a transaction with `sql`. Unless [`Lease::commit`] ends it, the connection is closed, and the transaction
+    /// with it.
+    pub(super) async fn begin(&mut self, sql: &str) -> Result<(), Fault> {
+        self.in_transaction = true;
+        self.run_text(sql).await
+    }
+
+    /// Ends what [`Lease::begin`] began.
+    pub(super) async fn commit(&mut self) -> Result<(), Fault> {
+        self.run_text("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Decides whether the connection can be used again.
+    fn ended<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, Fault> {
+        let timeout = self.pool.options.statement_timeout;
+        let result = result.map_err(|error| D::of_statement(&error, timeout));
         self.busy = match &result {
             Ok(_) => false,
-            Err(fault) => !fault.leaves_connection_usable(),
+            Err(fault) => !D::leaves_connection_usable(fault),
         };
         if let (Err(Fault::Lost(_)), Some(link)) = (&result, &self.link) {
             Object::pool(link).inspect(|pool| pool.manager().lost());
@@ -258,44 +363,18 @@ impl Lease<'_> {
         result
     }
 
-    async fn fetch(&mut self, sql: &'static str, params: Params<'_>) -> Result<Reply, Fault> {
-        let timeout = self.pool.options.statement_timeout;
-        let failed = |error: sqlx::Error| fault::of_statement(&error, timeout);
-        let mut reply = Reply {
-            rows: Vec::new(),
-            changed: 0,
-        };
-        let mut results = self.connection()?.fetch_many(bound(sql, params));
-        while let Some(result) = results.try_next().await.map_err(failed)? {
-            match result {
-                Either::Left(done) => reply.changed += done.rows_affected(),
-                Either::Right(row) => reply.rows.push(row),
-            }
-        }
-        Ok(reply)
-    }
-
-    /// Runs a statement that cannot be prepared.
-    pub(super) async fn run_text(&mut self, sql: &'static str) -> Result<(), Fault> {
-        let timeout = self.pool.options.statement_timeout;
-        self.busy = true;
-        let done = sqlx::raw_sql(sql).execute(self.connection()?).await;
-        done.map_err(|error| fault::of_statement(&error, timeout))?;
-        self.busy = false;
-        Ok(())
-    }
-
-    fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
+    /// The connection itself, inside a transaction.
+    pub(super) fn connection(&mut self) -> Result<&mut D::Connection, Fault> {
         let link = self.link.as_mut();
         let link = link.ok_or_else(|| Fault::unavailable("the connection was given back"))?;
         Ok(&mut link.connection)
     }
 }
 
-impl Drop for Lease<'_> {
+impl<D: Driver> Drop for Lease<'_, D> {
     fn drop(&mut self) {
         if let Some(link) = self.link.take()
-            && self.busy
+            && (self.busy || self.in_transaction)
         {
             // Out of the pool. Dropping the connection closes it.
             drop(Object::take(link));

@@ -1,96 +1,95 @@
-//! Repeating what may be repeated, within the time an operation has.
+//! Repeats statements that may be repeated, within the time-out of the operation.
 //!
-//! What the database refused on account of others (deadlock, lock, serialization) is repeated at once.
-//! What did not reach it is repeated for a short while, so that a quick failover is not noticed. What
-//! may or may not have been done is repeated only where doing it twice is doing it once.
+//! A statement that the database refused because of other transactions is repeated at once. A statement that did not
+//! reach it is repeated for a short while, so that a quick failover causes no error. A statement that may have been done
+//! is repeated only if doing it twice has the same effect.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_postgres::Row;
 
+use super::StoreError;
 use super::fault::Fault;
-use super::pool::{Params, Pool};
-use crate::store::StoreError;
-use crate::store::turn::{OUTCOME_WITHIN, unknown_after};
+use super::pooled::{Driver, Pool, Reply};
+use super::turn::{OUTCOME_WITHIN, unknown_after};
+use super::values::Params;
 
-/// Repeats for others in the way; each is mostly decided by the first.
+/// The most repeats because of other transactions. The first mostly succeeds.
 const MOST_REPEATS: u32 = 30;
-/// How long the database may be away before it is said so.
-const AWAY: Duration = Duration::from_millis(1_500);
+/// The time for which an unreachable database is tried again.
+const UNREACHABLE: Duration = Duration::from_millis(1_500);
 
-/// Whether to repeat an operation that may have been done already.
+/// Whether an operation that may have been done may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// It changes nothing.
     Read,
-    /// Twice is as good as once.
+    /// Doing it twice has the same effect.
     Safe,
-    /// Not idempotent: must not be repeated.
+    /// It is not idempotent.
     Never,
 }
 
-/// The attempts at one operation.
-pub(super) struct Attempts<'a> {
-    pool: &'a Pool,
+/// One operation, with its repeats.
+pub(super) struct Retry<'a, D: Driver> {
+    pool: &'a Pool<D>,
     name: &'static str,
     repeat: Repeat,
     allowed: Duration,
     deadline: Instant,
-    away_until: Option<Instant>,
+    unreachable_until: Option<Instant>,
     repeats: u32,
     uncertain: bool,
 }
 
-impl<'a> Attempts<'a> {
+impl<'a, D: Driver> Retry<'a, D> {
     /// An operation that ends within the pool's time-out.
-    pub(super) fn new(pool: &'a Pool, name: &'static str, repeat: Repeat) -> Attempts<'a> {
-        Attempts::within(pool, name, repeat, pool.options.timeout)
+    pub(super) fn new(pool: &'a Pool<D>, name: &'static str, repeat: Repeat) -> Retry<'a, D> {
+        Retry::within(pool, name, repeat, pool.options.timeout)
     }
 
     /// An operation that ends within `allowed`.
     pub(super) fn within(
-        pool: &'a Pool,
+        pool: &'a Pool<D>,
         name: &'static str,
         repeat: Repeat,
         allowed: Duration,
-    ) -> Attempts<'a> {
-        Attempts {
+    ) -> Retry<'a, D> {
+        Retry {
             pool,
             name,
             repeat,
             allowed,
             deadline: Instant::now() + allowed,
-            away_until: None,
+            unreachable_until: None,
             repeats: 0,
             uncertain: false,
         }
     }
 
-    /// Whether an earlier attempt may have taken effect.
+    /// Whether an earlier attempt may have been done.
     pub(super) fn uncertain(&self) -> bool {
         self.uncertain
     }
 
-    /// One statement in a transaction of its own. The only faults it gives back are
-    /// [`Fault::Violates`] and [`Fault::Final`]. A write that is under way when the time is up is awaited:
-    /// the server ends it within the statement's time-out.
-    pub(super) async fn rows(
+    /// Runs one statement. The only faults that it returns are [`Fault::Violates`] and [`Fault::Final`]. A write that
+    /// runs when the time is up is awaited: the server ends it within the statement time-out.
+    pub(super) async fn run(
         &mut self,
         sql: &'static str,
         params: Params<'_>,
-    ) -> Result<Vec<Row>, Fault> {
+    ) -> Result<Reply<D::Row>, Fault> {
         loop {
             match self.attempt(sql, params).await {
-                Ok(rows) => return Ok(rows),
+                Ok(reply) => return Ok(reply),
                 Err(Fault::Violates(constraint)) => return Err(Fault::Violates(constraint)),
                 Err(fault) => self.again(fault).await.map_err(Fault::Final)?,
             }
         }
     }
 
-    async fn attempt(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+    async fn attempt(&self, sql: &'static str, params: Params<'_>) -> Result<Reply<D::Row>, Fault> {
         let begun = AtomicBool::new(false);
         let mut attempt = std::pin::pin!(self.once(sql, params, &begun));
         if let Ok(ended) = timeout_at(self.deadline, &mut attempt).await {
@@ -111,13 +110,13 @@ impl<'a> Attempts<'a> {
         sql: &'static str,
         params: Params<'_>,
         begun: &AtomicBool,
-    ) -> Result<Vec<Row>, Fault> {
+    ) -> Result<Reply<D::Row>, Fault> {
         let mut lease = self.pool.lend().await?;
         let began = std::time::Instant::now();
-        let result = match lease.faulty(self.name).await {
+        let result = match lease.inject(self.name).await {
             Ok(()) => {
                 begun.store(true, Ordering::Relaxed);
-                lease.rows(sql, params).await
+                lease.run(sql, params).await
             }
             Err(fault) => Err(fault),
         };
@@ -125,13 +124,13 @@ impl<'a> Attempts<'a> {
         result
     }
 
-    /// Runs `attempt`, several statements, within the time that is left.
+    /// Runs `attempt`, which is several statements that read, within the time that is left.
     pub(super) async fn bounded<T>(
         &self,
         attempt: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         let began = std::time::Instant::now();
-        let attempt = self.pool.faulty(self.name, attempt);
+        let attempt = self.pool.injected(self.name, attempt);
         let attempt = timeout_at(self.deadline, attempt).await;
         let result = attempt.unwrap_or_else(|_| Err(self.out_of_time()));
         self.pool.measured(self.name, began, &result);
@@ -142,8 +141,7 @@ impl<'a> Attempts<'a> {
         Fault::Final(self.given_up(StoreError::Timeout(self.allowed)))
     }
 
-    /// The error of an operation that is given up: what an earlier attempt did is not known where its
-    /// answer was lost.
+    /// The error of an operation that is given up. If the answer to an attempt was lost, the outcome is not known.
     fn given_up(&self, error: StoreError) -> StoreError {
         match self.uncertain {
             true => StoreError::Unknown(error.to_string()),
@@ -151,7 +149,10 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Waits a moment when `fault` allows another attempt; gives the error when it does not.
+    /// Waits a moment if `fault` allows another attempt.
+    ///
+    /// # Errors
+    /// The error of the operation if it does not.
     pub(super) async fn again(&mut self, fault: Fault) -> Result<(), StoreError> {
         match fault {
             Fault::InTheWay(why) => self.repeated(why).await,
@@ -168,11 +169,18 @@ impl<'a> Attempts<'a> {
                 self.uncertain = self.repeat == Repeat::Safe;
                 self.wait_for_database(why).await
             }
+            Fault::TimedOut(time) if self.repeat == Repeat::Read => {
+                Err(self.given_up(StoreError::Timeout(time)))
+            }
+            Fault::TimedOut(time) => Err(StoreError::Unknown(format!(
+                "{} was ended after {time:?}",
+                self.name
+            ))),
             Fault::Final(error) => Err(self.given_up(error)),
         }
     }
 
-    /// Another attempt, since somebody else's change decided this one.
+    /// Waits a moment before another attempt, because a change by another transaction decided this one.
     pub(super) async fn repeated(&mut self, why: String) -> Result<(), StoreError> {
         self.repeats += 1;
         if self.repeats > MOST_REPEATS {
@@ -181,13 +189,13 @@ impl<'a> Attempts<'a> {
                 self.name
             ))));
         }
-        // The first repeat mostly finds the way free.
         let most = Duration::from_millis(2) * self.repeats.min(20);
         self.pause(most, why).await
     }
 
     async fn wait_for_database(&mut self, why: String) -> Result<(), StoreError> {
-        let until = *self.away_until.get_or_insert_with(|| Instant::now() + AWAY);
+        let give_up_at = || Instant::now() + UNREACHABLE;
+        let until = *self.unreachable_until.get_or_insert_with(give_up_at);
         if Instant::now() >= until {
             return Err(self.given_up(StoreError::Unavailable(why)));
         }

@@ -1,15 +1,22 @@
-//! Sets TCP_NODELAY on new connections, because sqlx 0.9.0 does not (its issue 4335): a request of several segments
-//! would wait about 40 ms for an acknowledgement.
+//! Sets socket options on new connections to a database.
+//!
+//! - TCP_NODELAY, because sqlx 0.9.0 does not (its issue 4335): a request of several segments would wait about 40 ms for
+//!   an acknowledgement.
+//! - Keepalive and TCP_USER_TIMEOUT, so that a connection to a machine that is gone ends.
 //!
 //! sqlx gives no access to the socket of a connection. Linux lets a process duplicate its own descriptors by number, and
-//! a duplicate shares the options of the socket. Where that is not possible, connections work without the option.
+//! a duplicate shares the options of the socket. Where that is not possible, connections work without the options.
 
-/// Sets the option on every socket of this process that is connected to `port` and lacks it.
+/// A peer that does not acknowledge data for so long is gone, in seconds.
+#[cfg(target_os = "linux")]
+const GONE_AFTER: u32 = 10;
+
+/// Sets the options on every socket of this process that is connected to `port` and lacks them.
 #[cfg(target_os = "linux")]
 pub(super) async fn set(port: u16) {
     let done = tokio::task::spawn_blocking(move || of_this_process(port)).await;
     if let Ok(Err(error)) = done {
-        tracing::debug!(%error, "TCP_NODELAY cannot be set on connections to the database");
+        tracing::debug!(%error, "socket options cannot be set on connections to the database");
     }
 }
 
@@ -42,10 +49,25 @@ fn of_this_process(port: u16) -> std::io::Result<()> {
         let stream = TcpStream::from(copy);
         let is_ours = stream.peer_addr().is_ok_and(|peer| peer.port() == port);
         if is_ours && !stream.nodelay().unwrap_or(true) {
-            stream.set_nodelay(true)?;
+            set_options(&stream)?;
         }
     }
     Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn set_options(stream: &std::net::TcpStream) -> std::io::Result<()> {
+    use std::time::Duration;
+
+    use rustix::net::sockopt;
+
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(GONE_AFTER.into()))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(3))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    sockopt::set_tcp_user_timeout(stream, GONE_AFTER * 1_000)?;
+    // Last, because it shows that the others are set.
+    stream.set_nodelay(true)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -53,7 +75,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     #[tokio::test]
-    async fn a_connection_to_the_port_gets_the_option_and_no_other() {
+    async fn a_connection_to_the_port_gets_the_options_and_no_other() {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (database, other) = (listen(), listen());
         let connect = |to: &TcpListener| TcpStream::connect(to.local_addr().unwrap()).unwrap();

@@ -1,0 +1,170 @@
+//! The first answer to a keyed request, which its repeats get again.
+//!
+//! A keyed write is one statement: it reads the stored answer, decides if there is none, and stores a final answer. Of
+//! two copies that race, the later violates the primary key, is rolled back as a whole, and finds the answer of the
+//! other at its next attempt. The first columns of such a statement: the fingerprint of a stored answer or NULL, the
+//! code of the answer, and its two values. Code 0: ask again.
+
+use super::fault::Fault;
+use super::pooled::Driver;
+use super::retry::Retry;
+use super::values::{Params, Value};
+use super::{Answer, AnswerCode, Idempotency, Keyed, StoreError};
+use crate::domain::{PerformanceDateId, Place, Timestamp, UserId};
+
+/// The statements over stored answers. A transient answer is never given again: where one was stored nevertheless, it is
+/// in the way of the final one.
+pub(super) trait StoredAnswers: Driver {
+    /// The key that decides between two copies of a request.
+    const ONE_ANSWER: &'static str;
+    /// Selects the final answer. Parameters: user, key.
+    const FIND: &'static str;
+    /// Deletes a transient answer. Parameters: user, key.
+    const DISCARD_TRANSIENT: &'static str;
+    /// Stores an answer unless there is one, as a keyed write. Parameters: user, key, fingerprint, code, first value,
+    /// second value, now.
+    const REMEMBER: &'static str;
+    /// Deletes old answers. Parameters: time before which an answer is old, the most to delete.
+    const FORGET: &'static str;
+}
+
+/// Key and fingerprint as parameters.
+pub(super) fn parts(key: Option<&Idempotency>) -> (Value<'_>, Value<'_>) {
+    (
+        Value::Key(key.map(|key| key.key.as_str())),
+        key.map(|key| key.fingerprint).into(),
+    )
+}
+
+/// An outcome, with the dates of the seats that changed, and the places that ended.
+pub(super) struct Changed<T> {
+    pub(super) outcome: T,
+    pub(super) dates: Vec<PerformanceDateId>,
+    pub(super) ended: Vec<Place>,
+}
+
+/// The stored answer under `key`, if there is one.
+pub(super) async fn find<D: StoredAnswers, T: Answer>(
+    retry: &mut Retry<'_, D>,
+    user: UserId,
+    key: &Idempotency,
+) -> Result<Option<Keyed<T>>, StoreError> {
+    let (name, _) = parts(Some(key));
+    let reply = retry.run(D::FIND, &[user.0.into(), name]).await?;
+    match reply.rows.first() {
+        Some(row) => Ok(read::<D, T>(row, Some(key))?),
+        None => Ok(None),
+    }
+}
+
+/// A statement that decides a request, once per key.
+pub(super) struct Decision<'a> {
+    /// Its first two parameters are the user and the key.
+    pub(super) sql: &'static str,
+    pub(super) params: Params<'a>,
+    pub(super) key: Option<&'a Idempotency>,
+    /// An index or constraint that another request may violate together with this one. The next attempt sees its rows.
+    pub(super) race: Option<&'static str>,
+}
+
+/// Runs the statement until it has an answer.
+pub(super) async fn decide<D: StoredAnswers, T: Answer>(
+    retry: &mut Retry<'_, D>,
+    decision: &Decision<'_>,
+) -> Result<(Keyed<T>, D::Row), Fault> {
+    loop {
+        if let Some(decided) = ask(retry, decision).await? {
+            return Ok(decided);
+        }
+        let why = "the rows changed meanwhile".to_owned();
+        retry.repeated(why).await.map_err(Fault::Final)?;
+    }
+}
+
+/// Runs the statement. `None` when the caller must ask again. Violations of other indexes than those of the decision are
+/// returned.
+pub(super) async fn ask<D: StoredAnswers, T: Answer>(
+    retry: &mut Retry<'_, D>,
+    decision: &Decision<'_>,
+) -> Result<Option<(Keyed<T>, D::Row)>, Fault> {
+    loop {
+        let why = match retry.run(decision.sql, decision.params).await {
+            Ok(mut reply) => {
+                let row = reply.rows.pop();
+                let row = row.ok_or_else(|| Fault::unavailable("it gave no answer"))?;
+                let answer = read::<D, T>(&row, decision.key)?;
+                return Ok(answer.map(|answer| (answer, row)));
+            }
+            Err(Fault::Violates(index)) if index == D::ONE_ANSWER => {
+                let user_and_key = &decision.params[..2];
+                retry.run(D::DISCARD_TRANSIENT, user_and_key).await?;
+                index
+            }
+            Err(Fault::Violates(index)) if decision.race == Some(index.as_str()) => index,
+            Err(fault) => return Err(fault),
+        };
+        retry.repeated(why).await.map_err(Fault::Final)?;
+    }
+}
+
+/// Stores `answer` under `key` unless the key has one. Returns the first answer.
+pub(super) async fn remember<D: StoredAnswers, T: Answer>(
+    retry: &mut Retry<'_, D>,
+    user: UserId,
+    key: &Idempotency,
+    answer: &T,
+    now: Timestamp,
+) -> Result<Keyed<T>, StoreError> {
+    let ((name, fingerprint), stored) = (parts(Some(key)), answer.to_code());
+    let decision = Decision {
+        sql: D::REMEMBER,
+        params: &[
+            user.0.into(),
+            name,
+            fingerprint,
+            stored.code.into(),
+            stored.first.into(),
+            stored.second.into(),
+            now.0.into(),
+        ],
+        key: Some(key),
+        race: None,
+    };
+    let (answer, _) = decide(retry, &decision).await?;
+    Ok(answer)
+}
+
+/// Deletes at most `most` answers that are older than `before`.
+pub(super) async fn forget<D: StoredAnswers>(
+    retry: &mut Retry<'_, D>,
+    before: Timestamp,
+    most: u32,
+) -> Result<u64, StoreError> {
+    let params: Params<'_> = &[before.0.into(), i64::from(most).into()];
+    Ok(retry.run(D::FORGET, params).await?.changed)
+}
+
+/// The answer of a row; `None` for code 0.
+fn read<D: Driver, T: Answer>(
+    row: &D::Row,
+    key: Option<&Idempotency>,
+) -> Result<Option<Keyed<T>>, Fault> {
+    let stored = AnswerCode {
+        code: D::integer(row, 1)?.unwrap_or(0),
+        first: D::integer(row, 2)?,
+        second: D::integer(row, 3)?,
+    };
+    if stored.code == 0 {
+        return Ok(None);
+    }
+    let fingerprint = D::integer(row, 0)?;
+    if fingerprint.is_some() && fingerprint != key.map(|key| key.fingerprint) {
+        return Ok(Some(Keyed::Mismatch));
+    }
+    let answer = T::from_code(stored)
+        .ok_or_else(|| Fault::damaged(format!("{stored:?} is no answer to this request")))?;
+    Ok(Some(match fingerprint {
+        Some(_) => Keyed::Replayed(answer),
+        None => Keyed::Fresh(answer),
+    }))
+}

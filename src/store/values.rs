@@ -1,0 +1,41 @@
+//! The parameters of statements.
+
+/// A parameter of a statement. The drivers bind it as their database has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    Int(Option<i64>),
+    Real(f64),
+    Text(&'a str),
+    /// The key of a request, which is compared byte by byte.
+    Key(Option<&'a str>),
+    Ints(&'a [i64]),
+    IntsOrNull(&'a [Option<i64>]),
+    KeysOrNull(&'a [Option<&'a str>]),
+}
+
+/// The parameters of a statement.
+pub(super) type Params<'a> = &'a [Value<'a>];
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Value::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Value::Text(value)
+    }
+}
+
+impl<'a> From<&'a [i64]> for Value<'a> {
+    fn from(value: &'a [i64]) -> Self {
+        Value::Ints(value)
+    }
+}
