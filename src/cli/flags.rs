@@ -62,7 +62,7 @@ pub(super) fn with_joined_negatives(args: Vec<OsString>) -> Vec<OsString> {
     };
     let mut joined: Vec<OsString> = Vec::with_capacity(args.len());
     let mut args = args.into_iter();
-    while let Some(arg) = args.next() {
+    for arg in args.by_ref() {
         if arg == "--" {
             joined.push(arg);
             break;
