@@ -19,7 +19,7 @@ const SLOT_MS: u64 = 32;
 /// The number of slots: 33 s, which is longer than the longest request, its time-outs included.
 const SLOTS: u64 = 1_024;
 
-/// A histogram of durations: the number of values in each bucket of [`bucket`], since the start or since an earlier
+/// A histogram of durations: the number of values in each bucket of `bucket`, since the start or since an earlier
 /// reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies(Vec<u64>);
