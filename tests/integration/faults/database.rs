@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use concertctl::api::ops::AdmissionChange;
 use concertctl::settings::ServeSettings;
 
 use super::{BOUND, Rehearsal, Step};
@@ -36,15 +37,24 @@ async fn hold_tables(postgres: &Postgres) -> Holding {
 }
 
 async fn recovers(rehearsal: &Rehearsal) -> Duration {
+    let took = is_ready(rehearsal).await;
+    goes_on(rehearsal).await;
+    took
+}
+
+/// Waits until the server is ready again. Returns how long that took.
+async fn is_ready(rehearsal: &Rehearsal) -> Duration {
     let back = Instant::now();
     eventually("it is ready again, without a restart", || async {
         (rehearsal.readiness().await.0 == 200).then_some(())
     })
     .await;
-    let took = back.elapsed();
+    back.elapsed()
+}
+
+async fn goes_on(rehearsal: &Rehearsal) {
     rehearsal.until(Step::Register, 201, 20).await;
     rehearsal.until(Step::Reserve, 201, 20).await;
-    took
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,6 +62,17 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
+    // Somebody must wait when the database goes: nobody else polls without it.
+    let batch = |batch| AdmissionChange {
+        batch: Some(batch),
+        ..AdmissionChange::default()
+    };
+    rehearsal.server.admission(batch(1)).await;
+    eventually("people wait", || async {
+        let status = rehearsal.server.status().await;
+        (status.queue.waiting >= 10).then_some(())
+    })
+    .await;
     let from = Instant::now();
     rehearsal.postgres.kill();
     refuses_clearly(&rehearsal).await;
@@ -63,7 +84,9 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     }
     rehearsal.postgres.restart().await;
     let to = Instant::now();
-    let recovered = recovers(&rehearsal).await;
+    let recovered = is_ready(&rehearsal).await;
+    rehearsal.server.admission(batch(20)).await;
+    goes_on(&rehearsal).await;
     let report = rehearsal.end("PostgreSQL killed, 10 s", from, to).await;
     println!("  ready {recovered:.1?} after it was back");
     assert_eq!(report.failed(&[Step::Poll]), 0);
