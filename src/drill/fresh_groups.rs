@@ -29,7 +29,7 @@ pub(super) async fn wait(
         return;
     };
     let waiting = async {
-        // Without an answer the wait cannot end in time. The drill itself finds out that Prometheus is gone.
+        // Without an answer there is nothing to wait for. The drill itself reports that Prometheus is gone.
         while let Ok(found) = prometheus.instant(&query, now()).await
             && !found.is_empty()
         {

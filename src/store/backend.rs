@@ -15,6 +15,9 @@ use super::{
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
 
+/// The time for which a seat map may be shown although another server may have changed one of its seats.
+const SHARED_FOR: Duration = Duration::from_millis(250);
+
 /// An open dataset of one of the databases.
 pub enum Store {
     /// A file that only this process uses.
@@ -81,8 +84,7 @@ impl Store {
     pub fn shared_for(&self) -> Option<Duration> {
         match self {
             Store::Sqlite(_) => None,
-            Store::Postgres(store) => Some(store.shared_for()),
-            Store::MySql(store) => Some(store.shared_for()),
+            Store::Postgres(_) | Store::MySql(_) => Some(SHARED_FOR),
         }
     }
 

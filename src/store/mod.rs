@@ -45,6 +45,9 @@ pub use audit_types::{Fact, SeatCounts};
 pub use backend::Store;
 pub use dataset_storage::{Bulk, Complete, DatasetStorage, PresenceLock, StorageError};
 
+/// The longest time of an audit, or of another read of a whole large dataset.
+const LONG_READ: Duration = Duration::from_secs(120);
+
 /// The reason why the store failed. A refusal by the rules of the sale is an outcome ([`ReserveOutcome`] and the
 /// like), not an error.
 #[derive(Clone, Debug, thiserror::Error)]

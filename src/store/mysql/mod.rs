@@ -27,7 +27,6 @@ mod target;
 mod version;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use bulk::{Loaded, MySqlBulk};
 pub use database::Database;
@@ -41,8 +40,8 @@ pub use super::presence::PresenceLock;
 use super::retry::{self, Repeat};
 use super::{
     Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
-    Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
-    Settled, StoreError,
+    LONG_READ, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview,
+    SeatRow, Settled, StoreError,
 };
 use crate::domain::queue::Admission;
 use crate::domain::{
@@ -54,11 +53,6 @@ use registering::{HandingOut, Registering};
 
 type Pool = pooled::Pool<MySqlDriver>;
 type Retry<'a> = retry::Retry<'a, MySqlDriver>;
-
-/// The time for which a seat map may be shown although another server may have changed one of its seats.
-const SHARED_FOR: Duration = Duration::from_millis(250);
-/// The longest time of an audit or a snapshot of a large dataset.
-const LONG: Duration = Duration::from_secs(120);
 
 /// As durable as any write of the sale, so it fails where they would.
 const WRITE_A_ROW: &str = "INSERT INTO meta (`key`, value) VALUES ('readiness', UTC_TIMESTAMP())
@@ -93,10 +87,6 @@ impl MySqlStore {
 
     pub(super) fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
         self.versions.get(date)
-    }
-
-    pub(super) fn shared_for(&self) -> Duration {
-        SHARED_FOR
     }
 
     pub(super) async fn close(&self) {
@@ -294,7 +284,7 @@ impl MySqlStore {
 
     /// An operation that reads the whole dataset.
     fn long(&self, name: &'static str) -> Retry<'_> {
-        Retry::within(&self.pool, name, Repeat::Read, LONG)
+        Retry::within(&self.pool, name, Repeat::Read, LONG_READ)
     }
 
     /// A write that may be repeated if it has a key: the repeat finds the stored answer.

@@ -4,10 +4,10 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::errors;
-use super::{LONG, gate};
+use super::gate;
 use crate::domain::Epoch;
 use crate::store::fault::Fault;
-use crate::store::{DatasetInfo, StoreError};
+use crate::store::{DatasetInfo, LONG_READ, StoreError};
 
 /// A migration: statements in one text, then procedures, one in each text. MySQL commits each statement by itself, so an
 /// interrupted migration is repeated, and each of its statements must allow that. The first is an exception: a dataset
@@ -145,7 +145,7 @@ pub(super) async fn write_info(
 
 /// Classifies the failure of a statement that may take long.
 pub(super) fn failed(error: sqlx::Error) -> Fault {
-    errors::of_statement(&error, LONG)
+    errors::of_statement(&error, LONG_READ)
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ mod target;
 mod url;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use bulk::{Loaded, PgBulk};
 pub use database::Database;
@@ -38,8 +37,8 @@ pub use super::presence::PresenceLock;
 use super::retry::{self, Repeat};
 use super::{
     Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
-    Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
-    Settled, StoreError,
+    LONG_READ, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview,
+    SeatRow, Settled, StoreError,
 };
 use crate::domain::queue::Admission;
 use crate::domain::{
@@ -51,9 +50,6 @@ use registering::{HandingOut, Registering};
 
 type Pool = pooled::Pool<PgDriver>;
 type Retry<'a> = retry::Retry<'a, PgDriver>;
-
-/// The time for which a seat map may be shown although another server may have changed one of its seats.
-const SHARED_FOR: Duration = Duration::from_millis(250);
 
 /// As durable as any write of the sale, so it fails where they would.
 const WRITE_A_ROW: &str = "INSERT INTO meta (key, value) VALUES ('readiness', now()::text)
@@ -88,10 +84,6 @@ impl PgStore {
 
     pub(super) fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
         self.versions.get(date)
-    }
-
-    pub(super) fn shared_for(&self) -> Duration {
-        SHARED_FOR
     }
 
     pub(super) async fn close(&self) {
@@ -283,7 +275,7 @@ impl PgStore {
 
     /// An operation that reads the whole dataset.
     fn long(&self, name: &'static str) -> Retry<'_> {
-        Retry::within(&self.pool, name, Repeat::Read, snapshot::LONG)
+        Retry::within(&self.pool, name, Repeat::Read, LONG_READ)
     }
 
     /// A write that may be repeated if it has a key: the repeat finds the stored answer.

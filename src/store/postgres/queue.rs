@@ -14,7 +14,8 @@ use crate::store::keyed;
 use crate::store::pooled::Lease;
 use crate::store::values::Value;
 use crate::store::{
-    Idempotency, Keyed, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError, Ticket,
+    Idempotency, Keyed, LONG_READ, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError,
+    Ticket,
 };
 
 impl PgStore {
@@ -210,7 +211,7 @@ async fn snapshot(pool: &Pool) -> Result<QueueSnapshot, Fault> {
 
 /// Row by row, so that a million places are not in memory twice.
 async fn places(lease: &mut Lease<'_, PgDriver>) -> Result<Vec<(Place, UserId, bool)>, Fault> {
-    let failed = |error| errors::of_statement(&error, snapshot::LONG);
+    let failed = |error| errors::of_statement(&error, LONG_READ);
     let mut rows = sqlx::query(PLACES).fetch(lease.connection()?);
     let mut places = Vec::new();
     while let Some(row) = rows.try_next().await.map_err(failed)? {

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::errors;
 use crate::domain::Epoch;
 use crate::store::fault::Fault;
-use crate::store::{DatasetInfo, StoreError};
+use crate::store::{DatasetInfo, LONG_READ, StoreError};
 
 /// The tables of a dataset.
 const TABLES: &str = include_str!("../../../migrations/postgres/0001_dataset.sql");
@@ -140,7 +140,7 @@ pub(super) async fn write_info(
 
 /// Classifies the failure of a statement outside the pool.
 pub(super) fn failed(error: sqlx::Error) -> Fault {
-    errors::of_statement(&error, super::snapshot::LONG)
+    errors::of_statement(&error, LONG_READ)
 }
 
 #[cfg(test)]

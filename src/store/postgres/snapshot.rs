@@ -1,18 +1,14 @@
 //! Reads of the whole dataset as of one moment, while the sale continues.
 
-use std::time::Duration;
-
 use super::driver::PgDriver;
+use crate::store::LONG_READ;
 use crate::store::fault::Fault;
 use crate::store::pooled::Lease;
-
-/// The longest time of an audit or a snapshot of a large dataset.
-pub(super) const LONG: Duration = Duration::from_secs(120);
 
 /// Begins a transaction in which every statement sees the same moment. It reads whole tables, so the plans are made for
 /// that.
 pub(super) async fn begin(lease: &mut Lease<'_, PgDriver>) -> Result<(), Fault> {
-    let long = LONG.as_millis();
+    let long = LONG_READ.as_millis();
     let sql = format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
          SET LOCAL statement_timeout = {long};

@@ -14,13 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::faulty::HELD;
 use super::{Options, SYSTEM, schema};
 use crate::faults::Faults;
-use crate::store::StoreError;
+use crate::store::{LONG_READ, StoreError};
 use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
 /// The largest number of reads that wait for a connection.
 const QUEUE: usize = 16_384;
-/// The time-out of long reads. An audit over a large dataset takes less.
-const LONG: Duration = Duration::from_secs(120);
 
 /// A long read checks after this many steps of SQLite's virtual machine, a few milliseconds, that its caller still waits.
 const STEPS: std::ffi::c_int = 100_000;
@@ -107,7 +105,7 @@ impl Readers {
         let gone = CancellationToken::new();
         let _waits = gone.clone().drop_guard();
         let work = move |conn: &mut Connection| unless_gone(conn, gone, work);
-        self.run_within(LONG, name, work).await
+        self.run_within(LONG_READ, name, work).await
     }
 
     async fn run_within<T: Send + 'static>(
