@@ -15,16 +15,18 @@ pub struct Caller {
 }
 
 impl Booking {
-    /// Verifies a token.
+    /// Verifies a token. If this server's copy of a shared queue is old, it waits for a recent one, so that the caller
+    /// is not told to wait after another server has admitted the place.
     ///
     /// # Errors
     /// [`Refusal::UnknownToken`] when the token is forged, or its dataset is no longer active.
-    pub fn caller(&self, token: &str) -> Result<Caller, Refusal> {
+    pub async fn caller(&self, token: &str) -> Result<Caller, Refusal> {
         let dataset = self.dataset()?;
         let token = self.key.verify(token).map_err(|_| Refusal::UnknownToken)?;
         if token.epoch != dataset.info().epoch {
             return Err(Refusal::UnknownToken);
         }
+        dataset.coordination.catch_up(token.place).await;
         Ok(Caller { dataset, token })
     }
 }

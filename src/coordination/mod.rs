@@ -176,6 +176,15 @@ impl Coordination {
         }
     }
 
+    /// Waits for a bounded time until this server's copy of the queue is recent enough to say that `place` is not
+    /// admitted.
+    pub async fn catch_up(&self, place: Place) {
+        match self {
+            Coordination::Embedded(_) => {}
+            Coordination::Redis(redis) => redis.catch_up(place).await,
+        }
+    }
+
     /// Recovers the shared queue: raises it to the durable state, and never lowers it.
     pub async fn recover(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
         match self {

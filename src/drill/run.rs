@@ -380,7 +380,7 @@ impl<'d> Running<'d> {
         };
         tokio::select! {
             () = due => Ok(()),
-            () = ended => Err("the traffic ended before the drill: give it more users, or let in fewer at once".to_owned()),
+            () = ended => Err("the traffic ended before the drill: give it more users, or admit fewer at once".to_owned()),
             () = self.stop.cancelled() => Err("stopped".to_owned()),
             reason = self.stop_watch.violated() => Err(reason),
         }

@@ -138,7 +138,7 @@ impl FromRequestParts<AppState> for Holder {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let caller = state.booking.caller(token(parts)?)?;
+        let caller = state.booking.caller(token(parts)?).await?;
         set_user(parts, caller.user().0);
         if let Some(limit) = &state.rate_limit {
             let under_way = limit.request(caller.key());
@@ -162,6 +162,7 @@ impl FromRequestParts<AppState> for Poller {
         let caller = state
             .booking
             .caller(token(parts)?)
+            .await
             .map_err(|refusal| match refusal {
                 Refusal::UnknownToken => {
                     ApiError::new(ErrorCode::TokenUnknown, refusal.to_string())

@@ -65,7 +65,8 @@ impl RedisCoordination {
             .arg(claim.id)
             .arg(claim.watermark.0)
             .arg(claim.at.0)
-            .arg(self.state.expired_up_to(long_ago).0);
+            .arg(self.state.expired_up_to(long_ago).0)
+            .arg(millis(self.options.notice));
         let answer: Result<(String,), Unavailable> = self.ask(&publish).await;
         let Ok((outcome,)) = answer else {
             self.unsent.lock().batch = Some(claim);

@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::{FromRedisValue, ScriptInvocation};
+use tokio::sync::watch;
 
 pub use breaker::BreakerSettings;
 pub use discovery::RedisConnectError;
@@ -68,6 +69,9 @@ pub struct RedisOptions {
     pub replication_interval: Duration,
     /// The time from the claim of a batch to its admission.
     pub lead: Duration,
+    /// The least time from the publication of a batch to its admission. A copy of the queue that is not older than this
+    /// has every batch that any server admits.
+    pub notice: Duration,
     /// The time-out of a connection attempt.
     pub connect_timeout: Duration,
     /// The time-out for a seat lock.
@@ -95,6 +99,8 @@ impl RedisOptions {
             // By then the batch is durable and all servers know it, so all admit it together. Otherwise one server
             // could admit users while another lets earlier users wait.
             lead: Duration::from_millis(300),
+            // Two replications, so that a server rarely has an older copy.
+            notice: Duration::from_millis(200),
             connect_timeout: Duration::from_secs(1),
             // The lock only relieves the database, so it must not cost more than a transaction.
             lock_timeout: Duration::from_millis(100),
@@ -126,6 +132,8 @@ pub struct RedisCoordination {
     /// The causes at the time of this server's last recovery.
     recovered: Mutex<Option<Causes>>,
     replica: Mutex<Replica>,
+    /// When the last complete replication began.
+    replicated: watch::Sender<Instant>,
     unsent: Mutex<Unsent>,
     /// The time before which no claim is tried.
     claim_after: Mutex<Instant>,
@@ -195,6 +203,7 @@ impl RedisCoordination {
             requests: AtomicU64::new(0),
             recovered: Mutex::new(None),
             replica: Mutex::default(),
+            replicated: watch::Sender::new(Instant::now()),
             unsent: Mutex::default(),
             claim_after: Mutex::new(Instant::now()),
         };

@@ -1,7 +1,9 @@
--- Admits a claimed batch, and deletes what expired long ago.
+-- Admits a claimed batch, and deletes what expired long ago. A batch that took long to become durable begins later than
+-- claimed, so that all servers know it by then.
 --
 -- KEYS    ready, queue, batches, ended
--- ARGV    id of the claim; mark; time of the admission (ms); places up to this one expired long ago
+-- ARGV    id of the claim; mark; time of the admission (ms); places up to this one expired long ago; the least time
+--         from now to the admission (ms)
 -- Answer  {"ok"}, {"stale"} when another claim was given since, {"empty"}
 --
 -- Safe to run late or twice: the batch is durable, and the script refuses as soon as another server has the claim.
@@ -15,8 +17,11 @@ end
 redis.call('HDEL', KEYS[2], 'claim', 'claim_until')
 local mark = tonumber(ARGV[2])
 if mark > (tonumber(queue[2]) or 0) then
+  local time = redis.call('TIME')
+  local soonest = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[5])
+  local at = math.max(tonumber(ARGV[3]), soonest)
   redis.call('HSET', KEYS[2], 'mark', ARGV[2])
-  redis.call('ZADD', KEYS[3], ARGV[2], ARGV[2] .. ':' .. ARGV[3])
+  redis.call('ZADD', KEYS[3], ARGV[2], ARGV[2] .. ':' .. string.format('%.0f', at))
 end
 if mark > (tonumber(queue[3]) or 0) then
   redis.call('HSET', KEYS[2], 'seq', ARGV[2])

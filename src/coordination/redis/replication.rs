@@ -137,8 +137,26 @@ impl RedisCoordination {
         Ok(news.generation.is_some())
     }
 
+    /// Waits until this server's copy of the queue is recent enough to say that `place` is not admitted. A copy is old
+    /// when this process was stopped or starved. It would let a user wait whom another server has admitted.
+    ///
+    /// While the shared queue does not answer, the copy is all there is: the wait is bounded by the time-out of the
+    /// queue, and there is none once its connection was given up.
+    pub async fn catch_up(&self, place: Place) {
+        let admitted = || place <= self.state.watermark_at(self.service_clock.now());
+        let recent = |began: &Instant| began.elapsed() <= self.options.notice;
+        if admitted() || recent(&self.replicated.borrow()) || !self.is_available() {
+            return;
+        }
+        let mut replicated = self.replicated.subscribe();
+        let caught_up = replicated.wait_for(recent);
+        // After the time-out the old copy answers.
+        let _ = tokio::time::timeout(self.options.queue_timeout, caught_up).await;
+    }
+
     /// Applies all changes.
     pub(super) async fn pull(&self) -> Result<(), Unavailable> {
+        let began = Instant::now();
         for _ in 0..PAGES {
             let losses = self.losses.load(Ordering::Acquire);
             let cursor = self.replica.lock().ended;
@@ -148,8 +166,12 @@ impl RedisCoordination {
                 return Err(Unavailable);
             }
             let full = news.batches.len() >= PAGE || news.ended.len() >= PAGE;
-            if !self.apply(news, losses) || !full {
-                break;
+            if !self.apply(news, losses) {
+                return Ok(());
+            }
+            if !full {
+                self.replicated.send_replace(began);
+                return Ok(());
             }
         }
         Ok(())

@@ -142,7 +142,7 @@ async fn queue(booking: &Arc<Booking>) -> anyhow::Result<Vec<(String, i64)>> {
         tokens.push((booking.register(UserId(user), None).await?.token, user));
     }
     for (token, _) in &tokens {
-        let caller = booking.caller(token)?;
+        let caller = booking.caller(token).await?;
         while booking.poll(&caller).standing.status != QueueStatus::Active {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::now;
-use concertctl::coordination::{Claim, SeatLock};
+use concertctl::coordination::{Claim, Replication, SeatLock};
 use concertctl::domain::queue::Admission;
 use concertctl::domain::{Epoch, Place, QueueStatus, SeatId, Timestamp, UserId};
 use futures_util::future::join_all;
@@ -178,6 +178,51 @@ async fn every_server_admits_a_batch_at_the_same_instant() {
         assert_eq!(status(claim.at.0 - 1), QueueStatus::Wait);
         assert_eq!(status(claim.at.0), QueueStatus::Active);
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_took_long_to_become_durable_begins_when_all_servers_know_it() {
+    let mut options = options();
+    options.notice = Duration::from_secs(60);
+    let Some(group) = Group::with(1, open(1, NEVER_AGAIN), options).await else {
+        return;
+    };
+    let server = &group.servers[0];
+    server.place(&group.ledger, UserId(1)).await;
+    let claim = claimed(&server.queue).await;
+    let published = now();
+    assert!(server.queue.publish(claim).await.unwrap());
+    let state = server.queue.state();
+    assert_eq!(state.watermark(), Place(1), "the batch is announced");
+    let before = Timestamp(published.0 + 60_000 - 1);
+    assert_eq!(state.status(Place(1), before), QueueStatus::Wait);
+}
+
+#[tokio::test]
+async fn a_server_with_an_old_copy_of_the_queue_waits_for_a_recent_one() {
+    let mut options = options();
+    options.notice = Duration::from_millis(50);
+    options.queue_timeout = Duration::from_secs(60);
+    let Some(mut group) = Group::with(2, open(1, NEVER_AGAIN), options).await else {
+        return;
+    };
+    for server in &group.servers {
+        server.until_available(true).await;
+    }
+    // This server stops replicating, as a process that is stopped.
+    let other = group.servers.pop().unwrap().queue;
+    let one = &group.servers[0];
+    one.place(&group.ledger, UserId(1)).await;
+    group.ledger.admit(admit(&one.queue).await);
+    tokio::time::sleep(2 * options.notice).await;
+    let mut waiting = Box::pin(other.catch_up(Place(1)));
+    assert!(
+        futures_util::poll!(&mut waiting).is_pending(),
+        "the copy is old"
+    );
+    assert_eq!(other.replicate().await, Replication::UpToDate);
+    waiting.await;
+    assert_eq!(other.state().watermark(), Place(1));
 }
 
 #[tokio::test]

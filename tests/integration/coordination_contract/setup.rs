@@ -75,6 +75,7 @@ pub fn options() -> RedisOptions {
     RedisOptions {
         // Tests check a published batch at once.
         lead: Duration::ZERO,
+        notice: Duration::ZERO,
         ..RedisOptions::new(ACTIVE, LOCK_TTL)
     }
 }
