@@ -30,6 +30,7 @@ pub use reservations::{Held, ReservationView, SeatRequest};
 pub use seat_maps::SeatMap;
 
 /// Types of the lower modules in the use cases' signatures, so that their caller imports no other module.
+pub use crate::domain::polling::PollBudget;
 pub use crate::domain::queue::{Admission, Follow};
 pub use crate::domain::{
     ConcertId, Money, PerformanceDateId, Place, QueueStatus, ReservationId, ReservationStatus,
@@ -56,6 +57,8 @@ pub struct Rules {
     /// The admission of a dataset until an operator changes it. A change belongs to the dataset and outlives the
     /// server.
     pub admission: Admission,
+    /// How often waiting users poll.
+    pub polls: PollBudget,
 }
 
 impl Default for Rules {
@@ -65,6 +68,7 @@ impl Default for Rules {
             active: Duration::from_secs(10 * 60),
             max_live: 4,
             admission: Admission::default(),
+            polls: PollBudget::default(),
         }
     }
 }

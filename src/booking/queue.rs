@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{ActiveDataset, Booking, Caller, Refusal};
 use crate::coordination::{QueueCounts, Standing};
-use crate::domain::queue::{Admission, Follow, poll_after};
+use crate::domain::polling::PollBudget;
+use crate::domain::queue::{Admission, Follow};
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 
 /// The queue status of a token, and the wait until its next poll.
@@ -56,7 +57,8 @@ impl Booking {
     /// The caller's queue status. It costs no I/O, because most requests are polls.
     #[must_use]
     pub fn poll(&self, caller: &Caller) -> QueueView {
-        view(&caller.dataset, caller.token.place, caller.token.user)
+        let (place, user) = (caller.token.place, caller.token.user);
+        view(&caller.dataset, place, user, self.rules.polls)
     }
 
     /// The queue's counts and its admission settings.
@@ -144,12 +146,17 @@ fn out_of_bounds(field: &str, value: u64, bounds: &std::ops::RangeInclusive<u64>
     ))
 }
 
-pub(super) fn view(dataset: &ActiveDataset, place: Place, user: UserId) -> QueueView {
+pub(super) fn view(
+    dataset: &ActiveDataset,
+    place: Place,
+    user: UserId,
+    polls: PollBudget,
+) -> QueueView {
     let standing = dataset.queue().standing(place, dataset.now());
     let admission = dataset.queue().admission();
     let every = admission.every();
     let poll_after = match standing.status {
-        QueueStatus::Wait => poll_after(
+        QueueStatus::Wait => polls.pause(
             dataset.queue().waiting(),
             standing.eta,
             admission.entry_every(),

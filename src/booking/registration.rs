@@ -68,7 +68,7 @@ impl Booking {
         };
         Ok(Registered {
             token: self.key.sign(&token),
-            view: view(&dataset, ticket.place(), user),
+            view: view(&dataset, ticket.place(), user, self.rules.polls),
         })
     }
 }

@@ -15,7 +15,7 @@ use super::flags::{DataDirArg, DatabaseArg, between, listen_address, share, whol
 use super::log_args::LogArgs;
 use super::stop_signals::StopSignals;
 use super::{FAILED, fail, serve_banner};
-use crate::booking::{Admission, Follow, Rules};
+use crate::booking::{Admission, Follow, PollBudget, Rules};
 use crate::duration::show;
 use crate::http::TokenLimit;
 use crate::http::cors::Origin;
@@ -143,6 +143,9 @@ pub(super) struct ServeArgs {
     /// changed
     #[arg(long, value_name = "WHAT", default_value_t = Admission::default().follow, value_parser = follow())]
     admission_follow: Follow,
+    /// Polls a second that all waiting users together should make; each waits at most 2 minutes between two
+    #[arg(long, value_name = "N", default_value_t = PollBudget::default().0, value_parser = whole(*PollBudget::BOUNDS.start(), *PollBudget::BOUNDS.end()))]
+    poll_budget: u32,
     /// The most live reservations of one user
     #[arg(long, value_name = "N", default_value_t = Rules::default().max_live, value_parser = whole(1_u32, 1000))]
     max_reservations: u32,
@@ -193,6 +196,7 @@ impl ServeArgs {
         settings.rules.max_live = self.max_reservations;
         settings.rules.admission.batch = self.admission_batch;
         settings.rules.admission.every_ms = whole_millis(self.admission_interval);
+        settings.rules.polls = PollBudget(self.poll_budget);
         settings.store.slow = self.slow_query;
         settings.store.commit_delay = self.commit_delay;
         settings.store.accept_data_loss = self.accept_data_loss;

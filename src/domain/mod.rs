@@ -6,6 +6,7 @@ pub mod admission_control;
 pub mod audit;
 pub mod ids;
 pub mod money;
+pub mod polling;
 pub mod queue;
 pub mod reservation;
 pub mod seat;

@@ -190,36 +190,9 @@ impl QueueSnapshot {
     }
 }
 
-/// The number of polls a second that all waiting users together should make.
-pub const POLL_BUDGET_PER_SECOND: u64 = 1_000;
-/// The shortest poll interval that the service asks of a client.
-pub const POLL_FLOOR: Duration = Duration::from_millis(250);
-
-/// The wait until the client's next poll. All `waiting` users together stay near [`POLL_BUDGET_PER_SECOND`]; a user
-/// whose batch comes sooner polls just after it.
-///
-/// `spread` is a random number in 0..1 from the caller. It keeps clients that were answered together from returning
-/// together.
-#[must_use]
-pub fn poll_after(waiting: u64, eta: Option<Duration>, every: Duration, spread: f64) -> Duration {
-    let even = Duration::from_millis(waiting.saturating_mul(1_000) / POLL_BUDGET_PER_SECOND)
-        .clamp(POLL_FLOOR, Duration::from_secs(600));
-    let jittered = even.mul_f64(0.9 + 0.2 * spread.clamp(0.0, 1.0));
-    match eta {
-        // The batch comes before the next regular poll.
-        Some(eta) if eta < jittered => {
-            let window = (every / 4).min(Duration::from_secs(1));
-            (eta + Duration::from_millis(20) + window.mul_f64(spread.clamp(0.0, 1.0)))
-                .max(POLL_FLOOR)
-        }
-        _ => jittered,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn the_eta_counts_whole_batches_ahead() {
@@ -229,26 +202,5 @@ mod tests {
         assert_eq!(admission.eta(500, next), Some(Duration::from_secs(3)));
         assert_eq!(admission.eta(501, next), Some(Duration::from_secs(18)));
         assert_eq!(admission.eta(501, None), None);
-    }
-
-    #[test]
-    fn twenty_thousand_waiting_users_poll_about_a_thousand_times_a_second() {
-        let total: f64 = (0..20_000_u64)
-            .map(|n| {
-                let eta = Some(Duration::from_secs(60 + n / 500 * 15));
-                let spread = (n % 100) as f64 / 100.0;
-                1.0 / poll_after(20_000, eta, Duration::from_secs(15), spread).as_secs_f64()
-            })
-            .sum();
-        assert!((900.0..1_100.0).contains(&total), "{total} polls a second");
-    }
-
-    proptest! {
-        #[test]
-        fn a_poll_is_never_asked_for_below_the_floor(waiting: u64, eta: Option<u32>, every in 1_u32.., spread: f64) {
-            let eta = eta.map(|ms| Duration::from_millis(ms.into()));
-            let after = poll_after(waiting, eta, Duration::from_millis(every.into()), spread);
-            prop_assert!(after >= Duration::from_millis(225), "{after:?}");
-        }
     }
 }
