@@ -1,8 +1,8 @@
-//! Compares reservations per second over HTTP with pgbench, which runs the same statement on as many connections of
-//! the same PostgreSQL: the difference is the overhead of the service.
+//! Compares reservations per second over HTTP with pgbench and mysqlslap, which run the same statement on as many
+//! connections of the same database: the difference is the overhead of the service.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use concertctl::store::postgres::RESERVE;
@@ -12,7 +12,7 @@ use http_body_util::Full;
 
 use crate::client::{addr, drive};
 use crate::median;
-use crate::support::{Postgres, Redis, TestServer, eventually, profile, seed};
+use crate::support::{MariaDb, Postgres, Redis, TestServer, eventually, profile, seed};
 
 const ROUNDS: usize = 3;
 const CONNECTIONS: usize = 16;
@@ -23,9 +23,9 @@ const USERS: i64 = SEATS / 4;
 
 /// The service's reservations per second until every seat is held. Each request has an idempotency key, as those of
 /// the load generator.
-async fn service(postgres: &Postgres, redis: Option<&Redis>) -> f64 {
+async fn service(database_url: &str, redis: Option<&Redis>) -> f64 {
     let server = TestServer::with(|settings| {
-        settings.database_url = Some(postgres.url().parse().unwrap());
+        settings.database_url = Some(database_url.parse().unwrap());
         settings.redis_url = redis.map(|redis| redis.url().parse().unwrap());
         settings.database_connections = CONNECTIONS;
     })
@@ -142,28 +142,94 @@ fn script_of(statement: &str) -> String {
     script
 }
 
+/// The reservations per second of mysqlslap with the same CALL, on free seats. All its clients draw their seats and
+/// users from one sequence, because it has no variables of its own.
+async fn mysqlslap(mariadb: &MariaDb) -> f64 {
+    let database = mariadb
+        .sql("SELECT CONCAT('concert_', epoch) FROM concert.concertctl_current")
+        .await;
+    let database = database.trim();
+    mariadb
+        .sql(&format!(
+            "TRUNCATE {database}.idempotency; TRUNCATE {database}.ledger; TRUNCATE {database}.reservations;
+             UPDATE {database}.seats SET status = 0 WHERE status <> 0;
+             CREATE OR REPLACE SEQUENCE {database}.bench CACHE 1000;"
+        ))
+        .await;
+    let call = format!(
+        "CALL reserve((NEXT VALUE FOR bench) % {USERS} + 1, CONCAT('seat-', LASTVAL(bench)), 1,
+             LASTVAL(bench) % {USERS} + 1, LASTVAL(bench), NULL, 1, 9000000000000, 4)"
+    );
+    let addr = mariadb.addr();
+    let began = Instant::now();
+    let output = Command::new("mysqlslap")
+        .args(["--no-defaults", "--user=concert", "--silent", "--csv"])
+        .arg(format!("--host={}", addr.ip()))
+        .arg(format!("--port={}", addr.port()))
+        .arg(format!("--create-schema={database}"))
+        .arg("--no-drop")
+        .arg(format!("--concurrency={CONNECTIONS}"))
+        .arg(format!("--number-of-queries={SEATS}"))
+        .arg(format!("--query={call}"))
+        .env("MYSQL_PWD", mariadb.password())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let took = began.elapsed().as_secs_f64();
+    let held = mariadb
+        .sql(&format!("SELECT COUNT(*) FROM {database}.reservations"))
+        .await;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(held.trim().parse(), Ok(SEATS), "{complaints}");
+    SEATS as f64 / took
+}
+
 pub async fn run() {
-    let settings = [("fsync", "on"), ("shared_buffers", "256MB")];
-    let (Some(postgres), Some(redis)) =
-        (Postgres::start_with(&settings).await, Redis::start().await)
-    else {
+    let Some(redis) = Redis::start().await else {
         return;
     };
-    let (mut alone, mut shared, mut peer) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        alone.push(service(&postgres, None).await);
-        peer.push(pgbench(&postgres).await);
-        shared.push(service(&postgres, Some(&redis)).await);
+    let settings = [("fsync", "on"), ("shared_buffers", "256MB")];
+    if let Some(postgres) = Postgres::start_with(&settings).await {
+        let url = postgres.url();
+        compare("PostgreSQL", "pgbench", &url, &redis, || pgbench(&postgres)).await;
     }
-    let (alone, shared, peer) = (median(alone), median(shared), median(peer));
-    println!("reservations a second, {CONNECTIONS} connections to PostgreSQL, {SEATS} seats:");
-    println!("  pgbench, the same statement          {peer:>8.0}");
+    let settings = [
+        "--innodb-flush-log-at-trx-commit=1",
+        "--innodb-buffer-pool-size=256M",
+    ];
+    if let Some(mariadb) = MariaDb::start_with(&settings).await {
+        let url = mariadb.url();
+        compare("MariaDB", "mysqlslap", &url, &redis, || mysqlslap(&mariadb)).await;
+    }
+}
+
+/// Prints the medians of some rounds, in which the programs take turns.
+async fn compare(
+    database: &str,
+    peer: &str,
+    url: &str,
+    redis: &Redis,
+    bare: impl AsyncFn() -> f64,
+) {
+    let (mut alone, mut shared, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(service(url, None).await);
+        others.push(bare().await);
+        shared.push(service(url, Some(redis)).await);
+    }
+    let (alone, shared, others) = (median(alone), median(shared), median(others));
+    let ratio = |of: f64| of / others;
+    println!("reservations a second, {CONNECTIONS} connections to {database}, {SEATS} seats:");
     println!(
-        "  POST /reservations                   {alone:>8.0}   ratio {:.2}",
-        alone / peer
+        "  {:<36}{others:>8.0}",
+        format!("{peer}, the same statement")
     );
     println!(
-        "  POST /reservations, locks in Redis   {shared:>8.0}   ratio {:.2}",
-        shared / peer
+        "  POST /reservations                  {alone:>8.0}   ratio {:.2}",
+        ratio(alone)
+    );
+    println!(
+        "  POST /reservations, locks in Redis  {shared:>8.0}   ratio {:.2}",
+        ratio(shared)
     );
 }
