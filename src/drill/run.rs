@@ -433,6 +433,8 @@ impl<'d> Running<'d> {
         self.handle.control.stop();
         let summary = self.handle.join().await;
         self.system.end().await;
+        let fault_lost = self.play.as_ref().and_then(Play::fault_lost);
+        let outcome = outcome.and(fault_lost.map_or(Ok(()), Err));
         let outcome = outcome.map(|()| match (verdict(&expectations, &alarms), &blind) {
             (it, Some(response)) => response.weigh(it),
             (it, None) => it,

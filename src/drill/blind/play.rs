@@ -45,6 +45,10 @@ pub(in crate::drill) struct Play {
     /// The server that the guard started again after a kill was found.
     is_back: AtomicBool,
     lacks: Mutex<Lacks>,
+    /// When the player last restarted the server.
+    restarted: Mutex<Option<Moment>>,
+    /// After a restart the fault could not be injected again for the rest of its time.
+    is_lost: AtomicBool,
     played: Mutex<Played>,
     board: Mutex<Board>,
     began: Moment,
@@ -126,6 +130,8 @@ impl Play {
             length,
             is_back: AtomicBool::new(false),
             lacks: Mutex::new(Lacks::Nothing),
+            restarted: Mutex::new(None),
+            is_lost: AtomicBool::new(false),
             played: Mutex::default(),
             board: Mutex::new(board),
             began: now(),
@@ -154,6 +160,13 @@ impl Play {
     /// When a mitigation ended the fault.
     pub(in crate::drill) fn cleared(&self) -> Option<Moment> {
         self.played.lock().cleared
+    }
+
+    /// Why the drill says nothing about the player: a restart took the fault away for good.
+    pub(in crate::drill) fn fault_lost(&self) -> Option<String> {
+        self.is_lost.load(Ordering::Relaxed).then(|| {
+            "the server was restarted, and the fault could not be injected again".to_owned()
+        })
     }
 
     /// Injects the fault. Returns its beginning by the record of the process that injected it.
@@ -300,6 +313,7 @@ impl Play {
 
     async fn restart(&self, system: &System) -> Result<(), String> {
         system.restart().await?;
+        *self.restarted.lock() = Some(now());
         *self.lacks.lock() = Lacks::SealAndFault;
         let answers = async {
             while self.open.status().await.is_err() {
@@ -315,8 +329,15 @@ impl Play {
         let Some((inject, injected)) = drill.injects.first().zip(injected) else {
             return Ok(());
         };
+        if inject.fault.kind.site() == Site::Outside || self.cleared().is_some() {
+            return Ok(());
+        }
         let left = u64::try_from(injected.ended - now()).unwrap_or(0);
-        if inject.fault.kind.site() == Site::Outside || left == 0 || self.cleared().is_some() {
+        if left == 0 {
+            let restarted = *self.restarted.lock();
+            if restarted.is_some_and(|at| at < injected.ended) {
+                self.is_lost.store(true, Ordering::Relaxed);
+            }
             return Ok(());
         }
         let (sealed, left) = (self.sealed.lock().await, Duration::from_millis(left));
@@ -476,6 +497,30 @@ mod tests {
         assert_eq!(done, ["restarted the server"]);
         let expected = ["seal fails", "seal is done", "fault fails", "fault is done"];
         assert_eq!(asked.take(), expected);
+        assert_eq!(play.fault_lost(), None);
+        system.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_drill_whose_fault_a_restart_took_away_for_good_is_inconclusive() {
+        let (dir, asked) = (tempfile::tempdir().unwrap(), Asked::default());
+        let program = guard(dir.path(), server(&asked).await);
+        let system = System::start(None, &program, &[], "http://127.0.0.1:1").await;
+        let system = system.unwrap();
+        let drill = Drill::load("errors").unwrap();
+        let blind = Blind::new(Sealed::of(&drill, 7), None);
+        let play = Play::begin(&blind, &drill, &system).await.unwrap();
+        asked.fail_once(&["fault"]);
+        let began = now();
+        let until = |ended| Some(Injected { began, ended });
+        let restart = Action::Mitigate(Mitigation::RestartServer);
+        blind.player().try_send(restart).unwrap();
+        play.act(&system, &drill, until(began + 60_000)).await;
+        assert_eq!(play.fault_lost(), None, "there is time to try again");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        // The fault's time is over before the server takes it again.
+        play.act(&system, &drill, until(now())).await;
+        assert!(play.fault_lost().is_some());
         system.end().await;
     }
 }
