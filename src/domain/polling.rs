@@ -86,7 +86,10 @@ mod tests {
             for (waiting, batch) in [(1_000, 100), (20_000, 500), (20_000, 20_000)] {
                 let rate = rate(waiting, batch, budget);
                 let most = f64::from(budget.0) * 1.05;
-                assert!(rate <= most, "{rate} polls a second of {waiting}, {budget:?}");
+                assert!(
+                    rate <= most,
+                    "{rate} polls a second of {waiting}, {budget:?}"
+                );
             }
         }
     }
