@@ -282,8 +282,8 @@ pub struct LookupAnswer {
     pub missing: u64,
     /// The first missing facts as text.
     pub examples: Vec<String>,
-    /// The keys whose write was done. A stored refusal is not done. Absent when the request names no key, or when the
-    /// server does not look up keys.
+    /// The keys whose write was done. A stored refusal counts as not done. Absent when the request names no key, or
+    /// when the server does not look up keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Vec<KeyFact>>,
 }

@@ -6,10 +6,10 @@ use crate::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome};
 use crate::telemetry::PaymentOutcome;
 
 impl Booking {
-    /// The balance of the caller's account.
+    /// The balance of the account of `user`. `http` checks that the account is the caller's.
     ///
     /// # Errors
-    /// [`Refusal::UnknownAccount`], or the store's.
+    /// [`Refusal::UnknownAccount`], or [`Refusal::Store`].
     pub async fn balance(&self, caller: &Caller, user: UserId) -> Result<Money, Refusal> {
         caller
             .dataset
@@ -19,11 +19,12 @@ impl Booking {
             .ok_or(Refusal::UnknownAccount)
     }
 
-    /// Charges the caller's account. Returns the time and the balance after it. The charge is durable when this
-    /// returns.
+    /// Charges the account of `user`. `http` checks that the account is the caller's. Returns the time of the charge
+    /// and the balance after it. The charge is durable when this returns.
     ///
     /// # Errors
-    /// [`Refusal::Amount`], [`Refusal::UnknownAccount`], [`Refusal::KeyReused`], or the store's.
+    /// [`Refusal::Amount`], [`Refusal::AdmissionEnded`], [`Refusal::UnknownAccount`], [`Refusal::KeyReused`],
+    /// [`Refusal::OutcomeUnknown`], or [`Refusal::Store`].
     pub async fn charge(
         &self,
         caller: &Caller,
@@ -34,7 +35,7 @@ impl Booking {
         // The amount alone decides this refusal, so it needs no database.
         Money(0).charged(amount)?;
         let charge = async {
-            match caller.require_alive() {
+            match caller.require_not_ended() {
                 Ok(()) => {
                     let store = &caller.dataset.store;
                     Ok(store
@@ -59,8 +60,8 @@ impl Booking {
     ///
     /// # Errors
     /// [`Refusal::NotPayable`], [`Refusal::ForeignReservation`], [`Refusal::ReservationExpired`],
-    /// [`Refusal::AlreadyPaid`], [`Refusal::BalanceTooLow`], [`Refusal::AdmissionEnded`],
-    /// [`Refusal::KeyReused`], or the store's.
+    /// [`Refusal::AlreadyPaid`], [`Refusal::BalanceTooLow`], [`Refusal::NotAdmitted`], [`Refusal::AdmissionEnded`],
+    /// [`Refusal::KeyReused`], [`Refusal::OutcomeUnknown`], or [`Refusal::Store`].
     pub async fn pay(
         &self,
         caller: &Caller,
@@ -102,7 +103,7 @@ async fn pay_once(
     reservation: ReservationId,
     key: Option<Idempotency>,
 ) -> Result<Keyed<PayOutcome>, Refusal> {
-    if let Err(refusal) = caller.require_admitted_once() {
+    if let Err(refusal) = caller.require_ever_admitted() {
         let answer = replay_or(caller, key.as_ref(), refusal).await;
         // A user who has already paid gets "paid already", not the advice to register again.
         return match is_paid(caller, reservation).await? {

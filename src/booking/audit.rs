@@ -1,37 +1,30 @@
-//! The audit: checks the database against the rules of the sale.
+//! The audit: checks the active dataset against the rules of the sale, and for writes that a client knows of.
 
 use super::{Booking, Refusal, UserId};
 use crate::store::{Audit, Fact};
 
 impl Booking {
-    /// Audits the whole database: counts violations and totals.
+    /// Audits the active dataset: counts violations of the rules of the sale, and totals.
     ///
     /// # Errors
-    /// [`Refusal::NoDataset`], or the store's.
+    /// [`Refusal::NoDataset`], or [`Refusal::Store`].
     pub async fn audit(&self) -> Result<Audit, Refusal> {
         Ok(self.dataset()?.store.audit().await?)
     }
 
-    /// The `facts` that the database does not hold.
+    /// The `facts` that the active dataset does not hold.
     ///
     /// # Errors
-    /// [`Refusal::NoDataset`], or the store's.
-    pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, Refusal> {
+    /// [`Refusal::NoDataset`], or [`Refusal::Store`].
+    pub async fn missing_facts(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, Refusal> {
         Ok(self.dataset()?.store.missing(facts).await?)
     }
 
-    /// For each idempotency key, whether its write was done. A stored refusal is not done.
+    /// For each idempotency key, whether its write was done. A stored refusal counts as not done.
     ///
     /// # Errors
-    /// [`Refusal::NoDataset`], or the store's.
-    pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, Refusal> {
+    /// [`Refusal::NoDataset`], or [`Refusal::Store`].
+    pub async fn writes_done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, Refusal> {
         Ok(self.dataset()?.store.done(keys).await?)
-    }
-
-    /// Returns whether the coordination answers. While it does not, admission is paused.
-    #[must_use]
-    pub fn coordination_answers(&self) -> bool {
-        self.dataset()
-            .map_or(true, |dataset| dataset.coordination.is_available())
     }
 }

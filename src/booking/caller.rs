@@ -19,8 +19,14 @@ impl Booking {
     /// is not told to wait after another server has admitted the place.
     ///
     /// # Errors
+<<<<<<< HEAD
     /// [`Refusal::UnknownToken`] when the token is forged, or its dataset is no longer active.
     pub async fn caller(&self, token: &str) -> Result<Caller, Refusal> {
+=======
+    /// [`Refusal::NoDataset`]. [`Refusal::UnknownToken`] when this server's key did not sign the token, or the token's
+    /// dataset is no longer active.
+    pub fn caller(&self, token: &str) -> Result<Caller, Refusal> {
+>>>>>>> w-words
         let dataset = self.dataset()?;
         let token = self.key.verify(token).map_err(|_| Refusal::UnknownToken)?;
         if token.epoch != dataset.info().epoch {
@@ -42,9 +48,9 @@ impl Caller {
         self.token.place
     }
 
-    /// Dataset and place, which together identify the token.
+    /// Epoch and place, which together identify the token.
     #[must_use]
-    pub fn key(&self) -> (u64, u64) {
+    pub fn rate_limit_key(&self) -> (u64, u64) {
         (self.token.epoch.0, self.token.place.0)
     }
 
@@ -83,18 +89,18 @@ impl Caller {
     ///
     /// # Errors
     /// [`Refusal::NotAdmitted`].
-    pub fn require_admitted_once(&self) -> Result<(), Refusal> {
+    pub fn require_ever_admitted(&self) -> Result<(), Refusal> {
         match self.require_active() {
             Err(Refusal::AdmissionEnded) => Ok(()),
             other => other,
         }
     }
 
-    /// Refuses a caller whose token has ended. A caller who waits passes.
+    /// Refuses a caller whose admission has ended. A caller who still waits passes.
     ///
     /// # Errors
     /// [`Refusal::AdmissionEnded`].
-    pub fn require_alive(&self) -> Result<(), Refusal> {
+    pub fn require_not_ended(&self) -> Result<(), Refusal> {
         match self
             .dataset
             .queue()

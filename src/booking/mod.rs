@@ -159,7 +159,7 @@ pub enum Refusal {
     /// No dataset is loaded.
     #[error("no dataset is loaded; seed one first")]
     NoDataset,
-    /// The token is unknown or forged.
+    /// This server's key did not sign the token, or the token is of a dataset that is not active.
     #[error("the token is not known")]
     UnknownToken,
     /// The token is another user's.

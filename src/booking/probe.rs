@@ -1,5 +1,5 @@
-//! Readiness: checks whether the database of the active dataset takes writes. The probe writes a row at most once a
-//! second, however many readiness requests arrive.
+//! Readiness: checks whether the database of the active dataset takes writes, and whether its coordination is
+//! available. The probe writes a row at most once a second, however many readiness requests arrive.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use super::{ActiveDataset, Booking, Refusal};
 use crate::store::StoreError;
 
 /// For this long, a later readiness request gets the same answer without a write.
-const FRESH: Duration = Duration::from_secs(1);
+const REUSE_FOR: Duration = Duration::from_secs(1);
 /// The longest time for the write. A slower database is not ready.
-const WITHIN: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Holds the last answer. A request keeps the lock while it writes, so only one write runs at a time.
 #[derive(Default)]
@@ -31,22 +31,30 @@ impl Booking {
     ///
     /// # Errors
     /// [`Refusal::NoDataset`] if there is no active dataset. [`Refusal::Store`] if the write fails or takes too long.
-    pub async fn ping(&self) -> Result<(), Refusal> {
+    pub async fn check_writable(&self) -> Result<(), Refusal> {
         let dataset = self.dataset()?;
         let mut last = self.probe.0.lock().await;
         if let Some(last) = last.as_ref()
-            && last.at.elapsed() < FRESH
+            && last.at.elapsed() < REUSE_FOR
             && std::ptr::eq(last.dataset.as_ptr(), &raw const *dataset)
         {
             return Ok(last.result.clone()?);
         }
-        let written = tokio::time::timeout(WITHIN, dataset.store.ping()).await;
-        let result = written.unwrap_or(Err(StoreError::Timeout(WITHIN)));
+        let written = tokio::time::timeout(TIMEOUT, dataset.store.ping()).await;
+        let result = written.unwrap_or(Err(StoreError::Timeout(TIMEOUT)));
         *last = Some(Answer {
             at: Instant::now(),
             dataset: std::sync::Arc::downgrade(&dataset),
             result: result.clone(),
         });
         Ok(result?)
+    }
+
+    /// Returns whether the shared queue is available and recovered; true without a dataset. While it is not, no one is
+    /// admitted.
+    #[must_use]
+    pub fn coordination_is_available(&self) -> bool {
+        self.dataset()
+            .map_or(true, |dataset| dataset.coordination.is_available())
     }
 }

@@ -35,7 +35,8 @@ impl Booking {
     /// place has ended. The place is durable when this returns.
     ///
     /// # Errors
-    /// [`Refusal::UnknownUser`], [`Refusal::AlreadyRegistered`], [`Refusal::KeyReused`], or an error of the store.
+    /// [`Refusal::NoDataset`], [`Refusal::UnknownUser`], [`Refusal::AlreadyRegistered`], [`Refusal::KeyReused`],
+    /// [`Refusal::OutcomeUnknown`], or [`Refusal::Store`].
     pub async fn register(
         &self,
         user: UserId,

@@ -264,7 +264,7 @@ impl Booking {
         id: ReservationId,
         key: Option<Idempotency>,
     ) -> Result<Keyed<CancelOutcome>, Refusal> {
-        if let Err(refusal) = caller.require_admitted_once() {
+        if let Err(refusal) = caller.require_ever_admitted() {
             return replay_or(caller, key.as_ref(), refusal).await;
         }
         let store = &caller.dataset.store;

@@ -2,8 +2,8 @@
 
 mod hidden;
 mod player;
+mod progress_output;
 mod target;
-mod told;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::hidden::arguments;
+use self::progress_output::ProgressOutput;
 use self::target::TargetArgs;
-use self::told::Told;
 use super::fire_alarm::{self, FireAlarmArgs};
 use super::flags::{DataDirArg, whole};
 use super::stdout::print_and_exit;
@@ -365,7 +365,7 @@ fn blind(
     let hash = &blind.sealed.sha256;
     drop(writeln!(
         std::io::stderr(),
-        "blind drill: SHA-256 of the plan {hash}"
+        "blind drill: SHA-256 of salt and plan {hash}"
     ));
     Ok(blind)
 }
@@ -425,18 +425,18 @@ async fn conduct(
 ) -> ExitCode {
     let stop = CancellationToken::new();
     let stopping = tokio::spawn(stop_on_signal(stop.clone()));
-    let told = args.progress.as_deref().map(Told::to).transpose();
-    let told = match told {
-        Ok(told) => told,
+    let output = args.progress.as_deref().map(ProgressOutput::to).transpose();
+    let output = match output {
+        Ok(output) => output,
         Err(problem) => return fail(USAGE, &problem),
     };
-    let telling = told.clone().map(|told| {
+    let writing = output.clone().map(|output| {
         let progress = options.progress.subscribe();
-        tokio::spawn(told.follow(progress, stop.clone()))
+        tokio::spawn(output.follow(progress, stop.clone()))
     });
-    let placing = options.blind.as_ref().map(|_| {
+    let printing = options.blind.as_ref().map(|_| {
         let progress = options.progress.subscribe();
-        tokio::spawn(player::print_place(progress))
+        tokio::spawn(player::print_watch_command(progress))
     });
     let kept_in = args.data_dir.path().join(kept::DIR_NAME);
     let mut reports = Vec::new();
@@ -453,8 +453,8 @@ async fn conduct(
                     "the report is not kept in {dir}: {error}"
                 ));
             }
-            if let Some(told) = &told {
-                told.report(report);
+            if let Some(output) = &output {
+                output.report(report);
             }
         }
         if stop.is_cancelled() {
@@ -462,7 +462,7 @@ async fn conduct(
         }
     }
     stopping.abort();
-    for task in telling.into_iter().chain(placing) {
+    for task in writing.into_iter().chain(printing) {
         task.abort();
     }
     let document = Document::new(reports, program.skipped);

@@ -150,7 +150,8 @@ impl Coordination {
         }
     }
 
-    /// Returns whether it answers now.
+    /// Returns whether places and batches come from this queue at the moment. The shared one must answer and be
+    /// recovered.
     #[must_use]
     pub fn is_available(&self) -> bool {
         match self {

@@ -15,13 +15,6 @@ macro_rules! id {
             }
         }
 
-        impl std::str::FromStr for $name {
-            type Err = std::num::ParseIntError;
-
-            fn from_str(s: &str) -> Result<Self, Self::Err> {
-                s.parse().map(Self)
-            }
-        }
     };
 }
 
@@ -46,8 +39,8 @@ id! {
     ReservationId
 }
 
-/// The dataset that a token or a place belongs to. It is drawn at random whenever a dataset is loaded, so tokens of an
-/// earlier dataset are unknown to the next.
+/// The mark of a dataset, by which tokens and places name it. It is drawn at random whenever a dataset is loaded, so
+/// tokens of an earlier dataset are unknown to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);

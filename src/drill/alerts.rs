@@ -39,7 +39,7 @@ pub struct Spell {
     /// The rule no longer fires.
     pub resolved: Option<Moment>,
     /// The receiver was notified of the end.
-    pub told_resolved: Option<Moment>,
+    pub end_notified: Option<Moment>,
 }
 
 /// The spells of each alert, by its name, in order. Several alerts of one name count as one: it fires
@@ -191,10 +191,9 @@ impl Alerts {
             return;
         }
         let spells = self.spells.get_mut(name);
-        let waiting =
-            |spell: &&mut Spell| spell.notified.is_some() && spell.told_resolved.is_none();
+        let waiting = |spell: &&mut Spell| spell.notified.is_some() && spell.end_notified.is_none();
         if let Some(spell) = spells.and_then(|spells| spells.iter_mut().find(waiting)) {
-            spell.told_resolved = Some(now);
+            spell.end_notified = Some(now);
         }
     }
 
@@ -259,7 +258,7 @@ mod tests {
             shown: Some(3),
             notified: Some(4),
             resolved: Some(5),
-            told_resolved: Some(6),
+            end_notified: Some(6),
         };
         assert_eq!(alerts.of("Slow"), [spell]);
     }

@@ -338,7 +338,7 @@ impl Check {
         ];
         if self.receives_at.is_some() {
             seen.push((Hop::Notified, spell.notified));
-            seen.push((Hop::EndNotified, spell.told_resolved));
+            seen.push((Hop::EndNotified, spell.end_notified));
         }
         for (hop, at) in seen {
             if let Some(at) = at {

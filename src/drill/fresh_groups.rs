@@ -1,6 +1,6 @@
-//! Alertmanager keeps the group of an alert for a while after the alert has ended. An alert that fires in the meantime is
-//! notified after `group_interval` and not after `group_wait`, so the prediction would be wrong. A drill on a running
-//! system therefore begins only when the groups of its alerts are gone.
+//! Alertmanager keeps the group of an alert for a while after the alert has ended. If the alert fires again in the
+//! meantime, its notification waits for `group_interval` and not for `group_wait`, so the prediction would be wrong. A
+//! drill on a running system therefore waits until the groups of its alerts are gone.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use super::now;
 use crate::clients::prometheus::Prometheus;
 
 /// The time between two removals of empty groups: `maintenance` in Alertmanager's `dispatch.go`.
-const REMOVAL: Duration = Duration::from_secs(30);
-/// The longest wait. An alert that goes on for longer makes the drill inconclusive, with its name.
-const LONGEST: Duration = Duration::from_secs(120);
-/// The time between two questions.
-const EVERY: Duration = Duration::from_millis(500);
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(30);
+/// The longest wait. The drill begins after it in any case. If an alert still fires then, the drill is inconclusive and
+/// names it.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// The time between two queries.
+const QUERY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Waits until no alert that `drill` expects has a group.
+/// Waits until no alert that `drill` expects has a group, but not longer than [`LONGEST_WAIT`].
 pub(super) async fn wait(
     drill: &Drill,
     basis: &Basis,
@@ -33,16 +34,17 @@ pub(super) async fn wait(
         while let Ok(found) = prometheus.instant(&query, now()).await
             && !found.is_empty()
         {
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(QUERY_INTERVAL).await;
         }
     };
     tokio::select! {
-        _ = tokio::time::timeout(LONGEST, waiting) => {}
+        _ = tokio::time::timeout(LONGEST_WAIT, waiting) => {}
         () = stop.cancelled() => {}
     }
 }
 
-/// Asks for the expected alerts that fired so recently that they may have a group. `None` if groups do not matter.
+/// The query for the expected alerts that fired so recently that they may have a group. `None` if no group can delay a
+/// notification of this drill.
 fn query(drill: &Drill, basis: &Basis) -> Option<String> {
     let interval = basis.running.as_ref()?.group_interval;
     let mut expected = drill.injects.iter().flat_map(|it| it.expect.fires.keys());
@@ -52,7 +54,7 @@ fn query(drill: &Drill, basis: &Basis) -> Option<String> {
     }
     let names = expected.fold(first, |names, name| format!("{names}|{name}"));
     // The notification of the end empties the group, at most one interval after the end.
-    let kept = (interval + REMOVAL).as_secs() + 1;
+    let kept = (interval + REMOVAL_INTERVAL).as_secs() + 1;
     Some(format!(
         "max_over_time(ALERTS{{alertname=~\"{names}\",alertstate=\"firing\"}}[{kept}s])"
     ))

@@ -15,9 +15,9 @@ use super::{Moment, seconds};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Line {
-    /// How far it is.
+    /// The progress so far.
     Progress(Box<Progress>),
-    /// How it ended.
+    /// The report at the end.
     Report(Box<Report>),
 }
 
@@ -78,7 +78,7 @@ impl Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// It begins.
+    /// The fault begins.
     Fault,
     /// The first second outside of the objective.
     Symptom,
@@ -88,15 +88,16 @@ pub enum Stage {
     Firing,
     /// The receiver was notified.
     Notified,
-    /// The API that the console asks lists it.
+    /// The API that the console asks for alerts lists the alert.
     Shown,
     /// Users are served again.
     Mitigated,
     /// The rule no longer fires.
     Resolved,
     /// The receiver was notified of the end.
-    Told,
-    /// A quiet drill watches.
+    #[serde(rename = "told")]
+    EndNotified,
+    /// A quiet drill watches for its whole time.
     Watch,
 }
 
@@ -113,7 +114,7 @@ impl Stage {
             Stage::Shown => "shown",
             Stage::Mitigated => "mitigated",
             Stage::Resolved => "resolved",
-            Stage::Told => "told",
+            Stage::EndNotified => "end sent",
             Stage::Watch => "quiet",
         }
     }
@@ -122,35 +123,35 @@ impl Stage {
 /// One moment of the clock. Times are seconds from the fault's beginning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Which moment.
+    /// The kind of moment.
     pub stage: Stage,
     /// The alert that it is about.
     pub alert: Option<String>,
-    /// When it came; absent: not yet.
+    /// The time at which it came; absent until then.
     pub at: Option<f64>,
-    /// Where its budget begins; absent: what it counts from has not come.
+    /// The time from which its budget counts; absent until the moment that it counts from.
     pub from: Option<f64>,
     /// Its budget, if it has one.
     pub budget: Option<f64>,
-    /// The worst case by rule and settings, counted as the budget is.
+    /// The worst case by rule and settings, counted from the same time as the budget.
     pub predicted: Option<f64>,
 }
 
-/// What users saw of the last second.
+/// The service in the last second, as its users saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
     /// Requests outside of the queue that ended.
     pub requests: u64,
-    /// Of those, errors.
+    /// The errors among them.
     pub errors: u64,
-    /// 95 % of the successes within this.
+    /// The time within which 95 % of the successful requests were served, in milliseconds.
     pub p95_ms: Option<f64>,
     /// The objective was met.
     pub met: bool,
 }
 
-/// A drill as it stands.
+/// The state of a drill at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
@@ -172,19 +173,19 @@ pub struct Progress {
     pub injected: usize,
     /// Faults that there will be.
     pub injects: usize,
-    /// The clock of the last fault; of the first before it begins.
+    /// The clock of the last fault that began; before the first one, the clock of the first.
     pub clock: Vec<Row>,
     /// Alerts that nothing in the drill allows.
     pub false_alarms: Vec<FalseAlarm>,
-    /// What users see; absent before there is traffic.
+    /// The service as its users see it; absent before there is traffic.
     pub traffic: Option<Traffic>,
-    /// What the player of a blind drill sees and did.
+    /// The view and the actions of a blind drill's player.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<Board>,
 }
 
 impl Progress {
-    /// Of a drill that begins.
+    /// The progress of a drill that begins.
     pub(super) fn of(drill: &Drill, now: Moment) -> Progress {
         Progress {
             drill: drill.name.clone(),
@@ -195,7 +196,7 @@ impl Progress {
         }
     }
 
-    /// Of a blind drill that begins.
+    /// The progress of a blind drill that begins.
     pub(super) fn blind(now: Moment) -> Progress {
         Progress {
             drill: blind::NAME.to_owned(),
@@ -205,14 +206,14 @@ impl Progress {
         }
     }
 
-    /// Takes in what the player of a blind drill may know: time, users, and what the player did.
+    /// Updates only what the player of a blind drill may know: the time, the users' view, and the player's actions.
     pub(super) fn observe_blind(&mut self, observed: &Observed<'_>, board: Board) {
         self.elapsed = seconds(self.started, observed.ended);
         self.traffic = traffic(observed);
         self.blind = Some(board);
     }
 
-    /// Takes in what is observed.
+    /// Updates the progress by the observations so far.
     pub(super) fn observe(
         &mut self,
         drill: &Drill,
@@ -343,7 +344,7 @@ fn of_alert(
         Row {
             from: end,
             budget: expect.resolved.map(|it| it.0.as_secs_f64()),
-            ..row(Stage::Told, at(spell.told_resolved))
+            ..row(Stage::EndNotified, at(spell.end_notified))
         },
     ];
     for row in &mut rows {
@@ -455,7 +456,7 @@ mod tests {
             notified: Some(110_000),
             shown: Some(109_500),
             resolved: Some(140_000),
-            told_resolved: Some(150_000),
+            end_notified: Some(150_000),
         };
         let progress = observe(spell, &[FAULT], 60);
         let took = |stage| {
@@ -465,7 +466,7 @@ mod tests {
         let stages = [
             Stage::Firing,
             Stage::Notified,
-            Stage::Told,
+            Stage::EndNotified,
             Stage::Mitigated,
         ];
         // The same as `verdict::tests::everything_in_time_passes`.

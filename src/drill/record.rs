@@ -38,8 +38,9 @@ pub enum MarkKind {
     Mitigated,
     /// The alert's rule no longer fires.
     Resolved,
-    /// The receiver got the notification of the end.
-    ToldResolved,
+    /// The receiver was notified of the end.
+    #[serde(rename = "told_resolved")]
+    EndNotified,
     /// The player of a blind drill did something.
     Acted,
 }
@@ -58,7 +59,7 @@ impl MarkKind {
             MarkKind::Notified => "notified",
             MarkKind::Mitigated => "objective met again",
             MarkKind::Resolved => "resolved",
-            MarkKind::ToldResolved => "end notified",
+            MarkKind::EndNotified => "end notified",
             MarkKind::Acted => "(the player)",
         }
     }
@@ -91,7 +92,8 @@ pub struct AlertTimes {
     /// The rule no longer fires.
     pub resolved: Option<f64>,
     /// The receiver was notified of the end.
-    pub told_resolved: Option<f64>,
+    #[serde(rename = "toldResolved")]
+    pub end_notified: Option<f64>,
 }
 
 /// What customers had to bear from the first fault on. Requests are those of buying, outside of the queue.
@@ -205,7 +207,7 @@ impl Record<'_> {
             add(spell.shown, MarkKind::Shown, name);
             add(spell.notified, MarkKind::Notified, name);
             add(spell.resolved, MarkKind::Resolved, name);
-            add(spell.told_resolved, MarkKind::ToldResolved, name);
+            add(spell.end_notified, MarkKind::EndNotified, name);
         }
         marks.sort_by(|one, other| one.at.total_cmp(&other.at).then(one.kind.cmp(&other.kind)));
         marks
@@ -233,7 +235,7 @@ impl Record<'_> {
                 shown: at(spell.shown),
                 notified: at(spell.notified),
                 resolved: at(spell.resolved),
-                told_resolved: at(spell.told_resolved),
+                end_notified: at(spell.end_notified),
             });
         }
         all

@@ -1,4 +1,5 @@
-//! The rules that a drill is judged by.
+//! The alert rules behind a drill: read from files or from a Prometheus, and identified by hashes. Also Alertmanager's
+//! grouping times.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,9 @@ use crate::alerting::SHIPPED_RULES;
 use crate::clients::rules::{Rule as ListedRule, RuleGroup};
 use crate::yaml::{self, FileError};
 
-/// Where the shipped rules stand in the repository.
+/// The path of the shipped rules in the repository.
 const SHIPPED_FILE: &str = "otel/prometheus/alerts.yml";
-/// Rule packs are long, and generated ones repeat themselves by aliases.
+/// The bounds of a rule file. Rule packs are long, and generated ones repeat themselves by YAML aliases.
 const BOUNDS: yaml::Bounds = yaml::Bounds {
     bytes: 4 * 1024 * 1024,
     events: 1_000_000,
@@ -23,7 +24,7 @@ const BOUNDS: yaml::Bounds = yaml::Bounds {
 };
 
 impl Settings {
-    /// Those of an embedded server, which scrapes and evaluates every second.
+    /// The settings of an embedded server, which scrapes and evaluates every second.
     pub const EMBEDDED: Settings = Settings {
         scrape: Duration::from_secs(1),
         group_wait: Duration::from_secs(1),
@@ -72,18 +73,18 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Rule>, FileError> {
     Ok(all)
 }
 
-/// Where the rules come from, and what identifies them.
+/// The origin of the rules, and the hash that identifies them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleFile {
-    /// The path of a file, of the shipped rules that in the repository; of a running system what lists its
-    /// rules: `/api/v1/rules of HOST:PORT`.
+    /// The path of the rule file; for the shipped rules their path in the repository; for a running system the API that
+    /// lists its rules: `/api/v1/rules of HOST:PORT`.
     pub file: String,
-    /// SHA-256 in hexadecimal: of the file's bytes; of a running system, of group, name, expression, `for` and
-    /// labels of each rule, in that order.
+    /// SHA-256 in hexadecimal: of the file's bytes; for a running system, of group, name, expression, `for` and labels
+    /// of each rule, in that order.
     pub sha256: String,
 }
 
-/// What identifies the rules of `files`; without any, the shipped ones.
+/// Origin and hash of each of the `files`; without any, of the shipped rules.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -99,7 +100,7 @@ pub(super) fn hashes(files: &[PathBuf]) -> Result<Vec<RuleFile>, FileError> {
     files.iter().map(hash).collect()
 }
 
-/// What identifies the rules that `listed_at` lists, from whatever files and in whatever order.
+/// Origin and hash of the rules that `listed_at` lists. Neither their files nor their order changes the hash.
 pub(super) fn hash_of_groups(listed_at: &str, groups: &[RuleGroup]) -> RuleFile {
     let of_group = |group: &RuleGroup| {
         let name = group.name.clone();
@@ -158,13 +159,14 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
     Ok(all)
 }
 
-/// The rules that a Prometheus has. Where their files can be read from here, the lines are known too.
+/// The rules that a Prometheus lists. If the file of a rule can be read here, it gives the line; otherwise the line is
+/// 0.
 pub(super) fn of_groups(groups: Vec<RuleGroup>) -> Vec<Rule> {
     let mut lines: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
     let mut all = Vec::new();
     for group in groups {
         let here = lines.entry(group.file.clone()).or_insert_with(|| {
-            // A file that is elsewhere, or unreadable, has no lines that could be told.
+            // The file may be on another machine.
             read(&[PathBuf::from(&group.file)]).unwrap_or_default()
         });
         for rule in group.rules {
@@ -183,12 +185,12 @@ pub(super) fn of_groups(groups: Vec<RuleGroup>) -> Vec<Rule> {
     all
 }
 
-/// Seconds as an API tells them; what is no time counts as none.
+/// Seconds of an API as a duration. A negative or non-finite number counts as 0.
 fn seconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value).unwrap_or_default()
 }
 
-/// Alertmanager's settings, as far as they matter here.
+/// The part of Alertmanager's settings that a drill needs.
 #[derive(Deserialize)]
 struct AlertmanagerConfig {
     route: Route,
@@ -205,7 +207,7 @@ struct Route {
 }
 
 impl Route {
-    /// The longest time of this route and of those below it, which inherit it.
+    /// The longest `time` of this route and of those below it, which inherit it unless they set their own.
     fn longest(&self, time: fn(&Route) -> Option<&str>, inherited: Duration) -> Duration {
         let own = time(self).and_then(crate::embedded::prometheus::promql::parse_duration);
         let own = own.unwrap_or(inherited);
@@ -214,7 +216,7 @@ impl Route {
     }
 }
 
-/// How long notifications of a group wait: the longest times of all routes.
+/// The times for which notifications of a group wait: the longest of all routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grouping {
     /// The wait of the first notification.
@@ -238,7 +240,7 @@ pub(super) fn grouping(config: &str) -> Option<Grouping> {
     })
 }
 
-/// Where the rule of an alert stands.
+/// File and line of the rule of an alert: `FILE:LINE`.
 pub(super) fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
     let rule = rules
         .iter()

@@ -261,7 +261,7 @@ impl Judge<'_> {
             ));
         }
         if let Some(budget) = self.inject.expect.resolved {
-            let end = spell.and_then(|spell| spell.told_resolved);
+            let end = spell.and_then(|spell| spell.end_notified);
             // An alert may end before its fault, for example because no request comes any more.
             let took = end.map(|at| seconds(self.injected.ended, at).max(0.0));
             let what = format!("{alert} is resolved");
@@ -476,12 +476,12 @@ mod tests {
         Drill::parse("drill.yaml", DRILL).unwrap()
     }
 
-    fn spell(firing: Moment, notified: Moment, told_resolved: Moment) -> Spell {
+    fn spell(firing: Moment, notified: Moment, end_notified: Moment) -> Spell {
         Spell {
             firing: Some(firing),
             notified: Some(notified),
-            told_resolved: Some(told_resolved),
-            resolved: Some(told_resolved),
+            end_notified: Some(end_notified),
+            resolved: Some(end_notified),
             ..Spell::default()
         }
     }

@@ -33,7 +33,7 @@ pub enum Refused {
     /// This server has no part that the fault could break.
     #[error("{0}")]
     NothingToBreak(&'static str),
-    /// Faults are withheld, and the caller does not have the key.
+    /// A seal withholds faults, and the caller does not have its key.
     #[error("{0}")]
     Sealed(&'static str),
 }
@@ -85,16 +85,17 @@ pub struct Faults(Arc<Inner>);
 
 struct Inner {
     /// The kinds that may be active, one bit each. While no fault is injected, only this is read.
-    on: AtomicU32,
+    maybe_active: AtomicU32,
     table: ArcSwap<Table>,
-    /// Serialises changes of `on`, `table` and the seal. A bit of `on` is set after its fault is in `table`, and cleared after
-    /// the fault is removed. So a reader may find a bit without a fault, but never a fault without its bit.
+    /// Serialises changes of `maybe_active`, `table` and the seal. A bit is set after its fault is in `table`, and
+    /// cleared after the fault is removed. So a reader that finds a bit must still look for the fault in `table`.
     changing: Mutex<Option<seal::Seal>>,
     /// Whether there is a seal, for readers.
     sealed: AtomicBool,
     changes: watch::Sender<()>,
     ids: AtomicU64,
     metrics: Option<Metrics>,
+    /// Whether this server has a link to Redis that can be cut.
     redis: bool,
 }
 
@@ -107,23 +108,23 @@ impl fmt::Debug for Faults {
 /// For a server without fault injection.
 impl Default for Faults {
     fn default() -> Self {
-        Faults::made(None, false)
+        Faults::create(None, false)
     }
 }
 
 impl Faults {
-    /// No faults. `redis` says whether this server has a link to Redis that can be cut.
+    /// No fault is active yet. `redis` says whether this server has a link to Redis that can be cut.
     #[must_use]
     pub fn new(metrics: Metrics, redis: bool) -> Faults {
         for kind in FaultKind::injectable() {
             metrics.set_fault(kind.as_str(), false);
         }
-        Faults::made(Some(metrics), redis)
+        Faults::create(Some(metrics), redis)
     }
 
-    fn made(metrics: Option<Metrics>, redis: bool) -> Faults {
+    fn create(metrics: Option<Metrics>, redis: bool) -> Faults {
         Faults(Arc::new(Inner {
-            on: AtomicU32::new(0),
+            maybe_active: AtomicU32::new(0),
             table: ArcSwap::from_pointee(Table::default()),
             changing: Mutex::default(),
             sealed: AtomicBool::new(false),
@@ -168,12 +169,12 @@ impl Faults {
         Ok(injected)
     }
 
-    /// The active faults, by kind; also those that are withheld.
+    /// The active faults in the order of their kinds, also while a seal withholds them.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Injected>> {
         let table = self.0.table.load();
-        let on = table.iter().flatten().filter(|it| !it.is_over());
-        on.cloned().collect()
+        let active = table.iter().flatten().filter(|it| !it.is_over());
+        active.cloned().collect()
     }
 
     /// Ends the fault of that kind. `false` when none was active.
@@ -195,18 +196,18 @@ impl Faults {
 
     /// The active fault of that kind.
     #[inline]
-    fn on(&self, kind: FaultKind) -> Option<Arc<Injected>> {
-        match self.may_be_on(bit(kind)) {
-            true => self.0.found(kind),
+    fn active(&self, kind: FaultKind) -> Option<Arc<Injected>> {
+        match self.may_be_active(bit(kind)) {
+            true => self.0.find(kind),
             false => None,
         }
     }
 
     /// Whether one of these kinds may be active. `bits` has one bit per kind.
     #[inline]
-    fn may_be_on(&self, bits: u32) -> bool {
+    fn may_be_active(&self, bits: u32) -> bool {
         // Relaxed is enough: the bit only says that `table` must be read, and `table` has its own ordering.
-        self.0.on.load(Ordering::Relaxed) & bits != 0
+        self.0.maybe_active.load(Ordering::Relaxed) & bits != 0
     }
 
     fn changes(&self) -> watch::Receiver<()> {
@@ -231,12 +232,12 @@ impl Inner {
     }
 
     #[cold]
-    fn found(&self, kind: FaultKind) -> Option<Arc<Injected>> {
+    fn find(&self, kind: FaultKind) -> Option<Arc<Injected>> {
         let found = self.table.load()[kind as usize].clone();
         found.filter(|injected| !injected.is_over())
     }
 
-    /// Replaces the fault of that kind, and ends the earlier one.
+    /// Replaces the fault of that kind, or removes it for `None`. Ends the earlier one and returns it.
     fn put(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
         let seal = self.changing.lock();
         self.replace(kind, injected, seal.is_some())
@@ -249,15 +250,15 @@ impl Inner {
         is_sealed: bool,
     ) -> Option<Arc<Injected>> {
         let mut table = Table::clone(&self.table.load());
-        let is_on = injected.is_some();
+        let is_active = injected.is_some();
         let before = std::mem::replace(&mut table[kind as usize], injected);
         self.table.store(Arc::new(table));
-        match is_on {
-            true => self.on.fetch_or(bit(kind), Ordering::Relaxed),
-            false => self.on.fetch_and(!bit(kind), Ordering::Relaxed),
+        match is_active {
+            true => self.maybe_active.fetch_or(bit(kind), Ordering::Relaxed),
+            false => self.maybe_active.fetch_and(!bit(kind), Ordering::Relaxed),
         };
         if let Some(metrics) = self.metrics.as_ref().filter(|_| !is_sealed) {
-            metrics.set_fault(kind.as_str(), is_on);
+            metrics.set_fault(kind.as_str(), is_active);
         }
         if let Some(before) = &before {
             before.ended.cancel();
@@ -266,7 +267,7 @@ impl Inner {
         before
     }
 
-    /// Ends this fault, unless another has replaced it.
+    /// Ends this fault, unless it was ended or replaced already. Returns whether it ended it.
     fn end_this(&self, injected: &Injected) -> bool {
         let seal = self.changing.lock();
         let kind = injected.fault.kind();

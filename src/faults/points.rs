@@ -10,15 +10,15 @@ use super::{Fault, FaultKind, Faults, Injected, LinkCut, bit};
 const NOTICE: Duration = Duration::from_millis(20);
 
 impl Faults {
-    /// Whether any fault may affect requests.
+    /// Whether a fault may affect requests.
     #[must_use]
-    pub fn hit_requests(&self) -> bool {
-        self.may_be_on(bit(FaultKind::Errors) | bit(FaultKind::Latency))
+    pub fn may_affect_requests(&self) -> bool {
+        self.may_be_active(bit(FaultKind::Errors) | bit(FaultKind::Latency))
     }
 
-    /// The status to answer instead of serving this request.
+    /// The status to answer instead of serving this request. `None` if the request is served.
     pub fn error_for(&self, method: &str, route: &str) -> Option<u16> {
-        let injected = self.on(FaultKind::Errors)?;
+        let injected = self.active(FaultKind::Errors)?;
         match &injected.fault {
             Fault::Errors {
                 share,
@@ -29,9 +29,9 @@ impl Faults {
         }
     }
 
-    /// Delays this request.
+    /// Delays this request if an active fault says so, at most until the fault is over.
     pub async fn delay_request(&self, method: &str, route: &str) {
-        let Some(injected) = self.on(FaultKind::Latency) else {
+        let Some(injected) = self.active(FaultKind::Latency) else {
             return;
         };
         if let Fault::Latency {
@@ -48,9 +48,9 @@ impl Faults {
         }
     }
 
-    /// Whether a fault may affect the statement.
+    /// Whether an active fault may affect the statement.
     #[must_use]
-    pub fn hit_statement(&self, name: &str) -> bool {
+    pub fn may_affect_statement(&self, name: &str) -> bool {
         self.statement_delay(name).is_some() || self.disk_is_full()
     }
 
@@ -74,7 +74,7 @@ impl Faults {
     }
 
     fn slow_statement(&self, name: &str) -> Option<(Arc<Injected>, Duration)> {
-        let injected = self.on(FaultKind::SlowStatement)?;
+        let injected = self.active(FaultKind::SlowStatement)?;
         match &injected.fault {
             Fault::SlowStatement { statement, delay }
                 if statement.as_deref().is_none_or(|it| it == name) =>
@@ -92,7 +92,7 @@ impl Faults {
     /// # Errors
     /// The link is cut.
     pub async fn redis_link(&self) -> io::Result<()> {
-        let Some(injected) = self.on(FaultKind::RedisCut) else {
+        let Some(injected) = self.active(FaultKind::RedisCut) else {
             return Ok(());
         };
         if matches!(injected.fault, Fault::RedisCut { how: LinkCut::Hang }) {
@@ -105,10 +105,10 @@ impl Faults {
         Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
     }
 
-    /// Returns at once unless what the server reports is lost: then it waits or not, as the fault says, and returns
-    /// `false`.
+    /// Whether the server gives out its telemetry. `false` while a fault withholds it: a fault that refuses returns at
+    /// once, one that hangs returns when it is over.
     pub async fn reports_telemetry(&self) -> bool {
-        let Some(injected) = self.on(FaultKind::TelemetryGone) else {
+        let Some(injected) = self.active(FaultKind::TelemetryGone) else {
             return true;
         };
         if matches!(injected.fault, Fault::TelemetryGone { how: LinkCut::Hang }) {
@@ -120,25 +120,25 @@ impl Faults {
     /// Whether the database has no room to write.
     #[must_use]
     pub fn disk_is_full(&self) -> bool {
-        self.on(FaultKind::DiskFull).is_some()
+        self.active(FaultKind::DiskFull).is_some()
     }
 
-    /// By how much the wall clock is set forward, in milliseconds.
+    /// By how much a fault sets the wall clock forward, in milliseconds. Negative: back.
     #[must_use]
     pub fn clock_step_ms(&self) -> i64 {
-        let injected = self.on(FaultKind::ClockStep);
+        let injected = self.active(FaultKind::ClockStep);
         match injected.as_deref().map(|injected| &injected.fault) {
             Some(Fault::ClockStep { seconds }) => seconds.saturating_mul(1_000),
             _ => 0,
         }
     }
 
-    /// Waits for a fault of that kind.
-    pub async fn injected(&self, kind: FaultKind) -> Arc<Injected> {
+    /// Waits until a fault of that kind is active, and returns it.
+    pub async fn wait_for(&self, kind: FaultKind) -> Arc<Injected> {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();
-            if let Some(injected) = self.on(kind) {
+            if let Some(injected) = self.active(kind) {
                 return injected;
             }
             if changes.changed().await.is_err() {
@@ -150,11 +150,13 @@ impl Faults {
 
     /// Whether an active fault delays the answers of the database.
     #[must_use]
-    pub fn hold_up_database(&self) -> bool {
-        self.on(FaultKind::SlowStatement).is_some() || self.on(FaultKind::PoolExhaustion).is_some()
+    pub fn database_is_delayed(&self) -> bool {
+        self.active(FaultKind::SlowStatement).is_some()
+            || self.active(FaultKind::PoolExhaustion).is_some()
     }
 }
 
+/// Whether a fault hits this request: its route is named, and it belongs to the drawn share.
 fn hits(share: f64, routes: Option<&[String]>, method: &str, route: &str) -> bool {
     let named = |one: &String| one.split_once(' ') == Some((method, route));
     routes.is_some_and(|routes| routes.iter().any(named)) && rand::random::<f64>() < share

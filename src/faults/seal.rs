@@ -1,5 +1,5 @@
-//! The seal of a blind drill: while it is set, this server does not show injected faults. The faults API lists none,
-//! the gauge stays 0, log records wait, and errors do not name them. Faults change only for the holder of the key.
+//! The seal of a blind drill: while it is set, this server withholds injected faults. The faults API lists none, the
+//! gauge stays 0, log records wait, and errors do not name them. Only the holder of the key may change faults.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,19 +10,20 @@ use sha2::{Digest as _, Sha256};
 use super::{FaultKind, Faults, Injected, Inner, Refused};
 use crate::api::faults::check_length;
 
-/// Log records that wait. A drill has some dozens; beyond this the oldest are lost.
-const MOST: usize = 256;
+/// The most log records that wait. A drill has some dozens; beyond this the oldest are lost.
+const MAX_WAITING: usize = 256;
 
-/// The key to a seal: what opens it, and changes faults meanwhile.
+/// The key to a seal. It ends the seal, and allows changes of faults until then.
 pub type SealKey = String;
 
 /// A seal that is set. Only the hash of its key is kept.
 pub(super) struct Seal {
     key: [u8; 32],
+    /// The log records that are written when the seal ends.
     waiting: Vec<Event>,
 }
 
-/// The beginning or the end of a fault, for the log.
+/// A log record: the beginning or the end of a fault.
 pub(super) struct Event {
     fault: Arc<Injected>,
     at: SystemTime,
@@ -39,7 +40,7 @@ impl Event {
         }
     }
 
-    /// Writes the record; `late` when it waited for the end of a seal.
+    /// Writes the record. `late`: it waited for the end of a seal, so it states the time of the event.
     fn write(&self, late: bool) {
         let kind = self.fault.fault.kind().as_str();
         let at = late.then(|| jiff::Timestamp::try_from(self.at).unwrap_or_default());
@@ -65,11 +66,11 @@ impl Event {
 }
 
 impl Faults {
-    /// Withholds faults for at most `length`, and returns the key. Must be called in a tokio runtime: its timer
-    /// ends the seal.
+    /// Sets the seal for at most `length`, and returns its key. Must be called in a tokio runtime, whose timer ends the
+    /// seal.
     ///
     /// # Errors
-    /// The length is out of bounds, faults are withheld already, or a fault is active.
+    /// The length is out of bounds, a seal is set already, or a fault is active.
     pub fn seal(&self, length: Duration) -> Result<SealKey, Refused> {
         check_length(length).map_err(Refused::Setting)?;
         let key: SealKey = hex::encode(rand::random::<[u8; 32]>());
@@ -99,19 +100,19 @@ impl Faults {
         Ok(key)
     }
 
-    /// Ends the withholding: gauge, list and log show faults again. `false` when the key is not that of the seal.
+    /// Ends the seal: gauge, list and log show faults again. `false` when the key is not that of a set seal.
     #[must_use]
     pub fn unseal(&self, key: &str) -> bool {
         let key = hash(key);
         self.0.unseal(|seal| seal.key == key)
     }
 
-    /// Ends the withholding without its key, because the server stops: the waiting records would be lost with it.
+    /// Ends the seal without its key, because the server stops: the waiting records would be lost with it.
     pub fn unseal_at_stop(&self) {
         self.0.unseal(|_| true);
     }
 
-    /// Whether faults are withheld.
+    /// Whether a seal withholds faults.
     #[must_use]
     pub fn are_sealed(&self) -> bool {
         self.0.sealed.load(Ordering::Relaxed)
@@ -126,7 +127,8 @@ impl Faults {
         }
     }
 
-    /// The reason of a failure that a fault causes: `named`, or `withheld`, which does not name it.
+    /// The reason of a failure that a fault causes: `named` names the fault; `withheld` does not, for the time of a
+    /// seal.
     #[must_use]
     pub fn reason(&self, named: &'static str, withheld: &'static str) -> &'static str {
         match self.are_sealed() {
@@ -135,11 +137,11 @@ impl Faults {
         }
     }
 
-    /// Whether a caller with this key may change faults. `true` when the key is that of the current seal, `false` when
-    /// nothing is withheld and every caller may.
+    /// Checks that a caller with this key may change faults. `true` when a seal is set and the key is its own; `false`
+    /// when no seal is set, so that every caller may.
     ///
     /// # Errors
-    /// Faults are withheld, and the key is missing or wrong.
+    /// A seal is set, and the key is missing or wrong.
     pub fn check_key(&self, key: Option<&str>) -> Result<bool, Refused> {
         if !self.are_sealed() {
             return Ok(false);
@@ -156,10 +158,10 @@ impl Faults {
 }
 
 impl Inner {
-    /// Logs what happened to a fault, now or at the end of the seal.
+    /// Writes the record, or keeps it until the end of the seal.
     pub(super) fn log(&self, event: Event) {
         if let Some(seal) = &mut *self.changing.lock() {
-            if seal.waiting.len() == MOST {
+            if seal.waiting.len() == MAX_WAITING {
                 seal.waiting.remove(0);
             }
             seal.waiting.push(event);
@@ -176,7 +178,7 @@ impl Inner {
         });
     }
 
-    /// Ends the seal if it `may`.
+    /// Ends the seal if there is one and `may` allows it. Returns whether it did.
     fn unseal(&self, may: impl FnOnce(&Seal) -> bool) -> bool {
         let mut seal = self.changing.lock();
         let Some(open) = seal.take_if(|seal| may(seal)) else {

@@ -27,7 +27,7 @@ pub(super) async fn balance(
     Path(user): Path<i64>,
 ) -> Result<axum::Json<Account>, ApiError> {
     caller.require_user(UserId(user))?;
-    caller.require_alive()?;
+    caller.require_not_ended()?;
     let balance = state.booking.balance(&caller, UserId(user)).await?;
     Ok(axum::Json(Account { balance: balance.0 }))
 }

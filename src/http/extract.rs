@@ -141,7 +141,7 @@ impl FromRequestParts<AppState> for Holder {
         let caller = state.booking.caller(token(parts)?).await?;
         set_user(parts, caller.user().0);
         if let Some(limit) = &state.rate_limit {
-            let under_way = limit.request(caller.key());
+            let under_way = limit.request(caller.rate_limit_key());
             let under_way = under_way.map_err(|wait| rate_limited(wait, limit.limit()))?;
             if let (Some(under_way), Some(info)) = (under_way, info(parts)) {
                 // It is set once, because a request has one token.
@@ -171,7 +171,7 @@ impl FromRequestParts<AppState> for Poller {
             })?;
         set_user(parts, caller.user().0);
         if let Some(limit) = &state.rate_limit {
-            let polled = limit.poll(caller.key());
+            let polled = limit.poll(caller.rate_limit_key());
             polled.map_err(|wait| rate_limited(wait, limit.limit()))?;
         }
         Ok(Poller(caller))

@@ -53,7 +53,7 @@ pub(super) fn is_buying(method: &str, path: &str) -> bool {
 
 /// Runs the request, unless an injected fault answers it.
 pub(super) async fn serve(faults: &Faults, request: Request, next: Next) -> Response {
-    if faults.hit_requests()
+    if faults.may_affect_requests()
         && let Some(error) = refusal(faults, &request).await
     {
         return error.into_response();

@@ -41,7 +41,7 @@ pub(super) async fn live() -> axum::Json<Health> {
     )
 )]
 pub(super) async fn ready(State(state): State<AppState>) -> Response {
-    let (dataset, database) = match state.booking.ping().await {
+    let (dataset, database) = match state.booking.check_writable().await {
         Ok(()) => ("ok".to_owned(), "ok".to_owned()),
         Err(Refusal::NoDataset) => ("none is loaded: seed one".to_owned(), "ok".to_owned()),
         Err(error) => {
@@ -51,9 +51,9 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
     };
     let ready = dataset == "ok" && database == "ok";
     // The server stays in service without Redis: tokens, seats and payments work without it.
-    let coordination = match state.booking.coordination_answers() {
+    let coordination = match state.booking.coordination_is_available() {
         true => "ok",
-        false => "does not answer: admission is paused",
+        false => "does not answer or is not recovered yet: admission is paused",
     };
     let parts = [
         ("dataset".to_owned(), dataset),

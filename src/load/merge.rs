@@ -155,7 +155,7 @@ fn put_together(whole: &mut Summary, parts: &[Summary], starts: &[f64]) {
         .map(|part| part.ending)
         .max_by_key(|it| severity(*it))
         .unwrap_or(whole.ending);
-    whole.eased = parts.iter().any(|part| part.eased);
+    whole.load_reduced = parts.iter().any(|part| part.load_reduced);
     whole.users = sum(parts.iter().map(|part| &part.users));
     whole.dropped = sum(parts.iter().map(|part| &part.dropped));
     whole.lookup = lookups(parts);
@@ -316,7 +316,7 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
     };
     let quality = MeasurementQuality {
         limited: &whole.generator.limited,
-        eased: whole.eased,
+        load_reduced: whole.load_reduced,
     };
     let judgement = judge::judge(&whole.settings, &evidence, windowed(parts), quality);
     (whole.verdict, whole.reasons) = (judgement.verdict, judgement.reasons);

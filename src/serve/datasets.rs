@@ -163,7 +163,7 @@ impl Datasets {
         within: Duration,
     ) -> (&'static str, Option<String>) {
         let late = || format!("no answer within {} ms", within.as_millis());
-        let asked = tokio::time::timeout(within, self.booking.ping());
+        let asked = tokio::time::timeout(within, self.booking.check_writable());
         match &self.storage {
             DatasetStorage::Postgres(database) => {
                 let (answers, asked) = tokio::join!(database.answers(within), asked);

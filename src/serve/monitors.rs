@@ -23,11 +23,11 @@ const REPLACED_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: Faults) {
     let mut was_up = true;
     loop {
-        let held_up_before = faults.hold_up_database();
+        let delayed_before = faults.database_is_delayed();
         let (backend, problem) = datasets.database_problem(ANSWER_TIMEOUT).await;
         // The fault keeps the one writer busy. This does not mean that the database is down.
-        let held_up = backend == "sqlite" && (held_up_before || faults.hold_up_database());
-        let up = counts_as_up(problem.is_none(), held_up, was_up);
+        let delayed = backend == "sqlite" && (delayed_before || faults.database_is_delayed());
+        let up = counts_as_up(problem.is_none(), delayed, was_up);
         match (was_up, up) {
             (true, false) => {
                 let problem = problem.unwrap_or_default();
@@ -79,15 +79,15 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1e3
 }
 
-/// A database that an injected fault keeps busy cannot answer, so its last state stays.
-fn counts_as_up(answers: bool, held_up: bool, was_up: bool) -> bool {
-    answers || (held_up && was_up)
+/// A database that an injected fault delays cannot answer, so its last state stays.
+fn counts_as_up(answers: bool, delayed: bool, was_up: bool) -> bool {
+    answers || (delayed && was_up)
 }
 
 /// Takes connections while the fault is injected. After a switch it takes those of the new dataset.
 pub(super) async fn pool_exhaustion(booking: Arc<Booking>, faults: Faults) {
     loop {
-        let injected = faults.injected(FaultKind::PoolExhaustion).await;
+        let injected = faults.wait_for(FaultKind::PoolExhaustion).await;
         tokio::select! {
             () = injected.over() => {}
             () = take_connections(&booking, &injected) => {}
@@ -120,7 +120,7 @@ async fn take_connections(booking: &Booking, injected: &Injected) {
 /// Keeps pushes from the collector while the fault is injected.
 pub(super) async fn telemetry_gone(deliveries: Deliveries, faults: Faults) {
     loop {
-        let injected = faults.injected(FaultKind::TelemetryGone).await;
+        let injected = faults.wait_for(FaultKind::TelemetryGone).await;
         deliveries.cut_off(true);
         injected.over().await;
         deliveries.cut_off(false);

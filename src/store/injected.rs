@@ -31,7 +31,7 @@ impl<D: Driver> Pool<D> {
         name: &'static str,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        if self.faults.hit_statement(name) {
+        if self.faults.may_affect_statement(name) {
             self.lend().await?.inject(name).await?;
         }
         work.await

@@ -12,10 +12,10 @@ use super::values::{Params, Value};
 use super::{Answer, AnswerCode, Idempotency, Keyed, StoreError};
 use crate::domain::{PerformanceDateId, Place, Timestamp, UserId};
 
-/// The statements over stored answers. A transient answer is never given again: where one was stored nevertheless, it is
-/// in the way of the final one.
+/// The statements over stored answers. A transient answer (see [`Answer::is_final`]) is never given again. Where an
+/// older version stored one, it occupies the key and must be deleted before the final answer can be stored.
 pub(super) trait StoredAnswers: Driver {
-    /// The key that decides between two copies of a request.
+    /// The name of the answers' primary key. Of two copies of a request that race, the later violates it.
     const ONE_ANSWER: &'static str;
     /// Selects the final answer. Parameters: user, key.
     const FIND: &'static str;
@@ -28,7 +28,7 @@ pub(super) trait StoredAnswers: Driver {
     const FORGET: &'static str;
 }
 
-/// Key and fingerprint as parameters.
+/// Key and fingerprint as parameters. Both are NULL for a request without a key.
 pub(super) fn parts(key: Option<&Idempotency>) -> (Value<'_>, Value<'_>) {
     (
         Value::Key(key.map(|key| key.key.as_str())),
@@ -43,7 +43,7 @@ pub(super) struct Changed<T> {
     pub(super) ended: Vec<Place>,
 }
 
-/// The stored answer under `key`, if there is one.
+/// The stored final answer under `key`, if there is one.
 pub(super) async fn find<D: StoredAnswers, T: Answer>(
     retry: &mut Retry<'_, D>,
     user: UserId,
@@ -63,11 +63,12 @@ pub(super) struct Decision<'a> {
     pub(super) sql: &'static str,
     pub(super) params: Params<'a>,
     pub(super) key: Option<&'a Idempotency>,
-    /// An index or constraint that another request may violate together with this one. The next attempt sees its rows.
+    /// The index or constraint that this statement violates if it races with another request. The next attempt sees the
+    /// other request's rows.
     pub(super) race: Option<&'static str>,
 }
 
-/// Runs the statement until it has an answer.
+/// Runs the statement until it has an answer, within the repeats and the time that `retry` allows.
 pub(super) async fn decide<D: StoredAnswers, T: Answer>(
     retry: &mut Retry<'_, D>,
     decision: &Decision<'_>,
@@ -81,8 +82,8 @@ pub(super) async fn decide<D: StoredAnswers, T: Answer>(
     }
 }
 
-/// Runs the statement. `None` when the caller must ask again. Violations of other indexes than those of the decision are
-/// returned.
+/// Runs the statement. `None` (code 0) when the caller must ask again. After a lost race it repeats the statement
+/// itself. Violations of other indexes are returned.
 pub(super) async fn ask<D: StoredAnswers, T: Answer>(
     retry: &mut Retry<'_, D>,
     decision: &Decision<'_>,

@@ -1,8 +1,9 @@
 //! The connections of one dataset: a bounded number, lent for one statement at a time.
 //!
 //! A connection is marked busy before a statement is sent, and free after its last row. A lease that is dropped while
-//! its connection is busy, because of a time-out or a caller who hung up, closes the connection: the statement may still
-//! run, and its answer must not reach another caller. A failure after which a transaction may be open closes it too.
+//! its connection is busy, because of a time-out or a caller who hung up, closes the connection: the statement may
+//! still run, and its answer must not reach another caller. A failure after which a transaction may be open closes it
+//! too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +30,7 @@ pub struct PoolOptions {
     pub acquire_timeout: Duration,
     /// The longest time in which a connection is made.
     pub connect_timeout: Duration,
-    /// The longest time of one statement, and twice the longest wait for a lock.
+    /// The longest time of one statement. It waits for a lock at most half as long.
     pub statement_timeout: Duration,
     /// The longest time of an operation, repeats included.
     pub timeout: Duration,
@@ -168,7 +169,7 @@ impl<D> Manager<D> {
     }
 }
 
-/// The most callers that wait for each connection.
+/// The most callers that wait, for each connection. Further callers are refused at once.
 const WAITING_PER_CONNECTION: usize = 64;
 
 /// The connections to one database.
@@ -222,7 +223,7 @@ impl<D: Driver> Pool<D> {
         self.inner.status().max_size
     }
 
-    /// Borrows a connection.
+    /// Lends a connection. Waits for a free one at most [`PoolOptions::acquire_timeout`].
     pub(super) async fn lend(&self) -> Result<Lease<'_, D>, Fault> {
         let max = self.inner.status().max_size;
         if self.inner.status().waiting >= max * WAITING_PER_CONNECTION {
@@ -296,7 +297,7 @@ impl<D: Driver> Pool<D> {
         statement.report(self.metrics.as_ref(), &trace, self.options.slow);
     }
 
-    /// Lends no more connections, and waits for those that are lent.
+    /// Lends no more connections, and waits for those that are lent, at most for [`PoolOptions::timeout`].
     pub(super) async fn close(&self) {
         self.inner.close();
         let until = Instant::now() + self.options.timeout;
@@ -363,7 +364,8 @@ impl<D: Driver> Lease<'_, D> {
         result
     }
 
-    /// The connection itself, inside a transaction.
+    /// The connection itself. Outside of this module it may be used only inside a transaction ([`Lease::begin`]), so
+    /// that it is closed if the caller stops half-way.
     pub(super) fn connection(&mut self) -> Result<&mut D::Connection, Fault> {
         let link = self.link.as_mut();
         let link = link.ok_or_else(|| Fault::unavailable("the connection was given back"))?;

@@ -1,8 +1,8 @@
 //! Repeats statements that may be repeated, within the time-out of the operation.
 //!
-//! A statement that the database refused because of other transactions is repeated at once. A statement that did not
-//! reach it is repeated for a short while, so that a quick failover causes no error. A statement that may have been done
-//! is repeated only if doing it twice has the same effect.
+//! A statement that the database refused because of other transactions is repeated after a few milliseconds. A
+//! statement that did not reach the database is repeated for a short while, so that a quick failover causes no error. A
+//! statement that may have been done is repeated only if doing it twice has the same effect as doing it once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,17 +15,17 @@ use super::pooled::{Driver, Pool, Reply};
 use super::turn::{OUTCOME_WITHIN, unknown_after};
 use super::values::Params;
 
-/// The most repeats because of other transactions. The first mostly succeeds.
+/// The most repeats because of other transactions. Mostly the first repeat succeeds.
 const MOST_REPEATS: u32 = 30;
 /// The time for which an unreachable database is tried again.
 const UNREACHABLE: Duration = Duration::from_millis(1_500);
 
-/// Whether an operation that may have been done may be repeated.
+/// Whether an operation may be repeated when an earlier attempt may have been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// It changes nothing.
     Read,
-    /// Doing it twice has the same effect.
+    /// Doing it twice has the same effect as doing it once.
     Safe,
     /// It is not idempotent.
     Never,
@@ -68,13 +68,14 @@ impl<'a, D: Driver> Retry<'a, D> {
         }
     }
 
-    /// Whether an earlier attempt may have been done.
+    /// Whether an earlier attempt to write may have been done: its answer was lost.
     pub(super) fn uncertain(&self) -> bool {
         self.uncertain
     }
 
     /// Runs one statement. The only faults that it returns are [`Fault::Violates`] and [`Fault::Final`]. A write that
-    /// runs when the time is up is awaited: the server ends it within the statement time-out.
+    /// runs when the time is up is awaited for [`OUTCOME_WITHIN`] more, because the server ends it within the statement
+    /// time-out. After that its outcome is unknown.
     pub(super) async fn run(
         &mut self,
         sql: &'static str,
@@ -124,7 +125,7 @@ impl<'a, D: Driver> Retry<'a, D> {
         result
     }
 
-    /// Runs `attempt`, which is several statements that read, within the time that is left.
+    /// Runs `attempt`, which is several statements that read, once and within the time that is left.
     pub(super) async fn bounded<T>(
         &self,
         attempt: impl Future<Output = Result<T, Fault>>,
@@ -152,7 +153,7 @@ impl<'a, D: Driver> Retry<'a, D> {
     /// Waits a moment if `fault` allows another attempt.
     ///
     /// # Errors
-    /// The error of the operation if it does not.
+    /// The error of the operation if the fault allows none, or if repeats or time are used up.
     pub(super) async fn again(&mut self, fault: Fault) -> Result<(), StoreError> {
         match fault {
             Fault::InTheWay(why) => self.repeated(why).await,

@@ -65,7 +65,7 @@ async fn a_paused_run_sends_nothing_and_the_pause_does_not_count_as_latency() {
         "the run sent fewer requests"
     );
     assert!(
-        summary.reasons[0].contains("eased by hand"),
+        summary.reasons[0].contains("reduced by hand"),
         "{:?}",
         summary.reasons
     );

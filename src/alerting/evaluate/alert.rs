@@ -15,6 +15,7 @@ const ALERT_NAME: &str = "alertname";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::alerting) enum State {
+    /// Resolved, and kept for a while to be sent again.
     Inactive,
     Pending,
     Firing,
@@ -30,14 +31,17 @@ impl State {
     }
 }
 
+/// An alert that is pending, fires, or resolved a short while ago. Times are milliseconds since 1970.
 #[derive(Debug, Clone)]
 pub(in crate::alerting) struct ActiveAlert {
     pub(in crate::alerting) state: State,
     pub(in crate::alerting) annotations: BTreeMap<String, String>,
     pub(in crate::alerting) value: f64,
+    /// The time from which the condition holds.
     pub(in crate::alerting) active_at: i64,
     pub(in crate::alerting) fired_at: Option<i64>,
     pub(in crate::alerting) resolved_at: Option<i64>,
+    /// The time from which it fires only because of `keep_firing_for`.
     pub(in crate::alerting) keep_firing_since: Option<i64>,
     last_sent: Option<i64>,
 }
@@ -60,6 +64,9 @@ pub(super) struct Evaluating<'a> {
 }
 
 /// Updates the alerts with the rows of the expression. Returns the samples to write.
+///
+/// # Errors
+/// Two rows give the same alert, or there are more alerts than the limit, which also removes all alerts of the rule.
 pub(super) fn update(
     alerts: &mut Alerts,
     rule: &Rule,
@@ -105,9 +112,9 @@ pub(super) fn update(
         }
     }
     let mut samples = Vec::new();
-    let mut count = 0;
+    let mut active = 0;
     alerts.retain(|labels, alert| {
-        let goes_on = match present.contains(labels) {
+        let is_active = match present.contains(labels) {
             true => {
                 alert.keep_firing_since = None;
                 true
@@ -118,16 +125,16 @@ pub(super) fn update(
                 Ended::KeepsFiring => true,
             },
         };
-        if goes_on {
-            count += 1;
+        if is_active {
+            active += 1;
             alert.fire_if_due(alerting, at);
             samples.extend(alert.samples(rule, labels));
         }
         true
     });
-    if limit > 0 && count > limit {
+    if limit > 0 && active > limit {
         alerts.clear();
-        return Err(format!("exceeded limit of {limit} with {count} alerts"));
+        return Err(format!("exceeded limit of {limit} with {active} alerts"));
     }
     Ok(samples)
 }
@@ -142,7 +149,7 @@ fn labels_of(rule: &Rule, alerting: &Alerting, data: &Data<'_>) -> Labels {
     Labels::from_pairs(series.chain(own).chain([name]))
 }
 
-/// The state of an alert whose condition no longer holds.
+/// The new state of an alert whose condition no longer holds.
 enum Ended {
     /// It was pending, or was resolved long ago, and is removed.
     Forgotten,

@@ -83,6 +83,7 @@ impl LiveGroup {
         self.state.lock().clone()
     }
 
+    /// Evaluates the rules in order at the time `at`, writes their samples, and returns the alerts to send.
     pub(super) fn evaluate(
         &self,
         tsdb: &Tsdb,
@@ -120,7 +121,7 @@ impl LiveGroup {
                     to_send.extend(status.due(rule, config, self.interval, at));
                     status.write(rule, tsdb, samples, at);
                 }
-                // The earlier samples stay until the rule can be evaluated again.
+                // Its series are not marked as ended until the rule can be evaluated again.
                 Err(error) => status.set_outcome(rule, Some(error)),
             }
             status.evaluation = Evaluation {
@@ -217,7 +218,8 @@ impl RuleStatus {
         interval: Duration,
         at: i64,
     ) -> Vec<PostableAlert> {
-        // The receiver treats the alert as resolved only after two lost evaluations or messages.
+        // As in Prometheus, the receiver must not treat the alert as resolved because two evaluations or messages were
+        // lost.
         let valid = config.resend.max(interval).saturating_mul(4);
         let generator_url = match config.external_url.as_str() {
             "" => String::new(),
@@ -246,7 +248,7 @@ impl RuleStatus {
     }
 }
 
-/// The link to the expression.
+/// The link to the value of the expression.
 fn link(url: &str, query: &str) -> String {
     let base = format!("{url}/api/v1/query");
     reqwest::Url::parse_with_params(&base, [("query", query)]).map_or(base, |url| url.to_string())

@@ -29,7 +29,7 @@ pub struct EvaluatorConfig {
     pub interval: Duration,
     /// The limits of one expression.
     pub limits: QueryLimits,
-    /// A firing alert is sent again after this time.
+    /// An alert that still fires, or that resolved a short while ago, is sent again after this time.
     pub resend: Duration,
     /// Labels that are added to alerts that lack them when they are sent. Templates can read them.
     pub external_labels: BTreeMap<String, String>,

@@ -73,7 +73,7 @@ impl Receiver {
             *waiting = Arc::clone(update);
             return;
         }
-        if inner.to_notify(update, &self.timing).is_none() {
+        if inner.alerts_to_send(update, &self.timing).is_none() {
             return;
         }
         if inner.waiting.len() >= MAX_WAITING {
@@ -105,7 +105,7 @@ impl Receiver {
                 self.arrived.notified().await;
                 continue;
             };
-            let Some(alerts) = self.inner.lock().to_notify(&update, &self.timing) else {
+            let Some(alerts) = self.inner.lock().alerts_to_send(&update, &self.timing) else {
                 continue;
             };
             let message = Message {
@@ -161,18 +161,13 @@ impl Receiver {
 impl Inner {
     /// The alerts of the next notification. `None` if there is nothing new by Alertmanager's rule: a receiver is
     /// notified of the end of an alert only if it was notified of its start.
-    fn to_notify(&self, update: &GroupUpdate, timing: &Timing) -> Option<Vec<GettableAlert>> {
+    fn alerts_to_send(&self, update: &GroupUpdate, timing: &Timing) -> Option<Vec<GettableAlert>> {
         let notified = self.notified.get(&update.key);
-        let was_notified = |alert: &&GettableAlert| {
+        let was_sent = |alert: &&GettableAlert| {
             notified.is_some_and(|notified| notified.firing.contains(&alert.fingerprint))
         };
-        let ended: Vec<_> = update
-            .resolved
-            .iter()
-            .filter(was_notified)
-            .cloned()
-            .collect();
-        let began = update.firing.iter().any(|alert| !was_notified(&alert));
+        let ended: Vec<_> = update.resolved.iter().filter(was_sent).cloned().collect();
+        let began = update.firing.iter().any(|alert| !was_sent(&alert));
         let repeat = notified
             .is_some_and(|notified| later(notified.at, timing.repeat_interval) <= update.at);
         let new = began || !ended.is_empty() || (repeat && !update.firing.is_empty());

@@ -1,6 +1,7 @@
 //! The command line of a blind drill, hidden from the process list. The program replaces itself, and hands its
 //! arguments over through a pipe.
 
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
@@ -12,8 +13,8 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 /// What the process list shows instead, before the number of the pipe.
 const SHOWN: [&str; 3] = ["drill", "--blind", "--arguments-from"];
-/// Bytes that a pipe holds without a reader on every system.
-const MOST: usize = 16 * 1024;
+/// The most bytes of arguments: as many as a pipe holds on every system before its reader begins.
+const MAX_BYTES: usize = 16 * 1024;
 
 /// The arguments of this process, and whether they came through a pipe.
 ///
@@ -26,8 +27,8 @@ pub(in crate::cli) fn arguments() -> Result<(Vec<OsString>, bool), String> {
     };
     let path = std::path::Path::new("/dev/fd").join(number);
     let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(&path).and_then(|file| file.take(MOST as u64).read_to_end(&mut bytes));
+    let read = std::fs::File::open(&path)
+        .and_then(|file| file.take(MAX_BYTES as u64).read_to_end(&mut bytes));
     read.map_err(|error| format!("--arguments-from {}: {error}", path.display()))?;
     let arguments = bytes.split(|byte| *byte == 0);
     let arguments = arguments.map(|bytes| OsString::from_vec(bytes.to_vec()));
@@ -35,25 +36,23 @@ pub(in crate::cli) fn arguments() -> Result<(Vec<OsString>, bool), String> {
     Ok((program.chain(arguments).collect(), true))
 }
 
-/// Replaces this process by one with the same arguments that the process list does not show. Returns only the reason
-/// why it could not.
+/// Replaces this process by one with the same arguments, which the process list does not show. Returns only if that
+/// fails, with the reason.
 pub(super) fn hide() -> String {
-    match replaced() {
-        Ok(never) => never,
-        Err(error) => format!("the command line cannot be hidden from the process list: {error}"),
-    }
+    let Err(error) = replace();
+    format!("the command line cannot be hidden from the process list: {error}")
 }
 
-fn replaced() -> std::io::Result<String> {
+fn replace() -> std::io::Result<Infallible> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let bytes = arguments.join(OsStr::new("\0"));
-    if bytes.len() > MOST {
+    if bytes.len() > MAX_BYTES {
         return Err(std::io::Error::other("it is too long"));
     }
     let (reader, mut writer) = std::io::pipe()?;
     writer.write_all(bytes.as_bytes())?;
     drop(writer);
-    // The next program inherits it.
+    // Without the flag "close on exec" the next program inherits the pipe.
     fcntl_setfd(&reader, FdFlags::empty())?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(SHOWN).arg(reader.as_raw_fd().to_string());

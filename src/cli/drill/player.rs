@@ -1,4 +1,4 @@
-//! The player of a blind drill: a file, or standard input with an action a line.
+//! The player of a blind drill: a file with a script, or standard input with one action in each line.
 
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
@@ -14,12 +14,12 @@ use crate::drill::progress::Progress;
 use crate::files;
 
 /// The longest line on standard input, in bytes.
-const LONGEST: u64 = 4_096;
+const MAX_LINE: u64 = 4_096;
 
-/// Prepares the player that `from` names; `None`: a drill without a player.
+/// Prepares a blind drill with the player that `from` names. `None`: a drill without a player.
 ///
 /// # Errors
-/// The file is not a player's.
+/// The file cannot be read, or is not a player's script.
 pub(super) fn prepare(sealed: Sealed, from: Option<&Path>) -> Result<Arc<Blind>, String> {
     let file = from.filter(|path| !files::is_stdout(path));
     let script = file.map(Script::read).transpose();
@@ -27,7 +27,7 @@ pub(super) fn prepare(sealed: Sealed, from: Option<&Path>) -> Result<Arc<Blind>,
     let blind = Blind::new(sealed, script);
     if from.is_some() && file.is_none() {
         let player = blind.player();
-        // It ends with standard input, or with the process.
+        // The thread ends with standard input, or with the process.
         std::thread::spawn(move || read_actions(&player));
     }
     Ok(blind)
@@ -38,7 +38,7 @@ fn read_actions(player: &mpsc::Sender<Action>) {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = lines.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+        let read = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
         if !read.is_ok_and(|count| count > 0) {
             return;
         }
@@ -62,8 +62,8 @@ fn action(line: &[u8]) -> Result<Action, String> {
     Ok(action)
 }
 
-/// Prints where the drill can be watched, as soon as its server answers.
-pub(super) async fn print_place(mut progress: watch::Receiver<Progress>) {
+/// Prints the command that watches the drill's server, as soon as the server answers.
+pub(super) async fn print_watch_command(mut progress: watch::Receiver<Progress>) {
     let found = progress.wait_for(|now| now.blind.is_some()).await;
     let Ok(Some(board)) = found.map(|now| now.blind.clone()) else {
         return;

@@ -54,7 +54,7 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// The system that the flags name, if they name one.
+    /// The running system that the flags name. `None`: the drill starts a server of its own.
     ///
     /// # Errors
     /// The flags contradict each other or hold a wrong value.

@@ -12,14 +12,15 @@ use crate::domain::{Place, Timestamp, UserId};
 /// about a millisecond.
 const PART: usize = 1_000;
 
-/// A number of changes that no queue reaches.
-const NEVER: u64 = u64::MAX;
+/// A number of changes that no queue has. A recovery as of it keeps the settings of the queue.
+const KEEP_SETTINGS: u64 = u64::MAX;
 
 impl RedisCoordination {
-    /// Raises the shared queue to the snapshot, then replicates it.
+    /// Raises the shared queue to the snapshot, then replicates it. The snapshot must be read after `replicate` asked
+    /// for a recovery.
     ///
     /// # Errors
-    /// [`Unavailable`]. The parts that were already raised stay raised.
+    /// [`Unavailable`], also if no recovery was asked for. The parts that were already raised stay raised.
     pub async fn recover(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
         let asked = self.replica.lock().asked();
         let (causes, changes) = asked.ok_or(Unavailable)?;
@@ -31,14 +32,16 @@ impl RedisCoordination {
         let causes = self.causes();
         let complete = self.inspect_before_recovery(causes).await?;
         let (_, changes) = self.replica.lock().asked().ok_or(Unavailable)?;
-        // The settings of a queue in use may be newer than the snapshot.
-        let changes = if complete { NEVER } else { changes };
+        // The settings of a complete queue may be newer than the snapshot.
+        let changes = if complete { KEEP_SETTINGS } else { changes };
         self.recover_as_of(snapshot, causes, changes).await?;
         // The settings may also be older, if Redis lost them. The next recovery with a newer snapshot decides.
         self.request_recovery();
         Ok(())
     }
 
+    /// Raises the queue. The settings of the snapshot replace the queue's only if the queue still has `changes` changes
+    /// of its settings. `causes` are those that this recovery settles.
     async fn recover_as_of(
         &self,
         snapshot: &QueueSnapshot,
@@ -54,7 +57,7 @@ impl RedisCoordination {
         self.pull().await
     }
 
-    /// The last place in the snapshot whose admission has expired.
+    /// The last place of the newest batch whose admissions have expired. Place 0 if there is none.
     fn expired_in(&self, snapshot: &QueueSnapshot) -> Place {
         let now = self.clock.at(Instant::now());
         let expired = |(_, at): &&(Place, Timestamp)| now >= at.after(self.options.active_for);

@@ -69,7 +69,7 @@ impl Changes {
         self.number(2)
     }
 
-    fn changes(&self) -> u64 {
+    fn settings_changes(&self) -> u64 {
         self.number(3)
     }
 
@@ -132,9 +132,9 @@ impl RedisCoordination {
         causes: Causes,
     ) -> Result<bool, Unavailable> {
         // The queue may be outdated, so only its clock and its number of changes are used.
-        let news = self.news(u64::MAX).await?;
-        self.replica.lock().asked = Some((causes, news.changes()));
-        Ok(news.generation.is_some())
+        let answer = self.fetch_changes(u64::MAX).await?;
+        self.replica.lock().asked = Some((causes, answer.settings_changes()));
+        Ok(answer.generation.is_some())
     }
 
     /// Waits until this server's copy of the queue is recent enough to say that `place` is not admitted. A copy is old
@@ -160,13 +160,13 @@ impl RedisCoordination {
         for _ in 0..PAGES {
             let losses = self.losses.load(Ordering::Acquire);
             let cursor = self.replica.lock().ended;
-            let news = self.news(cursor).await?;
-            if news.generation.is_none() {
+            let answer = self.fetch_changes(cursor).await?;
+            if answer.generation.is_none() {
                 self.lost(losses);
                 return Err(Unavailable);
             }
-            let full = news.batches.len() >= PAGE || news.ended.len() >= PAGE;
-            if !self.apply(news, losses) {
+            let full = answer.batches.len() >= PAGE || answer.ended.len() >= PAGE;
+            if !self.apply(answer, losses) {
                 return Ok(());
             }
             if !full {
@@ -177,7 +177,7 @@ impl RedisCoordination {
         Ok(())
     }
 
-    async fn news(&self, ended: u64) -> Result<Changes, Unavailable> {
+    async fn fetch_changes(&self, ended: u64) -> Result<Changes, Unavailable> {
         let keys = &self.keys;
         let mut follow = call(
             &scripts::FOLLOW,
@@ -211,21 +211,21 @@ impl RedisCoordination {
     }
 
     /// Applies an answer. `false` when further answers would be out of order.
-    fn apply(&self, news: Changes, losses: u64) -> bool {
+    fn apply(&self, answer: Changes, losses: u64) -> bool {
         let mut replica = self.replica.lock();
-        if replica.generation.is_some() && replica.generation != news.generation {
+        if replica.generation.is_some() && replica.generation != answer.generation {
             // Another server recovered an emptied queue between two calls. This server may know changes that the
             // queue has lost.
             drop(replica);
             self.lost(losses);
             return false;
         }
-        replica.generation.clone_from(&news.generation);
-        self.state.registered_up_to(news.seq());
+        replica.generation.clone_from(&answer.generation);
+        self.state.registered_up_to(answer.seq());
         // Synchronised clocks show the same instant on all servers. If a clock was set, the times of batches are
         // translated, and a known batch begins within the lead.
         let now = self.service_clock.now();
-        let ahead = news.at.0.saturating_sub(now.0);
+        let ahead = answer.at.0.saturating_sub(now.0);
         let ahead = if ahead.abs() < service::STEP_MS {
             0
         } else {
@@ -235,7 +235,7 @@ impl RedisCoordination {
             .after(self.options.lead)
             .0
             .saturating_add(service::STEP_MS);
-        for batch in &news.batches {
+        for batch in &answer.batches {
             let parts = batch.split_once(':');
             let parts =
                 parts.and_then(|(watermark, at)| Some((watermark.parse().ok()?, at.parse().ok()?)));
@@ -244,20 +244,20 @@ impl RedisCoordination {
                 self.state.publish(Place(watermark), at);
             }
         }
-        for &(place, number) in &news.ended {
+        for &(place, number) in &answer.ended {
             self.state.end(Place(place));
             replica.ended = replica.ended.max(number);
         }
-        if news.ended_so_far() < replica.ended {
+        if answer.ended_so_far() < replica.ended {
             // The number went back, so new places may have numbers that were applied before.
             replica.ended = 0;
         }
-        if news.changes() >= replica.changes {
-            replica.changes = news.changes();
-            self.state.store_admission(news.admission());
-            self.set_due(news.due());
+        if answer.settings_changes() >= replica.changes {
+            replica.changes = answer.settings_changes();
+            self.state.store_admission(answer.admission());
+            self.set_due(answer.due());
         }
-        self.state.set_flow(news.flow());
+        self.state.set_flow(answer.flow());
         true
     }
 

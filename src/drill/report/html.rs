@@ -357,7 +357,7 @@ fn alerts(report: &Report) -> Markup {
             spell.shown,
             spell.notified,
             spell.resolved,
-            spell.told_resolved,
+            spell.end_notified,
         ];
         let mut row = vec![name.clone(), result(report, name, spell).to_owned()];
         row.extend(cells.map(figure));

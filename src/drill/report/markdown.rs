@@ -186,7 +186,7 @@ fn alerts(out: &mut String, report: &Report, level: &str) {
                 spell.shown,
                 spell.notified,
                 spell.resolved,
-                spell.told_resolved,
+                spell.end_notified,
             ];
             cells.extend(times.map(figure));
             row(out, &cells);

@@ -99,7 +99,7 @@ pub struct AlertStatus {
     pub state: &'static str,
 }
 
-/// Alerts that are notified together.
+/// Alerts of which a receiver is notified together.
 #[derive(Debug, Clone, Serialize)]
 pub struct AlertGroup {
     /// The alerts of the group.

@@ -55,7 +55,7 @@ pub(super) async fn lookup(
         return Err(ApiError::new(ErrorCode::RequestMalformed, detail));
     }
     let checked = facts.len() as u64;
-    let missing = state.booking.missing(facts).await?;
+    let missing = state.booking.missing_facts(facts).await?;
     Ok(Json(LookupAnswer {
         checked,
         missing: missing.len() as u64,
@@ -82,7 +82,7 @@ async fn done(state: &OpsState, keys: Vec<KeyFact>) -> Result<Option<Vec<KeyFact
     let wanted = keys
         .iter()
         .map(|fact| (UserId(fact.user_id), fact.key.clone()));
-    let done = state.booking.done(wanted.collect()).await?;
+    let done = state.booking.writes_done(wanted.collect()).await?;
     let kept = keys.into_iter().zip(done).filter(|(_, done)| *done);
     Ok(Some(kept.map(|(fact, _)| fact).collect()))
 }

@@ -22,7 +22,7 @@ pub enum Outcome {
     Passed,
     /// The limit was not kept.
     Missed,
-    /// There were no measurements. This counts as missed.
+    /// There were no measurements. This counts as missed, unless an operator stopped the run.
     NoData,
 }
 
@@ -83,7 +83,7 @@ impl Relation {
 pub struct Judged {
     /// The path under `thresholds`, such as `buying.p95`.
     pub name: String,
-    /// The unit of the numbers.
+    /// The unit of `limit` and `measured`.
     pub unit: Unit,
     /// The relation that the measured value must have to the limit.
     pub relation: Relation,
@@ -173,7 +173,8 @@ pub enum Verdict {
     Passed,
     /// At least one threshold was missed or had no data.
     Failed,
-    /// The run does not show it: the generator was the limit, or the run ended early.
+    /// The run proves neither: the generator was the limit, an operator stopped the run or reduced its load, or the
+    /// scenario's longest duration was over.
     Inconclusive,
 }
 
@@ -201,31 +202,38 @@ impl Verdict {
 
 /// The measurements and findings by which thresholds are judged.
 pub(super) struct Evidence<'a> {
+    /// All measurements of the run.
     pub frame: &'a Frame,
+    /// The phase that was run alone; absent for a whole run.
     pub only_phase: Option<PhaseName>,
+    /// The audit at the end; absent if the server gave none.
     pub audit: Option<&'a Audit>,
     /// The largest number of violations that an audit during the run found.
     pub worst_audit: u64,
+    /// The acknowledged writes that the database does not hold.
     pub lookup: Option<&'a LookupAnswer>,
+    /// The writes that were done although they ended in an error for the client.
     pub unacknowledged: Option<&'a Unacknowledged>,
+    /// The number of users who did not reach an intended end.
     pub unfinished: u64,
     pub ending: Ending,
 }
 
 /// Judges every threshold of the scenario by the evidence.
-fn thresholds(
+fn judge_thresholds(
     scenario: &Scenario,
     evidence: &Evidence<'_>,
     windowed: impl IntoIterator<Item = Judged>,
 ) -> Vec<Judged> {
-    let mut judged = requests(scenario, evidence);
+    let mut judged = judge_requests(scenario, evidence);
     judged.extend(windowed);
     judge_business(scenario, evidence, &mut judged);
     judged
 }
 
-/// The limits on requests alone.
-pub(super) fn requests(scenario: &Scenario, evidence: &Evidence<'_>) -> Vec<Judged> {
+/// Judges the limits on requests over the whole run. Limits with a window are judged during the run
+/// ([`LiveThresholds`]).
+pub(super) fn judge_requests(scenario: &Scenario, evidence: &Evidence<'_>) -> Vec<Judged> {
     let mut judged = Vec::new();
     for group in Resolved::all(scenario, evidence.only_phase) {
         if group.group.window.is_none() {
@@ -238,6 +246,7 @@ pub(super) fn requests(scenario: &Scenario, evidence: &Evidence<'_>) -> Vec<Judg
     judged
 }
 
+/// Judges the limits on the sale as a whole: what the audit and the look-up found, and how the users fared.
 fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec<Judged>) {
     let business = &scenario.thresholds.business;
     let frame = evidence.frame;
@@ -273,10 +282,10 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
         let measured = evidence.unacknowledged.and_then(|it| it.measured(limit));
         count("unacknowledged", most, Some(limit), measured);
     }
-    let polled = evidence
+    let includes_open_phase = evidence
         .only_phase
         .is_none_or(|only_phase| only_phase == PhaseName::Open);
-    if polled {
+    if includes_open_phase {
         let checked = (frame.order_checks > 0).then_some(frame.inversions);
         count("inversions", most, business.inversions, checked);
     }
@@ -293,7 +302,7 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
     let dropped: u64 = frame.dropped.iter().sum();
     let limit = business.dropped.or((dropped > 0).then_some(0));
     count("dropped", most, limit, Some(dropped));
-    if let (Some(limit), true) = (business.eta_error, polled) {
+    if let (Some(limit), true) = (business.eta_error, includes_open_phase) {
         let measured = (!frame.eta_error.is_empty())
             .then(|| frame.eta_error.value_at_quantile(0.95) as f64 / 1e3);
         let (name, limit) = ("eta_error".to_owned(), limit.0.as_secs_f64() * 1e3);
@@ -306,8 +315,8 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
 pub(super) struct MeasurementQuality<'a> {
     /// The ways in which the generator was the limit. The list is empty if there are none.
     pub limited: &'a [String],
-    /// Whether an operator made the run ask less of the server than the scenario says.
-    pub eased: bool,
+    /// Whether an operator paused the run, slowed it down or cut a phase short.
+    pub load_reduced: bool,
 }
 
 /// The judged thresholds, the verdict, and its reasons.
@@ -324,7 +333,7 @@ pub(super) fn judge(
     windowed: impl IntoIterator<Item = Judged>,
     quality: MeasurementQuality<'_>,
 ) -> Judgement {
-    let thresholds = thresholds(scenario, evidence, windowed);
+    let thresholds = judge_thresholds(scenario, evidence, windowed);
     let (verdict, reasons) = verdict(&thresholds, evidence.ending, evidence.unfinished, quality);
     Judgement {
         thresholds,
@@ -340,7 +349,10 @@ fn verdict(
     unfinished: u64,
     quality: MeasurementQuality<'_>,
 ) -> (Verdict, Vec<String>) {
-    let MeasurementQuality { limited, eased } = quality;
+    let MeasurementQuality {
+        limited,
+        load_reduced,
+    } = quality;
     let mut reasons: Vec<String> = Vec::new();
     if ending == Ending::ServerLost {
         reasons
@@ -375,13 +387,13 @@ fn verdict(
             ));
             Verdict::Inconclusive
         }
-        (Ending::Complete, true) if eased || !limited.is_empty() => Verdict::Inconclusive,
+        (Ending::Complete, true) if load_reduced || !limited.is_empty() => Verdict::Inconclusive,
         (Ending::Complete, true) => Verdict::Passed,
     };
     reasons.extend(limited.iter().cloned());
-    if eased {
-        let eased = "eased by hand: the run sent less load than the scenario says";
-        reasons.push(eased.to_owned());
+    if load_reduced {
+        let reason = "the load was reduced by hand: the run sent less than the scenario says";
+        reasons.push(reason.to_owned());
     }
     (verdict, reasons)
 }

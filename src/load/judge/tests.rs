@@ -48,7 +48,7 @@ fn judge(overrides: &[&str], frame: &Frame) -> Vec<(String, Outcome)> {
         ending,
     };
     let scenario = scenario(overrides);
-    let judged = thresholds(
+    let judged = judge_thresholds(
         &scenario,
         &evidence,
         LiveThresholds::new(&scenario, None).judged(),
@@ -125,7 +125,7 @@ fn a_limited_generator_never_passes_and_excuses_only_slowness() {
     let of = |judged: &[Judged], limited: &[String]| {
         let quality = MeasurementQuality {
             limited,
-            eased: false,
+            load_reduced: false,
         };
         verdict(judged, Ending::Complete, 0, quality).0
     };
@@ -149,12 +149,12 @@ fn a_run_that_was_cut_short_never_passes() {
     assert_eq!(of(Ending::Stopped), Verdict::Inconclusive);
     assert_eq!(of(Ending::TimeOver), Verdict::Inconclusive);
     assert_eq!(of(Ending::ServerLost), Verdict::Failed);
-    let eased = MeasurementQuality {
+    let load_reduced = MeasurementQuality {
         limited: &[],
-        eased: true,
+        load_reduced: true,
     };
-    let (eased, reasons) = verdict(&[], Ending::Complete, 0, eased);
-    assert_eq!(eased, Verdict::Inconclusive, "{reasons:?}");
+    let (reduced, reasons) = verdict(&[], Ending::Complete, 0, load_reduced);
+    assert_eq!(reduced, Verdict::Inconclusive, "{reasons:?}");
     let no_data = [at_most(Unit::Count, 0.0, None)];
     let missed = [at_most(Unit::Count, 0.0, Some(1.0))];
     let stopped =

@@ -191,11 +191,11 @@ fn cell_index(traffic: usize, operation: Operation, class: Class) -> usize {
 impl Frame {
     /// An empty frame for this number of groups: the buyers and the traffic groups.
     #[must_use]
-    pub fn of(traffic_groups: usize) -> Frame {
+    pub fn of(groups: usize) -> Frame {
         Frame {
-            cells: vec![None; traffic_groups * CELLS],
-            error_counts: vec![Default::default(); traffic_groups * Operation::ALL.len()],
-            dropped: vec![0; traffic_groups],
+            cells: vec![None; groups * CELLS],
+            error_counts: vec![Default::default(); groups * Operation::ALL.len()],
+            dropped: vec![0; groups],
             statuses: Statuses::default(),
             lag: histogram(),
             connection_wait: histogram(),
@@ -440,15 +440,15 @@ mod tests {
             mut values in proptest::collection::vec(1_u64..LONGEST_US, 1..400),
             percentile in 1_u32..=100,
         ) {
-            // Two shards and two swaps, so that the test covers merging.
-            let (shards, mut totals, now) = ([Recorder::of(1), Recorder::of(1)], Totals::of(1), Instant::now());
+            // Two recorders and two swaps, so that the test covers merging.
+            let (recorders, mut totals, now) = ([Recorder::of(1), Recorder::of(1)], Totals::of(1), Instant::now());
             for (at, value) in values.iter().enumerate() {
-                shards[at % 2].with(|frame| frame.record(&sample(now, 0, 0, *value, Class::Ok)));
+                recorders[at % 2].with(|frame| frame.record(&sample(now, 0, 0, *value, Class::Ok)));
                 if at == values.len() / 2 {
-                    totals.collect(&shards[0]);
+                    totals.collect(&recorders[0]);
                 }
             }
-            shards.iter().for_each(|shard| totals.collect(shard));
+            recorders.iter().for_each(|recorder| totals.collect(recorder));
             values.sort_unstable();
             let rank = (values.len() * percentile as usize).div_ceil(100).max(1);
             // 0.55 × 100 is 55.00000000000001, so a rank that is met exactly may be one higher.

@@ -11,8 +11,8 @@ pub struct Recorder(Mutex<Box<Frame>>);
 impl Recorder {
     /// A recorder for this number of groups: the buyers and the traffic groups.
     #[must_use]
-    pub fn of(traffic_groups: usize) -> Recorder {
-        Recorder(Mutex::new(Box::new(Frame::of(traffic_groups))))
+    pub fn of(groups: usize) -> Recorder {
+        Recorder(Mutex::new(Box::new(Frame::of(groups))))
     }
 
     /// Lets the worker write. `write` must be short.
@@ -26,7 +26,7 @@ impl Recorder {
 pub struct Totals {
     /// All measurements since the beginning.
     pub sum: Frame,
-    /// The requests since the last [`Totals::next_second`].
+    /// All measurements since the last [`Totals::next_second`].
     pub second: Frame,
     spare: Box<Frame>,
 }
@@ -34,17 +34,17 @@ pub struct Totals {
 impl Totals {
     /// Totals for this number of groups: the buyers and the traffic groups.
     #[must_use]
-    pub fn of(traffic_groups: usize) -> Totals {
+    pub fn of(groups: usize) -> Totals {
         Totals {
-            sum: Frame::of(traffic_groups),
-            second: Frame::of(traffic_groups),
-            spare: Box::new(Frame::of(traffic_groups)),
+            sum: Frame::of(groups),
+            second: Frame::of(groups),
+            spare: Box::new(Frame::of(groups)),
         }
     }
 
-    /// Moves the measurements of `shard` into the sum.
-    pub fn collect(&mut self, shard: &Recorder) {
-        std::mem::swap(&mut *shard.0.lock(), &mut self.spare);
+    /// Moves the measurements of `recorder` into the sums.
+    pub fn collect(&mut self, recorder: &Recorder) {
+        std::mem::swap(&mut *recorder.0.lock(), &mut self.spare);
         self.sum.add(&self.spare);
         self.second.add(&self.spare);
         self.spare.clear();

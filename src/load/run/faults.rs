@@ -18,7 +18,8 @@ type Due = (Duration, Fault);
 pub(super) struct Faults {
     /// The faults that are not injected yet, the earliest first.
     waiting: VecDeque<Due>,
-    asked: JoinSet<InjectionResult>,
+    /// The injections whose result was not taken yet.
+    injecting: JoinSet<InjectionResult>,
     injected: Vec<Fault>,
 }
 
@@ -28,8 +29,8 @@ struct InjectionResult {
     problem: Option<String>,
 }
 
-/// An event of a fault.
-pub(super) enum News {
+/// A fault that was to be injected was, or could not be.
+pub(super) enum FaultEvent {
     /// The fault was injected. The text is for the timeline.
     Begun(String),
     /// The fault could not be injected, so the run is not the one that the scenario describes.
@@ -52,35 +53,35 @@ impl Faults {
         waiting.sort_by_key(|(at, _)| *at);
         Faults {
             waiting: waiting.into(),
-            asked: JoinSet::new(),
+            injecting: JoinSet::new(),
             injected: Vec::new(),
         }
     }
 
     /// Begins the injections that are due `since_opening`, without waiting for them, and returns the results of earlier
     /// ones.
-    pub(super) fn turn(&mut self, since_opening: Duration, ops: &Ops) -> Vec<News> {
+    pub(super) fn inject_due(&mut self, since_opening: Duration, ops: &Ops) -> Vec<FaultEvent> {
         while self
             .waiting
             .front()
             .is_some_and(|(at, _)| *at <= since_opening)
         {
             if let Some((_, fault)) = self.waiting.pop_front() {
-                self.asked.spawn(inject(fault, ops.clone()));
+                self.injecting.spawn(inject(fault, ops.clone()));
             }
         }
-        let mut news = Vec::new();
-        while let Some(Ok(injection)) = self.asked.try_join_next() {
+        let mut events = Vec::new();
+        while let Some(Ok(injection)) = self.injecting.try_join_next() {
             let kind = injection.fault.kind.as_str();
-            news.push(match injection.problem {
-                None => News::Begun(format!("{kind} for {}", injection.fault.length)),
-                Some(problem) => {
-                    News::NotInjected(format!("the fault {kind} could not be injected: {problem}"))
-                }
+            events.push(match injection.problem {
+                None => FaultEvent::Begun(format!("{kind} for {}", injection.fault.length)),
+                Some(problem) => FaultEvent::NotInjected(format!(
+                    "the fault {kind} could not be injected: {problem}"
+                )),
             });
             self.injected.push(injection.fault);
         }
-        news
+        events
     }
 
     /// The reasons for the faults that were not injected before the run ended.
@@ -96,7 +97,7 @@ impl Faults {
 
     /// Ends the faults that may still be active. If the server does not answer, a fault ends by itself.
     pub(super) async fn end(&mut self, ops: &Ops) {
-        while let Some(injection) = self.asked.join_next().await {
+        while let Some(injection) = self.injecting.join_next().await {
             self.injected
                 .extend(injection.map(|injection| injection.fault));
         }

@@ -68,7 +68,7 @@ impl<'s> Measurements<'s> {
         self.totals.next_second();
         self.second_since = now;
         // What the watch of the server reported since the last second.
-        for text in server.take_news() {
+        for text in server.take_marks() {
             self.timeline.mark(elapsed, MarkKind::Alert, text);
         }
     }
@@ -86,7 +86,7 @@ impl<'s> Measurements<'s> {
             unfinished: 0,
             ending: Ending::Stopped,
         };
-        let mut judged = judge::requests(&self.options.scenario, &evidence);
+        let mut judged = judge::judge_requests(&self.options.scenario, &evidence);
         judged.extend(self.thresholds.judged());
         judged
     }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::faults::{Faults, News};
+use self::faults::{FaultEvent, Faults};
 use self::measurements::Measurements;
 use self::server_watch::ServerWatch;
 pub(super) use self::summary::no_dataset;
@@ -91,8 +91,8 @@ struct Rehearsal<'r> {
     ended: Option<Instant>,
     silence: Silence,
     faults: Faults,
-    /// Whether an operator made the run ask less of the server than the scenario says.
-    eased: bool,
+    /// Whether an operator paused the run, slowed it down or cut a phase short.
+    load_reduced: bool,
 }
 
 impl<'r> Rehearsal<'r> {
@@ -117,7 +117,7 @@ impl<'r> Rehearsal<'r> {
             ended: None,
             silence: Silence::new(begun),
             faults: Faults::of(options),
-            eased: false,
+            load_reduced: false,
         }
     }
 
@@ -212,7 +212,7 @@ impl<'r> Rehearsal<'r> {
     /// Executes a command. Returns the ending if the command ends the run.
     fn obey(&mut self, command: Command) -> Option<Ending> {
         let pacing = &self.workers.run.pacing;
-        self.eased |= matches!(command, Command::Pause | Command::Slower | Command::Next);
+        self.load_reduced |= matches!(command, Command::Pause | Command::Slower | Command::Next);
         let text = match command {
             Command::Pause | Command::Resume => {
                 pacing.pause(command == Command::Pause);
@@ -236,7 +236,7 @@ impl<'r> Rehearsal<'r> {
 
     fn tick(&mut self) -> Option<Ending> {
         self.workers.collect(&mut self.measured.totals);
-        self.turn_faults();
+        self.inject_due_faults();
         let phase = self.phase();
         self.publish(Step::Running(phase));
         let limits = self.options.scenario.limits;
@@ -253,14 +253,14 @@ impl<'r> Rehearsal<'r> {
         (self.begun.elapsed() > limits.duration.0).then_some(Ending::TimeOver)
     }
 
-    fn turn_faults(&mut self) {
+    fn inject_due_faults(&mut self) {
         let Some(opened) = self.workers.run.has_opened() else {
             return;
         };
-        for news in self.faults.turn(opened.elapsed(), &self.ops) {
-            match news {
-                News::Begun(text) => self.mark(MarkKind::Fault, &text),
-                News::NotInjected(problem) => self.workers.generator.limited.push(problem),
+        for event in self.faults.inject_due(opened.elapsed(), &self.ops) {
+            match event {
+                FaultEvent::Begun(text) => self.mark(MarkKind::Fault, &text),
+                FaultEvent::NotInjected(problem) => self.workers.generator.limited.push(problem),
             }
         }
     }

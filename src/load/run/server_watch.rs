@@ -1,4 +1,4 @@
-//! Follows the server's own reports during a run: its queue and its audits.
+//! Watches the server through its operations API during a run: polls its queue, and audits it regularly.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,12 @@ use crate::api::ops::{Audit, QueueState};
 use crate::load::ops::Ops;
 use crate::load::summary::AuditsDuring;
 
+/// The pause between two polls of the queue.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two audits. An audit reads much data and must not be a load itself.
 const AUDIT_EVERY: Duration = Duration::from_secs(5);
-/// The largest number of marks kept until the next second. Further ones are dropped.
-const MAX_NEWS: usize = 16;
+/// The largest number of marks that wait for [`ServerWatch::take_marks`]. Further ones are dropped.
+const MAX_MARKS: usize = 16;
 
 /// Two tasks that poll the server until this value is dropped.
 pub(super) struct ServerWatch {
@@ -26,7 +27,8 @@ pub(super) struct ServerWatch {
 struct Seen {
     queue: Mutex<Option<QueueState>>,
     audits: Mutex<Audits>,
-    news: Mutex<Vec<String>>,
+    /// Texts of the timeline's marks that were not taken yet.
+    marks: Mutex<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -65,9 +67,9 @@ impl ServerWatch {
         self.seen.audits.lock().last
     }
 
-    /// Takes the news since the last call.
-    pub(super) fn take_news(&self) -> Vec<String> {
-        std::mem::take(&mut *self.seen.news.lock())
+    /// Takes the texts for marks of the timeline since the last call: one for each new highest number of violations.
+    pub(super) fn take_marks(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.marks.lock())
     }
 }
 
@@ -87,6 +89,7 @@ async fn follow_queue(ops: Ops, seen: Arc<Seen>) {
     }
 }
 
+/// Audits the server again and again. An audit that fails is not counted.
 async fn audit_regularly(ops: Ops, seen: Arc<Seen>) {
     loop {
         tokio::time::sleep(AUDIT_EVERY).await;
@@ -99,9 +102,9 @@ async fn audit_regularly(ops: Ops, seen: Arc<Seen>) {
         audits.last = Some(violations);
         if violations > audits.during.worst {
             audits.during.worst = violations;
-            let mut news = seen.news.lock();
-            if news.len() < MAX_NEWS {
-                news.push(format!("the audit finds {violations} violations"));
+            let mut marks = seen.marks.lock();
+            if marks.len() < MAX_MARKS {
+                marks.push(format!("the audit finds {violations} violations"));
             }
         }
     }

@@ -34,7 +34,7 @@ impl Rehearsal<'_> {
             server_version: status.version,
             dataset: status.dataset.unwrap_or_else(no_dataset),
             started_at: self.started_at.to_string(),
-            eased: self.eased,
+            load_reduced: self.load_reduced,
             elapsed_seconds: self.elapsed().as_secs_f64(),
             ending,
             verdict: judgement.verdict,
@@ -90,7 +90,7 @@ impl Rehearsal<'_> {
         };
         let quality = MeasurementQuality {
             limited: &generator.limited,
-            eased: self.eased,
+            load_reduced: self.load_reduced,
         };
         let windowed = self.measured.thresholds.judged();
         judge::judge(&self.options.scenario, &evidence, windowed, quality)

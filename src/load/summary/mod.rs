@@ -56,7 +56,8 @@ pub struct Summary {
     pub elapsed_seconds: f64,
     /// An operator paused the run, made it slower or ended a phase early, so it asked less of the server than the
     /// scenario says.
-    pub eased: bool,
+    #[serde(rename = "eased")]
+    pub load_reduced: bool,
     /// The reason why the run ended.
     pub ending: Ending,
     /// The verdict.

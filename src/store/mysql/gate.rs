@@ -8,7 +8,7 @@ use super::schema::failed;
 use crate::store::fault::Fault;
 
 /// The longest wait for the gate, in seconds. What is done inside takes milliseconds, migrations aside.
-const WITHIN: i64 = 30;
+const ENTER_WITHIN_S: i64 = 30;
 
 /// The gate of the database that the URL names.
 pub(super) fn name(base: &str) -> String {
@@ -20,14 +20,14 @@ pub(super) async fn enter(connection: &mut MySqlConnection, gate: &str) -> Resul
     let sql = "SELECT GET_LOCK(?, ?)";
     let row = sqlx::query(sql)
         .bind(gate.to_owned())
-        .bind(WITHIN)
+        .bind(ENTER_WITHIN_S)
         .fetch_one(connection)
         .await;
     let entered: Option<i64> = row.map_err(failed)?.try_get(0).map_err(failed)?;
     match entered {
         Some(1) => Ok(()),
         _ => Err(Fault::unavailable(format!(
-            "another server holds the lock {gate:?} for more than {WITHIN} s"
+            "another server holds the lock {gate:?} for more than {ENTER_WITHIN_S} s"
         ))),
     }
 }

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use super::exposition::{Described, Kind};
 use super::{HostMetrics, Reader};
 
-/// The values are read again after this time. A metrics reader asks for each name separately, so one reading must
-/// serve all names.
-const FRESH: Duration = Duration::from_secs(1);
+/// For this long, a later callback gets the same values. A metrics reader asks for each name separately, so one reading
+/// must serve all names.
+const REUSE_FOR: Duration = Duration::from_secs(1);
 
 /// The values of the last reading.
 struct Latest {
@@ -28,7 +28,7 @@ impl Latest {
     fn figures(&self) -> Arc<Figures> {
         let mut read = self.read.lock();
         match &*read {
-            Some((at, figures)) if at.elapsed() < FRESH => Arc::clone(figures),
+            Some((at, figures)) if at.elapsed() < REUSE_FOR => Arc::clone(figures),
             _ => {
                 let families = self.reader.families().into_iter();
                 let figures: Figures = families.map(|it| (it.name.clone(), samples(it))).collect();

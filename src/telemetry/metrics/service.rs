@@ -36,7 +36,7 @@ instruments! {
         admission_rate: Gauge<f64> = "concert_admission_rate", "Users admitted a second: the rate of the settings, or a lower one while admission follows the objective.";
         admission_cap: Gauge<f64> = "concert_admission_cap", "The most users admitted a second, by the settings.";
         admission_decisions: Counter<u64> = "concert_admission_decisions", "Decisions on the rate of admission that follows the objective, by reason.";
-        coordination_up: Gauge<u64> = "concert_coordination_up", "1 while the shared queue answers; at 0 admission is paused.";
+        coordination_up: Gauge<u64> = "concert_coordination_up", "1 while the shared queue answers and is recovered; at 0 admission is paused.";
         database_up: Gauge<u64> = "concert_database_up", "1 while the database answers and takes writes.";
         fault_active: Gauge<u64> = "concert_fault_active", "1 while a fault of that kind is injected on purpose.";
         clock_steps: CounterBy<ClockStep> = "concert_clock_steps", "Times that the system's clock was set, by direction.";

@@ -3,6 +3,7 @@
 
 pub(crate) mod adhoc;
 pub(crate) mod colour;
+pub(crate) mod data_source;
 pub(crate) mod formats;
 pub(crate) mod grid;
 pub(crate) mod interval;
@@ -16,7 +17,6 @@ pub(crate) mod reference;
 pub(crate) mod repeat;
 pub(crate) mod schema_v2;
 pub(crate) mod scope;
-pub(crate) mod source;
 pub(crate) mod targets;
 pub(crate) mod text;
 pub(crate) mod thresholds;

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::tui::dashboard::data_source::DataSources;
 use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{PATH, error, kind_of, list, object, text, tidy};
 use crate::tui::dashboard::mappings::{mappings, of_nothing};
 use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel, Place, Repeat};
-use crate::tui::dashboard::source::Sources;
 use crate::tui::dashboard::thresholds::{coloured, steps};
 use crate::tui::dashboard::{
     Dashboard, MAX_BYTES, old_rows, options, schema_v2, targets, text as words, vars,
@@ -35,7 +35,7 @@ pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     let root = classic(root, &path)?;
     let variables = vars::read(&root, &path)?;
     let reader = Reader {
-        sources: Sources::read(&root),
+        sources: DataSources::read(&root),
         by_id: by_id(&root),
         root: &root,
     };
@@ -103,7 +103,7 @@ fn in_order(mut panels: Vec<(u32, Panel)>) -> Vec<Panel> {
 /// The parts of the file that are needed to read a panel.
 struct Reader<'a> {
     root: &'a Value,
-    sources: Sources,
+    sources: DataSources,
     by_id: BTreeMap<u64, &'a Value>,
 }
 
@@ -250,7 +250,7 @@ fn kind(type_name: &str) -> Kind {
     }
 }
 
-fn panel(json: &Value, path: &str, sources: &Sources) -> Result<Panel, DashboardError> {
+fn panel(json: &Value, path: &str, sources: &DataSources) -> Result<Panel, DashboardError> {
     let type_name = tidy(text(json, "type"));
     let mut kind = kind(&type_name);
     if kind == Kind::Stat && json.pointer("/gauge/show") == Some(&Value::Bool(true)) {

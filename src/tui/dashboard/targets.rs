@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
+use crate::tui::dashboard::data_source::{DataSource, DataSources};
 use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::kind_of;
 use crate::tui::dashboard::json::{error, list, object, text, tidy};
 use crate::tui::dashboard::panel::{Kind, MAX_TARGETS, Panel, Target};
-use crate::tui::dashboard::source::{Source, Sources};
 
 /// The longest query that is kept, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
@@ -26,7 +26,7 @@ struct Left {
 pub(crate) fn read(
     json: &Value,
     path: &str,
-    sources: &Sources,
+    sources: &DataSources,
     panel: &mut Panel,
 ) -> Result<(), DashboardError> {
     let of_panel = sources.of(json);
@@ -43,12 +43,12 @@ pub(crate) fn read(
             continue;
         }
         let source = match sources.of(target) {
-            Source::Unknown => of_panel.clone(),
+            DataSource::Unknown => of_panel.clone(),
             known => known,
         };
         let expr = expr(target, &path)?;
         let source = with_language(source, expr);
-        let counts_lines = panel.kind != Kind::Logs && source == Source::Logs;
+        let counts_lines = panel.kind != Kind::Logs && source == DataSource::Logs;
         if let Some(other) = not_asked(panel.kind, source, expr) {
             left.others.push(other);
         } else if expr.is_empty() {
@@ -101,25 +101,25 @@ fn interval(target: &Value, panel: &Value) -> String {
     tidy(least.trim_start_matches('>'))
 }
 
-/// `source`, or, if the file does not give one, the source whose language `expr` is in.
-fn with_language(source: Source, expr: &str) -> Source {
+/// `source`, or, if the file does not determine it, Loki for an `expr` that looks like LogQL.
+fn with_language(source: DataSource, expr: &str) -> DataSource {
     let is_log_query = ["|=", "|~", "| json", "| logfmt", "|json", "|logfmt"]
         .iter()
         .any(|mark| expr.contains(mark));
     match source {
-        Source::Unknown if is_log_query => Source::Logs,
+        DataSource::Unknown if is_log_query => DataSource::Logs,
         known => known,
     }
 }
 
 /// The data source of the query, if the console does not ask it for a panel of that kind.
-fn not_asked(kind: Kind, source: Source, expr: &str) -> Option<String> {
+fn not_asked(kind: Kind, source: DataSource, expr: &str) -> Option<String> {
     match (kind, source) {
-        (Kind::Logs, Source::Metrics) => Some("prometheus".into()),
+        (Kind::Logs, DataSource::Metrics) => Some("prometheus".into()),
         (Kind::Logs, _) if expr.is_empty() => None,
-        (Kind::Logs, Source::Logs | Source::Unknown) => None,
-        (_, Source::Other(name)) => Some(name),
-        (_, Source::Metrics | Source::Logs | Source::Unknown) => None,
+        (Kind::Logs, DataSource::Logs | DataSource::Unknown) => None,
+        (_, DataSource::Other(name)) => Some(name),
+        (_, DataSource::Metrics | DataSource::Logs | DataSource::Unknown) => None,
     }
 }
 

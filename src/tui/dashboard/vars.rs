@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::tui::dashboard::adhoc;
 use crate::tui::dashboard::adhoc::Filter;
+use crate::tui::dashboard::data_source::{DataSource, DataSources};
 use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{list, object, text};
 use crate::tui::dashboard::reference::Reference;
-use crate::tui::dashboard::source::{Source, Sources};
 
 /// The most variables of a dashboard, and the most values of one.
 pub(crate) const MAX_VARIABLES: usize = 64;
@@ -99,7 +99,7 @@ pub(crate) fn read(root: &Value, path: &str) -> Result<Vec<Variable>, DashboardE
     };
     let path = format!("{path}.templating");
     let all = list(object(templating, &path)?, "list", &path)?;
-    let sources = Sources::read(root);
+    let sources = DataSources::read(root);
     for (index, json) in all.iter().take(MAX_VARIABLES).enumerate() {
         let json = object(json, &format!("{path}.list[{index}]"))?;
         let name = text(json, "name");
@@ -154,7 +154,7 @@ fn inputs(root: &Value) -> Vec<Variable> {
     constants.take(MAX_VARIABLES / 2).collect()
 }
 
-fn variable(json: &Value, name: &str, sources: &Sources) -> Variable {
+fn variable(json: &Value, name: &str, sources: &DataSources) -> Variable {
     let kind = text(json, "type");
     let nothing = Value::Null;
     let (pattern, unfiltered) = pattern(text(json, "regex"));
@@ -274,8 +274,8 @@ fn strings(value: &Value) -> Vec<String> {
     }
 }
 
-fn asks_metrics(json: &Value, sources: &Sources) -> bool {
-    matches!(sources.of(json), Source::Metrics | Source::Unknown)
+fn asks_metrics(json: &Value, sources: &DataSources) -> bool {
+    matches!(sources.of(json), DataSource::Metrics | DataSource::Unknown)
 }
 
 /// The query of a query variable, as PromQL, or as a request for labels alone.

@@ -36,7 +36,7 @@ screens!(numbers);
 const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
     reads  [Tab]            => NextScreen              "next screen";
     reads  [BackTab]        => PreviousScreen          "previous screen";
-    reads  ['/']            => Filter                  "filter the log by what its lines show";
+    reads  ['/']            => Filter                  "filter the log by the text of its lines";
     reads  [':']            => Palette                 "find an action by its name", "find";
     reads  [Left]           => CursorBack              "time cursor back";
     reads  [Right]          => CursorForth             "time cursor forth";

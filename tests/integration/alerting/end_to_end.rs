@@ -105,7 +105,7 @@ async fn follow<F: Future<Output = Option<String>>>(
     .await;
     let resolved = seconds(Instant::now());
     let end = listener
-        .until("the end of the alert is notified", is(FAST, "resolved"))
+        .until("the end of the alert is sent", is(FAST, "resolved"))
         .await;
     Steps {
         pending,
@@ -134,7 +134,7 @@ async fn state_at(base: &str) -> Option<String> {
 }
 
 /// The labels and annotations, without digits, of the alerts of this fault that the listener received.
-fn alerts_notified(listener: &Listener) -> BTreeSet<String> {
+fn alerts_sent(listener: &Listener) -> BTreeSet<String> {
     let posts = listener.posts();
     let alerts = posts
         .iter()
@@ -254,9 +254,9 @@ async fn embedded_and_real_chain_notify_a_burst_of_5xx_and_its_end_alike() {
     for steps in [&embedded, &real] {
         assert!(steps.resolved > FAULT.as_secs_f64(), "{steps}");
     }
-    let notified = alerts_notified(&by_embedded);
+    let notified = alerts_sent(&by_embedded);
     assert_eq!(notified.len(), OF_FAULT.len(), "{notified:#?}");
-    assert_eq!(notified, alerts_notified(&by_real));
+    assert_eq!(notified, alerts_sent(&by_real));
     let of_fast = by_embedded.posts();
     let of_fast = of_fast
         .iter()

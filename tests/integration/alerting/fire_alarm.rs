@@ -183,7 +183,7 @@ async fn an_alarm_goes_through_a_real_prometheus_and_alertmanager_to_a_receiver(
     println!("Prometheus and Alertmanager: {seconds:?}");
     assert!(
         seconds[2] <= seconds[4],
-        "the alert fires before it is notified: {seconds:?}"
+        "the alert fires before it is sent: {seconds:?}"
     );
     let text = crate::support::client().get(format!("{}/metrics", system.server.ops_url));
     let text = text.send().await.unwrap().text().await.unwrap();

@@ -132,20 +132,18 @@ async fn several_intervals(listener: &Listener, notifier: &Notifier) {
     for name in ["Probe1", "Probe2", "Probe3"] {
         notifier.fire(name);
         listener
-            .until("the probe is notified", is(name, "firing"))
+            .until("the probe is sent", is(name, "firing"))
             .await;
     }
     assert_eq!(listener.count(), before + 3, "{:?}", listener.posts());
 }
 
 #[tokio::test]
-async fn an_alert_and_its_end_are_each_notified_once() {
+async fn an_alert_and_its_end_are_each_sent_once() {
     let listener = Listener::start().await;
     let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
     notifier.fire("A");
-    let post = listener
-        .until("the alert is notified", is("A", "firing"))
-        .await;
+    let post = listener.until("the alert is sent", is("A", "firing")).await;
     assert_eq!(post.path, "/hook/s3cret");
     assert_eq!(post.body["version"], "4");
     several_intervals(&listener, &notifier).await;
@@ -154,7 +152,7 @@ async fn an_alert_and_its_end_are_each_notified_once() {
     several_intervals_again(&listener, &notifier).await;
     notifier.resolve("A");
     let post = listener
-        .until("the end of the alert is notified", is("A", "resolved"))
+        .until("the end of the alert is sent", is("A", "resolved"))
         .await;
     assert_eq!(post.body["alerts"][0]["status"], "resolved");
     let of_a = |posts: Vec<super::listener::Post>| {
@@ -165,7 +163,7 @@ async fn an_alert_and_its_end_are_each_notified_once() {
     };
     notifier.fire("Last");
     listener
-        .until("the last alert is notified", is("Last", "firing"))
+        .until("the last alert is sent", is("Last", "firing"))
         .await;
     assert_eq!(of_a(listener.posts()), 2);
     assert_eq!(
@@ -179,7 +177,7 @@ async fn several_intervals_again(listener: &Listener, notifier: &Notifier) {
     for name in ["Probe4", "Probe5"] {
         notifier.fire(name);
         listener
-            .until("the probe is notified", is(name, "firing"))
+            .until("the probe is sent", is(name, "firing"))
             .await;
     }
     assert_eq!(listener.count(), before + 2, "{:?}", listener.posts());
@@ -202,7 +200,7 @@ async fn a_webhook_that_fails_twice_gets_exactly_one_notice() {
     several_intervals(&listener, &notifier).await;
     notifier.resolve("A");
     listener
-        .until("the end of the alert is notified", is("A", "resolved"))
+        .until("the end of the alert is sent", is("A", "resolved"))
         .await;
     assert_eq!(notifier.counted("webhook", "failed"), 0);
 }
@@ -216,7 +214,7 @@ async fn a_busy_receiver_is_retried_after_the_pause_that_it_asks_for() {
     .await;
     let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
     notifier.fire("A");
-    eventually("the alert is notified", || async {
+    eventually("the alert is sent", || async {
         (listener.count() == 2).then_some(())
     })
     .await;
@@ -261,8 +259,7 @@ async fn a_hanging_receiver_is_cut_off_and_delays_no_other() {
     .await;
     notifier.resolve("A");
     let notified = |body: &Value| body["text"] == "[RESOLVED] A";
-    well.until("the end of the alert is notified", notified)
-        .await;
+    well.until("the end of the alert is sent", notified).await;
     assert_eq!(well.count(), 2);
     assert_eq!(notifier.counted("hangs", "delivered"), 0);
 }
@@ -283,7 +280,7 @@ async fn a_message_that_cannot_be_delivered_is_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn a_silenced_alert_is_not_notified() {
+async fn a_silenced_alert_is_not_sent() {
     let listener = Listener::start().await;
     let notifier = Notifier::notifying(&[("webhook", &listener, Style::Json)], None);
     notifier.silence("A");
@@ -294,7 +291,7 @@ async fn a_silenced_alert_is_not_notified() {
 }
 
 #[tokio::test]
-async fn an_unchanged_alert_is_notified_again_after_the_repeat_interval() {
+async fn an_unchanged_alert_is_sent_again_after_the_repeat_interval() {
     let timing = Timing {
         repeat_interval: Duration::from_millis(500),
         ..QUICK
@@ -344,9 +341,7 @@ async fn an_external_alertmanager_gets_every_alert_even_after_an_outage() {
             .map(|end| end.parse::<Timestamp>().unwrap());
         names(body) == ["B"] && end.is_some_and(|end| end <= Timestamp::now())
     };
-    listener
-        .until("the end of the alert is notified", ended)
-        .await;
+    listener.until("the end of the alert is sent", ended).await;
 }
 
 #[tokio::test]
@@ -375,7 +370,7 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
         .send();
     assert_eq!(raised.await.unwrap().status(), 200);
     listener
-        .until("the alert is notified", is("ByHand", "firing"))
+        .until("the alert is sent", is("ByHand", "firing"))
         .await;
     let logged = eventually("the failure is logged", || async {
         let url = format!(

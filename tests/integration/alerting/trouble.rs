@@ -72,7 +72,7 @@ async fn a_failed_message_is_retried_before_the_next_group_interval() {
 }
 
 #[tokio::test]
-async fn an_alert_that_fired_and_resolved_while_its_receiver_was_unreachable_is_not_notified() {
+async fn an_alert_that_fired_and_resolved_while_its_receiver_was_unreachable_is_not_sent() {
     let well = Arc::new(AtomicBool::new(false));
     let is_well = Arc::clone(&well);
     let status = move |_| match is_well.load(Ordering::Relaxed) {
@@ -88,7 +88,7 @@ async fn an_alert_that_fired_and_resolved_while_its_receiver_was_unreachable_is_
     // The message about B waits behind the one about A, until A needs no message any more.
     listener.until("B is tried", is("B", "firing")).await;
     well.store(true, Ordering::Relaxed);
-    eventually("B is notified", || async {
+    eventually("B is sent", || async {
         (notifier.counted("webhook", "delivered") == 1).then_some(())
     })
     .await;
@@ -149,7 +149,7 @@ async fn the_recovery_of_a_receiver_is_logged_once() {
             .bearer_auth(&server.ops_token)
             .json(&json!([{"labels": {"alertname": name}}]));
         assert_eq!(raised.send().await.unwrap().status(), 200);
-        eventually("the alert is notified", || async {
+        eventually("the alert is sent", || async {
             let posts = listener.posts();
             let mut delivered = posts.iter().skip(2);
             delivered

@@ -4,8 +4,8 @@ use super::super::groups::Groups;
 use super::*;
 use crate::embedded::alertmanager::{AlertConfig, AlertStore, PostableAlert, PostableSilence};
 
-/// A store, its groups, one receiver, and a clock in seconds.
-struct World {
+/// The chain from the alert store over the groups to one receiver, and a clock in seconds.
+struct Chain {
     store: AlertStore,
     groups: Groups,
     receiver: Receiver,
@@ -13,10 +13,10 @@ struct World {
     began: Timestamp,
 }
 
-impl World {
-    fn new() -> World {
+impl Chain {
+    fn new() -> Chain {
         let timing = Timing::default();
-        World {
+        Chain {
             store: AlertStore::new(AlertConfig::default()),
             groups: Groups::new(timing),
             receiver: Receiver::new("w".into(), Style::Json, String::new(), timing),
@@ -33,7 +33,7 @@ impl World {
         self.put_one_of(second, [name, instance, name], (starts, ends));
     }
 
-    /// Sends one of several alerts with the same name and instance.
+    /// Puts an alert into the store. `n` distinguishes alerts of one group.
     fn put_one_of(&self, second: u64, [name, instance, n]: [&str; 3], (starts, ends): (u64, u64)) {
         let labels = [("alertname", name), ("instance", instance), ("n", n)];
         let alert = PostableAlert {
@@ -74,16 +74,16 @@ impl World {
         let mut messages = Vec::new();
         while let Some((update, _)) = self.receiver.next() {
             let mut inner = self.receiver.inner.lock();
-            let Some(alerts) = inner.to_notify(&update, &Timing::default()) else {
+            let Some(alerts) = inner.alerts_to_send(&update, &Timing::default()) else {
                 continue;
             };
             inner.record(&update);
-            let notified = |alert: &GettableAlert| {
+            let shown = |alert: &GettableAlert| {
                 let label = |name| alert.labels.get(name).map_or("", String::as_str);
                 let name = ["alertname", "instance"].map(label).join(" ");
                 (name.trim_end().to_owned(), alert.ends_at <= now)
             };
-            messages.push(alerts.iter().map(notified).collect());
+            messages.push(alerts.iter().map(shown).collect());
         }
         messages
     }
@@ -94,111 +94,111 @@ fn one(name: &str, ended: bool) -> Vec<Vec<(String, bool)>> {
 }
 
 #[test]
-fn an_alert_is_notified_once_after_the_group_has_waited_and_its_end_once() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    assert!(world.delivered(0).is_empty());
-    assert_eq!(world.delivered(1), one("A i", false));
+fn an_alert_is_sent_once_after_the_group_has_waited_and_its_end_once() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    assert!(chain.delivered(0).is_empty());
+    assert_eq!(chain.delivered(1), one("A i", false));
     for second in 2..20 {
-        assert!(world.delivered(second).is_empty());
+        assert!(chain.delivered(second).is_empty());
     }
-    world.put(20, "A", "i", 0, 20);
-    let notified: Vec<_> = (20..120).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(notified, one("A i", true));
-    assert!(world.receiver.inner.lock().notified.is_empty());
+    chain.put(20, "A", "i", 0, 20);
+    let sent: Vec<_> = (20..120).flat_map(|s| chain.delivered(s)).collect();
+    assert_eq!(sent, one("A i", true));
+    assert!(chain.receiver.inner.lock().notified.is_empty());
 }
 
 #[test]
 fn an_alert_that_began_long_ago_does_not_wait() {
-    let mut world = World::new();
-    world.put(10, "A", "i", 0, 300);
-    assert_eq!(world.delivered(10).len(), 1);
+    let mut chain = Chain::new();
+    chain.put(10, "A", "i", 0, 300);
+    assert_eq!(chain.delivered(10).len(), 1);
 }
 
 #[test]
-fn alerts_are_grouped_by_name_and_instance_and_notified_when_one_joins() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.put(0, "A", "j", 0, 300);
-    world.put(0, "B", "i", 0, 300);
-    world.delivered(0);
-    assert_eq!(world.delivered(1).len(), 3);
+fn alerts_are_grouped_by_name_and_instance() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.put(0, "A", "j", 0, 300);
+    chain.put(0, "B", "i", 0, 300);
+    chain.delivered(0);
+    assert_eq!(chain.delivered(1).len(), 3);
 }
 
 #[test]
-fn an_unchanged_group_is_notified_again_after_the_repeat_interval() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 100_000);
-    world.delivered(0);
-    world.delivered(1);
-    assert!(world.delivered(4 * 3600).is_empty());
-    assert_eq!(world.delivered(4 * 3600 + 6), one("A i", false));
-    assert!(world.delivered(4 * 3600 + 12).is_empty());
+fn an_unchanged_group_is_sent_again_after_the_repeat_interval() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 100_000);
+    chain.delivered(0);
+    chain.delivered(1);
+    assert!(chain.delivered(4 * 3600).is_empty());
+    assert_eq!(chain.delivered(4 * 3600 + 6), one("A i", false));
+    assert!(chain.delivered(4 * 3600 + 12).is_empty());
 }
 
 #[test]
-fn an_alert_that_ended_before_its_notification_is_not_notified() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.delivered(0);
-    world.put(0, "A", "i", 0, 0);
-    assert!((1..60).all(|s| world.delivered(s).is_empty()));
+fn an_alert_that_ended_before_it_was_sent_is_not_sent() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.delivered(0);
+    chain.put(0, "A", "i", 0, 0);
+    assert!((1..60).all(|s| chain.delivered(s).is_empty()));
 }
 
 #[test]
-fn a_silenced_alert_is_notified_of_neither_beginning_nor_end_until_the_silence_is_over() {
-    let mut world = World::new();
-    world.silence(0, "i", 100);
-    world.put(1, "A", "i", 1, 300);
-    assert!((1..100).all(|s| world.delivered(s).is_empty()));
-    let notified: Vec<_> = (100..120).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(notified, one("A i", false));
+fn a_silenced_alert_is_sent_only_after_the_silence() {
+    let mut chain = Chain::new();
+    chain.silence(0, "i", 100);
+    chain.put(1, "A", "i", 1, 300);
+    assert!((1..100).all(|s| chain.delivered(s).is_empty()));
+    let sent: Vec<_> = (100..120).flat_map(|s| chain.delivered(s)).collect();
+    assert_eq!(sent, one("A i", false));
 }
 
 #[test]
-fn an_alert_that_ended_while_silenced_is_notified_when_it_fires_again() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.delivered(0);
-    assert_eq!(world.delivered(1).len(), 1);
-    world.silence(2, "i", 50);
-    world.put(10, "A", "i", 0, 10);
-    assert!((10..60).all(|s| world.delivered(s).is_empty()));
-    world.put(60, "A", "i", 60, 300);
-    let notified: Vec<_> = (60..80).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(notified, one("A i", false));
+fn an_alert_that_ended_while_silenced_is_sent_when_it_fires_again() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.delivered(0);
+    assert_eq!(chain.delivered(1).len(), 1);
+    chain.silence(2, "i", 50);
+    chain.put(10, "A", "i", 0, 10);
+    assert!((10..60).all(|s| chain.delivered(s).is_empty()));
+    chain.put(60, "A", "i", 60, 300);
+    let sent: Vec<_> = (60..80).flat_map(|s| chain.delivered(s)).collect();
+    assert_eq!(sent, one("A i", false));
 }
 
 #[test]
-fn the_end_of_an_alert_silenced_after_its_notification_is_notified_later() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.delivered(0);
-    world.delivered(1);
-    world.silence(2, "i", 20);
-    assert!((2..30).all(|s| world.delivered(s).is_empty()));
-    world.put(30, "A", "i", 0, 30);
-    let notified: Vec<_> = (30..50).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(notified, one("A i", true));
+fn the_end_of_an_alert_silenced_after_it_was_sent_is_sent_after_the_silence() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.delivered(0);
+    chain.delivered(1);
+    chain.silence(2, "i", 20);
+    assert!((2..30).all(|s| chain.delivered(s).is_empty()));
+    chain.put(30, "A", "i", 0, 30);
+    let sent: Vec<_> = (30..50).flat_map(|s| chain.delivered(s)).collect();
+    assert_eq!(sent, one("A i", true));
 }
 
 #[test]
-fn newer_news_replace_those_that_wait() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.offer(0);
-    world.offer(1);
-    world.put(3, "A", "i", 0, 3);
-    world.offer(6);
-    assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
+fn a_newer_update_replaces_the_waiting_one() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.offer(0);
+    chain.offer(1);
+    chain.put(3, "A", "i", 0, 3);
+    chain.offer(6);
+    assert_eq!(chain.receiver.inner.lock().waiting.len(), 1);
     // The receiver was never notified of the alert, so it needs no notification of its end.
-    assert!(world.delivered(7).is_empty());
+    assert!(chain.delivered(7).is_empty());
 }
 
 #[test]
 fn an_update_without_room_is_counted_and_offered_again() {
-    let mut world = World::new();
-    let began = world.began;
+    let mut chain = Chain::new();
+    let began = chain.began;
     let update = |n: usize| {
         let labels = [("alertname".to_owned(), n.to_string())];
         let alert = PostableAlert {
@@ -213,78 +213,81 @@ fn an_update_without_room_is_counted_and_offered_again() {
         Arc::new(groups.due(&store.all(now), now).remove(0))
     };
     for n in 0..MAX_WAITING {
-        world.receiver.offer(&update(n), &world.metrics);
+        chain.receiver.offer(&update(n), &chain.metrics);
     }
-    world.receiver.offer(&update(MAX_WAITING), &world.metrics);
-    assert_eq!(world.receiver.inner.lock().waiting.len(), MAX_WAITING);
+    chain.receiver.offer(&update(MAX_WAITING), &chain.metrics);
+    assert_eq!(chain.receiver.inner.lock().waiting.len(), MAX_WAITING);
     let dropped = r#"concert_notifications_total{outcome="dropped",receiver="w"} 1"#;
-    let text = world.metrics.render();
+    let text = chain.metrics.render();
     assert!(text.contains(dropped), "{text}");
-    world.delivered(2);
-    world.receiver.offer(&update(MAX_WAITING), &world.metrics);
-    assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
+    chain.delivered(2);
+    chain.receiver.offer(&update(MAX_WAITING), &chain.metrics);
+    assert_eq!(chain.receiver.inner.lock().waiting.len(), 1);
 }
 
 #[test]
-fn news_that_come_while_older_ones_are_tried_count_as_waiting_as_long_as_those() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.offer(0);
-    world.offer(1);
-    let (older, since) = world.receiver.next().unwrap();
-    world.offer(6);
-    world.receiver.put_back(older, since);
-    let (update, since) = world.receiver.next().unwrap();
-    assert_eq!((update.at, since), (world.at(6), world.at(1)));
-    assert!(world.receiver.next().is_none());
+fn an_update_that_replaces_a_retried_one_inherits_its_waiting_time() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.offer(0);
+    chain.offer(1);
+    let (older, since) = chain.receiver.next().unwrap();
+    chain.offer(6);
+    chain.receiver.put_back(older, since);
+    let (update, since) = chain.receiver.next().unwrap();
+    assert_eq!((update.at, since), (chain.at(6), chain.at(1)));
+    assert!(chain.receiver.next().is_none());
 }
 
 #[test]
-fn changes_of_a_group_are_notified_at_its_next_interval() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.delivered(0);
-    assert_eq!(world.delivered(1), one("A i", false));
-    world.put(2, "A", "i", 0, 2);
-    assert!((2..6).all(|s| world.delivered(s).is_empty()));
-    assert_eq!(world.delivered(6), one("A i", true));
+fn changes_of_a_group_are_sent_at_its_next_interval() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.delivered(0);
+    assert_eq!(chain.delivered(1), one("A i", false));
+    chain.put(2, "A", "i", 0, 2);
+    assert!((2..6).all(|s| chain.delivered(s).is_empty()));
+    assert_eq!(chain.delivered(6), one("A i", true));
 }
 
 #[test]
 fn a_group_that_returns_waits_for_further_alerts_again() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 10);
-    let notified: Vec<_> = (0..400).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(notified.len(), 2, "{notified:?}");
-    world.put(1_000, "A", "i", 1_000, 2_000);
-    assert!(world.delivered(1_000).is_empty());
-    assert_eq!(world.delivered(1_001), one("A i", false));
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 10);
+    let sent: Vec<_> = (0..400).flat_map(|s| chain.delivered(s)).collect();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    chain.put(1_000, "A", "i", 1_000, 2_000);
+    assert!(chain.delivered(1_000).is_empty());
+    assert_eq!(chain.delivered(1_001), one("A i", false));
 }
 
 #[test]
-fn the_end_of_an_alert_silenced_beside_another_is_notified_later() {
-    let mut world = World::new();
-    world.put_one_of(0, ["A", "i", "x"], (0, 300));
-    world.delivered(0);
-    assert_eq!(world.delivered(1), one("A i", false));
-    world.silence_those(2, ("n", "x"), 30);
-    world.put_one_of(10, ["A", "i", "y"], (10, 300));
-    let notified: Vec<_> = (10..30).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(notified, one("A i", false));
-    let notified: Vec<_> = (30..40).flat_map(|s| world.delivered(s)).collect();
-    assert!(notified.is_empty(), "both were notified of: {notified:?}");
-    world.put_one_of(40, ["A", "i", "x"], (0, 40));
-    let notified: Vec<_> = (40..50).flat_map(|s| world.delivered(s)).collect();
+fn the_end_of_an_alert_silenced_beside_another_is_sent_after_the_silence() {
+    let mut chain = Chain::new();
+    chain.put_one_of(0, ["A", "i", "x"], (0, 300));
+    chain.delivered(0);
+    assert_eq!(chain.delivered(1), one("A i", false));
+    chain.silence_those(2, ("n", "x"), 30);
+    chain.put_one_of(10, ["A", "i", "y"], (10, 300));
+    let sent: Vec<_> = (10..30).flat_map(|s| chain.delivered(s)).collect();
+    assert_eq!(sent, one("A i", false));
+    let sent: Vec<_> = (30..40).flat_map(|s| chain.delivered(s)).collect();
+    assert!(
+        sent.is_empty(),
+        "the receiver was notified of both: {sent:?}"
+    );
+    chain.put_one_of(40, ["A", "i", "x"], (0, 40));
+    let sent: Vec<_> = (40..50).flat_map(|s| chain.delivered(s)).collect();
     let both = [("A i".to_owned(), false), ("A i".to_owned(), true)];
-    assert_eq!(notified, [both]);
+    assert_eq!(sent, [both]);
 }
 
 #[test]
-fn an_update_without_news_is_not_queued() {
-    let mut world = World::new();
-    world.put(0, "A", "i", 0, 300);
-    world.delivered(0);
-    assert_eq!(world.delivered(1).len(), 1);
-    world.offer(6);
-    assert!(world.receiver.next().is_none());
+fn an_unchanged_update_is_not_queued() {
+    let mut chain = Chain::new();
+    chain.put(0, "A", "i", 0, 300);
+    chain.delivered(0);
+    assert_eq!(chain.delivered(1).len(), 1);
+    chain.offer(6);
+    assert!(chain.receiver.next().is_none());
 }

@@ -72,7 +72,7 @@ const PREDICT_LINEAR: OverRange = OverRange {
 };
 
 impl Kind {
-    /// Returns whether the value depends on the step even if the arguments do not.
+    /// Returns whether the value depends on the evaluation time even if the arguments do not.
     pub(super) fn reads_step(self) -> bool {
         match self {
             Kind::Date(_) | Kind::Time | Kind::Timestamp => true,

@@ -45,7 +45,7 @@ fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> 
     let mut change = w.vs[n - 1] - w.vs[0];
     if counter {
         // A smaller value means that the counter restarted from zero, so the value before it is added.
-        for before in w.drops {
+        for before in w.before_resets {
             change += before;
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Samples {
     pub(super) vs: Vec<f64>,
 }
 
-/// The input of a function over ranges: a window that ends `shift` before each step.
+/// The input of a range-vector function: a window that ends `shift` before each step.
 pub(super) struct Ranged {
     pub(super) range: i64,
     pub(super) shift: i64,

@@ -9,7 +9,7 @@ pub(super) fn changes(w: &Window<'_>) -> Option<f64> {
 }
 
 pub(super) fn resets(w: &Window<'_>) -> Option<f64> {
-    Some(w.drops.len() as f64)
+    Some(w.before_resets.len() as f64)
 }
 
 pub(super) fn deriv(w: &Window<'_>) -> Option<f64> {

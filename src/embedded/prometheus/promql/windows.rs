@@ -1,4 +1,4 @@
-//! Evaluates functions over ranges: a window slides over the samples of each series.
+//! Evaluates range-vector functions: a window slides over the samples of each series.
 
 use super::QueryError;
 use super::eval::Evaluator;
@@ -8,7 +8,7 @@ use super::value::{ABSENT, Column, refuse_same_labels};
 /// The number of samples between two checks of the time-out.
 const WORK_BETWEEN_CHECKS: usize = 1 << 20;
 
-/// The largest number of scalar arguments of a function over ranges.
+/// The largest number of scalar arguments of a range-vector function.
 pub(super) const MAX_PARAMS: usize = 2;
 
 /// The samples of one series within the range at one step.
@@ -16,13 +16,13 @@ pub(super) struct Window<'a> {
     /// Time stamps in milliseconds. The slice is never empty.
     pub(super) ts: &'a [i64],
     pub(super) vs: &'a [f64],
-    /// For each sample that is smaller than the previous one in the window, the previous value.
-    pub(super) drops: &'a [f64],
+    /// For each counter reset in the window (a sample smaller than the previous one), the value before it.
+    pub(super) before_resets: &'a [f64],
     /// The ends and the length of the window, in milliseconds.
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) range: i64,
-    /// The time of the step. With an offset it differs from the window's end.
+    /// The time of the step, in milliseconds. With an offset or `@` it differs from the window's end.
     pub(super) at: i64,
     /// The scalar arguments of the function at this step. Unused ones are NaN.
     pub(super) params: [f64; MAX_PARAMS],
@@ -34,14 +34,14 @@ pub(super) type RangeFn = fn(&Window<'_>) -> Option<f64>;
 /// The reason to refuse the parameters, if there is one.
 pub(super) type RefuseFn = fn(&[f64; MAX_PARAMS]) -> Option<String>;
 
-/// A function over ranges in the table of functions.
+/// A range-vector function in the table of functions.
 #[derive(Clone, Copy)]
 pub(super) struct OverRange {
     pub(super) eval: RangeFn,
     /// Checks the parameters. It is called only for windows with samples.
     pub(super) refuse: Option<RefuseFn>,
     pub(super) keeps_name: bool,
-    /// Whether the result depends on the step and not only on the samples.
+    /// Whether the result depends on the evaluation time even if the samples do not, so that it is not step-invariant.
     pub(super) reads_step: bool,
 }
 
@@ -76,12 +76,12 @@ fn slide(
     params: &[Vec<f64>],
     function: OverRange,
 ) -> Result<Vec<f64>, QueryError> {
-    // The samples that are smaller than the previous one. They are rare, so this avoids a walk through each window.
-    let (drop_at, dropped): (Vec<usize>, Vec<f64>) = (1..vs.len())
+    // The indexes of the resets and the values before them, found once for all windows, because they are rare.
+    let (reset_at, before_reset): (Vec<usize>, Vec<f64>) = (1..vs.len())
         .filter(|&i| vs[i] < vs[i - 1])
         .map(|i| (i, vs[i - 1]))
         .unzip();
-    let (mut low, mut high, mut drop_low, mut drop_high) = (0, 0, 0, 0);
+    let (mut low, mut high, mut reset_low, mut reset_high) = (0, 0, 0, 0);
     let mut spent = 0;
     let mut cell = |step: usize, at: i64| {
         let end = at - shift;
@@ -101,16 +101,16 @@ fn slide(
             spent = 0;
             ev.budget.spend(0)?;
         }
-        while drop_high < drop_at.len() && drop_at[drop_high] < high {
-            drop_high += 1;
+        while reset_high < reset_at.len() && reset_at[reset_high] < high {
+            reset_high += 1;
         }
-        while drop_low < drop_high && drop_at[drop_low] <= low {
-            drop_low += 1;
+        while reset_low < reset_high && reset_at[reset_low] <= low {
+            reset_low += 1;
         }
         let window = Window {
             ts: &ts[low..high],
             vs: &vs[low..high],
-            drops: &dropped[drop_low..drop_high],
+            before_resets: &before_reset[reset_low..reset_high],
             start,
             end,
             range,

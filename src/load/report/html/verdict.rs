@@ -35,10 +35,12 @@ pub(super) fn verdict(summary: &Summary) -> Markup {
     if !summary.shards.is_empty() {
         parts.push(format!("parts {}", summary.shards.join(", ")));
     }
-    let eased = "An operator paused it, slowed it down or cut a phase short: it asked less of the server than the \
-                 scenario says.";
+    let load_reduced = "An operator paused it, slowed it down or cut a phase short: it asked less of the server than \
+                        the scenario says.";
     let reasons = summary.reasons.iter().map(String::as_str);
-    let reasons: Vec<&str> = reasons.chain(summary.eased.then_some(eased)).collect();
+    let reasons: Vec<&str> = reasons
+        .chain(summary.load_reduced.then_some(load_reduced))
+        .collect();
     html! {
         header class={ "verdict " (class) } {
             h1 {

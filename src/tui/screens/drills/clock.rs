@@ -1,4 +1,5 @@
-//! The clock of a drill under way: each moment with its time, each budget as a bar that fills up.
+//! The clock of a drill under way: each moment with its time, each budget as a bar that fills up. For a blind drill it
+//! shows no moments, only what the player may know.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -11,11 +12,11 @@ use crate::tui::screens::drills::DrillView;
 use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 
-/// Columns of the names of moments.
+/// Columns for the names of moments.
 const NAME: usize = 12;
-/// Columns of times and budgets behind the bars.
+/// Columns for times and budgets behind the bars.
 const FIGURES: usize = 19;
-/// Columns of worst cases, where there is room for them.
+/// Columns for worst cases, which are left out of narrow screens.
 const WORST: usize = 19;
 
 pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static>> {
@@ -27,9 +28,10 @@ pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static
         Line::raw(""),
     ];
     if let Some(board) = &progress.blind {
-        lines.extend(played(board, width));
+        lines.extend(blind(board, width));
         return lines;
     }
+    // A line with the alert's name stands before its moments.
     let mut about: Option<&str> = None;
     for row in &progress.clock {
         if let Some(alert) = row.alert.as_deref()
@@ -53,8 +55,8 @@ pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static
     lines
 }
 
-/// Where a blind drill is watched, what was printed of its plan, what the player did.
-fn played(board: &Board, width: usize) -> Vec<Line<'static>> {
+/// The lines of a blind drill: how to watch its server, the hash of its plan, the alerts, and the player's actions.
+fn blind(board: &Board, width: usize) -> Vec<Line<'static>> {
     let token = board.token_file.as_ref();
     let token = token.map_or(String::new(), |path| format!(" --ops-token-file {path}"));
     let watch = format!(
@@ -62,7 +64,7 @@ fn played(board: &Board, width: usize) -> Vec<Line<'static>> {
         board.ops_url
     );
     let mut lines = wrap(&watch, width, theme::strong());
-    let hash = format!("SHA-256 of the plan: {}", board.sha256);
+    let hash = format!("SHA-256 of salt and plan: {}", board.sha256);
     lines.extend(wrap(&hash, width, theme::quiet()));
     for alert in &board.alerts {
         lines.extend(wrap(&format!("▲ {alert}"), width, theme::warn()));
@@ -122,7 +124,7 @@ fn traffic(progress: &Progress) -> Line<'static> {
     Line::from(vec![Span::styled(sign, style), Span::raw(text)])
 }
 
-/// One moment: its name, its bar if it has a budget, its time.
+/// One moment: its name and its time. A moment with a budget has a bar between them, which fills up until it comes.
 fn moment(row: &Row, since_fault: Option<f64>, width: usize) -> Line<'static> {
     let indent = if row.alert.is_some() { "  " } else { "" };
     let name = format!("{indent}{}", row.stage.word());
@@ -168,7 +170,7 @@ fn moment(row: &Row, since_fault: Option<f64>, width: usize) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Met, missed, or on its way.
+/// Sign and style of a budget: met, missed, nearly used up, or running. `so_far` counts while the moment has not come.
 fn state(
     stage: Stage,
     took: Option<f64>,
@@ -178,7 +180,7 @@ fn state(
     match (took, so_far) {
         (Some(took), _) if took <= budget => ("✔", theme::good()),
         (Some(_), _) => ("✖", theme::bad()),
-        // It is to stay quiet: a full bar is what is wanted.
+        // No alert may fire while a quiet drill watches, so a full bar means success.
         (None, Some(now)) if stage == Stage::Watch && now >= budget => ("✔", theme::good()),
         (None, Some(now)) if now > budget => ("✖", theme::bad()),
         (None, Some(now)) if now > 0.75 * budget && stage != Stage::Watch => ("▲", theme::warn()),

@@ -1,4 +1,5 @@
-//! Drills: the list with each one's last verdict; beside it the chosen one: its plan, its clock, its report.
+//! Draws the Drills screen: the list with the last verdict of each drill, and beside it the plan, the clock or the
+//! report of the chosen drill.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -17,23 +18,23 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame, more};
 
-/// From this width on there is room for the worst cases beside the budgets.
+/// From this width on the list is wider.
 const WIDE: u16 = 110;
 
-/// Where the list and what is beside it stand.
-fn places(area: Rect) -> [Rect; 2] {
+/// The areas of the list and of the text beside it.
+fn areas(area: Rect) -> [Rect; 2] {
     let list = if area.width >= WIDE { 34 } else { 24 };
     Layout::horizontal([Constraint::Length(list), Constraint::Min(0)]).areas(area)
 }
 
 /// The row of the list at a place.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
-    let [list, _] = places(area);
+    let [list, _] = areas(area);
     row_of_list(list, model.drills.chosen, model.drills.list.len(), at)
 }
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let [left, right] = places(area);
+    let [left, right] = areas(area);
     list(model, buffer, left);
     chosen(model, buffer, right);
 }
@@ -82,7 +83,7 @@ fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// How it stands with a drill: under way, or its last verdict.
+/// The sign before a drill in the list: under way, not valid, its last verdict, or never run.
 fn sign(model: &Model, drill: &DrillInfo) -> (&'static str, Style) {
     let run = model.drills.run.as_ref();
     let run = run.filter(|run| run.started_by == started_by(drill));
@@ -106,7 +107,7 @@ fn sign(model: &Model, drill: &DrillInfo) -> (&'static str, Style) {
     }
 }
 
-/// What is beside the list: title and note of its frame, and its lines for a width.
+/// The text beside the list, and the title and the note of its frame.
 struct Beside {
     title: String,
     note: String,
@@ -193,7 +194,7 @@ fn beside(model: &Model, drill: &DrillInfo, width: usize) -> Beside {
     }
 }
 
-/// What it is, and how it came out last.
+/// A drill that did not run in this console: its title, its facts, and its last result.
 fn about(model: &Model, drill: &DrillInfo, width: usize) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'static>> = wrap(&drill.title, width, theme::strong());
     lines.retain(|line| line.width() > 0);

@@ -7,13 +7,13 @@ use crate::cells;
 use crate::tui::format::{one_line, whole};
 use crate::tui::theme;
 
-/// Text of others over as many lines as it takes.
+/// Untrusted text, wrapped into as many lines as it needs.
 pub(crate) fn wrap(text: &str, width: usize, style: Style) -> Vec<Line<'static>> {
     let lines = cells::wrap(&one_line(text), width).into_iter();
     lines.map(|text| Line::styled(text, style)).collect()
 }
 
-/// A bar within a line.
+/// A bar of `width` columns, filled by the share `done`. Shares above 1 fill it whole.
 pub(crate) fn bar(done: f64, width: usize, style: Style) -> [Span<'static>; 2] {
     let done = if done.is_finite() {
         done.clamp(0.0, 1.0)

@@ -1,4 +1,4 @@
-//! The Drills screen: the drills that there are, the clock of the one under way, reports.
+//! The state of the Drills screen: the list of drills, and the drill that this console started.
 
 pub(crate) mod clock;
 pub(crate) mod draw;
@@ -13,7 +13,7 @@ use crate::drill::progress::Progress;
 use crate::drill::report::Report;
 use crate::tui::drill_runner::DrillInfo;
 
-/// Where a drill of this console stands.
+/// The state of a drill that this console started.
 #[derive(Clone, Debug)]
 pub(crate) enum DrillState {
     Running,
@@ -25,7 +25,7 @@ pub(crate) enum DrillState {
 /// A drill that this console started, under way or over.
 #[derive(Clone, Debug)]
 pub(crate) struct DrillView {
-    /// Name or file that it was started by.
+    /// The argument that started it: a name or a file.
     pub(crate) started_by: String,
     pub(crate) state: DrillState,
     pub(crate) progress: Progress,
@@ -36,7 +36,8 @@ impl DrillView {
         matches!(self.state, DrillState::Running | DrillState::Stopping)
     }
 
-    /// Seconds since it began: between two lines of progress, and while its server starts, time goes on.
+    /// Seconds since it began, by the console's clock, so that the time goes on between two lines of progress. 0 before
+    /// the first line.
     pub(crate) fn elapsed(&self, now: i64) -> f64 {
         let started = self.progress.started;
         let millis = if started == 0 {
@@ -54,18 +55,18 @@ impl DrillView {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drills {
     pub(crate) list: Vec<DrillInfo>,
-    /// They have been read.
+    /// Whether the list has been read.
     pub(crate) known: bool,
     /// Index into `list`.
     pub(crate) chosen: usize,
-    /// The plan of the chosen one is shown.
+    /// Whether the plan of the chosen drill is shown instead of its run or its last result.
     pub(crate) plan: bool,
     pub(crate) run: Option<DrillView>,
-    /// Lines that what is beside the list is scrolled by.
+    /// The number of lines by which the text beside the list is scrolled.
     pub(crate) scroll: usize,
 }
 
-/// What a drill is started by: its file, else its name.
+/// The argument that starts a drill: its file, or its name if it is a shipped drill.
 pub(crate) fn started_by(drill: &DrillInfo) -> String {
     match &drill.file {
         Some(path) => path.display().to_string(),
@@ -74,12 +75,12 @@ pub(crate) fn started_by(drill: &DrillInfo) -> String {
 }
 
 impl Drills {
-    /// What is chosen.
+    /// The chosen drill.
     pub(crate) fn drill(&self) -> Option<&DrillInfo> {
         self.list.get(self.chosen)
     }
 
-    /// The run of what is chosen.
+    /// The run of the chosen drill, if this console started that drill last.
     pub(crate) fn run_of_chosen(&self) -> Option<&DrillView> {
         let name = started_by(self.drill()?);
         self.run.as_ref().filter(|run| run.started_by == name)
@@ -89,7 +90,7 @@ impl Drills {
         self.run.as_ref().is_some_and(DrillView::is_under_way)
     }
 
-    /// Whether a blind drill is played.
+    /// Whether a blind drill is under way.
     pub(crate) fn is_blind(&self) -> bool {
         let run = self.run.as_ref().filter(|run| run.is_under_way());
         run.is_some_and(|run| run.progress.blind.is_some())
@@ -100,7 +101,7 @@ impl Drills {
         matches!(state, Some(DrillState::Stopping))
     }
 
-    /// The drills as they are now; the choice stays where it was.
+    /// Replaces the list. The chosen drill stays chosen if it still exists.
     pub(crate) fn take(&mut self, list: Vec<DrillInfo>) {
         let chosen = self.drill().map(started_by);
         let same = |drill: &DrillInfo| Some(started_by(drill)) == chosen;
@@ -115,7 +116,7 @@ impl Drills {
         self.scroll = 0;
     }
 
-    /// A drill begins.
+    /// Records that a drill was started.
     pub(crate) fn starting(&mut self, started_by: &str) {
         self.plan = false;
         self.scroll = 0;
@@ -126,7 +127,7 @@ impl Drills {
         });
     }
 
-    /// It was asked to end.
+    /// Records that the drill under way was asked to end.
     pub(crate) fn stopping(&mut self) {
         if let Some(run) = self.run.as_mut().filter(|run| run.is_under_way()) {
             run.state = DrillState::Stopping;

@@ -1,4 +1,5 @@
-//! How a drill came out: the verdict, each expectation beside its budget, what was false, where the report is.
+//! The outcome of a drill: the verdict with its reasons, each expectation beside its budget, and the path of the
+//! report.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 
-/// Columns of what is measured and its budget.
+/// Columns for the measured time and its budget.
 const FIGURES: usize = 16;
 
 pub(crate) fn lines(report: &Report, kept: Option<&Path>, width: usize) -> Vec<Line<'static>> {
@@ -52,8 +53,8 @@ pub(crate) fn lines(report: &Report, kept: Option<&Path>, width: usize) -> Vec<L
     lines
 }
 
-/// The response of a blind drill's player. The file of the report has plan and salt, of which the hash was printed before
-/// the drill.
+/// The response of a blind drill's player. The hash of salt and plan was printed before the drill, and the report file
+/// holds both.
 fn played(response: &Response, width: usize) -> Vec<Line<'static>> {
     let after =
         |moment: Option<f64>| moment.map_or("–".to_owned(), |seconds| format!("{seconds:.1} s"));

@@ -1,4 +1,4 @@
-//! What a drill will do: its faults, and the worst case of each alert beside its budget.
+//! The plan of a drill: its faults, and the worst case of each alert beside its budget.
 
 use ratatui::text::{Line, Span};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::tui::input::forms::duration_ms;
 use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 
-/// Columns of the names before the facts.
+/// Columns for the names before the facts.
 const NAME: usize = 9;
 
 /// Traffic, faults and expected alerts, in a few lines.
@@ -57,7 +57,7 @@ fn fact(name: &str, text: &str, width: usize) -> Vec<Line<'static>> {
     text.enumerate().map(line).collect()
 }
 
-/// A fault in words: `latency for 20s: delay 1s, share 0.5`.
+/// A fault in words: `latency for 20s: delay 1s, share 0.5`. Text that is not a JSON object is returned unchanged.
 pub(crate) fn fault(json: &str) -> String {
     let Ok(mut settings) = serde_json::from_str::<Map<String, Value>>(json) else {
         return json.to_owned();
@@ -92,7 +92,7 @@ pub(crate) fn lines(drill: &DrillInfo, width: usize) -> Vec<Line<'static>> {
     let alerts = drill.plan.iter().any(|inject| !inject.alerts.is_empty());
     if alerts {
         lines.push(Line::raw(""));
-        let text = "worst case by rule and settings, of the budget from the fault's beginning:";
+        let text = "worst case by rule and settings, and budget, both from the fault's beginning:";
         lines.extend(wrap(text, width, theme::quiet()));
     }
     for PlannedInject { alerts, .. } in &drill.plan {
@@ -133,12 +133,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_told_in_words_and_what_is_no_fault_as_it_is() {
-        let told = fault(
+    fn a_fault_is_shown_in_words_and_other_text_unchanged() {
+        let shown = fault(
             r#"{"kind":"slow_statement","for":"20s","delay":"400ms","statement":"account.charge"}"#,
         );
         assert_eq!(
-            told,
+            shown,
             "slow statement for 20s: delay 400ms, statement account.charge"
         );
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Starting a drill, and what it tells.
+//! Starts a drill after a question, and takes its progress and its end.
 
 use crate::drill::progress::Progress;
 use crate::drill::report::Report;
@@ -10,19 +10,19 @@ use crate::tui::input::dialog::question::Question;
 use crate::tui::model::{Model, NoticeKind};
 use crate::tui::screens::drills::{DrillState, started_by};
 
-/// Asks whether to start what is chosen.
+/// Asks whether to start the chosen drill, unless something stands in the way.
 pub(crate) fn start(model: &mut Model) {
-    let said = if model.drills.is_under_way() {
+    let obstacle = if model.drills.is_under_way() {
         "a drill is under way: stop it first (x)"
     } else if model.load.is_under_way() {
-        "a rehearsal is under way, and two loads on one machine tell nothing: stop it first (x)"
+        "a rehearsal is under way, and two loads on one machine distort each other: stop it first (x)"
     } else if model.is_seeding() {
         "a seeding is under way: wait for it, or cancel it (x)"
     } else {
         ""
     };
-    if !said.is_empty() {
-        model.tell(NoticeKind::Failed, said);
+    if !obstacle.is_empty() {
+        model.tell(NoticeKind::Failed, obstacle);
         return;
     }
     let Some(drill) = model.drills.drill() else {

@@ -1,4 +1,4 @@
-//! The Drills screen among the screens.
+//! The [`View`] of the Drills screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -22,7 +22,7 @@ impl View for Drills {
         model.drills.choose(to);
     }
 
-    /// The list is short; it is the report that is long.
+    /// Scrolls the text beside the list, because a report is longer than the list.
     fn page(&self, model: &mut Model, down: bool) {
         const LINES: isize = 8;
         let by = if down { LINES } else { -LINES };

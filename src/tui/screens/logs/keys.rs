@@ -4,11 +4,11 @@ use crate::tui::input::keys::{Binding, Scope, bindings};
 use crate::tui::model::Screen;
 
 pub(crate) const KEYS: &[Binding] = bindings! { Scope::On(Screen::Logs);
-    reads  ['/']      => Filter   "filter by what the lines show, from any screen", "filter";
-    reads  ['v']      => Level    "show from INFO, WARN, ERROR, or all", "level";
+    reads  ['/']      => Filter   "filter by the text of the lines", "filter";
+    reads  ['v']      => Level    "next minimum level: all, INFO, WARN, ERROR", "level";
     reads  ['f' ' ']  => Freeze   "freeze or follow the tail", "freeze";
-    reads  [Enter]    => Open     "the record in full", "open";
-    reads  ['t']      => TraceOf  "the trace of the record, also of one that is open", "trace";
+    reads  [Enter]    => Open     "the record in full; freezes the log", "open";
+    reads  ['t']      => TraceOf  "the trace of the chosen or open record", "trace";
     reads  [Up 'k']   => Up       "older";
     reads  [Down 'j'] => Down     "newer";
     reads  [PageUp]   => PageUp   "a page older";

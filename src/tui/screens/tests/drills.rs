@@ -146,7 +146,7 @@ fn progress() -> Progress {
             row(Stage::Notified, None, Some(9.7), Some(3.0)),
             row(Stage::Shown, Some(9.9), None, None),
             row(Stage::Resolved, None, None, None),
-            row(Stage::Told, None, None, Some(60.0)),
+            row(Stage::EndNotified, None, None, Some(60.0)),
             row(Stage::Mitigated, None, None, Some(20.0)),
         ],
         false_alarms: Vec::new(),

@@ -1,5 +1,5 @@
-//! The data source of a panel, a query or a variable. The file gives its type, or a variable or an input that stands
-//! for it.
+//! The data source of a panel, a query or a variable in a Grafana dashboard. The file gives its type, or a variable or
+//! an input that stands for it.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use serde_json::Value;
 
 use crate::tui::dashboard::json::{text, tidy};
 
-/// The kind of a source.
+/// The kind of a data source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// Prometheus, or a source with its API.
+pub(crate) enum DataSource {
+    /// Prometheus, or a data source with its API.
     Metrics,
     Logs,
-    /// Any other, by its common name.
+    /// Any other, by its plugin id or the name in the file.
     Other(String),
-    /// The file gives only a name, or nothing.
+    /// Not determined: no type and no known name, or a mixed panel, whose queries each name their own data source.
     Unknown,
 }
 
-/// The types of the data sources that the file names.
+/// The types that the variables and inputs of the file stand for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sources {
+pub(crate) struct DataSources {
     /// The type by the name of the variable or input.
     types: BTreeMap<String, String>,
 }
 
-impl Sources {
+impl DataSources {
     /// Reads the variables of type `datasource` and the inputs (`__inputs`) of an exported file.
-    pub(crate) fn read(root: &Value) -> Sources {
+    pub(crate) fn read(root: &Value) -> DataSources {
         let mut types = BTreeMap::new();
         let listed = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
         for input in listed(root.get("__inputs")).unwrap_or_default() {
@@ -43,30 +43,30 @@ impl Sources {
                 types.insert(text(&variable, "name").to_owned(), kind);
             }
         }
-        Sources { types }
+        DataSources { types }
     }
 
     /// The kind of the `datasource` of `json`, if it has one.
-    pub(crate) fn of(&self, json: &Value) -> Source {
+    pub(crate) fn of(&self, json: &Value) -> DataSource {
         match json.get("datasource") {
             Some(Value::String(name)) => self.named(name),
             Some(Value::Object(of)) => {
                 let part = |name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default();
                 match (part("type"), part("uid")) {
                     ("", uid) => self.named(uid),
-                    ("datasource", "-- Mixed --") => Source::Unknown,
+                    ("datasource", "-- Mixed --") => DataSource::Unknown,
                     ("datasource", "-- Dashboard --") => self.named("-- Dashboard --"),
                     ("datasource", _) => self.named("grafana"),
                     (kind, _) => by_type(kind),
                 }
             }
-            _ => Source::Unknown,
+            _ => DataSource::Unknown,
         }
     }
 
     /// The kind by a name or an identifier. A variable stands for a type, and Grafana's own names are known. Any other
     /// name was chosen by a user and does not determine the kind.
-    fn named(&self, name: &str) -> Source {
+    fn named(&self, name: &str) -> DataSource {
         let bare = name
             .strip_prefix("${")
             .and_then(|rest| rest.strip_suffix('}'))
@@ -74,9 +74,9 @@ impl Sources {
             .or_else(|| name.strip_prefix('$'));
         let Some(variable) = bare else {
             return match name.to_ascii_lowercase().as_str() {
-                "-- mixed --" | "mixed" => Source::Unknown,
-                "-- grafana --" | "grafana" => Source::Other("Grafana".into()),
-                "-- dashboard --" => Source::Other("another panel of Grafana".into()),
+                "-- mixed --" | "mixed" => DataSource::Unknown,
+                "-- grafana --" | "grafana" => DataSource::Other("Grafana".into()),
+                "-- dashboard --" => DataSource::Other("another panel of Grafana".into()),
                 plain => by_word(plain),
             };
         };
@@ -89,29 +89,30 @@ impl Sources {
 }
 
 /// The kind by the type of a data source, which is the identifier of its plugin.
-fn by_type(kind: &str) -> Source {
+fn by_type(kind: &str) -> DataSource {
     let kind = kind.to_ascii_lowercase();
     match kind.as_str() {
-        "mixed" => Source::Unknown,
-        "victoriametrics-metrics-datasource" => Source::Metrics,
-        "loki" => Source::Logs,
-        prometheus if prometheus.ends_with("prometheus") => Source::Metrics,
+        "mixed" => DataSource::Unknown,
+        "victoriametrics-metrics-datasource" => DataSource::Metrics,
+        "loki" => DataSource::Logs,
+        prometheus if prometheus.ends_with("prometheus") => DataSource::Metrics,
         // Amazon's and Azure's plugins, such as grafana-amazonprometheus-datasource.
-        managed if managed.contains("prometheus") => Source::Metrics,
-        other => Source::Other(tidy(other)),
+        managed if managed.contains("prometheus") => DataSource::Metrics,
+        other => DataSource::Other(tidy(other)),
     }
 }
 
-/// The kind by a name that equals the name of a program. A part is not enough: `tempo-metrics` may be a Prometheus.
-fn by_word(word: &str) -> Source {
+/// The kind by a name that equals the name of a program. A matching part of a name is not enough: `tempo-metrics` may
+/// be a Prometheus.
+fn by_word(word: &str) -> DataSource {
     match word {
-        "prometheus" | "thanos" | "mimir" | "victoriametrics" | "metrics" => Source::Metrics,
-        "loki" | "logs" => Source::Logs,
+        "prometheus" | "thanos" | "mimir" | "victoriametrics" | "metrics" => DataSource::Metrics,
+        "loki" | "logs" => DataSource::Logs,
         "tempo" | "jaeger" | "zipkin" | "influxdb" | "elasticsearch" | "graphite" | "mysql"
         | "postgres" | "postgresql" | "clickhouse" | "cloudwatch" | "testdata" | "alertmanager" => {
-            Source::Other(word.to_owned())
+            DataSource::Other(word.to_owned())
         }
-        _ => Source::Unknown,
+        _ => DataSource::Unknown,
     }
 }
 
@@ -122,8 +123,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_known_by_its_type_its_variable_or_its_input() {
-        let sources = Sources::read(&json!({
+    fn a_data_source_is_known_by_its_type_its_variable_or_its_input() {
+        let sources = DataSources::read(&json!({
             "__inputs": [
                 { "name": "DS_THEIRS", "type": "datasource", "pluginId": "prometheus" },
                 { "name": "VAR_X", "type": "constant", "value": "loki" },
@@ -134,47 +135,47 @@ mod tests {
                 { "name": "job", "type": "query", "query": "loki" },
             ] },
         }));
-        let other = |name: &str| Source::Other(name.to_owned());
+        let other = |name: &str| DataSource::Other(name.to_owned());
         let cases = [
-            (json!("$datasource"), Source::Metrics),
-            (json!("${datasource}"), Source::Metrics),
-            (json!("[[datasource]]"), Source::Metrics),
-            (json!({ "uid": "$datasource" }), Source::Metrics),
-            (json!({ "uid": "${DS_THEIRS}" }), Source::Metrics),
-            (json!("${log_source}"), Source::Logs),
-            (json!("${job}"), Source::Unknown),
-            (json!("${DS_PROMETHEUS}"), Source::Metrics),
+            (json!("$datasource"), DataSource::Metrics),
+            (json!("${datasource}"), DataSource::Metrics),
+            (json!("[[datasource]]"), DataSource::Metrics),
+            (json!({ "uid": "$datasource" }), DataSource::Metrics),
+            (json!({ "uid": "${DS_THEIRS}" }), DataSource::Metrics),
+            (json!("${log_source}"), DataSource::Logs),
+            (json!("${job}"), DataSource::Unknown),
+            (json!("${DS_PROMETHEUS}"), DataSource::Metrics),
             (
                 json!({ "type": "prometheus", "uid": "$log_source" }),
-                Source::Metrics,
+                DataSource::Metrics,
             ),
             (
                 json!({ "type": "victoriametrics-metrics-datasource" }),
-                Source::Metrics,
+                DataSource::Metrics,
             ),
             (
                 json!({ "type": "grafana-amazonprometheus-datasource" }),
-                Source::Metrics,
+                DataSource::Metrics,
             ),
             (
                 json!({ "type": "datasource", "uid": "-- Mixed --" }),
-                Source::Unknown,
+                DataSource::Unknown,
             ),
             (
                 json!({ "type": "datasource", "uid": "grafana" }),
                 other("Grafana"),
             ),
             (json!({ "type": "tempo", "uid": "t" }), other("tempo")),
-            (json!("tempo-metrics-prom-less"), Source::Unknown),
-            (json!("-- Mixed --"), Source::Unknown),
-            (json!("Loki"), Source::Logs),
-            (json!(null), Source::Unknown),
-            (json!(7), Source::Unknown),
+            (json!("tempo-metrics-prom-less"), DataSource::Unknown),
+            (json!("-- Mixed --"), DataSource::Unknown),
+            (json!("Loki"), DataSource::Logs),
+            (json!(null), DataSource::Unknown),
+            (json!(7), DataSource::Unknown),
         ];
         for (datasource, wanted) in cases {
             let json = json!({ "datasource": datasource });
             assert_eq!(sources.of(&json), wanted, "{json}");
         }
-        assert_eq!(sources.of(&json!({})), Source::Unknown);
+        assert_eq!(sources.of(&json!({})), DataSource::Unknown);
     }
 }

@@ -16,32 +16,34 @@ use crate::drill::report::Report;
 use crate::files;
 
 /// The shortest time between two lines of progress.
-const EVERY: Duration = Duration::from_millis(250);
-/// The most bytes of progress in a file. A suite takes a quarter of it.
-const LARGEST: u64 = 64 * 1024 * 1024;
+const INTERVAL: Duration = Duration::from_millis(250);
+/// The most bytes of progress of one drill. Further progress is not written, but its report is.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The destination of the progress.
+/// The destination of the progress. Clones share it.
 #[derive(Clone)]
-pub(super) struct Told(Arc<Mutex<Lines>>);
+pub(super) struct ProgressOutput(Arc<Mutex<Lines>>);
 
 struct Lines {
     out: Box<dyn Write + Send>,
+    /// Bytes since the last report.
     written: u64,
 }
 
-impl Told {
+impl ProgressOutput {
     /// Writes to the file `path`, or to standard output.
     ///
     /// # Errors
     /// The file cannot be written; the message says why.
-    pub(super) fn to(path: &Path) -> Result<Told, String> {
+    pub(super) fn to(path: &Path) -> Result<ProgressOutput, String> {
         let out: Box<dyn Write + Send> = match files::is_stdout(path) {
             true => Box::new(stdout::stream()),
             false => Box::new(File::create(path).map_err(|error| {
                 format!("--progress {} cannot be written: {error}", path.display())
             })?),
         };
-        Ok(Told(Arc::new(Mutex::new(Lines { out, written: 0 }))))
+        let lines = Lines { out, written: 0 };
+        Ok(ProgressOutput(Arc::new(Mutex::new(lines))))
     }
 
     /// Writes the progress until its reader is gone, and then cancels `stop`, because the process that started the
@@ -53,11 +55,11 @@ impl Told {
     ) {
         while progress.changed().await.is_ok() {
             let now = progress.borrow_and_update().clone();
-            if self.line(&Line::Progress(Box::new(now))).is_err() {
+            if self.write(&Line::Progress(Box::new(now))).is_err() {
                 stop.cancel();
                 return;
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 
@@ -66,13 +68,13 @@ impl Told {
         let mut lines = self.0.lock();
         lines.written = 0;
         drop(lines);
-        drop(self.line(&Line::Report(Box::new(report.clone()))));
+        drop(self.write(&Line::Report(Box::new(report.clone()))));
     }
 
-    fn line(&self, line: &Line) -> io::Result<()> {
+    fn write(&self, line: &Line) -> io::Result<()> {
         let text = serde_json::to_string(line)? + "\n";
         let mut lines = self.0.lock();
-        if lines.written > LARGEST {
+        if lines.written > MAX_BYTES {
             return Ok(());
         }
         lines.written += text.len() as u64;
