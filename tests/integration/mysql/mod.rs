@@ -1,5 +1,6 @@
-//! The program on MariaDB: its start, several servers on one database, TLS.
+//! The program on MariaDB: its start, several servers on one database, TLS, the tables of a MySQL seed.
 
 mod servers;
+mod source_tables;
 mod start_up;
 mod tls;

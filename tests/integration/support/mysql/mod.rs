@@ -4,8 +4,10 @@ mod dialect;
 mod template;
 
 use std::ffi::OsString;
+use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -36,7 +38,8 @@ impl MariaDb {
         if program().is_none() {
             return Some("mariadbd");
         }
-        let mut needed = ["mariadb-install-db"].into_iter().chain(kept::NEEDED);
+        let programs = ["mariadb-install-db", "mariadb"].into_iter();
+        let mut needed = programs.chain(kept::NEEDED);
         needed.find(|program| on_path(program).is_none())
     }
 
@@ -132,6 +135,32 @@ impl MariaDb {
     pub async fn sql(&self, statements: &str) -> String {
         let answer = ask(&self.all_rights("concert"), statements).await;
         answer.unwrap_or_else(|error| panic!("{statements}: {error}"))
+    }
+
+    /// Runs a script with the program `mariadb`, which knows `DELIMITER`, as the user `concert`. Returns its output; an
+    /// error is what it reported.
+    pub fn client(&self, database: &str, script: &str) -> Result<String, String> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(script.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        let ran = Command::new("mariadb")
+            .args([
+                "--no-defaults",
+                "--batch",
+                "--protocol=tcp",
+                "--host=127.0.0.1",
+            ])
+            .args([&format!("--port={}", self.port.number()), "--user=concert"])
+            .arg(database)
+            .env("MYSQL_PWD", &self.password)
+            .stdin(file)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        match ran.status.success() {
+            true => Ok(text(&ran.stdout)),
+            false => Err(text(&ran.stderr)),
+        }
     }
 
     /// Runs the statements of a test for all stores in a dataset's database. An error is the server's message.
