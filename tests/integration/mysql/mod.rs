@@ -1,5 +1,7 @@
-//! The program on MariaDB: its start, several servers on one database, TLS, the tables of a MySQL seed.
+//! The program on MariaDB: its start, several servers on one database, TLS, rights, the tables of
+//! a MySQL seed.
 
+mod grants;
 mod servers;
 mod source_tables;
 mod start_up;
