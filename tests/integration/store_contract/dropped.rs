@@ -56,7 +56,7 @@ async fn a_dropped_operation_leaves_no_transaction_and_no_wrong_answer() {
         connections: 2,
         ..PgOptions::default()
     };
-    let Some(db) = Opened::postgres_with(options).await else {
+    let Some(db) = Opened::with(crate::support::database::Kind::Postgres, options).await else {
         return;
     };
     db.standing(2).await;

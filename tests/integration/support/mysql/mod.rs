@@ -50,12 +50,15 @@ impl MariaDb {
 
     /// The same with more arguments of `mariadbd`. With `--innodb-flush-log-at-trx-commit=1` the data are on a disk.
     pub async fn start_with(more: &[&str]) -> Option<MariaDb> {
+        let durable = more.iter().any(|it| it.ends_with("trx-commit=1"));
+        MariaDb::begin(|| private_dir(durable), more).await
+    }
+
+    async fn begin(dir: impl FnOnce() -> TempDir, more: &[&str]) -> Option<MariaDb> {
         if MariaDb::missing().is_some_and(skipped) {
             return None;
         }
-        let program = program()?;
-        let durable = more.iter().any(|it| it.ends_with("trx-commit=1"));
-        let dir = private_dir(durable);
+        let (program, dir) = (program()?, dir());
         let template = Template::of(&program);
         template.copy_to(&dir.path().join("data"));
         let mut settings = vec![program.into_os_string()];
@@ -108,9 +111,15 @@ impl MariaDb {
         self.port.addr()
     }
 
-    /// Kills it with SIGKILL, as a power cut would. Returns when it has ended.
+    /// Kills it with SIGKILL. Returns when it has ended.
     pub fn kill(&mut self) {
         self.server.kill();
+    }
+
+    /// Stops it with SIGTERM: it closes all connections and its files.
+    pub fn shut_down(&mut self) {
+        self.server.signal(Signal::TERM);
+        assert!(self.server.await_end(PATIENCE), "mariadbd does not stop");
     }
 
     /// Starts it again on the same port and data, killing a running one. Returns when it answers.
@@ -133,7 +142,7 @@ impl MariaDb {
 
     /// Runs statements as a user with all rights. Returns a line for each row, with columns separated by `|`.
     pub async fn sql(&self, statements: &str) -> String {
-        let answer = ask(&self.all_rights("concert"), statements).await;
+        let answer = ask(&self.superuser(), statements).await;
         answer.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
@@ -164,16 +173,15 @@ impl MariaDb {
     }
 
     /// Runs the statements of a test for all stores in a dataset's database. An error is the server's message.
-    pub async fn tamper(&self, database: &str, statements: &str) -> Result<(), String> {
+    pub async fn tamper(&self, database: &str, statements: &str) -> Result<String, String> {
         let statements = dialect::of_mysql(statements);
-        let done = ask(&self.all_rights(database), &statements).await;
-        done.map(drop)
+        ask(&self.all_rights(database), &statements).await
     }
 
     /// Begins a transaction with all rights, runs the statements in it, and leaves it open: their locks stay until the
     /// result is dropped.
     pub async fn hold(&self, statements: &str) -> Holding {
-        let url = self.all_rights("concert");
+        let url = self.superuser();
         let mut connection = MySqlConnection::connect(&url).await.unwrap();
         let statements = format!("START TRANSACTION; {statements}");
         let held = sqlx::raw_sql(AssertSqlSafe(statements));
@@ -181,6 +189,11 @@ impl MariaDb {
         Holding {
             _connection: connection,
         }
+    }
+
+    /// The URL of the database for the user with all rights.
+    pub fn superuser(&self) -> String {
+        self.all_rights("concert")
     }
 
     fn all_rights(&self, database: &str) -> String {
@@ -194,7 +207,7 @@ impl MariaDb {
     /// Waits until it answers; false if it ends before.
     async fn answers(&mut self) -> bool {
         let begun = std::time::Instant::now();
-        let url = self.all_rights("concert");
+        let url = self.superuser();
         while self.server.is_running() {
             if ask(&url, "SELECT 1").await.is_ok() {
                 return true;
