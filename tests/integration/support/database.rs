@@ -98,6 +98,11 @@ impl Database {
         each!(self, database => database.restart().await);
     }
 
+    /// Starts it again if it has ended by itself. Returns when it answers.
+    pub async fn revive(&mut self) {
+        each!(self, database => database.revive().await);
+    }
+
     /// Ends it as an operator does: it takes no more work, and closes all connections. Returns when it has ended.
     pub fn shut_down(&mut self) {
         each!(self, database => database.shut_down());

@@ -54,6 +54,11 @@ impl MariaDb {
         MariaDb::begin(|| private_dir(durable), more).await
     }
 
+    /// The same with its data in a directory below `parent`.
+    pub async fn start_below(parent: &Path) -> Option<MariaDb> {
+        MariaDb::begin(|| tempfile::tempdir_in(parent).unwrap(), &[]).await
+    }
+
     async fn begin(dir: impl FnOnce() -> TempDir, more: &[&str]) -> Option<MariaDb> {
         if MariaDb::missing().is_some_and(skipped) {
             return None;
@@ -128,6 +133,13 @@ impl MariaDb {
         self.launch();
         let answers = self.answers().await;
         assert!(answers, "no start: {}", self.server.log());
+    }
+
+    /// Starts it again if it has ended by itself. Returns when it answers.
+    pub async fn revive(&mut self) {
+        if !(self.server.is_running() && self.answers().await) {
+            self.restart().await;
+        }
     }
 
     /// Stops it with SIGSTOP: connections can still be made and stay open, but nothing answers.
