@@ -32,12 +32,12 @@ const HELP: &str = "\
 Runs mixed traffic against real servers while faults come and go, and compares what clients were
 answered with the database after every fault. Exit code 1, with the seed, on any violation.
 
-  scripts/soak [--minutes N] [--steps N] [--seed N] [--backend sqlite|postgres-redis|all]
+  scripts/soak [--minutes N] [--steps N] [--seed N] [--backend sqlite|postgres-redis|mysql-redis|all]
 
   --minutes N   how long, in all; shared by the backends   [default: 30]
   --steps N     so many steps on each backend instead
   --seed N      draws the same faults again                [default: random, printed]
-  --backend B   sqlite: one server; postgres-redis: two    [default: all]";
+  --backend B   sqlite: one server; the others: two        [default: all]";
 
 /// The largest dataset of a run, which is sold out after some hours.
 const SALE: Sale = Sale {
@@ -79,9 +79,10 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--backend" if value == "all" => arguments.backends = Backend::ALL.to_vec(),
             "--backend" => {
                 let found = Backend::ALL.into_iter().find(|it| it.name() == value);
-                let found = found.ok_or(format!(
-                    "--backend: {value} must be sqlite, postgres-redis or all"
-                ))?;
+                let found = found.ok_or_else(|| {
+                    let names = Backend::ALL.map(Backend::name).join(", ");
+                    format!("--backend: {value} must be one of {names}, or all")
+                })?;
                 arguments.backends = vec![found];
             }
             _ => return Err(format!("{name} is not known")),

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Fleet, TestServer, User, eventually, profile, seed};
+use crate::support::{Fleet, PostgresRedis, TestServer, User, eventually, profile, seed};
 
 /// The users per second that the settings admit.
 const CAP: f64 = 20.0;
@@ -242,7 +242,7 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
     if Fleet::skipped() {
         return;
     }
-    let fleet = Fleet::start(2).await;
+    let fleet = Fleet::start_on::<PostgresRedis>(2).await;
     let [one, slow] = fleet.servers() else {
         panic!("the fleet must have two servers")
     };

@@ -342,7 +342,7 @@ async fn an_audit_ends_with_its_client<B: Backend>(reads: &str) {
         let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
         let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
         let used: f64 = lines.next().unwrap().parse().unwrap();
-        let Some(postgres) = &server.parts.postgres else {
+        let Some(postgres) = server.parts.postgres() else {
             return (used, used);
         };
         let sql = "SELECT count(*) FROM pg_stat_activity

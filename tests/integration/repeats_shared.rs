@@ -70,7 +70,7 @@ async fn copies_on_two_servers_get_one_answer_while_redis_is_down() {
     }
     let mut fleet = Fleet::seeded(2, 1, 10, 10).await;
     fleet.parts.redis.as_mut().unwrap().kill();
-    let postgres = fleet.parts.postgres.as_ref().unwrap();
+    let postgres = fleet.parts.postgres().unwrap();
     let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
     let row = format!("SELECT 1 FROM concertctl_{epoch}.meta WHERE key = 'places' FOR UPDATE");
     let held = postgres.hold(&row).await;
@@ -105,7 +105,7 @@ async fn the_lock_of_a_dead_server_refuses_others_until_its_lease_ends_but_not_a
     }
     let fleet = Fleet::seeded(1, 1, 10, 10).await;
     let (user, other) = (admitted(&fleet, 1).await, admitted(&fleet, 2).await);
-    let postgres = fleet.parts.postgres.as_ref().unwrap();
+    let postgres = fleet.parts.postgres().unwrap();
     let redis = fleet.parts.redis.as_ref().unwrap();
     let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
     let lock = format!("{{concertctl:{epoch}}}:lock:3");

@@ -42,6 +42,11 @@ async fn sqlite_keeps_every_promise_through_faults() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mysql_and_redis_keep_every_promise_through_faults() {
+    soak(Backend::MySqlRedis, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_and_redis_keep_every_promise_through_faults() {
     soak(Backend::PostgresRedis, 6).await;
 }

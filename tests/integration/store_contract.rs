@@ -5,10 +5,10 @@ mod accounts;
 mod audit;
 mod dropped;
 mod holds;
-mod mysql_trouble;
 mod opened;
 mod places;
 mod reservations;
+mod round_trips;
 mod trouble;
 
 pub use opened::{Opened, key};
@@ -27,7 +27,7 @@ macro_rules! contract {
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                let Some(db) = super::Opened::postgres().await else { return };
+                let Some(db) = super::Opened::shared(crate::support::database::Kind::Postgres).await else { return };
                 super::$name(&db).await;
                 db.close().await;
             })+
@@ -35,7 +35,7 @@ macro_rules! contract {
         mod mysql {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                let Some(db) = super::Opened::mysql().await else { return };
+                let Some(db) = super::Opened::shared(crate::support::database::Kind::MariaDb).await else { return };
                 super::$name(&db).await;
                 db.close().await;
             })+
@@ -43,3 +43,22 @@ macro_rules! contract {
     };
 }
 pub(crate) use contract;
+
+/// Makes each `async fn name(kind: Kind)` a test on each shared database.
+macro_rules! on_each_database {
+    ($($name:ident),+ $(,)?) => {
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::support::database::Kind::Postgres).await;
+            })+
+        }
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::support::database::Kind::MariaDb).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_each_database;

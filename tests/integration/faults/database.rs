@@ -1,16 +1,23 @@
-//! PostgreSQL is killed or stalled, or its connections are used up.
+//! The database is killed, restarted or stalled, its connections are ended, or all of them are in use.
 
 use std::time::{Duration, Instant};
 
 use concertctl::api::ops::AdmissionChange;
-use concertctl::settings::ServeSettings;
 
+use super::traffic::Report;
 use super::{BOUND, Rehearsal, Step};
-use crate::support::postgres::Holding;
-use crate::support::{Postgres, Redis, User, eventually};
+use crate::support::{Backend, User, eventually};
+
+on_each_database!(
+    the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a_restart,
+    a_restart_of_the_database_is_survived_without_a_restart,
+    a_database_that_hangs_is_reported_within_the_time_out,
+    an_exhausted_pool_slows_admission_down_and_is_reported,
+    connections_ended_one_by_one_cost_nothing_but_the_requests_that_they_carry,
+);
 
 /// Asserts that requests are refused with `Retry-After` and that the server is not ready.
-async fn refuses_clearly(rehearsal: &Rehearsal) {
+async fn refuses_clearly<B: Backend>(rehearsal: &Rehearsal<B>) {
     eventually("readiness turns red", || async {
         let (status, parts) = rehearsal.readiness().await;
         (status == 503 && parts["database"] != "ok").then_some(())
@@ -26,24 +33,14 @@ async fn refuses_clearly(rehearsal: &Rehearsal) {
 /// A user who is not among the buyers.
 const USER: i64 = super::USERS;
 
-/// Blocks all other writes of places, batches or reservations until the returned value is dropped.
-async fn hold_tables(postgres: &Postgres) -> Holding {
-    let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
-    let tables = ["admissions", "reservations", "queue_places"];
-    let tables = tables.map(|table| format!("concertctl_{epoch}.{table}"));
-    let tables = tables.join(", ");
-    let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
-    postgres.hold(&lock).await
-}
-
-async fn recovers(rehearsal: &Rehearsal) -> Duration {
+async fn recovers<B: Backend>(rehearsal: &Rehearsal<B>) -> Duration {
     let took = is_ready(rehearsal).await;
     goes_on(rehearsal).await;
     took
 }
 
 /// Waits until the server is ready again. Returns how long that took.
-async fn is_ready(rehearsal: &Rehearsal) -> Duration {
+async fn is_ready<B: Backend>(rehearsal: &Rehearsal<B>) -> Duration {
     let back = Instant::now();
     eventually("it is ready again, without a restart", || async {
         (rehearsal.readiness().await.0 == 200).then_some(())
@@ -52,14 +49,26 @@ async fn is_ready(rehearsal: &Rehearsal) -> Duration {
     back.elapsed()
 }
 
-async fn goes_on(rehearsal: &Rehearsal) {
+async fn goes_on<B: Backend>(rehearsal: &Rehearsal<B>) {
     rehearsal.until(Step::Register, 201, 20).await;
     rehearsal.until(Step::Reserve, 201, 20).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a_restart() {
-    let Some(mut rehearsal) = Rehearsal::begin().await else {
+/// Asserts that users in the queue noticed nothing, and that all others got an answer in time: the expected one, or a
+/// 503.
+fn nothing_worse_than_503(report: &Report, from: Instant, to: Instant) {
+    assert_eq!(report.failed(&[Step::Poll]), 0);
+    let answers = report.by_status(from, to);
+    let worse = |status: u16| status == 0 || status == 500 || status > 503;
+    let other = answers.keys().find(|(_, status)| worse(*status));
+    assert_eq!(other, None, "{answers:?}");
+    assert!(report.longest() < BOUND);
+}
+
+async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a_restart<
+    B: Backend,
+>() {
+    let Some(mut rehearsal) = Rehearsal::<B>::begin().await else {
         return;
     };
     // Somebody must wait when the database goes: nobody else polls without it.
@@ -74,7 +83,7 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     })
     .await;
     let from = Instant::now();
-    rehearsal.postgres.kill();
+    rehearsal.database().kill();
     refuses_clearly(&rehearsal).await;
     let down = Duration::from_secs(10).saturating_sub(from.elapsed());
     let until = Instant::now() + down;
@@ -82,53 +91,54 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
         // Users in the queue get their answers without the database.
         rehearsal.until(Step::Poll, 200, 5).await;
     }
-    rehearsal.postgres.restart().await;
+    rehearsal.database().restart().await;
     let to = Instant::now();
     let recovered = is_ready(&rehearsal).await;
     rehearsal.server.admission(batch(20)).await;
     goes_on(&rehearsal).await;
-    let report = rehearsal.end("PostgreSQL killed, 10 s", from, to).await;
+    let report = rehearsal.end("database killed, 10 s", from, to).await;
     println!("  ready {recovered:.1?} after it was back");
-    assert_eq!(report.failed(&[Step::Poll]), 0);
-    let answers = report.by_status(from, to);
-    let other = answers
-        .keys()
-        .find(|(_, status)| *status >= 500 && *status != 503);
-    assert_eq!(other, None, "{answers:?}");
-    assert!(
-        !answers.keys().any(|(_, status)| *status == 0),
-        "{answers:?}"
-    );
-    assert!(report.longest() < BOUND);
+    nothing_worse_than_503(&report, from, to);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_hangs_is_reported_within_the_time_out() {
-    let Some(mut rehearsal) = Rehearsal::begin().await else {
+async fn a_restart_of_the_database_is_survived_without_a_restart<B: Backend>() {
+    let Some(mut rehearsal) = Rehearsal::<B>::begin().await else {
         return;
     };
     let from = Instant::now();
-    rehearsal.postgres.stall();
-    refuses_clearly(&rehearsal).await;
-    rehearsal.postgres.resume();
+    rehearsal.database().shut_down();
+    rehearsal.database().restart().await;
     let to = Instant::now();
     let recovered = recovers(&rehearsal).await;
-    let report = rehearsal.end("PostgreSQL hangs", from, to).await;
-    println!("  ready {recovered:.1?} after it went on");
-    assert_eq!(report.failed(&[Step::Poll]), 0);
-    assert!(report.longest() < BOUND);
+    let report = rehearsal.end("database restarted", from, to).await;
+    println!("  ready {recovered:.1?} after it was back");
+    nothing_worse_than_503(&report, from, to);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exhausted_pool_slows_admission_down_and_is_reported() {
-    let (Some(postgres), Some(redis)) = (Postgres::start().await, Redis::start().await) else {
+async fn a_database_that_hangs_is_reported_within_the_time_out<B: Backend>() {
+    let Some(mut rehearsal) = Rehearsal::<B>::begin().await else {
         return;
     };
-    let few = |settings: &mut ServeSettings| settings.database_connections = 2;
-    let rehearsal = Rehearsal::with(postgres, redis, few).await;
+    let from = Instant::now();
+    rehearsal.database().stall();
+    refuses_clearly(&rehearsal).await;
+    rehearsal.database().resume();
+    let to = Instant::now();
+    let recovered = recovers(&rehearsal).await;
+    let report = rehearsal.end("database hangs", from, to).await;
+    println!("  ready {recovered:.1?} after it went on");
+    nothing_worse_than_503(&report, from, to);
+}
+
+async fn an_exhausted_pool_slows_admission_down_and_is_reported<B: Backend>() {
+    let begun = Rehearsal::<B>::begin_with(|settings| settings.database_connections = 2);
+    let Some(mut rehearsal) = begun.await else {
+        return;
+    };
     let from = Instant::now();
     // A write waits for this and holds a connection.
-    let held = hold_tables(&rehearsal.postgres).await;
+    let tables = ["admissions", "reservations", "queue_places"];
+    let held = rehearsal.database().hold_tables(&tables).await;
     refuses_clearly(&rehearsal).await;
     let watermark = rehearsal.watermark_at_rest().await;
     rehearsal.until(Step::Poll, 200, 20).await;
@@ -144,11 +154,37 @@ async fn an_exhausted_pool_slows_admission_down_and_is_reported() {
         .end("the pool of 2 connections used up", from, to)
         .await;
     println!("  ready {recovered:.1?} after the lock was gone");
-    let answers = report.by_status(from, to);
-    let other = answers
-        .keys()
-        .find(|(_, status)| *status >= 500 && *status != 503);
-    assert_eq!(other, None, "{answers:?}");
-    assert_eq!(report.failed(&[Step::Poll]), 0);
-    assert!(report.longest() < BOUND);
+    nothing_worse_than_503(&report, from, to);
+}
+
+async fn connections_ended_one_by_one_cost_nothing_but_the_requests_that_they_carry<B: Backend>() {
+    let Some(mut rehearsal) = Rehearsal::<B>::begin().await else {
+        return;
+    };
+    let from = Instant::now();
+    // Each of these sessions, whatever it is for; new ones take their places meanwhile.
+    let sessions = rehearsal.database().sessions().await;
+    for session in &sessions {
+        rehearsal.database().end_session(*session).await;
+        rehearsal.until(Step::Register, 201, 2).await;
+        rehearsal.until(Step::Reserve, 201, 2).await;
+    }
+    let to = Instant::now();
+    let left = rehearsal.database().sessions().await;
+    let survivors = left.iter().filter(|session| sessions.contains(session));
+    assert_eq!(survivors.count(), 0, "{sessions:?}, then {left:?}");
+    let recovered = recovers(&rehearsal).await;
+    let report = rehearsal
+        .end("connections ended one by one", from, to)
+        .await;
+    println!("  {} ended, ready {recovered:.1?} later", sessions.len());
+    nothing_worse_than_503(&report, from, to);
+    let answered = report.by_status(from, to);
+    let failed: usize = answered
+        .iter()
+        .filter(|((_, status), _)| *status >= 500)
+        .map(|(_, count)| count)
+        .sum();
+    // A batch of registrations shares a connection.
+    assert!(failed <= sessions.len() * 48, "{answered:?}");
 }

@@ -6,10 +6,10 @@ use concertctl::api::ops::{Fault, FaultKind, LinkCut};
 
 use super::shared_queue::{goes_on_with_the_queue, goes_on_without_the_queue};
 use super::{BOUND, Rehearsal, Step};
-use crate::support::{User, eventually};
+use crate::support::{PostgresRedis, User, eventually};
 
 async fn redis_is_cut(fault: &str, how: LinkCut) {
-    let Some(rehearsal) = Rehearsal::begin().await else {
+    let Some(rehearsal) = Rehearsal::<PostgresRedis>::begin().await else {
         return;
     };
     let from = Instant::now();

@@ -1,14 +1,19 @@
-//! Three servers that share PostgreSQL and Redis.
+//! Three servers that share a database and Redis.
 
 use std::time::Instant;
 
 use super::{DATES, PER_DATE, Sale, Step, Traffic, USERS, books_are_right, print_figures};
 use crate::support::process::{concertctl, finish};
-use crate::support::{Fleet, eventually, token_of};
+use crate::support::{Backend, Fleet, eventually, token_of};
 use concertctl::api::ops::AdmissionChange;
 
 const BATCH: u64 = 20;
 const EVERY_MS: u64 = 200;
+
+on_each_database!(
+    three_servers_rehearse_an_on_sale_as_one,
+    one_of_three_servers_killed_leaves_the_sale_to_the_others,
+);
 
 /// The base URLs of the servers of a fleet.
 fn apis(fleet: &Fleet) -> Vec<String> {
@@ -18,14 +23,13 @@ fn apis(fleet: &Fleet) -> Vec<String> {
 
 /// Asserts that no batch is larger than set, and that there were no more batches than intervals.
 async fn batches_are_exact(fleet: &Fleet) {
-    let postgres = fleet.parts.postgres.as_ref().unwrap();
-    let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
-    let query =
-        format!("SELECT mark || ' ' || at FROM concertctl_{epoch}.admissions ORDER BY mark");
-    let rows = postgres.sql(&query).await;
+    let database = fleet.parts.shared();
+    let query = "SELECT mark, at FROM admissions ORDER BY mark";
+    let rows = database.tamper(&database.dataset().await, query).await;
+    let rows = rows.unwrap();
     let batches: Vec<(u64, u64)> = rows
         .lines()
-        .filter_map(|row| row.split_once(' '))
+        .filter_map(|row| row.split_once('|'))
         .map(|(watermark, at)| (watermark.parse().unwrap(), at.parse().unwrap()))
         .collect();
     for pair in batches.windows(2) {
@@ -57,12 +61,11 @@ async fn admitted(fleet: &Fleet) -> u64 {
     sum as u64
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_servers_rehearse_an_on_sale_as_one() {
-    if Fleet::skipped() {
+async fn three_servers_rehearse_an_on_sale_as_one<B: Backend>() {
+    if Fleet::skipped_on::<B>() {
         return;
     }
-    let fleet = Fleet::start(3).await;
+    let fleet = Fleet::start_on::<B>(3).await;
     let servers = fleet.servers();
     let out = fleet.dir(0).join("summary.json");
     let mut load = concertctl();
@@ -110,13 +113,12 @@ async fn three_servers_rehearse_an_on_sale_as_one() {
     println!("three servers: {watermark} admitted in whole batches, audit {audit:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
-    if Fleet::skipped() {
+async fn one_of_three_servers_killed_leaves_the_sale_to_the_others<B: Backend>() {
+    if Fleet::skipped_on::<B>() {
         return;
     }
     let count = |number: i64| u32::try_from(number).unwrap();
-    let fleet = Fleet::seeded(3, count(DATES), count(PER_DATE), count(USERS)).await;
+    let fleet = Fleet::seeded_on::<B>(3, count(DATES), count(PER_DATE), count(USERS)).await;
     let servers = fleet.servers();
     let change = AdmissionChange {
         batch: Some(BATCH),

@@ -4,14 +4,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 
-use concertctl::settings::ServeSettings;
-
 use super::{BOUND, Rehearsal, Step};
+use crate::needs;
+use crate::support::backend::Parts;
 use crate::support::proxy::Proxy;
-use crate::support::{Postgres, Redis, TestServer, User, eventually, profile, seed};
+use crate::support::{Backend, PostgresRedis, Server, User, eventually, profile, seed};
 
 /// Asserts that no user is refused, waits long or is admitted, and that the server reports the outage.
-pub(super) async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
+pub(super) async fn goes_on_without_the_queue<B: Backend>(
+    rehearsal: &Rehearsal<B>,
+    outage: Duration,
+) {
     eventually("the server says that admission is paused", || async {
         let (status, parts) = rehearsal.readiness().await;
         assert_eq!(status, 200, "it goes on serving: {parts}");
@@ -39,7 +42,7 @@ pub(super) async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Dur
     }
 }
 
-pub(super) async fn goes_on_with_the_queue(rehearsal: &Rehearsal) -> Duration {
+pub(super) async fn goes_on_with_the_queue<B: Backend>(rehearsal: &Rehearsal<B>) -> Duration {
     let (back, watermark) = (Instant::now(), rehearsal.watermark().await);
     eventually("the next batch is admitted", || async {
         (rehearsal.watermark().await > watermark).then_some(())
@@ -52,15 +55,15 @@ pub(super) async fn goes_on_with_the_queue(rehearsal: &Rehearsal) -> Duration {
 }
 
 async fn redis_is_lost(fault: &str, outage: Duration, empty: bool) {
-    let Some(mut rehearsal) = Rehearsal::begin().await else {
+    let Some(mut rehearsal) = Rehearsal::<PostgresRedis>::begin().await else {
         return;
     };
     let from = Instant::now();
-    rehearsal.redis.kill();
+    rehearsal.redis().kill();
     goes_on_without_the_queue(&rehearsal, outage).await;
     match empty {
-        true => rehearsal.redis.restart_empty().await,
-        false => rehearsal.redis.restart().await,
+        true => rehearsal.redis().restart_empty().await,
+        false => rehearsal.redis().restart().await,
     }
     let to = Instant::now();
     let recovered = goes_on_with_the_queue(&rehearsal).await;
@@ -90,12 +93,12 @@ async fn redis_killed_and_back_empty_gets_its_queue_from_the_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
-    let Some(rehearsal) = Rehearsal::begin().await else {
+    let Some(mut rehearsal) = Rehearsal::<PostgresRedis>::begin().await else {
         return;
     };
     let from = Instant::now();
     let watermark = rehearsal.watermark().await;
-    assert_eq!(rehearsal.redis.cli(&["FLUSHALL"]), "OK");
+    assert_eq!(rehearsal.redis().cli(&["FLUSHALL"]), "OK");
     let to = Instant::now();
     rehearsal.until(Step::Register, 201, 20).await;
     goes_on_with_the_queue(&rehearsal).await;
@@ -110,13 +113,13 @@ async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hanging_redis_is_bypassed_within_a_time_out() {
-    let Some(mut rehearsal) = Rehearsal::begin().await else {
+    let Some(mut rehearsal) = Rehearsal::<PostgresRedis>::begin().await else {
         return;
     };
     let from = Instant::now();
-    rehearsal.redis.stall();
+    rehearsal.redis().stall();
     goes_on_without_the_queue(&rehearsal, Duration::from_secs(5)).await;
-    rehearsal.redis.resume();
+    rehearsal.redis().resume();
     let to = Instant::now();
     goes_on_with_the_queue(&rehearsal).await;
     let report = rehearsal.end("Redis hangs, 5 s", from, to).await;
@@ -127,13 +130,15 @@ async fn a_hanging_redis_is_bypassed_within_a_time_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
-    let (Some(postgres), Some(redis)) = (Postgres::start().await, Redis::start().await) else {
-        return;
-    };
+    needs!(Server<PostgresRedis>);
+    let parts = Parts::start::<PostgresRedis>().await;
+    let redis = parts.redis.as_ref().unwrap();
     let mut proxy = Proxy::to(redis.addr()).await;
     let through = redis.url_at(proxy.addr()).parse().unwrap();
-    let change = |settings: &mut ServeSettings| settings.redis_url = Some(through);
-    let rehearsal = Rehearsal::with(postgres, redis, change).await;
+    let rehearsal = Rehearsal::<PostgresRedis>::on(parts, |settings| {
+        settings.redis_url = Some(through);
+    })
+    .await;
     let from = Instant::now();
     proxy.delay(Duration::from_millis(200));
     // More than one batch must be admitted, so that the delay affects every step of an admission.
@@ -156,14 +161,8 @@ async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_locks_the_database_alone_sells_each_seat_once() {
-    let (Some(postgres), Some(mut redis)) = (Postgres::start().await, Redis::start().await) else {
-        return;
-    };
-    let server = TestServer::with(|settings| {
-        settings.database_url = Some(postgres.url().parse().unwrap());
-        settings.redis_url = Some(redis.url().parse().unwrap());
-    })
-    .await;
+    needs!(Server<PostgresRedis>);
+    let mut server = Server::<PostgresRedis>::empty().await;
     seed(&server.ops, &profile(1, 500, 2_000)).await;
     server.admit_everybody().await;
     let users: Vec<User> = stream::iter(1..=2_000)
@@ -176,7 +175,7 @@ async fn without_the_locks_the_database_alone_sells_each_seat_once() {
     })
     .await;
 
-    redis.stall();
+    server.parts.redis.as_mut().unwrap().stall();
     let statuses: Vec<Vec<u16>> = stream::iter(users)
         .map(|user| async move {
             let mut statuses = Vec::new();
@@ -208,6 +207,6 @@ async fn without_the_locks_the_database_alone_sells_each_seat_once() {
     );
     let audit = server.audit().await;
     assert_eq!((audit.violations(), audit.seats_pending), (0, 500));
-    redis.resume();
+    server.parts.redis.as_mut().unwrap().resume();
     server.stop().await;
 }

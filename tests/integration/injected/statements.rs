@@ -110,7 +110,7 @@ async fn a_slow_statement_holds_its_connection_to_postgres_and_its_time_out_ends
     let fault = slow(Some("account.read"), 30_000);
     server.inject(LONG, fault).await;
     let asked = Instant::now();
-    let postgres = server.parts.postgres.as_ref().unwrap();
+    let postgres = server.parts.postgres().unwrap();
     let (answer, ()) = tokio::join!(user.get("/accounts/1"), async {
         eventually("the server sleeps", || async {
             let sql = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep($1)' AND state = 'active'";
@@ -136,7 +136,7 @@ async fn a_charge_whose_connection_is_lost_during_the_delay_is_still_made() {
     let user = server.admitted(1).await;
     let fault = slow(Some("account.charge"), 3_000);
     server.inject(LONG, fault).await;
-    let postgres = server.parts.postgres.as_ref().unwrap();
+    let postgres = server.parts.postgres().unwrap();
     let asleep =
         "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep($1)' AND state = 'active'";
     let (charged, ()) = tokio::join!(user.charge(json!(100)), async {

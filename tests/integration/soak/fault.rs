@@ -46,7 +46,7 @@ impl Kind {
         Kind::FillDisk,
         Kind::ChangeAdmission,
     ];
-    const POSTGRES_REDIS: [Kind; 12] = [
+    const SHARED: [Kind; 12] = [
         Kind::KillServer,
         Kind::StallServer,
         Kind::StopServer,
@@ -64,7 +64,7 @@ impl Kind {
     pub fn all(service: &Service) -> Vec<Kind> {
         let mut all = match service.backend {
             Backend::Sqlite => Kind::SQLITE.to_vec(),
-            Backend::PostgresRedis => Kind::POSTGRES_REDIS.to_vec(),
+            Backend::PostgresRedis | Backend::MySqlRedis => Kind::SHARED.to_vec(),
         };
         all.retain(|kind| *kind != Kind::FillDisk || service.can_fill_disk());
         all
@@ -82,8 +82,8 @@ impl Kind {
             Kind::EmptyRedis => "kill Redis, back empty",
             Kind::StallRedis => "SIGSTOP Redis",
             Kind::CutConnections => "cut database connections",
-            Kind::KillDatabase => "kill PostgreSQL",
-            Kind::StallDatabase => "SIGSTOP PostgreSQL",
+            Kind::KillDatabase => "kill database",
+            Kind::StallDatabase => "SIGSTOP database",
         }
     }
 
@@ -286,9 +286,9 @@ fn redis(service: &mut Service) -> &mut crate::support::Redis {
         .expect("the kind is drawn where there is one")
 }
 
-fn database(service: &mut Service) -> &mut crate::support::Postgres {
+fn database(service: &mut Service) -> &mut crate::support::Database {
     service
-        .postgres
+        .database
         .as_mut()
         .expect("the kind is drawn where there is one")
 }

@@ -11,7 +11,9 @@ use super::snapshot::Snapshot;
 use super::traffic::{Sale, Shared};
 use crate::support::backend::Parts;
 use crate::support::process::{ServerProcess, after, concertctl};
-use crate::support::{Postgres, PostgresRedis, Redis, eventually, postgres, seed};
+use crate::support::{
+    Database, MariaDb, MySqlRedis, Postgres, PostgresRedis, Redis, eventually, seed,
+};
 
 /// The kinds of servers, and their storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +22,19 @@ pub enum Backend {
     Sqlite,
     /// Two servers on PostgreSQL and Redis.
     PostgresRedis,
+    /// Two servers on MariaDB and Redis.
+    MySqlRedis,
 }
 
 impl Backend {
-    pub const ALL: [Backend; 2] = [Backend::Sqlite, Backend::PostgresRedis];
+    pub const ALL: [Backend; 3] = [Backend::Sqlite, Backend::PostgresRedis, Backend::MySqlRedis];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Backend::Sqlite => "sqlite",
             Backend::PostgresRedis => "postgres-redis",
+            Backend::MySqlRedis => "mysql-redis",
         }
     }
 
@@ -38,13 +43,14 @@ impl Backend {
         match self {
             Backend::Sqlite => None,
             Backend::PostgresRedis => Parts::missing::<PostgresRedis>(),
+            Backend::MySqlRedis => Parts::missing::<MySqlRedis>(),
         }
     }
 
     fn servers(self) -> usize {
         match self {
             Backend::Sqlite => 1,
-            Backend::PostgresRedis => 2,
+            Backend::PostgresRedis | Backend::MySqlRedis => 2,
         }
     }
 }
@@ -53,7 +59,7 @@ impl Backend {
 const RULES: [&str; 4] = ["--hold", "6s", "--active", "20s"];
 /// Enough for a run of hours, and small enough to be filled quickly.
 const SQLITE_DISK_MIB: u32 = 128;
-const POSTGRES_DISK_MIB: u32 = 384;
+const DATABASE_DISK_MIB: u32 = 384;
 /// Keeps the log of PostgreSQL within its small disk.
 const POSTGRES_SETTINGS: [(&str, &str); 1] = [("max_wal_size", "64MB")];
 
@@ -67,7 +73,7 @@ struct Slot {
 pub struct Service {
     pub backend: Backend,
     slots: Vec<Slot>,
-    pub postgres: Option<Postgres>,
+    pub database: Option<Database>,
     pub redis: Option<Redis>,
     pub disk: Option<SmallDisk>,
     run_dir: PathBuf,
@@ -79,19 +85,17 @@ impl Service {
         let mut service = Service {
             backend,
             slots: Vec::new(),
-            postgres: None,
+            database: None,
             redis: None,
             disk: None,
             run_dir: run_dir.to_owned(),
         };
         match backend {
             Backend::Sqlite => service.disk = SmallDisk::mount(SQLITE_DISK_MIB),
-            Backend::PostgresRedis => {
-                service.disk = SmallDisk::mount(POSTGRES_DISK_MIB);
-                service.postgres = match &service.disk {
-                    Some(disk) => Postgres::start_below(disk.path(), &POSTGRES_SETTINGS).await,
-                    None => Postgres::start().await,
-                };
+            Backend::PostgresRedis | Backend::MySqlRedis => {
+                service.disk = SmallDisk::mount(DATABASE_DISK_MIB);
+                let parent = service.disk.as_ref().map(SmallDisk::path);
+                service.database = start_database(backend, parent).await;
                 service.redis = Redis::start().await;
             }
         }
@@ -124,7 +128,7 @@ impl Service {
         } else {
             concertctl()
         };
-        let database = self.postgres.as_ref().map(Postgres::url);
+        let database = self.database.as_ref().map(Database::url);
         let redis = self.redis.as_ref().map(Redis::url);
         command.envs(database.map(|url| ("CONCERTCTL_DATABASE_URL", url)));
         command.envs(redis.map(|url| ("CONCERTCTL_REDIS_URL", url)));
@@ -174,14 +178,14 @@ impl Service {
         }
     }
 
-    /// Ends [`Service::fill_disk`], and restarts a PostgreSQL that stopped because of it.
+    /// Ends [`Service::fill_disk`], and restarts a database that stopped because of it.
     pub async fn free_disk(&mut self) {
         match &self.disk {
             Some(disk) => disk.free(),
             None => self.limit_files(None),
         }
-        if let Some(postgres) = &mut self.postgres {
-            postgres.revive().await;
+        if let Some(database) = &mut self.database {
+            database.revive().await;
         }
     }
 
@@ -194,14 +198,14 @@ impl Service {
         prlimit(Some(pid), Resource::Fsize, limit).expect("it is a process of this user");
     }
 
-    /// Ends the connections of the servers to PostgreSQL.
+    /// Ends the connections of the servers to the database.
     pub async fn cut_database_connections(&self) {
-        let Some(postgres) = &self.postgres else {
+        let Some(database) = &self.database else {
             return;
         };
-        let cut =
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'concert'";
-        drop(postgres::ask(&postgres.superuser(), cut).await);
+        for session in database.sessions().await {
+            database.end_session(session).await;
+        }
     }
 
     /// Changes the admission settings through a server. Returns whether the server accepted; it may be unreachable.
@@ -220,8 +224,8 @@ impl Service {
     /// Reads the current rows of the database.
     pub async fn snapshot(&self) -> Snapshot {
         eventually("the database can be read", || async {
-            match &self.postgres {
-                Some(postgres) => Snapshot::of_postgres(postgres).await.ok(),
+            match &self.database {
+                Some(database) => Snapshot::of_shared(database).await.ok(),
                 None => Snapshot::of_sqlite(&self.slots[0].dir).ok(),
             }
         })
@@ -239,6 +243,22 @@ impl Service {
             drop(copy);
         }
     }
+}
+
+/// Starts the database of a backend, with its data below `parent`.
+async fn start_database(backend: Backend, parent: Option<&Path>) -> Option<Database> {
+    if backend == Backend::MySqlRedis {
+        let mysql = match parent {
+            Some(parent) => MariaDb::start_below(parent).await,
+            None => MariaDb::start().await,
+        };
+        return mysql.map(Database::MariaDb);
+    }
+    let postgres = match parent {
+        Some(parent) => Postgres::start_below(parent, &POSTGRES_SETTINGS).await,
+        None => Postgres::start().await,
+    };
+    postgres.map(Database::Postgres)
 }
 
 fn profile(sale: Sale) -> String {

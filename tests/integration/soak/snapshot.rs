@@ -1,14 +1,12 @@
-//! The rows of the active dataset, read in one transaction with the test's own SQL. Both databases accept the same
+//! The rows of the active dataset, read in one transaction with the test's own SQL. All databases accept the same
 //! statements.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
-
+use crate::support::Database;
 use crate::support::backend::dataset_file;
-use crate::support::{Postgres, postgres};
+use crate::support::database::Kind;
 
 /// Everything that the invariants are about.
 #[derive(Clone, Debug, Default)]
@@ -71,10 +69,10 @@ type Rows = Vec<Vec<Option<i64>>>;
 const PLACES: &str = "SELECT place, user_id, ended_at FROM queue_places ORDER BY place";
 const ADMISSIONS: &str = "SELECT mark, at FROM admissions ORDER BY mark";
 const RESERVATIONS: &str =
-    "SELECT id, seat_id, user_id, price, CAST(status AS bigint), expires_at FROM reservations";
-const LEDGER: &str = "SELECT user_id, amount, reservation_id, CAST(kind AS bigint) FROM ledger";
+    "SELECT id, seat_id, user_id, price, status, expires_at FROM reservations";
+const LEDGER: &str = "SELECT user_id, amount, reservation_id, kind FROM ledger";
 const BALANCES: &str = "SELECT id, balance FROM users WHERE balance <> 0";
-const SEATS: &str = "SELECT id, CAST(status AS bigint) FROM seats WHERE status <> 0";
+const SEATS: &str = "SELECT id, status FROM seats WHERE status <> 0";
 const STATEMENTS: [&str; 6] = [PLACES, ADMISSIONS, RESERVATIONS, LEDGER, BALANCES, SEATS];
 
 impl Snapshot {
@@ -94,24 +92,31 @@ impl Snapshot {
         Ok(Snapshot::from_tables(tables))
     }
 
-    /// Reads the active dataset in PostgreSQL.
-    pub async fn of_postgres(server: &Postgres) -> sqlx::Result<Snapshot> {
-        let epoch =
-            postgres::ask(&server.superuser(), "SELECT epoch FROM concertctl.current").await;
-        let epoch = epoch.unwrap_or_default();
-        let mut connection = PgConnection::connect(&server.superuser()).await?;
-        let begin = format!(
-            "SET search_path TO concertctl_{epoch}; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        );
-        let begin = sqlx::raw_sql(AssertSqlSafe(begin));
-        begin.execute(&mut connection).await?;
-        let mut tables = Vec::new();
-        for statement in STATEMENTS {
-            let rows = sqlx::query(statement).fetch_all(&mut connection).await?;
-            let columns = |row: &PgRow| (0..row.len()).map(|at| row.get(at)).collect::<Vec<_>>();
-            tables.push(rows.iter().map(columns).collect());
+    /// Reads the active dataset of a shared database.
+    pub async fn of_shared(database: &Database) -> Result<Snapshot, String> {
+        let begin = match database.kind() {
+            Kind::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Kind::MariaDb => {
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION READ ONLY"
+            }
+        };
+        // Each row begins with the number of its statement.
+        let numbered = STATEMENTS
+            .iter()
+            .enumerate()
+            .map(|(nth, statement)| statement.replacen("SELECT ", &format!("SELECT {nth}, "), 1));
+        let all: Vec<String> = [begin.to_owned()].into_iter().chain(numbered).collect();
+        let dataset = database.try_dataset().await?;
+        let read = database.tamper(&dataset, &all.join("; ")).await?;
+        let mut tables = vec![Rows::new(); STATEMENTS.len()];
+        for line in read.lines() {
+            let mut cells = line.split('|').map(|cell| cell.parse::<i64>().ok());
+            let nth = cells
+                .next()
+                .flatten()
+                .and_then(|nth| usize::try_from(nth).ok());
+            tables[nth.expect("the number of a statement")].push(cells.collect());
         }
-        connection.close().await?;
         Ok(Snapshot::from_tables(tables))
     }
 

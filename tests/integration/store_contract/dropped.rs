@@ -1,94 +1,371 @@
-//! Operations whose future is dropped at an await point, as when a client hangs up. They leave no open transaction, and
-//! no connection on which another operation gets a wrong answer.
+//! Every operation of a shared database is dropped at each of its await points, as when a client hangs up. That leaves no
+//! open transaction, no lock, and no connection on which another operation gets a wrong answer.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use concertctl::domain::{Money, Timestamp, UserId};
-use concertctl::store::StoreError;
-use concertctl::store::postgres::PgOptions;
-use futures_util::future::join_all;
+use concertctl::domain::queue::Admission;
+use concertctl::domain::{
+    Money, PerformanceDateId, Place, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
+};
+use concertctl::store::postgres::PgOptions as PoolOptions;
+use concertctl::store::{Fact, Keyed, NewPlace, Pay, Reserve, ReserveOutcome, StoreError};
+use futures_util::future::{join, join_all};
 
-use super::opened::{USERS, wish};
-use super::{Opened, key};
+use super::opened::{PRICE, new_place, place, wish};
+use super::{Opened, key, on_each_database};
+use crate::support::database::Kind;
 use crate::support::eventually;
 
-/// More than the await points of any operation.
-const MOST_POLLS: usize = 40;
+on_each_database!(
+    an_operation_dropped_at_any_await_point_leaves_nothing_behind,
+    a_dropped_charge_is_decided_by_its_repeat,
+);
 
-/// Polls `future` at most `polls` times, and then drops it. Returns whether it ended.
-async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> bool {
+/// More than the await points of any operation.
+const MOST_POLLS: usize = 3_000;
+/// More than those of a connection to MariaDB, or of any operation that finds an open one.
+const EACH_UP_TO: usize = 16;
+
+/// The next number of polls. PostgreSQL's driver yields hundreds of times while it hashes the password, so beyond
+/// [`EACH_UP_TO`] some are left out.
+fn after(polls: usize) -> usize {
+    match polls < EACH_UP_TO {
+        true => polls + 1,
+        false => polls + polls / 4,
+    }
+}
+
+/// The operations, in this order: the last one sells seats and uses up places.
+const OPERATIONS: [&str; 26] = [
+    "catalog",
+    "queue_snapshot",
+    "ticket",
+    "standing",
+    "has_ended",
+    "preview",
+    "replay",
+    "seats_of",
+    "seat_counts",
+    "reservations_of",
+    "balance",
+    "audit",
+    "missing",
+    "done",
+    "ping",
+    "register",
+    "register_next",
+    "admit",
+    "save_admission",
+    "reserve",
+    "remember_refusal",
+    "cancel",
+    "expire_holds",
+    "forget_answers",
+    "charge",
+    "pay",
+];
+
+/// One of each kind: these are also dropped while they connect, which is the same for all of a kind.
+const CONNECTING: [&str; 4] = ["balance", "audit", "register", "reserve"];
+
+/// Operations that end with the store, or never.
+const OTHERS: [&str; 2] = ["close", "hold_connections"];
+
+#[test]
+fn every_operation_is_dropped() {
+    let text = include_str!("../../../src/store/backend.rs");
+    let names = text.lines().filter_map(|line| {
+        let rest = line.trim().strip_prefix("pub async fn ")?;
+        rest.split(['(', '<']).next()
+    });
+    let all: BTreeSet<&str> = names.filter(|name| !OTHERS.contains(name)).collect();
+    assert_eq!(all, BTreeSet::from(OPERATIONS));
+}
+
+/// The users whose balances are checked. Each has another, so that the answer to another query shows.
+const READERS: std::ops::RangeInclusive<i64> = 45..=50;
+/// The user of most operations. Users 1 to this stand at the places with their numbers.
+const USER: i64 = 40;
+/// Users without a place.
+const REGISTERS: i64 = 41;
+const REGISTERS_NEXT: i64 = 42;
+/// The seats of the contract's dataset.
+const SEATS: i64 = 40;
+
+/// Polls `future` at most `polls` times, and then drops it. Returns its output if it ended.
+async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let (mut future, mut polled) = (pin!(future), 0);
     poll_fn(|context| {
         if polled == polls {
-            return Poll::Ready(false);
+            return Poll::Ready(None);
         }
         polled += 1;
         match future.as_mut().poll(context) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending if polled == polls => Poll::Ready(false),
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if polled == polls => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
     .await
 }
 
-/// Each user has another balance, so the answer to another query shows.
-async fn check(db: &Opened, balances: &[i64]) {
-    let reads = (1..=USERS as i64).map(|user| db.store.balance(UserId(user)));
-    let reads: Vec<Result<Option<Money>, StoreError>> = join_all(reads).await;
-    for (read, expected) in reads.into_iter().zip(balances) {
-        assert_eq!(read.unwrap(), Some(Money(*expected)));
+/// One attempt: its number in all, and among those of its operation.
+#[derive(Clone, Copy)]
+struct Attempt {
+    nth: i64,
+    of_operation: i64,
+    /// What [`prepare`] made.
+    seat: i64,
+    reservation: ReservationId,
+}
+
+/// Ends all holds, and holds a free seat where the operation needs it.
+async fn prepare(db: &Opened, operation: &str, nth: i64, of_operation: i64) -> Attempt {
+    db.expire(1_000, 100).await;
+    let mut seat = SEATS;
+    while db.status(seat).await != SeatStatus::Available {
+        seat -= 1;
     }
-    let sql = "SELECT count(*) FROM pg_stat_activity
-        WHERE usename = 'concert' AND state LIKE 'idle in transaction%'";
+    let reservation = match operation {
+        "cancel" => db.reserved(USER, seat).await,
+        "pay" => db.reserved(of_operation, seat).await,
+        // In the past.
+        "expire_holds" => {
+            db.reserved(USER, seat).await;
+            ReservationId(0)
+        }
+        _ => ReservationId(0),
+    };
+    Attempt {
+        nth,
+        of_operation,
+        seat,
+        reservation,
+    }
+}
+
+/// The operations that change nothing.
+async fn read(db: &Opened, operation: &str) -> Option<Result<(), StoreError>> {
+    let (store, user, name) = (&db.store, UserId(USER), key("none"));
+    Some(match operation {
+        "catalog" => store.catalog().await.map(drop),
+        "queue_snapshot" => store.queue_snapshot().await.map(drop),
+        "ticket" => store.ticket(user, name).await.map(drop),
+        "standing" => store.standing(user).await.map(drop),
+        "has_ended" => store.has_ended(Place(1)).await.map(drop),
+        "preview" => {
+            let preview = store.preview(SeatId(1), user, Some(name), Timestamp(5));
+            preview.await.map(drop)
+        }
+        "replay" => store.replay::<ReserveOutcome>(user, name).await.map(drop),
+        "seats_of" => store.seats_of(PerformanceDateId(1)).await.map(drop),
+        "seat_counts" => store.seat_counts().await.map(drop),
+        "reservations_of" => {
+            let reservations = store.reservations_of(user, ReservationId(0), 10);
+            reservations.await.map(drop)
+        }
+        "balance" => store.balance(user).await.map(drop),
+        "audit" => store.audit().await.map(drop),
+        "missing" => {
+            let facts = vec![
+                Fact::Place(Place(1), UserId(1)),
+                Fact::Charges(user, Money(1)),
+            ];
+            store.missing(facts).await.map(drop)
+        }
+        "done" => store.done(vec![(user, "none".to_owned())]).await.map(drop),
+        "ping" => store.ping().await,
+        _ => return None,
+    })
+}
+
+/// The others.
+async fn write(db: &Opened, operation: &str, attempt: Attempt) -> Result<(), StoreError> {
+    let (store, user, nth) = (&db.store, UserId(USER), attempt.nth);
+    let name = key(&format!("{operation} {nth}"));
+    let above = Place(1_000 + 10 * nth.unsigned_abs());
+    match operation {
+        "register" => {
+            let new = NewPlace {
+                expired_up_to: Place(above.0 - 1),
+                key: Some(name),
+                ..new_place(above.0, REGISTERS)
+            };
+            store.register(new).await.map(drop)
+        }
+        "register_next" => {
+            let user = UserId(REGISTERS_NEXT);
+            let next = store.register_next(user, Timestamp(1), above, above, Some(name));
+            next.await.map(drop)
+        }
+        "admit" => store.admit(Place(nth.unsigned_abs()), Timestamp(nth)).await,
+        "save_admission" => store.save_admission(Admission::default()).await,
+        "reserve" => {
+            let wish: Reserve = wish(USER, attempt.seat);
+            store.reserve(wish, Some(name)).await.map(drop)
+        }
+        "remember_refusal" => {
+            let refused = ReserveOutcome::Taken;
+            let remember = store.remember_refusal(user, name, refused, Timestamp(1));
+            remember.await.map(drop)
+        }
+        "cancel" => {
+            let cancel = store.cancel(attempt.reservation, user, Timestamp(11), Some(name));
+            cancel.await.map(drop)
+        }
+        "expire_holds" => store.expire_holds(Timestamp(1_000), 10).await.map(drop),
+        "forget_answers" => store.forget_answers(Timestamp(2), 10).await.map(drop),
+        "charge" => {
+            let charge = store.charge(user, Money(1), Timestamp(5), Some(name));
+            charge.await.map(drop)
+        }
+        "pay" => {
+            let user = attempt.of_operation;
+            let pay = Pay {
+                user: UserId(user),
+                reservation: attempt.reservation,
+                place: place(user),
+                now: Timestamp(11),
+            };
+            store.pay(pay, Some(name)).await.map(drop)
+        }
+        other => panic!("{other} is not known"),
+    }
+}
+
+/// Checks the answers on both connections, and that nothing is open or locked.
+async fn nothing_is_left(db: &Opened, what: &str) {
+    let reads = READERS.map(|user| db.store.balance(UserId(user)));
+    let balances: Vec<_> = join_all(reads)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let expected: Vec<_> = READERS.map(|user| Some(Money(user * 1_000))).collect();
+    assert_eq!(balances, expected, "{what}");
+    // Fails at once if another transaction has a lock on one of the rows.
+    let tables = [
+        "users",
+        "seats",
+        "reservations",
+        "queue_places",
+        "idempotency",
+        "meta",
+    ];
+    let locks = tables.map(|table| format!("SELECT 1 FROM {table} FOR UPDATE NOWAIT"));
+    let (locks, dataset, server) = (locks.join("; "), db.dataset(), db.server());
     // A server notices a closed connection a moment later.
-    eventually("no transaction is open", || async {
-        (db.server().sql(sql).await == "0").then_some(())
+    eventually(&format!("{what}: no transaction is open"), || async {
+        (server.open_transactions().await == 0).then_some(())
+    })
+    .await;
+    eventually(&format!("{what}: no row is locked"), || async {
+        server.tamper(&dataset, &locks).await.ok()
     })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_operation_leaves_no_transaction_and_no_wrong_answer() {
-    let options = PgOptions {
-        connections: 2,
-        ..PgOptions::default()
+/// Locks with a name, beside that of the presence.
+async fn named_locks(db: &Opened) -> String {
+    let sql = match db.server().kind() {
+        Kind::Postgres => "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
+        Kind::MariaDb => "SELECT IS_USED_LOCK('concertctl:concert')",
     };
-    let Some(db) = Opened::postgres_with(options).await else {
+    db.server().sql(sql).await
+}
+
+async fn two_connections(kind: Kind) -> Option<Opened> {
+    let options = PoolOptions {
+        connections: 2,
+        ..PoolOptions::default()
+    };
+    let db = Opened::with(kind, options).await?;
+    db.standing(USER).await;
+    for user in READERS {
+        db.charged(user, user * 1_000).await;
+    }
+    for user in 1..=USER {
+        db.charged(user, PRICE).await;
+    }
+    Some(db)
+}
+
+/// Closes the connections of the pool, so that the next operation makes one.
+async fn close_connections(db: &Opened) {
+    // Each has sent its statement when it is dropped, unless the answer came at once.
+    let read = |user| dropped_after(1, db.store.balance(UserId(user)));
+    while !matches!(join(read(1), read(2)).await, (None, None)) {}
+}
+
+async fn an_operation_dropped_at_any_await_point_leaves_nothing_behind(kind: Kind) {
+    let Some(db) = two_connections(kind).await else {
         return;
     };
-    db.standing(2).await;
-    let mut balances = Vec::new();
-    for user in 1..=USERS as i64 {
-        db.charged(user, user * 1_000).await;
-        balances.push(user * 1_000);
-    }
-    let store = &db.store;
-    let (mut seat, mut all_ended) = (0, false);
-    for polls in 0..MOST_POLLS {
-        seat = seat % 20 + 1;
-        let reserving = store.reserve(wish(1, seat), Some(key(&format!("seat {polls}"))));
-        let mut ended = dropped_after(polls, reserving).await;
-        check(&db, &balances).await;
-        ended &= dropped_after(polls, store.audit()).await;
-        check(&db, &balances).await;
-        ended &= dropped_after(polls, store.queue_snapshot()).await;
-        check(&db, &balances).await;
-        let (user, name) = (UserId(2), key(&format!("charge {polls}")));
-        let charge = || store.charge(user, Money(1), Timestamp(5), Some(name.clone()));
-        ended &= dropped_after(polls, charge()).await;
-        // The repeat decides it, whether or not the first was done.
-        charge().await.unwrap();
-        balances[1] += 1;
-        check(&db, &balances).await;
-        all_ended = ended;
-        if ended {
-            break;
+    let (mut nth, locks) = (0, named_locks(&db).await);
+    for operation in OPERATIONS {
+        let mut of_operation = 0;
+        let variants = match CONNECTING.contains(&operation) {
+            true => [false, true].as_slice(),
+            false => &[false],
+        };
+        for connects in variants {
+            let (mut polls, mut ended) = (0, false);
+            while !ended {
+                assert!(
+                    polls <= MOST_POLLS,
+                    "{operation}: {polls} polls are too few"
+                );
+                (nth, of_operation) = (nth + 1, of_operation + 1);
+                let attempt = prepare(&db, operation, nth, of_operation).await;
+                if *connects {
+                    close_connections(&db).await;
+                }
+                let work = async {
+                    match read(&db, operation).await {
+                        Some(done) => done,
+                        None => write(&db, operation, attempt).await,
+                    }
+                };
+                if let Some(done) = dropped_after(polls, Box::pin(work)).await {
+                    done.unwrap_or_else(|error| panic!("{operation}: {error}"));
+                    ended = true;
+                }
+                nothing_is_left(&db, &format!("{operation} after {polls} polls")).await;
+                polls = after(polls);
+            }
+            println!("{operation}, connects {connects}: fewer than {polls} polls");
         }
     }
-    assert!(all_ended, "{MOST_POLLS} polls are too few");
+    assert_eq!(named_locks(&db).await, locks);
+    db.assert_sound().await;
+    db.close().await;
+}
+
+async fn a_dropped_charge_is_decided_by_its_repeat(kind: Kind) {
+    let Some(db) = two_connections(kind).await else {
+        return;
+    };
+    let (user, before) = (UserId(USER), db.balance(USER).await);
+    for polls in 0.. {
+        let name = key(&format!("charge {polls}"));
+        let charge = || {
+            db.store
+                .charge(user, Money(1), Timestamp(5), Some(name.clone()))
+        };
+        let ended = dropped_after(polls, charge()).await;
+        // Whether or not the first was done.
+        let repeat = charge().await.unwrap();
+        assert!(!matches!(repeat, Keyed::Mismatch), "{repeat:?}");
+        let charges = i64::try_from(polls).unwrap() + 1;
+        assert_eq!(db.balance(USER).await, before + charges);
+        if ended.is_some() {
+            break;
+        }
+        assert!(polls < MOST_POLLS, "{polls} polls are too few");
+    }
     db.assert_sound().await;
     db.close().await;
 }

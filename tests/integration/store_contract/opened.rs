@@ -1,25 +1,27 @@
 //! A small dataset in one of the stores, with direct access to its rows.
 
+use std::sync::Arc;
+
 use concertctl::domain::{
     ConcertId, Epoch, Money, Place, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
 };
 use concertctl::faults::Faults;
-use concertctl::store::mysql::{self, MySqlOptions};
-use concertctl::store::postgres::{Database, PgOptions};
-use concertctl::store::sqlite::bulk::BulkLoad;
-use concertctl::store::sqlite::{Options, SqliteStore};
+use concertctl::store::data_dir::DataDir;
+use concertctl::store::postgres::PgOptions as PoolOptions;
+use concertctl::store::sqlite::Options;
 use concertctl::store::{
-    CancelOutcome, DatasetInfo, Idempotency, Keyed, NewPlace, RegisterOutcome, Reserve,
-    ReserveOutcome, SeatRow, Store,
+    CancelOutcome, DatasetInfo, DatasetStorage, Idempotency, Keyed, NewPlace, RegisterOutcome,
+    Reserve, ReserveOutcome, SeatRow, Store, mysql, postgres,
 };
 use concertctl::telemetry::Metrics;
 use tempfile::TempDir;
 
-use crate::support::postgres::ask;
-use crate::support::{MariaDb, Postgres, Proxy};
+use crate::support::backend::dataset_file;
+use crate::support::database::Kind;
+use crate::support::{Database, Proxy};
 
 pub const EPOCH: Epoch = Epoch(0xfeed);
-/// Answers as SQLite stores them, and their codes in PostgreSQL.
+/// Answers as SQLite stores them, and their codes in the other databases.
 const ANSWERS: [(&str, &str); 3] = [
     ("'\"Locked\"'", "12"),
     ("'\"Conflict\"'", "13"),
@@ -55,8 +57,7 @@ pub struct Opened {
 
 enum Where {
     File(TempDir),
-    Postgres(Box<Postgres>),
-    MySql(Box<MariaDb>),
+    Shared(Box<Database>),
     /// The test has the server.
     Elsewhere,
 }
@@ -64,96 +65,50 @@ enum Where {
 impl Opened {
     pub async fn sqlite() -> Opened {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("dataset.db");
-        let mut bulk = BulkLoad::create(&file).unwrap();
-        bulk.concerts(1, 2).unwrap();
-        bulk.dates(1, 2, 1, "2026-12-24").unwrap();
-        bulk.users(1, USERS, Money(0), Timestamp(1)).unwrap();
-        bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
-        bulk.finish(&info()).unwrap();
-        let metrics = Metrics::new().unwrap();
-        let store =
-            SqliteStore::open(&file, Options::default(), metrics, Faults::default()).unwrap();
+        let files = Arc::new(DataDir::open(dir.path()).unwrap());
+        let storage = DatasetStorage::Files(files, Options::default());
         Opened {
-            store: Store::Sqlite(store),
+            store: load(&storage).await,
             place: Where::File(dir),
         }
     }
 
-    /// A store in PostgreSQL; `None` if it is not installed.
-    pub async fn postgres() -> Option<Opened> {
-        Opened::postgres_with(PgOptions::default()).await
+    /// A store in a shared database; `None` if it is not installed.
+    pub async fn shared(kind: Kind) -> Option<Opened> {
+        Opened::with(kind, PoolOptions::default()).await
     }
 
-    pub async fn postgres_with(options: PgOptions) -> Option<Opened> {
-        let postgres = Postgres::start().await?;
-        let url = postgres.url();
-        Some(Opened::at(postgres, &url, options).await)
-    }
-
-    /// The same through a proxy.
-    pub async fn through_proxy(options: PgOptions) -> Option<(Opened, Proxy)> {
-        let postgres = Postgres::start().await?;
-        let proxy = Proxy::to(postgres.addr()).await;
-        let url = postgres.url_at(proxy.addr());
-        Some((Opened::at(postgres, &url, options).await, proxy))
-    }
-
-    /// The same with other settings of the server.
-    pub async fn set_up(settings: &[(&str, &str)]) -> Option<Opened> {
-        let postgres = Postgres::start_with(settings).await?;
-        let url = postgres.url();
-        Some(Opened::at(postgres, &url, PgOptions::default()).await)
-    }
-
-    async fn at(postgres: Postgres, url: &str, options: PgOptions) -> Opened {
-        let database = Database::connect(url, options).await.unwrap();
-        load(&database, EPOCH).await;
-        let metrics = Metrics::new().unwrap();
-        let store = database
-            .open(EPOCH, metrics, Faults::default())
-            .await
-            .unwrap();
-        Opened {
-            store: Store::Postgres(store),
-            place: Where::Postgres(Box::new(postgres)),
-        }
-    }
-
-    /// A store in MariaDB; `None` if it is not installed.
-    pub async fn mysql() -> Option<Opened> {
-        Opened::mysql_with(MySqlOptions::default()).await
-    }
-
-    pub async fn mysql_with(options: MySqlOptions) -> Option<Opened> {
-        let mysql = MariaDb::start().await?;
-        let url = mysql.url();
-        Some(Opened::at_mysql(mysql, &url, options).await)
-    }
-
-    /// The same with more arguments of the server.
-    pub async fn mysql_set_up(arguments: &[&str]) -> Option<Opened> {
-        let mysql = MariaDb::start_with(arguments).await?;
-        let url = mysql.url();
-        Some(Opened::at_mysql(mysql, &url, MySqlOptions::default()).await)
+    /// The same with other options of the connections.
+    pub async fn with(kind: Kind, options: PoolOptions) -> Option<Opened> {
+        let database = kind.start().await?;
+        let url = database.url();
+        Some(Opened::at(database, &url, options).await)
     }
 
     /// The same through a proxy.
-    pub async fn mysql_through_proxy(options: MySqlOptions) -> Option<(Opened, Proxy)> {
-        let mysql = MariaDb::start().await?;
-        let proxy = Proxy::to(mysql.addr()).await;
-        let url = mysql.url_at(proxy.addr());
-        Some((Opened::at_mysql(mysql, &url, options).await, proxy))
+    pub async fn through_proxy(kind: Kind) -> Option<(Opened, Proxy)> {
+        let database = kind.start().await?;
+        let proxy = Proxy::to(database.addr()).await;
+        let url = database.url_at(proxy.addr());
+        let opened = Opened::at(database, &url, PoolOptions::default());
+        Some((opened.await, proxy))
     }
 
-    async fn at_mysql(mysql: MariaDb, url: &str, options: MySqlOptions) -> Opened {
-        let database = mysql::Database::connect(url, options).await.unwrap();
-        load_mysql(&database, EPOCH).await;
-        let metrics = Metrics::new().unwrap();
-        let opened = database.open(EPOCH, metrics, Faults::default());
+    /// The same in a database that runs.
+    pub async fn at(database: Database, url: &str, options: PoolOptions) -> Opened {
+        let storage = match database.kind() {
+            Kind::Postgres => {
+                let connecting = postgres::Database::connect(url, options);
+                DatasetStorage::Postgres(Box::new(connecting.await.unwrap()))
+            }
+            Kind::MariaDb => {
+                let connecting = mysql::Database::connect(url, options);
+                DatasetStorage::MySql(Box::new(connecting.await.unwrap()))
+            }
+        };
         Opened {
-            store: Store::MySql(opened.await.unwrap()),
-            place: Where::MySql(Box::new(mysql)),
+            store: load(&storage).await,
+            place: Where::Shared(Box::new(database)),
         }
     }
 
@@ -166,52 +121,48 @@ impl Opened {
     /// The same. An error is the database's message.
     pub async fn try_tamper(&self, statements: &str) -> Result<(), String> {
         match &self.place {
-            Where::File(dir) => rusqlite::Connection::open(dir.path().join("dataset.db"))
+            Where::File(dir) => rusqlite::Connection::open(dataset_file(dir.path()))
                 .unwrap()
                 .execute_batch(statements)
                 .map_err(|error| error.to_string()),
-            Where::Postgres(postgres) => {
-                let schema = format!("concertctl_{:016x}", EPOCH.0);
-                let mut statements = format!("SET search_path TO {schema}; {statements}");
+            Where::Shared(database) => {
+                let mut statements = statements.to_owned();
                 for (text, code) in ANSWERS {
                     statements = statements.replace(text, code);
                 }
-                ask(&postgres.superuser(), &statements).await.map(drop)
+                let done = database.tamper(&self.dataset(), &statements).await;
+                done.map(drop)
             }
-            Where::MySql(mysql) => mysql.tamper(&mysql_dataset(), statements).await,
             Where::Elsewhere => panic!("the test has the server"),
         }
     }
 
-    /// The PostgreSQL of the store.
-    pub fn server(&self) -> &Postgres {
-        match &self.place {
-            Where::Postgres(postgres) => postgres,
-            _ => panic!("no PostgreSQL here"),
-        }
+    /// The schema or the database of the dataset.
+    pub fn dataset(&self) -> String {
+        self.server().kind().dataset(&format!("{:016x}", EPOCH.0))
     }
 
-    /// The MariaDB of the store.
-    pub fn mysql_server(&self) -> &MariaDb {
+    /// The database of the store.
+    pub fn server(&self) -> &Database {
         match &self.place {
-            Where::MySql(mysql) => mysql,
-            Where::Elsewhere | Where::File(_) | Where::Postgres(_) => panic!("no MariaDB here"),
+            Where::Shared(database) => database,
+            Where::Elsewhere | Where::File(_) => panic!("no database here"),
         }
     }
 
     /// The same, to be stopped and started.
-    pub fn mysql_server_mut(&mut self) -> &mut MariaDb {
+    pub fn server_mut(&mut self) -> &mut Database {
         match &mut self.place {
-            Where::MySql(mysql) => mysql,
-            Where::Elsewhere | Where::File(_) | Where::Postgres(_) => panic!("no MariaDB here"),
+            Where::Shared(database) => database,
+            Where::Elsewhere | Where::File(_) => panic!("no database here"),
         }
     }
 
-    /// Takes the MariaDB out of the store, so that it can be restarted while the store is in use.
-    pub fn take_mysql_server(&mut self) -> Box<MariaDb> {
+    /// Takes the database out of the store, so that it can be restarted while the store is in use.
+    pub fn take_server(&mut self) -> Box<Database> {
         match std::mem::replace(&mut self.place, Where::Elsewhere) {
-            Where::MySql(mysql) => mysql,
-            _ => panic!("no MariaDB here"),
+            Where::Shared(database) => database,
+            Where::Elsewhere | Where::File(_) => panic!("no database here"),
         }
     }
 
@@ -290,39 +241,21 @@ impl Opened {
     }
 }
 
-/// Loads the dataset of the contract into a database and activates it.
-pub async fn load(database: &Database, epoch: Epoch) {
-    let mut bulk = database.begin_bulk(epoch).await.unwrap();
-    let info = DatasetInfo { epoch, ..info() };
+/// Loads the dataset of the contract, activates it and opens it.
+async fn load(storage: &DatasetStorage) -> Store {
+    let mut bulk = storage.begin(EPOCH).await.unwrap();
     let loading = tokio::task::spawn_blocking(move || {
         bulk.concerts(1, 2).unwrap();
         bulk.dates(1, 2, 1, "2026-12-24").unwrap();
         bulk.users(1, USERS, Money(0), Timestamp(1)).unwrap();
         bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
-        bulk.finish(&info).unwrap()
+        bulk.finish(&info()).unwrap()
     });
     let _kept = loading.await.unwrap();
-    database.activate(epoch).await.unwrap();
-}
-
-/// The same in MariaDB.
-pub async fn load_mysql(database: &mysql::Database, epoch: Epoch) {
-    let mut bulk = database.begin_bulk(epoch).await.unwrap();
-    let info = DatasetInfo { epoch, ..info() };
-    let loading = tokio::task::spawn_blocking(move || {
-        bulk.concerts(1, 2).unwrap();
-        bulk.dates(1, 2, 1, "2026-12-24").unwrap();
-        bulk.users(1, USERS, Money(0), Timestamp(1)).unwrap();
-        bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
-        bulk.finish(&info).unwrap()
-    });
-    let _kept = loading.await.unwrap();
-    database.activate(epoch).await.unwrap();
-}
-
-/// The MariaDB database of the contract's dataset.
-pub fn mysql_dataset() -> String {
-    format!("concert_{:016x}", EPOCH.0)
+    storage.activate(EPOCH).await.unwrap();
+    let metrics = Metrics::new().unwrap();
+    let opening = storage.open(EPOCH, metrics, Faults::default());
+    opening.await.unwrap()
 }
 
 pub fn place(user: i64) -> Place {

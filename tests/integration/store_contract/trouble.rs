@@ -1,15 +1,30 @@
-//! Failures of PostgreSQL: which statements are retried and which are not. Every wait ends.
+//! Failures of a shared database: which statements are retried and which are not. Every wait ends.
 
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use concertctl::domain::{Money, Timestamp, UserId};
-use concertctl::store::postgres::PgOptions;
+use concertctl::store::postgres::PgOptions as PoolOptions;
 use concertctl::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome, StoreError};
 use futures_util::future::join_all;
 
-use super::opened::{EPOCH, PRICE};
-use super::{Opened, key};
+use super::opened::{PRICE, new_place, place};
+use super::{Opened, key, on_each_database};
+use crate::support::database::{Holding, Kind};
 use crate::support::{Proxy, eventually};
+
+on_each_database!(
+    transient_failures_are_retried_and_the_write_is_done_once,
+    retries_of_a_lasting_failure_end,
+    a_short_failover_causes_no_error,
+    a_charge_with_a_key_whose_answer_is_lost_is_retried_and_done_once,
+    a_charge_without_a_key_whose_answer_is_lost_is_not_repeated,
+    a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out,
+    a_hanging_statement_ends_at_its_time_out_and_has_no_effect,
+    payments_of_all_holds_at_once_end_the_place,
+    a_database_that_is_killed_under_traffic_loses_no_acknowledged_charge,
+    calls_to_a_stopped_database_end_and_it_is_used_again_when_it_continues,
+);
 
 const USER: UserId = UserId(1);
 const AMOUNT: i64 = 500;
@@ -20,44 +35,63 @@ async fn charge(db: &Opened, key: Option<Idempotency>) -> Result<Keyed<ChargeOut
         .await
 }
 
-/// Makes the first `times` inserts into the ledger fail with the SQLSTATE. Failed ones count although they are rolled
-/// back.
-async fn ledger_fails(db: &Opened, state: &str, times: u32) {
-    db.tamper(&format!(
-        "CREATE SEQUENCE tries;
-         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
-             'BEGIN
-                  IF nextval(TG_TABLE_SCHEMA || ''.tries'') <= {times} THEN
-                      RAISE EXCEPTION ''as asked'' USING ERRCODE = ''{state}'';
-                  END IF;
-                  RETURN NEW;
-              END';
-         CREATE TRIGGER fail BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION fail()"
-    ))
+/// Makes the first `times` inserts into the ledger fail with the error. Failed ones count although they are rolled back.
+async fn ledger_fails(db: &Opened, error: &str, times: u32) {
+    db.tamper(&match db.server().kind() {
+        Kind::Postgres => format!(
+            "CREATE SEQUENCE tries;
+             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+                 'BEGIN
+                      IF nextval(TG_TABLE_SCHEMA || ''.tries'') <= {times} THEN
+                          RAISE EXCEPTION ''as asked'' USING ERRCODE = ''{error}'';
+                      END IF;
+                      RETURN NEW;
+                  END';
+             CREATE TRIGGER fail BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION fail()"
+        ),
+        Kind::MariaDb => format!(
+            "CREATE TABLE tries (n INT NOT NULL) ENGINE = MyISAM;
+             INSERT INTO tries VALUES (0);
+             CREATE TRIGGER fail BEFORE INSERT ON ledger FOR EACH ROW
+             BEGIN
+                 UPDATE tries SET n = n + 1;
+                 IF (SELECT n FROM tries) <= {times} THEN
+                     SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = {error}, MESSAGE_TEXT = 'as asked';
+                 END IF;
+             END"
+        ),
+    })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn transient_failures_are_retried_and_the_write_is_done_once() {
-    // The states are: serialization failure, deadlock, lock not available.
-    for state in ["40001", "40P01", "55P03"] {
-        let Some(db) = Opened::postgres().await else {
+async fn transient_failures_are_retried_and_the_write_is_done_once(kind: Kind) {
+    let errors: &[&str] = match kind {
+        // Serialization failure, deadlock, lock not available.
+        Kind::Postgres => &["40001", "40P01", "55P03"],
+        // Lock wait time-out, deadlock.
+        Kind::MariaDb => &["1205", "1213"],
+    };
+    for error in errors {
+        let Some(db) = Opened::shared(kind).await else {
             return;
         };
-        ledger_fails(&db, state, 3).await;
+        ledger_fails(&db, error, 3).await;
         let charged = charge(&db, None).await;
         assert!(matches!(charged, Ok(Keyed::Fresh(_))), "{charged:?}");
-        assert_eq!(db.balance(USER.0).await, AMOUNT, "{state}");
+        assert_eq!(db.balance(USER.0).await, AMOUNT, "{error}");
         db.close().await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn retries_of_a_lasting_failure_end() {
-    let Some(db) = Opened::postgres().await else {
+async fn retries_of_a_lasting_failure_end(kind: Kind) {
+    let Some(db) = Opened::shared(kind).await else {
         return;
     };
-    ledger_fails(&db, "40001", 1_000_000).await;
+    let deadlock = match kind {
+        Kind::Postgres => "40P01",
+        Kind::MariaDb => "1213",
+    };
+    ledger_fails(&db, deadlock, 1_000_000).await;
     let asked = Instant::now();
     let charged = charge(&db, Some(key("a"))).await;
     assert!(
@@ -69,9 +103,8 @@ async fn retries_of_a_lasting_failure_end() {
     db.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_short_failover_causes_no_error() {
-    let Some((db, mut proxy)) = Opened::through_proxy(PgOptions::default()).await else {
+async fn a_short_failover_causes_no_error(kind: Kind) {
+    let Some((db, mut proxy)) = Opened::through_proxy(kind).await else {
         return;
     };
     charge(&db, None).await.unwrap();
@@ -87,18 +120,19 @@ async fn a_short_failover_causes_no_error() {
 
 /// Charges an account, and cuts the connection after the commit and before the answer.
 async fn charge_whose_answer_is_lost(
+    kind: Kind,
     key: Option<Idempotency>,
 ) -> Option<(Opened, Proxy, Result<Keyed<ChargeOutcome>, StoreError>)> {
-    let (db, mut proxy) = Opened::through_proxy(PgOptions::default()).await?;
+    let (db, mut proxy) = Opened::through_proxy(kind).await?;
     // The connection is open and the statement prepared, so the next message is the statement itself.
     charge(&db, key.clone().map(|_| super::key("before")))
         .await
         .unwrap();
     proxy.delay(Duration::from_secs(3));
+    let count = format!("SELECT count(*) FROM {}.ledger", db.dataset());
     let (charged, ()) = tokio::join!(charge(&db, key), async {
-        let sql = format!("SELECT count(*) FROM concertctl_{:016x}.ledger", EPOCH.0);
         eventually("it is done", || async {
-            (db.server().sql(&sql).await == "2").then_some(())
+            (db.server().sql(&count).await == "2").then_some(())
         })
         .await;
         proxy.cut().await;
@@ -108,53 +142,45 @@ async fn charge_whose_answer_is_lost(
     Some((db, proxy, charged))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_charge_with_a_key_whose_answer_is_lost_is_retried_and_done_once() {
-    let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(Some(key("a"))).await else {
+async fn a_charge_with_a_key_whose_answer_is_lost_is_retried_and_done_once(kind: Kind) {
+    let lost = charge_whose_answer_is_lost(kind, Some(key("a"))).await;
+    let Some((db, _proxy, charged)) = lost else {
         return;
     };
     let replayed = matches!(charged, Ok(Keyed::Replayed(ChargeOutcome::Charged { .. })));
     assert!(replayed, "{charged:?}");
-    assert_eq!(
-        db.balance(USER.0).await,
-        2 * AMOUNT,
-        "one charge before, one now"
-    );
+    let before_and_now = 2 * AMOUNT;
+    assert_eq!(db.balance(USER.0).await, before_and_now);
     db.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_charge_without_a_key_whose_answer_is_lost_is_not_repeated() {
-    let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(None).await else {
+async fn a_charge_without_a_key_whose_answer_is_lost_is_not_repeated(kind: Kind) {
+    let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(kind, None).await else {
         return;
     };
     let Err(error @ StoreError::Unknown(_)) = charged else {
         panic!("{charged:?}");
     };
     assert!(error.to_string().contains("not known"), "{error}");
-    assert_eq!(
-        db.balance(USER.0).await,
-        2 * AMOUNT,
-        "one charge before, one now"
-    );
+    let before_and_now = 2 * AMOUNT;
+    assert_eq!(db.balance(USER.0).await, before_and_now);
     db.close().await;
 }
 
 /// Locks the user's row until the result is dropped.
-async fn user_is_locked(db: &Opened) -> crate::support::postgres::Holding {
-    let users = format!("concertctl_{:016x}.users", EPOCH.0);
+async fn user_is_locked(db: &Opened) -> Holding {
+    let users = format!("{}.users", db.dataset());
     let lock = format!("SELECT 1 FROM {users} WHERE id = {} FOR UPDATE", USER.0);
     db.server().hold(&lock).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out() {
-    let options = PgOptions {
+async fn a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out(kind: Kind) {
+    let options = PoolOptions {
         connections: 1,
         acquire_timeout: Duration::from_millis(200),
-        ..PgOptions::default()
+        ..PoolOptions::default()
     };
-    let Some(db) = Opened::postgres_with(options).await else {
+    let Some(db) = Opened::with(kind, options).await else {
         return;
     };
     let locked = user_is_locked(&db).await;
@@ -178,73 +204,46 @@ async fn a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out(
     db.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hanging_statement_ends_at_its_time_out_and_its_connection_stays_usable() {
-    let options = PgOptions {
+async fn a_hanging_statement_ends_at_its_time_out_and_has_no_effect(kind: Kind) {
+    let options = PoolOptions {
         connections: 1,
         statement_timeout: Duration::from_millis(300),
-        ..PgOptions::default()
+        ..PoolOptions::default()
     };
-    let Some(db) = Opened::postgres_with(options).await else {
+    let Some(db) = Opened::with(kind, options).await else {
         return;
     };
     let locked = user_is_locked(&db).await;
     let asked = Instant::now();
     let charged = charge(&db, None).await;
-    assert!(
-        matches!(
-            charged,
-            Err(StoreError::Timeout(_) | StoreError::Unavailable(_))
+    match kind {
+        Kind::Postgres => assert!(
+            matches!(
+                charged,
+                Err(StoreError::Timeout(_) | StoreError::Unavailable(_))
+            ),
+            "{charged:?}"
         ),
-        "{charged:?}"
-    );
+        // It does not say whether the time-out ended the procedure before or after its commit.
+        Kind::MariaDb => assert!(charged.is_err(), "{charged:?}"),
+    }
     assert!(asked.elapsed() < Duration::from_secs(20));
     assert_eq!(db.balance(2).await, 0);
     drop(locked);
     charge(&db, None).await.unwrap();
-    assert_eq!(
-        db.balance(USER.0).await,
-        AMOUNT,
-        "the first statement had no effect"
-    );
-    db.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reservation_is_one_round_trip() {
-    let Some(db) = Opened::set_up(&[("log_statement", "all")]).await else {
-        return;
-    };
-    db.standing(2).await;
-    db.reserved(1, 1).await;
-    let log_now = || db.server().log();
-    let so_far = log_now().len();
-    db.reserved(1, 2).await;
-    db.try_reserve(2, 2).await;
-    let log = log_now().split_off(so_far);
-    let statements: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("LOG:") && !line.contains("pg_try_advisory"))
-        .collect();
-    assert_eq!(statements.len(), 2, "two reservations asked for: {log}");
-    let executed = statements.iter().all(|line| line.contains("execute "));
-    assert!(
-        executed,
-        "the statement must be prepared before and have no transaction around it: {log}"
-    );
+    let only_the_second = AMOUNT;
+    assert_eq!(db.balance(USER.0).await, only_the_second);
     db.close().await;
 }
 
 /// Each payment is decided before it sees the other payments.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn payments_of_all_holds_that_do_not_see_each_other_end_the_place() {
-    let Some(db) = Opened::postgres().await else {
+async fn payments_of_all_holds_at_once_end_the_place(kind: Kind) {
+    let Some(db) = Opened::shared(kind).await else {
         return;
     };
     let user = USER.0;
-    let place = super::opened::place(user);
-    let standing = db.store.register(super::opened::new_place(place.0, user));
-    standing.await.unwrap();
+    let place = place(user);
+    db.store.register(new_place(place.0, user)).await.unwrap();
     db.charged(user, 3 * PRICE).await;
     let mut held = Vec::new();
     for seat in 1..=3 {
@@ -262,8 +261,7 @@ async fn payments_of_all_holds_that_do_not_see_each_other_end_the_place() {
     });
     let (paid, ()) = tokio::join!(join_all(paying), async {
         eventually("all three wait", || async {
-            let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-            (db.server().sql(sql).await == "3").then_some(())
+            (db.server().waiting().await == 3).then_some(())
         })
         .await;
         drop(lock);
@@ -272,5 +270,74 @@ async fn payments_of_all_holds_that_do_not_see_each_other_end_the_place() {
         assert_eq!(paid.unwrap().outcome, Keyed::Fresh(PayOutcome::Paid));
     }
     assert!(db.store.has_ended(place).await.unwrap());
+    db.close().await;
+}
+
+async fn a_database_that_is_killed_under_traffic_loses_no_acknowledged_charge(kind: Kind) {
+    let Some(mut db) = Opened::shared(kind).await else {
+        return;
+    };
+    let mut server = db.take_server();
+    let (acknowledged, over) = (AtomicI64::new(0), AtomicBool::new(false));
+    let charging = async {
+        let mut nth = 0;
+        while !over.load(Ordering::Relaxed) {
+            nth += 1;
+            let name = format!("k{nth}");
+            if let Ok(Keyed::Fresh(_) | Keyed::Replayed(_)) = charge(&db, Some(key(&name))).await {
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    let killing = async {
+        for round in 1..=2 {
+            let before = acknowledged.load(Ordering::Relaxed);
+            eventually("charges are acknowledged", || async {
+                (acknowledged.load(Ordering::Relaxed) > before + 5).then_some(())
+            })
+            .await;
+            server.kill();
+            server.restart().await;
+            println!("killed {round}");
+        }
+        let before = acknowledged.load(Ordering::Relaxed);
+        eventually("charges are acknowledged again", || async {
+            (acknowledged.load(Ordering::Relaxed) > before + 5).then_some(())
+        })
+        .await;
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(charging, killing);
+    let done = db.balance(USER.0).await / AMOUNT;
+    let acknowledged = acknowledged.into_inner();
+    assert!(
+        done >= acknowledged,
+        "{done} done, {acknowledged} acknowledged"
+    );
+    db.assert_sound().await;
+    db.close().await;
+}
+
+async fn calls_to_a_stopped_database_end_and_it_is_used_again_when_it_continues(kind: Kind) {
+    let options = PoolOptions {
+        timeout: Duration::from_secs(1),
+        ..PoolOptions::default()
+    };
+    let Some(mut db) = Opened::with(kind, options).await else {
+        return;
+    };
+    charge(&db, None).await.unwrap();
+    db.server_mut().stall();
+    let asked = Instant::now();
+    let (read, written) = tokio::join!(db.store.balance(USER), charge(&db, Some(key("a"))));
+    assert!(read.is_err(), "{read:?}");
+    assert!(written.is_err(), "{written:?}");
+    assert!(asked.elapsed() < Duration::from_secs(15));
+    db.server_mut().resume();
+    let again = eventually("it answers again", || async {
+        charge(&db, Some(key("a"))).await.ok()
+    });
+    assert!(matches!(again.await, Keyed::Fresh(_) | Keyed::Replayed(_)));
+    assert_eq!(db.balance(USER.0).await, 2 * AMOUNT, "once under its key");
     db.close().await;
 }

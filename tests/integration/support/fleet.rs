@@ -30,11 +30,7 @@ impl Fleet {
     }
 
     /// Starts `count` servers without a dataset.
-    pub async fn start(count: usize) -> Fleet {
-        Fleet::start_on::<PostgresRedis>(count).await
-    }
-
-    async fn start_on<B: Backend>(count: usize) -> Fleet {
+    pub async fn start_on<B: Backend>(count: usize) -> Fleet {
         let parts = Parts::start::<B>().await;
         let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
         let servers = dirs.iter().map(|dir| launch(dir.path(), &parts));

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod collector;
+pub mod database;
 pub mod fleet;
 pub mod kept;
 pub mod metric_names;
@@ -27,6 +28,7 @@ use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, Logs, TraceConfig, 
 pub use backend::{
     Backend, Embedded, MySqlEmbedded, MySqlRedis, PostgresEmbedded, PostgresRedis, SqliteRedis,
 };
+pub use database::Database;
 pub use fleet::Fleet;
 pub use mysql::MariaDb;
 pub use postgres::Postgres;

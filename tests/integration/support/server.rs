@@ -59,7 +59,12 @@ impl<B: Backend> Server<B> {
         Server::on(tempfile::tempdir().unwrap(), parts, change).await
     }
 
-    async fn on(dir: TempDir, parts: Parts, change: impl FnOnce(&mut ServeSettings)) -> Server<B> {
+    /// The same in a data directory, with parts that were started before.
+    pub async fn on(
+        dir: TempDir,
+        parts: Parts,
+        change: impl FnOnce(&mut ServeSettings),
+    ) -> Server<B> {
         let mut settings = ServeSettings::embedded(dir.path().to_owned());
         // No limit per token, because tests with many clients use few tokens. Tests of the limit set it.
         settings.limits.token = None;

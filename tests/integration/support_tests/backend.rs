@@ -5,8 +5,11 @@ use std::sync::Arc;
 use concertctl::settings::ServeSettings;
 
 use crate::support::backend::{Backend, Parts};
-use crate::support::postgres::ask;
-use crate::support::{Embedded, PostgresEmbedded, PostgresRedis, Server, SqliteRedis};
+use crate::support::database::Kind;
+use crate::support::{
+    Embedded, MySqlEmbedded, MySqlRedis, PostgresEmbedded, PostgresRedis, Server, SqliteRedis,
+    mysql, postgres,
+};
 
 /// Checks that the parts of the backend answer, and that an unused part is detected.
 async fn check<B: Backend>() {
@@ -16,7 +19,7 @@ async fn check<B: Backend>() {
     let parts = Arc::new(Parts::start::<B>().await);
     let mut settings = ServeSettings::embedded("nowhere".into());
     parts.point(&mut settings);
-    assert_eq!(settings.database_url.is_some(), B::POSTGRES);
+    assert_eq!(settings.database_url.is_some(), B::DATABASE.is_some());
     assert_eq!(settings.redis_url.is_some(), B::REDIS);
     let urls = [settings.database_url.as_ref(), settings.redis_url.as_ref()];
     let urls = urls
@@ -36,10 +39,18 @@ async fn check<B: Backend>() {
 
     let unused = Arc::clone(&parts);
     let noticed = tokio::spawn(async move { unused.assert_used().await }).await;
-    assert_eq!(noticed.is_err(), B::POSTGRES || B::REDIS, "{noticed:?}");
+    assert_eq!(
+        noticed.is_err(),
+        B::DATABASE.is_some() || B::REDIS,
+        "{noticed:?}"
+    );
     if let (Some(url), Some(redis)) = (&settings.database_url, &parts.redis) {
         // A used part does not hide an unused one.
-        ask(url.expose(), "CREATE TABLE used ()").await.unwrap();
+        let (url, table) = (url.expose(), "CREATE TABLE used (id INT)");
+        match parts.shared().kind() {
+            Kind::Postgres => postgres::ask(url, table).await.unwrap(),
+            Kind::MariaDb => mysql::ask(url, table).await.unwrap(),
+        };
         let half = Arc::clone(&parts);
         let noticed = tokio::spawn(async move { half.assert_used().await }).await;
         assert!(noticed.is_err());
@@ -54,4 +65,6 @@ async fn a_backend_has_its_parts_and_an_unused_part_is_detected() {
     check::<SqliteRedis>().await;
     check::<PostgresEmbedded>().await;
     check::<PostgresRedis>().await;
+    check::<MySqlEmbedded>().await;
+    check::<MySqlRedis>().await;
 }

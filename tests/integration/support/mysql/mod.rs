@@ -4,8 +4,10 @@ mod dialect;
 mod template;
 
 use std::ffi::OsString;
+use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -36,7 +38,8 @@ impl MariaDb {
         if program().is_none() {
             return Some("mariadbd");
         }
-        let mut needed = ["mariadb-install-db"].into_iter().chain(kept::NEEDED);
+        let programs = ["mariadb-install-db", "mariadb"].into_iter();
+        let mut needed = programs.chain(kept::NEEDED);
         needed.find(|program| on_path(program).is_none())
     }
 
@@ -47,12 +50,20 @@ impl MariaDb {
 
     /// The same with more arguments of `mariadbd`. With `--innodb-flush-log-at-trx-commit=1` the data are on a disk.
     pub async fn start_with(more: &[&str]) -> Option<MariaDb> {
+        let durable = more.iter().any(|it| it.ends_with("trx-commit=1"));
+        MariaDb::begin(|| private_dir(durable), more).await
+    }
+
+    /// The same with its data in a directory below `parent`.
+    pub async fn start_below(parent: &Path) -> Option<MariaDb> {
+        MariaDb::begin(|| tempfile::tempdir_in(parent).unwrap(), &[]).await
+    }
+
+    async fn begin(dir: impl FnOnce() -> TempDir, more: &[&str]) -> Option<MariaDb> {
         if MariaDb::missing().is_some_and(skipped) {
             return None;
         }
-        let program = program()?;
-        let durable = more.iter().any(|it| it.ends_with("trx-commit=1"));
-        let dir = private_dir(durable);
+        let (program, dir) = (program()?, dir());
         let template = Template::of(&program);
         template.copy_to(&dir.path().join("data"));
         let mut settings = vec![program.into_os_string()];
@@ -105,9 +116,15 @@ impl MariaDb {
         self.port.addr()
     }
 
-    /// Kills it with SIGKILL, as a power cut would. Returns when it has ended.
+    /// Kills it with SIGKILL. Returns when it has ended.
     pub fn kill(&mut self) {
         self.server.kill();
+    }
+
+    /// Stops it with SIGTERM: it closes all connections and its files.
+    pub fn shut_down(&mut self) {
+        self.server.signal(Signal::TERM);
+        assert!(self.server.await_end(PATIENCE), "mariadbd does not stop");
     }
 
     /// Starts it again on the same port and data, killing a running one. Returns when it answers.
@@ -116,6 +133,13 @@ impl MariaDb {
         self.launch();
         let answers = self.answers().await;
         assert!(answers, "no start: {}", self.server.log());
+    }
+
+    /// Starts it again if it has ended by itself. Returns when it answers.
+    pub async fn revive(&mut self) {
+        if !(self.server.is_running() && self.answers().await) {
+            self.restart().await;
+        }
     }
 
     /// Stops it with SIGSTOP: connections can still be made and stay open, but nothing answers.
@@ -130,21 +154,46 @@ impl MariaDb {
 
     /// Runs statements as a user with all rights. Returns a line for each row, with columns separated by `|`.
     pub async fn sql(&self, statements: &str) -> String {
-        let answer = ask(&self.all_rights("concert"), statements).await;
+        let answer = ask(&self.superuser(), statements).await;
         answer.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
+    /// Runs a script with the program `mariadb`, which knows `DELIMITER`, as the user `concert`. Returns its output; an
+    /// error is what it reported.
+    pub fn client(&self, database: &str, script: &str) -> Result<String, String> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(script.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        let ran = Command::new("mariadb")
+            .args([
+                "--no-defaults",
+                "--batch",
+                "--protocol=tcp",
+                "--host=127.0.0.1",
+            ])
+            .args([&format!("--port={}", self.port.number()), "--user=concert"])
+            .arg(database)
+            .env("MYSQL_PWD", &self.password)
+            .stdin(file)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        match ran.status.success() {
+            true => Ok(text(&ran.stdout)),
+            false => Err(text(&ran.stderr)),
+        }
+    }
+
     /// Runs the statements of a test for all stores in a dataset's database. An error is the server's message.
-    pub async fn tamper(&self, database: &str, statements: &str) -> Result<(), String> {
+    pub async fn tamper(&self, database: &str, statements: &str) -> Result<String, String> {
         let statements = dialect::of_mysql(statements);
-        let done = ask(&self.all_rights(database), &statements).await;
-        done.map(drop)
+        ask(&self.all_rights(database), &statements).await
     }
 
     /// Begins a transaction with all rights, runs the statements in it, and leaves it open: their locks stay until the
     /// result is dropped.
     pub async fn hold(&self, statements: &str) -> Holding {
-        let url = self.all_rights("concert");
+        let url = self.superuser();
         let mut connection = MySqlConnection::connect(&url).await.unwrap();
         let statements = format!("START TRANSACTION; {statements}");
         let held = sqlx::raw_sql(AssertSqlSafe(statements));
@@ -152,6 +201,11 @@ impl MariaDb {
         Holding {
             _connection: connection,
         }
+    }
+
+    /// The URL of the database for the user with all rights.
+    pub fn superuser(&self) -> String {
+        self.all_rights("concert")
     }
 
     fn all_rights(&self, database: &str) -> String {
@@ -165,7 +219,7 @@ impl MariaDb {
     /// Waits until it answers; false if it ends before.
     async fn answers(&mut self) -> bool {
         let begun = std::time::Instant::now();
-        let url = self.all_rights("concert");
+        let url = self.superuser();
         while self.server.is_running() {
             if ask(&url, "SELECT 1").await.is_ok() {
                 return true;

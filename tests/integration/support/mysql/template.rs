@@ -7,13 +7,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A small server that does not wait for the disk, unless a test asks for it.
+/// A small server that does not wait for the disk, unless a test asks for it. A kill loses nothing.
 const CONFIG: &str = "[mariadbd]
 innodb_log_file_size = 8M
 innodb_data_file_path = ibdata1:10M:autoextend
 innodb_temp_data_file_path = ibtmp1:3M:autoextend
 innodb_buffer_pool_size = 32M
-innodb_flush_log_at_trx_commit = 0
+innodb_flush_log_at_trx_commit = 2
 aria_pagecache_buffer_size = 2M
 key_buffer_size = 1M
 performance_schema = OFF

@@ -164,6 +164,12 @@ impl Postgres {
         assert!(self.server.await_end(PATIENCE), "postgres does not stop");
     }
 
+    /// Stops the server with SIGINT: sessions are ended, and the files are written.
+    pub fn shut_down(&mut self) {
+        self.server.signal(Signal::INT);
+        assert!(self.server.await_end(PATIENCE), "postgres does not stop");
+    }
+
     /// Starts the server again on the same port and data, after stopping a running one. Returns when it answers.
     pub async fn restart(&mut self) {
         self.stop_immediately();
