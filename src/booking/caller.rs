@@ -19,14 +19,9 @@ impl Booking {
     /// is not told to wait after another server has admitted the place.
     ///
     /// # Errors
-<<<<<<< HEAD
-    /// [`Refusal::UnknownToken`] when the token is forged, or its dataset is no longer active.
-    pub async fn caller(&self, token: &str) -> Result<Caller, Refusal> {
-=======
     /// [`Refusal::NoDataset`]. [`Refusal::UnknownToken`] when this server's key did not sign the token, or the token's
     /// dataset is no longer active.
-    pub fn caller(&self, token: &str) -> Result<Caller, Refusal> {
->>>>>>> w-words
+    pub async fn caller(&self, token: &str) -> Result<Caller, Refusal> {
         let dataset = self.dataset()?;
         let token = self.key.verify(token).map_err(|_| Refusal::UnknownToken)?;
         if token.epoch != dataset.info().epoch {

@@ -26,8 +26,6 @@ pub struct Running {
     pub(super) servers: usize,
     pub(super) database: Option<String>,
     pub(super) coordination: Option<String>,
-    /// How long a notification waits if its group has had one. Zero if a server answers in Alertmanager's place.
-    pub(super) group_interval: Duration,
 }
 
 /// The rules and settings by which a drill is predicted.
@@ -92,11 +90,10 @@ impl Basis {
                 servers: given.target.api_urls.len(),
                 database: backend(&prometheus, "concert_database_up").await,
                 coordination: backend(&prometheus, "concert_coordination_up").await,
-                group_interval: grouping.map_or(Duration::ZERO, |it| it.interval),
             }),
             settings: Settings {
                 scrape: scrape.unwrap_or(embedded.scrape),
-                group_wait: grouping.map_or(embedded.group_wait, |it| it.wait),
+                group_wait: grouping.map_or(embedded.group_wait, |it| it.wait.max(it.interval)),
             },
         })
     }

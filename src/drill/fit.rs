@@ -73,8 +73,8 @@ fn lengthen(inject: &mut Inject, added: impl Fn(&str, &Inject) -> Option<Predict
     };
     longer(&mut inject.expect.notified, most.notified);
     longer(&mut inject.expect.resolved, most.firing + most.notified);
-    // An alert that takes longer needs its cause for longer.
-    inject.fault.length.0 += most.firing;
+    // An alert whose notification takes longer needs its cause for longer.
+    inject.fault.length.0 += most.firing + most.notified;
 }
 
 fn whole_seconds(time: Duration) -> Duration {
@@ -101,14 +101,13 @@ mod tests {
                 .collect(),
             settings: Settings {
                 scrape: Duration::from_secs(5),
-                group_wait: Duration::from_secs(5),
+                group_wait: Duration::from_secs(10),
             },
             identity: Vec::new(),
             running: Some(Running {
                 servers: 1,
                 database: Some("postgres".to_owned()),
                 coordination: Some("redis".to_owned()),
-                group_interval: Duration::from_secs(10),
             }),
         }
     }

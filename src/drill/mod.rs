@@ -35,7 +35,6 @@ mod error;
 pub mod file;
 pub mod fire_alarm;
 pub mod fit;
-mod fresh_groups;
 pub mod guard;
 mod host;
 pub mod kept;

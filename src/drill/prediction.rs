@@ -8,7 +8,7 @@
 //! scrape × 2   one until the first sample, one more since a new series counts from its second
 //! evaluation   once for the rule, once for each recording rule that it reads
 //! for          rounded up to evaluations
-//! group wait   of Alertmanager, or of the embedded notifier
+//! group wait   of Alertmanager, or its group interval if that is longer, or of the embedded notifier
 //! delivery     of the notification
 //! ```
 //!
@@ -60,7 +60,9 @@ pub struct Rule {
 pub struct Settings {
     /// The time between two scrapes.
     pub scrape: Duration,
-    /// How long the first notification of a group waits.
+    /// The longest wait of a notification in its group: Alertmanager's `group_wait`, or its `group_interval` if that is
+    /// longer. It keeps the group of an alert that has ended, and makes it again while Prometheus repeats the ended alert,
+    /// which it does for 15 minutes (`resolvedRetention`). An alert that fires meanwhile waits for the interval.
     pub group_wait: Duration,
 }
 

@@ -17,7 +17,6 @@ use super::blind::grading::{Response, grade};
 use super::blind::play::Play;
 use super::error::DrillError;
 use super::file::{Drill, Fault, Inject};
-use super::fresh_groups;
 use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
 use super::prediction::worst_case;
@@ -92,7 +91,6 @@ pub async fn run(
         None => None,
     };
     let (prometheus, alertmanager) = system.alert_sources()?;
-    fresh_groups::wait(drill, basis, &prometheus, stop).await;
     let watcher = receiver.watch(prometheus, alertmanager);
     let objective = Arc::new(Objective::new(drill.hypothesis, now()));
     let handle = traffic(drill, &system, &objective)?;

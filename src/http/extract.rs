@@ -159,16 +159,17 @@ impl FromRequestParts<AppState> for Poller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let caller = state
-            .booking
-            .caller(token(parts)?)
-            .await
-            .map_err(|refusal| match refusal {
-                Refusal::UnknownToken => {
-                    ApiError::new(ErrorCode::TokenUnknown, refusal.to_string())
-                }
-                other => other.into(),
-            })?;
+        let caller =
+            state
+                .booking
+                .caller(token(parts)?)
+                .await
+                .map_err(|refusal| match refusal {
+                    Refusal::UnknownToken => {
+                        ApiError::new(ErrorCode::TokenUnknown, refusal.to_string())
+                    }
+                    other => other.into(),
+                })?;
         set_user(parts, caller.user().0);
         if let Some(limit) = &state.rate_limit {
             let polled = limit.poll(caller.rate_limit_key());
