@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
+use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Either};
 
 use super::StoreError;
 use super::fault::Fault;
@@ -51,11 +53,15 @@ impl Default for PoolOptions {
 }
 
 /// A kind of database server: how to connect, how to run a statement, and what its errors mean.
-pub(super) trait Driver: Sized + Send + Sync + 'static {
+///
+/// The drivers cannot share the code over sqlx's own types: its bounds would be repeated at every use.
+pub trait Driver: Sized + Send + Sync + 'static {
     /// Its name in metrics and traces.
     const SYSTEM: &'static str;
     /// Selects 0 if the server accepts writes.
     const IS_READ_ONLY: &'static str;
+    /// The reason when the server does not accept writes.
+    const READ_ONLY: &'static str;
     /// Sleeps for the number of seconds in its parameter.
     const SLEEP: &'static str;
     /// Fails like a statement for which the disk has no room.
@@ -64,15 +70,18 @@ pub(super) trait Driver: Sized + Send + Sync + 'static {
     type Connection: sqlx::Connection + Send;
     type Row: Send + Sync;
 
-    /// A new connection. The pool bounds the time.
+    /// `host:port/database`, as errors and logs show it.
+    fn name(&self) -> &str;
+
+    /// A new connection. The caller bounds the time. The future is boxed because it is large, and rarely needed.
     fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, sqlx::Error>>;
 
     /// Runs one statement, which is prepared once per connection.
-    fn fetch<'a>(
+    fn stream<'a>(
         connection: &'a mut Self::Connection,
         sql: &'static str,
-        params: Params<'a>,
-    ) -> BoxFuture<'a, Result<Reply<Self::Row>, sqlx::Error>>;
+        params: Params<'_>,
+    ) -> Results<'a, Self::Row>;
 
     /// Runs statements that cannot be prepared.
     fn run_text<'a>(
@@ -81,13 +90,24 @@ pub(super) trait Driver: Sized + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
     /// Reads a column that is an integer or NULL.
-    fn integer(row: &Self::Row, column: usize) -> Result<Option<i64>, Fault>;
+    fn opt(row: &Self::Row, column: usize) -> Result<Option<i64>, Fault>;
+
+    /// Reads a column that is an integer.
+    fn int(row: &Self::Row, column: usize) -> Result<i64, Fault> {
+        Self::opt(row, column)?.ok_or_else(|| Fault::unreadable(format!("column {column} is NULL")))
+    }
+
+    /// Reads a column that is text.
+    fn text(row: &Self::Row, column: usize) -> Result<&str, Fault>;
 
     /// Classifies a failure to connect.
     fn of_connecting(&self, error: &sqlx::Error) -> Fault;
 
     /// The fault when no connection was made in time.
-    fn no_connection_within(&self, timeout: Duration) -> Fault;
+    fn no_connection_within(&self, timeout: Duration) -> Fault {
+        let name = self.name();
+        Fault::Unreached(format!("{name} accepted no connection within {timeout:?}"))
+    }
 
     /// Classifies the failure of a statement.
     fn of_statement(error: &sqlx::Error, timeout: Duration) -> Fault;
@@ -96,12 +116,35 @@ pub(super) trait Driver: Sized + Send + Sync + 'static {
     fn leaves_connection_usable(fault: &Fault) -> bool;
 }
 
+/// The rows of a statement, and the number of rows that each of its parts changed. A `CALL` may have several results.
+pub(super) type Results<'a, R> = BoxStream<'a, Result<Either<u64, R>, sqlx::Error>>;
+
 /// The result of a statement.
 pub(super) struct Reply<R> {
     /// The rows of all its result sets.
     pub(super) rows: Vec<R>,
     /// The number of rows that it changed.
     pub(super) changed: u64,
+}
+
+/// Runs one statement to its end.
+pub(super) async fn fetch<D: Driver>(
+    connection: &mut D::Connection,
+    sql: &'static str,
+    params: Params<'_>,
+) -> Result<Reply<D::Row>, sqlx::Error> {
+    let mut reply = Reply {
+        rows: Vec::new(),
+        changed: 0,
+    };
+    let mut results = D::stream(connection, sql, params);
+    while let Some(result) = results.try_next().await? {
+        match result {
+            Either::Left(changed) => reply.changed += changed,
+            Either::Right(row) => reply.rows.push(row),
+        }
+    }
+    Ok(reply)
 }
 
 /// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
@@ -324,7 +367,7 @@ impl<D: Driver> Lease<'_, D> {
         params: Params<'_>,
     ) -> Result<Reply<D::Row>, Fault> {
         self.busy = true;
-        let reply = D::fetch(self.connection()?, sql, params).await;
+        let reply = fetch::<D>(self.connection()?, sql, params).await;
         self.ended(reply)
     }
 
@@ -363,8 +406,7 @@ impl<D: Driver> Lease<'_, D> {
         result
     }
 
-    /// The connection itself, inside a transaction.
-    pub(super) fn connection(&mut self) -> Result<&mut D::Connection, Fault> {
+    fn connection(&mut self) -> Result<&mut D::Connection, Fault> {
         let link = self.link.as_mut();
         let link = link.ok_or_else(|| Fault::unavailable("the connection was given back"))?;
         Ok(&mut link.connection)
