@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use sqlx::{Connection as _, Either};
+use tokio::time::timeout;
 
 use super::StoreError;
 use super::fault::Fault;
@@ -31,6 +32,9 @@ pub struct PoolOptions {
     pub acquire_timeout: Duration,
     /// The longest time in which a connection is made.
     pub connect_timeout: Duration,
+    /// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
+    /// connection is idle, so no request pays for a check.
+    pub idle: Duration,
     /// The longest time of one statement, and twice the longest wait for a lock.
     pub statement_timeout: Duration,
     /// The longest time of an operation, repeats included.
@@ -45,6 +49,7 @@ impl Default for PoolOptions {
             connections: 16,
             acquire_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
+            idle: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(4),
             timeout: Duration::from_secs(5),
             slow: Duration::from_millis(100),
@@ -147,9 +152,6 @@ pub(super) async fn fetch<D: Driver>(
     Ok(reply)
 }
 
-/// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
-/// connection is idle, so no request pays for a check.
-const IDLE: Duration = Duration::from_secs(1);
 /// The longest wait for the answer to a check.
 const CHECK_WITHIN: Duration = Duration::from_millis(500);
 
@@ -162,6 +164,7 @@ pub(super) struct Link<D: Driver> {
 /// Makes and checks the connections.
 pub(super) struct Manager<D> {
     driver: D,
+    options: PoolOptions,
     /// Increases when a connection is lost. Every older connection is closed instead of lent: what ended one, such as a
     /// restart of the server, mostly ended all.
     generation: AtomicU64,
@@ -188,24 +191,44 @@ impl<D: Driver> managed::Manager for Manager<D> {
         if link.generation != self.generation.load(Ordering::Relaxed) {
             return Err(RecycleError::message("older than a loss of connections"));
         }
-        if metrics.last_used() < IDLE {
+        if metrics.last_used() < self.options.idle {
             return Ok(());
         }
-        match tokio::time::timeout(CHECK_WITHIN, link.connection.ping()).await {
+        match timeout(CHECK_WITHIN, link.connection.ping()).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let fault = D::of_statement(&error, CHECK_WITHIN);
+                // The server says that it ends, and with it every connection. One that was closed silently ends alone.
+                if error.as_database_error().is_some() && matches!(fault, Fault::Lost(_)) {
+                    self.lost();
+                }
+                Err(RecycleError::Backend(error))
+            }
+            Err(_) => self.replace(link).await,
+        }
+    }
+}
+
+impl<D: Driver> Manager<D> {
+    /// Makes a new connection instead of one that does not answer. A machine that is only slow keeps the others.
+    async fn replace(&self, link: &mut Link<D>) -> RecycleResult<sqlx::Error> {
+        let connecting = managed::Manager::create(self);
+        match timeout(self.options.connect_timeout, connecting).await {
+            Ok(Ok(fresh)) => {
+                *link = fresh;
+                Ok(())
+            }
             Ok(Err(error)) => {
                 self.lost();
                 Err(RecycleError::Backend(error))
             }
             Err(_) => {
                 self.lost();
-                Err(RecycleError::message("it does not answer"))
+                Err(RecycleError::message("no new connection was made in time"))
             }
         }
     }
-}
 
-impl<D> Manager<D> {
     fn lost(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
@@ -235,13 +258,13 @@ impl<D: Driver> Pool<D> {
     ) -> Result<Arc<Pool<D>>, StoreError> {
         let manager = Manager {
             driver,
+            options,
             generation: AtomicU64::new(0),
         };
         let inner = managed::Pool::builder(manager)
             .max_size(options.connections.max(1))
             .wait_timeout(Some(options.acquire_timeout))
             .create_timeout(Some(options.connect_timeout))
-            .recycle_timeout(Some(options.connect_timeout))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
