@@ -125,12 +125,12 @@ fn script_of(statement: &str) -> String {
     let values = [
         ":user::bigint",
         "('seat-' || :seat::bigint)",
+        "1::bigint",
         ":user::bigint",
         ":seat::bigint",
         "NULL::bigint",
         "1::bigint",
         "9000000000000::bigint",
-        "1::bigint",
         "4::bigint",
     ];
     let mut text = statement.replace('\n', " ");

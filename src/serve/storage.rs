@@ -10,10 +10,9 @@ use crate::files::{self, Access};
 use crate::secret::Secret;
 use crate::settings::{self, ServeSettings};
 use crate::store::data_dir::DataDir;
-use crate::store::mysql::{self, MySqlOptions};
-use crate::store::postgres::{self, PgOptions};
-use crate::store::sqlite;
-use crate::store::{DatasetStorage, PresenceLock, StorageError, StoreError};
+use crate::store::{
+    DatasetStorage, PoolOptions, PresenceLock, StorageError, StoreError, mysql, postgres, sqlite,
+};
 
 /// The names of the shared secrets in the database.
 const TOKEN_KEY: &str = "token-key";
@@ -84,14 +83,14 @@ async fn connect(
     store: Option<&sqlite::Options>,
 ) -> Result<DatasetStorage, StoreError> {
     let url = url.expose();
+    let default = PoolOptions::default();
+    let options = PoolOptions {
+        connections,
+        timeout: store.map_or(default.timeout, |store| store.timeout),
+        slow: store.map_or(default.slow, |store| store.slow),
+        ..default
+    };
     if url.starts_with("mysql://") || url.starts_with("mariadb://") {
-        let default = MySqlOptions::default();
-        let options = MySqlOptions {
-            connections,
-            timeout: store.map_or(default.timeout, |store| store.timeout),
-            slow: store.map_or(default.slow, |store| store.slow),
-            ..default
-        };
         let database = mysql::Database::connect(url, options).await?;
         return Ok(DatasetStorage::MySql(Box::new(database)));
     }
@@ -100,13 +99,6 @@ async fn connect(
             "its URL must begin with postgres:// or mysql://, as in postgres://USER:PASSWORD@HOST:5432/DATABASE".to_owned(),
         ));
     }
-    let default = PgOptions::default();
-    let options = PgOptions {
-        connections,
-        timeout: store.map_or(default.timeout, |store| store.timeout),
-        slow: store.map_or(default.slow, |store| store.slow),
-        ..default
-    };
     let database = postgres::Database::connect(url, options).await?;
     Ok(DatasetStorage::Postgres(Box::new(database)))
 }

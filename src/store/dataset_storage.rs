@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::data_dir::{DataDir, DataDirError};
 use super::mysql::{self, MySqlBulk};
 use super::postgres::{self, PgBulk};
+use super::server::PresenceLock;
 use super::sqlite::bulk::BulkLoad;
 use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
@@ -158,20 +159,8 @@ impl DatasetStorage {
         match self {
             // Only one process can lock a data directory anyway.
             DatasetStorage::Files(..) => Ok(None),
-            DatasetStorage::Postgres(database) => {
-                let lock = match alone {
-                    true => database.sole_use().await?,
-                    false => database.shared_use().await?,
-                };
-                Ok(Some(PresenceLock::Postgres(lock)))
-            }
-            DatasetStorage::MySql(database) => {
-                let lock = match alone {
-                    true => database.sole_use().await?,
-                    false => database.shared_use().await?,
-                };
-                Ok(Some(PresenceLock::MySql(lock)))
-            }
+            DatasetStorage::Postgres(database) => database.lock_presence(alone).await.map(Some),
+            DatasetStorage::MySql(database) => database.lock_presence(alone).await.map(Some),
         }
     }
 
@@ -219,15 +208,6 @@ impl DatasetStorage {
             DatasetStorage::MySql(database) => database.name().to_owned(),
         }
     }
-}
-
-/// A lock that shows other processes that this process uses a database. It is given up when this is dropped.
-#[derive(Debug)]
-pub enum PresenceLock {
-    /// An advisory lock of PostgreSQL.
-    Postgres(postgres::PresenceLock),
-    /// A row and a named lock of MySQL.
-    MySql(mysql::PresenceLock),
 }
 
 /// A dataset that is being written. Its functions block, so only a blocking thread may call them.

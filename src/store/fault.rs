@@ -1,5 +1,6 @@
 //! The failures of statements and connections, classified by what to do next: repeat, decide again, or give up.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::StoreError;
 
 /// The reason why one attempt failed.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub enum Fault {
     /// Other transactions were in the way (deadlock, lock wait, serialization). Nothing was done; a repeat can succeed.
     InTheWay(String),
     /// The database was not reached. Nothing was done.
@@ -40,6 +41,11 @@ impl Fault {
     /// The answer of the database cannot be understood.
     pub(super) fn damaged(why: impl Into<String>) -> Fault {
         Fault::Final(StoreError::Damaged(why.into()))
+    }
+
+    /// A column has not the type that is expected.
+    pub(super) fn unreadable(why: impl Display) -> Fault {
+        Fault::damaged(format!("a row cannot be read: {why}"))
     }
 }
 

@@ -17,10 +17,7 @@ impl<D: Driver> Pool<D> {
         let asking = async {
             let mut lease = self.lend().await?;
             let reply = lease.run(D::IS_READ_ONLY, &[]).await?;
-            reply
-                .rows
-                .first()
-                .map_or(Ok(None), |row| D::integer(row, 0))
+            reply.rows.first().map_or(Ok(None), |row| D::opt(row, 0))
         };
         matches!(tokio::time::timeout(within, asking).await, Ok(Ok(Some(0))))
     }

@@ -8,25 +8,10 @@
 use super::fault::Fault;
 use super::pooled::Driver;
 use super::retry::Retry;
+use super::server::Dialect;
 use super::values::{Params, Value};
 use super::{Answer, AnswerCode, Idempotency, Keyed, StoreError};
 use crate::domain::{PerformanceDateId, Place, Timestamp, UserId};
-
-/// The statements over stored answers. A transient answer (see [`Answer::is_final`]) is never given again. Where an
-/// older version stored one, it occupies the key and must be deleted before the final answer can be stored.
-pub(super) trait StoredAnswers: Driver {
-    /// The name of the answers' primary key. Of two copies of a request that race, the later violates it.
-    const ONE_ANSWER: &'static str;
-    /// Selects the final answer. Parameters: user, key.
-    const FIND: &'static str;
-    /// Deletes a transient answer. Parameters: user, key.
-    const DISCARD_TRANSIENT: &'static str;
-    /// Stores an answer unless there is one, as a keyed write. Parameters: user, key, fingerprint, code, first value,
-    /// second value, now.
-    const REMEMBER: &'static str;
-    /// Deletes old answers. Parameters: time before which an answer is old, the most to delete.
-    const FORGET: &'static str;
-}
 
 /// Key and fingerprint as parameters. Both are NULL for a request without a key.
 pub(super) fn parts(key: Option<&Idempotency>) -> (Value<'_>, Value<'_>) {
@@ -44,13 +29,15 @@ pub(super) struct Changed<T> {
 }
 
 /// The stored final answer under `key`, if there is one.
-pub(super) async fn find<D: StoredAnswers, T: Answer>(
+pub(super) async fn find<D: Dialect, T: Answer>(
     retry: &mut Retry<'_, D>,
     user: UserId,
     key: &Idempotency,
 ) -> Result<Option<Keyed<T>>, StoreError> {
     let (name, _) = parts(Some(key));
-    let reply = retry.run(D::FIND, &[user.0.into(), name]).await?;
+    let reply = retry
+        .run(D::SQL.stored_answer, &[user.0.into(), name])
+        .await?;
     match reply.rows.first() {
         Some(row) => Ok(read::<D, T>(row, Some(key))?),
         None => Ok(None),
@@ -69,7 +56,7 @@ pub(super) struct Decision<'a> {
 }
 
 /// Runs the statement until it has an answer, within the repeats and the time that `retry` allows.
-pub(super) async fn decide<D: StoredAnswers, T: Answer>(
+pub(super) async fn decide<D: Dialect, T: Answer>(
     retry: &mut Retry<'_, D>,
     decision: &Decision<'_>,
 ) -> Result<(Keyed<T>, D::Row), Fault> {
@@ -84,7 +71,7 @@ pub(super) async fn decide<D: StoredAnswers, T: Answer>(
 
 /// Runs the statement. `None` (code 0) when the caller must ask again. After a lost race it repeats the statement
 /// itself. Violations of other indexes are returned.
-pub(super) async fn ask<D: StoredAnswers, T: Answer>(
+pub(super) async fn ask<D: Dialect, T: Answer>(
     retry: &mut Retry<'_, D>,
     decision: &Decision<'_>,
 ) -> Result<Option<(Keyed<T>, D::Row)>, Fault> {
@@ -98,7 +85,7 @@ pub(super) async fn ask<D: StoredAnswers, T: Answer>(
             }
             Err(Fault::Violates(index)) if index == D::ONE_ANSWER => {
                 let user_and_key = &decision.params[..2];
-                retry.run(D::DISCARD_TRANSIENT, user_and_key).await?;
+                retry.run(D::SQL.discard_transient, user_and_key).await?;
                 index
             }
             Err(Fault::Violates(index)) if decision.race == Some(index.as_str()) => index,
@@ -109,7 +96,7 @@ pub(super) async fn ask<D: StoredAnswers, T: Answer>(
 }
 
 /// Stores `answer` under `key` unless the key has one. Returns the first answer.
-pub(super) async fn remember<D: StoredAnswers, T: Answer>(
+pub(super) async fn remember<D: Dialect, T: Answer>(
     retry: &mut Retry<'_, D>,
     user: UserId,
     key: &Idempotency,
@@ -118,7 +105,7 @@ pub(super) async fn remember<D: StoredAnswers, T: Answer>(
 ) -> Result<Keyed<T>, StoreError> {
     let ((name, fingerprint), stored) = (parts(Some(key)), answer.to_code());
     let decision = Decision {
-        sql: D::REMEMBER,
+        sql: D::SQL.remember,
         params: &[
             user.0.into(),
             name,
@@ -136,13 +123,13 @@ pub(super) async fn remember<D: StoredAnswers, T: Answer>(
 }
 
 /// Deletes at most `most` answers that are older than `before`.
-pub(super) async fn forget<D: StoredAnswers>(
+pub(super) async fn forget<D: Dialect>(
     retry: &mut Retry<'_, D>,
     before: Timestamp,
     most: u32,
 ) -> Result<u64, StoreError> {
     let params: Params<'_> = &[before.0.into(), i64::from(most).into()];
-    Ok(retry.run(D::FORGET, params).await?.changed)
+    Ok(retry.run(D::SQL.forget, params).await?.changed)
 }
 
 /// The answer of a row; `None` for code 0.
@@ -151,14 +138,14 @@ fn read<D: Driver, T: Answer>(
     key: Option<&Idempotency>,
 ) -> Result<Option<Keyed<T>>, Fault> {
     let stored = AnswerCode {
-        code: D::integer(row, 1)?.unwrap_or(0),
-        first: D::integer(row, 2)?,
-        second: D::integer(row, 3)?,
+        code: D::opt(row, 1)?.unwrap_or(0),
+        first: D::opt(row, 2)?,
+        second: D::opt(row, 3)?,
     };
     if stored.code == 0 {
         return Ok(None);
     }
-    let fingerprint = D::integer(row, 0)?;
+    let fingerprint = D::opt(row, 0)?;
     if fingerprint.is_some() && fingerprint != key.map(|key| key.fingerprint) {
         return Ok(Some(Keyed::Mismatch));
     }

@@ -19,8 +19,8 @@ mod keyed;
 pub mod mysql;
 mod pooled;
 pub mod postgres;
-mod presence;
 mod retry;
+mod server;
 mod socket_options;
 pub mod sqlite;
 mod turn;
@@ -43,7 +43,9 @@ pub use answers::{
 };
 pub use audit_types::{Fact, SeatCounts};
 pub use backend::Store;
-pub use dataset_storage::{Bulk, Complete, DatasetStorage, PresenceLock, StorageError};
+pub use dataset_storage::{Bulk, Complete, DatasetStorage, StorageError};
+pub use pooled::PoolOptions;
+pub use server::PresenceLock;
 
 /// The longest time of an audit, or of another read of a whole large dataset.
 const LONG_READ: Duration = Duration::from_secs(120);

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
+use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Either};
+use tokio::time::timeout;
 
 use super::StoreError;
 use super::fault::Fault;
@@ -30,6 +33,9 @@ pub struct PoolOptions {
     pub acquire_timeout: Duration,
     /// The longest time in which a connection is made.
     pub connect_timeout: Duration,
+    /// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
+    /// connection is idle, so no request pays for a check.
+    pub idle: Duration,
     /// The longest time of one statement. It waits for a lock at most half as long.
     pub statement_timeout: Duration,
     /// The longest time of an operation, repeats included.
@@ -44,6 +50,7 @@ impl Default for PoolOptions {
             connections: 16,
             acquire_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
+            idle: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(4),
             timeout: Duration::from_secs(5),
             slow: Duration::from_millis(100),
@@ -52,11 +59,15 @@ impl Default for PoolOptions {
 }
 
 /// A kind of database server: how to connect, how to run a statement, and what its errors mean.
-pub(super) trait Driver: Sized + Send + Sync + 'static {
+///
+/// The drivers cannot share the code over sqlx's own types: its bounds would be repeated at every use.
+pub trait Driver: Sized + Send + Sync + 'static {
     /// Its name in metrics and traces.
     const SYSTEM: &'static str;
     /// Selects 0 if the server accepts writes.
     const IS_READ_ONLY: &'static str;
+    /// The reason when the server does not accept writes.
+    const READ_ONLY: &'static str;
     /// Sleeps for the number of seconds in its parameter.
     const SLEEP: &'static str;
     /// Fails like a statement for which the disk has no room.
@@ -65,15 +76,18 @@ pub(super) trait Driver: Sized + Send + Sync + 'static {
     type Connection: sqlx::Connection + Send;
     type Row: Send + Sync;
 
-    /// A new connection. The pool bounds the time.
+    /// `host:port/database`, as errors and logs show it.
+    fn name(&self) -> &str;
+
+    /// A new connection. The caller bounds the time. The future is boxed because it is large, and rarely needed.
     fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, sqlx::Error>>;
 
     /// Runs one statement, which is prepared once per connection.
-    fn fetch<'a>(
+    fn stream<'a>(
         connection: &'a mut Self::Connection,
         sql: &'static str,
-        params: Params<'a>,
-    ) -> BoxFuture<'a, Result<Reply<Self::Row>, sqlx::Error>>;
+        params: Params<'_>,
+    ) -> Results<'a, Self::Row>;
 
     /// Runs statements that cannot be prepared.
     fn run_text<'a>(
@@ -82,13 +96,24 @@ pub(super) trait Driver: Sized + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
     /// Reads a column that is an integer or NULL.
-    fn integer(row: &Self::Row, column: usize) -> Result<Option<i64>, Fault>;
+    fn opt(row: &Self::Row, column: usize) -> Result<Option<i64>, Fault>;
+
+    /// Reads a column that is an integer.
+    fn int(row: &Self::Row, column: usize) -> Result<i64, Fault> {
+        Self::opt(row, column)?.ok_or_else(|| Fault::unreadable(format!("column {column} is NULL")))
+    }
+
+    /// Reads a column that is text.
+    fn text(row: &Self::Row, column: usize) -> Result<&str, Fault>;
 
     /// Classifies a failure to connect.
     fn of_connecting(&self, error: &sqlx::Error) -> Fault;
 
     /// The fault when no connection was made in time.
-    fn no_connection_within(&self, timeout: Duration) -> Fault;
+    fn no_connection_within(&self, timeout: Duration) -> Fault {
+        let name = self.name();
+        Fault::Unreached(format!("{name} accepted no connection within {timeout:?}"))
+    }
 
     /// Classifies the failure of a statement.
     fn of_statement(error: &sqlx::Error, timeout: Duration) -> Fault;
@@ -96,6 +121,9 @@ pub(super) trait Driver: Sized + Send + Sync + 'static {
     /// Whether a connection can be used again after this failure of a statement.
     fn leaves_connection_usable(fault: &Fault) -> bool;
 }
+
+/// The rows of a statement, and the number of rows that each of its parts changed. A `CALL` may have several results.
+pub(super) type Results<'a, R> = BoxStream<'a, Result<Either<u64, R>, sqlx::Error>>;
 
 /// The result of a statement.
 pub(super) struct Reply<R> {
@@ -105,9 +133,26 @@ pub(super) struct Reply<R> {
     pub(super) changed: u64,
 }
 
-/// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
-/// connection is idle, so no request pays for a check.
-const IDLE: Duration = Duration::from_secs(1);
+/// Runs one statement to its end.
+pub(super) async fn fetch<D: Driver>(
+    connection: &mut D::Connection,
+    sql: &'static str,
+    params: Params<'_>,
+) -> Result<Reply<D::Row>, sqlx::Error> {
+    let mut reply = Reply {
+        rows: Vec::new(),
+        changed: 0,
+    };
+    let mut results = D::stream(connection, sql, params);
+    while let Some(result) = results.try_next().await? {
+        match result {
+            Either::Left(changed) => reply.changed += changed,
+            Either::Right(row) => reply.rows.push(row),
+        }
+    }
+    Ok(reply)
+}
+
 /// The longest wait for the answer to a check.
 const CHECK_WITHIN: Duration = Duration::from_millis(500);
 
@@ -120,6 +165,7 @@ pub(super) struct Link<D: Driver> {
 /// Makes and checks the connections.
 pub(super) struct Manager<D> {
     driver: D,
+    options: PoolOptions,
     /// Increases when a connection is lost. Every older connection is closed instead of lent: what ended one, such as a
     /// restart of the server, mostly ended all.
     generation: AtomicU64,
@@ -146,24 +192,44 @@ impl<D: Driver> managed::Manager for Manager<D> {
         if link.generation != self.generation.load(Ordering::Relaxed) {
             return Err(RecycleError::message("older than a loss of connections"));
         }
-        if metrics.last_used() < IDLE {
+        if metrics.last_used() < self.options.idle {
             return Ok(());
         }
-        match tokio::time::timeout(CHECK_WITHIN, link.connection.ping()).await {
+        match timeout(CHECK_WITHIN, link.connection.ping()).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let fault = D::of_statement(&error, CHECK_WITHIN);
+                // The server says that it ends, and with it every connection. One that was closed silently ends alone.
+                if error.as_database_error().is_some() && matches!(fault, Fault::Lost(_)) {
+                    self.lost();
+                }
+                Err(RecycleError::Backend(error))
+            }
+            Err(_) => self.replace(link).await,
+        }
+    }
+}
+
+impl<D: Driver> Manager<D> {
+    /// Makes a new connection instead of one that does not answer. A machine that is only slow keeps the others.
+    async fn replace(&self, link: &mut Link<D>) -> RecycleResult<sqlx::Error> {
+        let connecting = managed::Manager::create(self);
+        match timeout(self.options.connect_timeout, connecting).await {
+            Ok(Ok(fresh)) => {
+                *link = fresh;
+                Ok(())
+            }
             Ok(Err(error)) => {
                 self.lost();
                 Err(RecycleError::Backend(error))
             }
             Err(_) => {
                 self.lost();
-                Err(RecycleError::message("it does not answer"))
+                Err(RecycleError::message("no new connection was made in time"))
             }
         }
     }
-}
 
-impl<D> Manager<D> {
     fn lost(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
@@ -193,13 +259,13 @@ impl<D: Driver> Pool<D> {
     ) -> Result<Arc<Pool<D>>, StoreError> {
         let manager = Manager {
             driver,
+            options,
             generation: AtomicU64::new(0),
         };
         let inner = managed::Pool::builder(manager)
             .max_size(options.connections.max(1))
             .wait_timeout(Some(options.acquire_timeout))
             .create_timeout(Some(options.connect_timeout))
-            .recycle_timeout(Some(options.connect_timeout))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -325,7 +391,7 @@ impl<D: Driver> Lease<'_, D> {
         params: Params<'_>,
     ) -> Result<Reply<D::Row>, Fault> {
         self.busy = true;
-        let reply = D::fetch(self.connection()?, sql, params).await;
+        let reply = fetch::<D>(self.connection()?, sql, params).await;
         self.ended(reply)
     }
 
@@ -364,9 +430,7 @@ impl<D: Driver> Lease<'_, D> {
         result
     }
 
-    /// The connection itself. Outside of this module it may be used only inside a transaction ([`Lease::begin`]), so
-    /// that it is closed if the caller stops half-way.
-    pub(super) fn connection(&mut self) -> Result<&mut D::Connection, Fault> {
+    fn connection(&mut self) -> Result<&mut D::Connection, Fault> {
         let link = self.link.as_mut();
         let link = link.ok_or_else(|| Fault::unavailable("the connection was given back"))?;
         Ok(&mut link.connection)

@@ -2,15 +2,34 @@
 
 /// A parameter of a statement. The drivers bind it as their database has it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
+pub enum Value<'a> {
     Int(Option<i64>),
     Real(f64),
     Text(&'a str),
     /// The key of a request, which is compared byte by byte.
     Key(Option<&'a str>),
     Ints(&'a [i64]),
-    IntsOrNull(&'a [Option<i64>]),
-    KeysOrNull(&'a [Option<&'a str>]),
+    /// Rows, as columns of one length. PostgreSQL gets an array for each column, MySQL a JSON array of all rows.
+    Table(&'a [Column<'a>]),
+}
+
+/// A column of [`Value::Table`].
+#[derive(Clone, Debug)]
+pub enum Column<'a> {
+    Ints(Vec<i64>),
+    IntsOrNull(Vec<Option<i64>>),
+    KeysOrNull(Vec<Option<&'a str>>),
+}
+
+impl Column<'_> {
+    /// The number of rows.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Column::Ints(values) => values.len(),
+            Column::IntsOrNull(values) => values.len(),
+            Column::KeysOrNull(values) => values.len(),
+        }
+    }
 }
 
 /// The parameters of a statement.

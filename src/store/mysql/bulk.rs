@@ -9,14 +9,12 @@ use sqlx::mysql::{MySql, MySqlArguments};
 use sqlx::query::Query;
 use tokio::runtime::Handle;
 
-use super::MySqlOptions;
-use super::errors;
-use super::presence::{self, Present, Use};
-use super::schema::{self, failed};
 use super::target::Target;
-use crate::domain::{Epoch, Money, Timestamp};
+use super::{Loaded, errors};
+use crate::domain::{Money, Timestamp};
 use crate::store::dataset_storage::PriceTiers;
 use crate::store::fault::Fault;
+use crate::store::server::{Dialect as _, failed, migrate, write_info};
 use crate::store::{DatasetInfo, StoreError};
 
 /// The rows of one statement: the numbers in `numbers`.
@@ -45,33 +43,23 @@ const FINISH: &str = "ANALYZE TABLE concerts, performance_dates, users, seats";
 /// A dataset that is being loaded. Its functions block, so only a blocking thread may call them. Dropped before
 /// [`MySqlBulk::finish`], it leaves a database that the next sweep drops.
 pub struct MySqlBulk {
-    present: Present,
+    present: Loaded,
     runtime: Handle,
-}
-
-/// A complete dataset. While this exists, no server sweeps the dataset.
-#[must_use = "once it is dropped, a dataset that is not active may be swept away"]
-pub struct Loaded {
-    _present: Present,
 }
 
 impl MySqlBulk {
     pub(super) async fn begin(
-        target: &Target,
-        options: &MySqlOptions,
-        epoch: Epoch,
+        mut present: Loaded,
+        database: &str,
     ) -> Result<MySqlBulk, StoreError> {
-        let database = schema::name(target.database(), epoch);
-        // Before others can see the database.
-        let mut present = presence::expect(Use::Dataset(epoch), target, options).await?;
-        let connection = &mut present.connection;
         let create = format!("CREATE DATABASE {database} CHARACTER SET utf8mb4");
-        let created = schema::named(connection, create).await;
-        created.map_err(|fault| may_not_create(fault, target))?;
-        schema::named(connection, format!("USE {database}")).await?;
-        schema::migrate(connection, 0).await?;
-        schema::text_of(connection, NUMBERS).await?;
-        schema::text_of(connection, SESSION).await?;
+        let created = present.session.run(&create).await;
+        created.map_err(|fault| may_not_create(fault, &present.target))?;
+        let session = &mut present.session;
+        session.run(&format!("USE {database}")).await?;
+        migrate(session, 0..Target::MIGRATIONS.len()).await?;
+        session.run(NUMBERS).await?;
+        session.run(SESSION).await?;
         Ok(MySqlBulk {
             present,
             runtime: Handle::current(),
@@ -140,15 +128,13 @@ impl MySqlBulk {
     /// # Errors
     /// [`StoreError`]. The dataset is useless then.
     pub fn finish(mut self, info: &DatasetInfo) -> Result<Loaded, StoreError> {
-        let connection = &mut self.present.connection;
+        let session = &mut self.present.session;
         self.runtime.block_on(async {
-            schema::text_of(connection, DROP_NUMBERS).await?;
-            schema::text_of(connection, FINISH).await?;
-            schema::write_info(connection, info).await
+            session.run(DROP_NUMBERS).await?;
+            session.run(FINISH).await?;
+            write_info(session, info).await
         })?;
-        Ok(Loaded {
-            _present: self.present,
-        })
+        Ok(self.present)
     }
 
     /// Runs one statement for each piece of `from..=to`, with the first id and the number of rows.
@@ -162,8 +148,8 @@ impl MySqlBulk {
         while first <= to {
             let count = PIECE.min(to - first + 1);
             let query = statement(signed(first), signed(count));
-            let inserting = query.execute(&mut self.present.connection);
-            self.runtime.block_on(inserting).map_err(failed)?;
+            let inserting = query.execute(&mut self.present.session.connection);
+            self.runtime.block_on(inserting).map_err(failed::<Target>)?;
             first += count;
         }
         Ok(())
@@ -185,7 +171,7 @@ fn may_not_create(fault: Fault, target: &Target) -> Fault {
     match fault {
         Fault::Final(StoreError::Unavailable(why)) => Fault::unavailable(format!(
             "{}: a dataset needs a database of its own: {why}: {}",
-            target.name(),
+            target.name,
             errors::grants(target.user(), target.database())
         )),
         other => other,

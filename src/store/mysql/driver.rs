@@ -1,30 +1,24 @@
-//! MySQL and MariaDB as the pool, the retries and the stored answers use them.
+//! MySQL and MariaDB as the pool and the sessions use them.
 
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Either, Executor as _};
+use serde_json::json;
+use sqlx::mysql::{MySql, MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
-use super::columns::{bound, opt};
 use super::errors;
-use super::target::{Connector, Target};
+use super::target::Target;
 use crate::store::fault::Fault;
-use crate::store::keyed::StoredAnswers;
-use crate::store::pooled::{Driver, Reply};
-use crate::store::values::Params;
+use crate::store::pooled::{Driver, Results};
+use crate::store::values::{Column, Params, Value};
 
-/// A database with its server.
-pub(super) struct MySqlDriver {
-    pub(super) target: Target,
-    pub(super) database: String,
-    pub(super) connector: Connector,
-}
-
-impl Driver for MySqlDriver {
+impl Driver for Target {
     const SYSTEM: &'static str = "mysql";
     const IS_READ_ONLY: &'static str = "SELECT @@global.read_only <> 0";
+    const READ_ONLY: &'static str = errors::READ_ONLY;
     const SLEEP: &'static str = "SELECT SLEEP(?)";
     const DISK_FULL: &'static str =
         "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full (injected)'";
@@ -32,30 +26,21 @@ impl Driver for MySqlDriver {
     type Connection = MySqlConnection;
     type Row = MySqlRow;
 
-    fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, sqlx::Error>> {
-        self.connector.connect()
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// A `CALL` may return several result sets.
-    fn fetch<'a>(
+    fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, sqlx::Error>> {
+        Box::pin(self.set_up())
+    }
+
+    fn stream<'a>(
         connection: &'a mut MySqlConnection,
         sql: &'static str,
-        params: Params<'a>,
-    ) -> BoxFuture<'a, Result<Reply<MySqlRow>, sqlx::Error>> {
-        Box::pin(async move {
-            let mut reply = Reply {
-                rows: Vec::new(),
-                changed: 0,
-            };
-            let mut results = connection.fetch_many(bound(sql, params));
-            while let Some(result) = results.try_next().await? {
-                match result {
-                    Either::Left(done) => reply.changed += done.rows_affected(),
-                    Either::Right(row) => reply.rows.push(row),
-                }
-            }
-            Ok(reply)
-        })
+        params: Params<'_>,
+    ) -> Results<'a, MySqlRow> {
+        let results = connection.fetch_many(bound(sql, params));
+        Box::pin(results.map_ok(|result| result.map_left(|done| done.rows_affected())))
     }
 
     fn run_text<'a>(
@@ -66,16 +51,16 @@ impl Driver for MySqlDriver {
         Box::pin(async move { text.execute(connection).await.map(drop) })
     }
 
-    fn integer(row: &MySqlRow, column: usize) -> Result<Option<i64>, Fault> {
-        opt(row, column)
+    fn opt(row: &MySqlRow, column: usize) -> Result<Option<i64>, Fault> {
+        row.try_get(column).map_err(Fault::unreadable)
+    }
+
+    fn text(row: &MySqlRow, column: usize) -> Result<&str, Fault> {
+        row.try_get(column).map_err(Fault::unreadable)
     }
 
     fn of_connecting(&self, error: &sqlx::Error) -> Fault {
-        errors::of_connecting(error, &self.target)
-    }
-
-    fn no_connection_within(&self, timeout: Duration) -> Fault {
-        errors::no_connection_within(&self.target, timeout)
+        errors::of_connecting(error, self)
     }
 
     fn of_statement(error: &sqlx::Error, timeout: Duration) -> Fault {
@@ -89,13 +74,50 @@ impl Driver for MySqlDriver {
     }
 }
 
-impl StoredAnswers for MySqlDriver {
-    const ONE_ANSWER: &'static str = "PRIMARY";
-    const FIND: &'static str =
-        "SELECT fingerprint, answer, answer_first, answer_second FROM idempotency
-        WHERE user_id = ? AND `key` = ? AND answer NOT IN (12, 13, 15, 36)";
-    const DISCARD_TRANSIENT: &'static str =
-        "DELETE FROM idempotency WHERE user_id = ? AND `key` = ? AND answer IN (12, 13, 15, 36)";
-    const REMEMBER: &'static str = "CALL remember(?, ?, ?, ?, ?, ?, ?)";
-    const FORGET: &'static str = "DELETE FROM idempotency WHERE at < ? ORDER BY at LIMIT ?";
+/// A statement with its parameters. MySQL has no arrays.
+fn bound(sql: &'static str, params: Params<'_>) -> Query<'static, MySql, MySqlArguments> {
+    params
+        .iter()
+        .fold(sqlx::query(sql), |query, value| match *value {
+            Value::Int(value) => query.bind(value),
+            Value::Real(value) => query.bind(value),
+            Value::Text(value) => query.bind(value),
+            Value::Key(value) => query.bind(value.map(str::as_bytes)),
+            Value::Ints(values) => query.bind(json!(values).to_string()),
+            Value::Table(columns) => query.bind(rows(columns)),
+        })
+}
+
+/// A JSON array of rows, which are arrays.
+fn rows(columns: &[Column<'_>]) -> String {
+    let number = columns.iter().map(Column::len).max().unwrap_or(0);
+    let row = |at| columns.iter().map(|column| cell(column, at)).collect();
+    let rows: Vec<Vec<serde_json::Value>> = (0..number).map(row).collect();
+    json!(rows).to_string()
+}
+
+/// Keys are compared byte by byte, so they are in hexadecimal digits.
+fn cell(column: &Column<'_>, at: usize) -> serde_json::Value {
+    match column {
+        Column::Ints(values) => values.get(at).copied().into(),
+        Column::IntsOrNull(values) => values.get(at).copied().flatten().into(),
+        Column::KeysOrNull(values) => values.get(at).copied().flatten().map(hex::encode).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_an_array_of_rows() {
+        let columns = [
+            Column::Ints(vec![1, 2]),
+            Column::KeysOrNull(vec![Some("k\""), None]),
+            Column::IntsOrNull(vec![Some(i64::MIN), None]),
+        ];
+        let text = r#"[[1,"6b22",-9223372036854775808],[2,null,null]]"#;
+        assert_eq!(rows(&columns), text);
+        assert_eq!(rows(&[]), "[]");
+    }
 }

@@ -12,17 +12,9 @@ use crate::store::fault::{Fault, io_reason};
 /// The reason when the database does not accept writes.
 pub(super) const READ_ONLY: &str = "it is read-only: is it a replica?";
 
-/// The fault when no connection was made in time.
-pub(super) fn no_connection_within(target: &Target, timeout: Duration) -> Fault {
-    Fault::Unreached(format!(
-        "{} accepted no connection within {timeout:?}",
-        target.name()
-    ))
-}
-
 /// Classifies a failure to connect.
 pub(super) fn of_connecting(error: &Error, target: &Target) -> Fault {
-    let name = target.name();
+    let name = &target.name;
     let Some(db) = database_error(error) else {
         return match error {
             Error::Io(error) => {

@@ -1,49 +1,38 @@
 //! The database that a URL names, and how a connection to it is set up.
 //!
-//! The password is only in the driver's options, which are never shown. Errors and logs use [`Target::name`].
+//! The password is only in the driver's options, which are never shown. Errors and logs use the name.
 
 use std::fmt;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use reqwest::Url;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::MySqlOptions;
-use super::errors;
-use crate::store::StoreError;
-use crate::store::fault::Fault;
-use crate::store::socket_options;
+use crate::store::server::Purpose;
+use crate::store::{StoreError, socket_options};
 
 /// The form of a URL, for messages.
 const FORM: &str = "mysql://USER:PASSWORD@HOST:3306/DATABASE";
 /// The longest name of a database. The names of datasets and of locks are longer, and MySQL allows 64 characters.
 const LONGEST_NAME: usize = 40;
 
-/// A database that a URL names.
+/// A database that a URL names, with the settings of its sessions.
 #[derive(Clone)]
-pub(super) struct Target {
+pub struct Target {
     options: MySqlConnectOptions,
-    name: String,
+    /// The statement that sets up a session.
+    set_up: String,
+    pub(super) name: String,
     user: String,
     database: String,
     port: u16,
-    connect_timeout: Duration,
-}
-
-/// The use of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
-    /// Short statements by keys.
-    Statements,
-    /// Seeding, sweeping, audits, presence locks: no statement time-out.
-    Long,
 }
 
 impl Target {
     /// Reads a URL.
-    pub(super) fn parse(url: &str, options: &MySqlOptions) -> Result<Target, StoreError> {
+    pub(super) fn of_url(url: &str, options: &MySqlOptions) -> Result<Target, StoreError> {
         // The parser's messages may repeat a part of the URL, and a part may be the password.
         let url: Url = url.parse().map_err(|_| {
             unusable(format!(
@@ -81,16 +70,11 @@ impl Target {
         Ok(Target {
             name: format!("{host}:{port}/{database}"),
             options: driver,
+            set_up: set_up(Purpose::Statements, options),
             user,
             database,
             port,
-            connect_timeout: options.connect_timeout,
         })
-    }
-
-    /// `host:port/database`, as errors and logs show it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     /// The name of the database alone.
@@ -103,60 +87,35 @@ impl Target {
         &self.user
     }
 
-    /// Makes connections whose tables are in `database`.
-    pub(super) fn connector(
+    /// The same server, for connections whose tables are in `database`.
+    pub(super) fn in_database(
         &self,
         database: &str,
         purpose: Purpose,
         options: &MySqlOptions,
-    ) -> Connector {
-        Connector {
+    ) -> Target {
+        Target {
             options: self.options.clone().database(database),
             set_up: set_up(purpose, options),
-            port: self.port,
+            ..self.clone()
         }
     }
 
-    /// A connection outside any pool.
-    pub(super) async fn session(
-        &self,
-        database: &str,
-        purpose: Purpose,
-        options: &MySqlOptions,
-    ) -> Result<MySqlConnection, Fault> {
-        let connector = self.connector(database, purpose, options);
-        tokio::time::timeout(self.connect_timeout, connector.connect())
-            .await
-            .map_err(|_| errors::no_connection_within(self, self.connect_timeout))?
-            .map_err(|error| errors::of_connecting(&error, self))
+    /// A new connection that is set up.
+    pub(super) async fn set_up(&self) -> Result<MySqlConnection, sqlx::Error> {
+        let mut connection = MySqlConnection::connect_with(&self.options).await?;
+        socket_options::set(self.port).await;
+        // The text consists of numbers and of words of this program.
+        sqlx::raw_sql(AssertSqlSafe(self.set_up.clone()))
+            .execute(&mut connection)
+            .await?;
+        Ok(connection)
     }
 }
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Target").field(&self.name).finish()
-    }
-}
-
-/// Makes connections of one kind.
-pub(super) struct Connector {
-    options: MySqlConnectOptions,
-    set_up: String,
-    port: u16,
-}
-
-impl Connector {
-    /// A new connection. The caller bounds the time. The future is boxed because it is large, and rarely needed.
-    pub(super) fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, sqlx::Error>> {
-        Box::pin(async move {
-            let mut connection = MySqlConnection::connect_with(&self.options).await?;
-            socket_options::set(self.port).await;
-            // The text consists of numbers and of words of this program.
-            sqlx::raw_sql(AssertSqlSafe(self.set_up.clone()))
-                .execute(&mut connection)
-                .await?;
-            Ok(connection)
-        })
     }
 }
 
@@ -242,7 +201,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Target, StoreError> {
-        Target::parse(url, &MySqlOptions::default())
+        Target::of_url(url, &MySqlOptions::default())
     }
 
     #[test]
@@ -265,7 +224,7 @@ mod tests {
     #[test]
     fn a_target_is_named_without_user_and_password() {
         let target = parse("mariadb://u:se%40cret@[::1]:3307/db?sslmode=verify-full").unwrap();
-        assert_eq!(target.name(), "::1:3307/db");
+        assert_eq!(target.name, "::1:3307/db");
         assert_eq!((target.user(), target.database()), ("u", "db"));
         assert_eq!(format!("{target:?}"), "Target(\"::1:3307/db\")");
     }

@@ -1,12 +1,10 @@
 //! The server's product, version and settings: which servers can be used.
 
-use sqlx::Row as _;
-use sqlx::mysql::MySqlConnection;
-
-use super::schema::failed;
+use super::Session;
 use super::target::Target;
 use crate::store::StoreError;
 use crate::store::fault::Fault;
+use crate::store::pooled::Driver as _;
 
 /// `SKIP LOCKED` and `JSON_TABLE` need it.
 const OLDEST_MARIADB: (u32, u32, u32) = (10, 6, 0);
@@ -17,23 +15,17 @@ const SETTINGS: &str = "SELECT VERSION(), CAST(@@global.read_only AS SIGNED),
     CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)";
 
 /// Refuses a server that is too old or accepts no writes, and warns of settings under which a crash loses writes.
-pub(super) async fn check_server(
-    connection: &mut MySqlConnection,
-    target: &Target,
-) -> Result<(), Fault> {
-    let row = sqlx::query(SETTINGS).fetch_one(connection).await;
-    let row = row.map_err(failed)?;
-    let version: String = row.try_get(0).map_err(failed)?;
-    new_enough(&version, target.name()).map_err(Fault::Final)?;
-    if row.try_get::<i64, _>(1).map_err(failed)? != 0 {
+pub(super) async fn check_server(session: &mut Session, name: &str) -> Result<(), Fault> {
+    let row = session.only_row(SETTINGS, &[]).await?;
+    new_enough(Target::text(&row, 0)?, name).map_err(Fault::Final)?;
+    if Target::int(&row, 1)? != 0 {
         return Err(Fault::unavailable(format!(
-            "{} is read-only, as a replica is: name the server that takes writes",
-            target.name()
+            "{name} is read-only, as a replica is: name the server that takes writes"
         )));
     }
-    if row.try_get::<i64, _>(2).map_err(failed)? != 1 {
+    if Target::int(&row, 2)? != 1 {
         tracing::warn!(
-            database = target.name(),
+            database = name,
             "the database runs with innodb_flush_log_at_trx_commit other than 1: a crash of its machine may lose acknowledged writes"
         );
     }

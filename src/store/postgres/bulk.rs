@@ -5,16 +5,13 @@
 //! without any key. Keys, indexes and references are made when all rows are there.
 
 use bytes::{BufMut as _, BytesMut};
-use sqlx::postgres::PgConnection;
 use tokio::runtime::Handle;
 
-use super::PgOptions;
-use super::columns::bound;
-use super::presence_lock;
-use super::schema::{self, failed};
-use super::target::{Purpose, Target};
-use crate::domain::{Epoch, Money, Timestamp};
+use super::Loaded;
+use super::target::Target;
+use crate::domain::{Money, Timestamp};
 use crate::store::dataset_storage::PriceTiers;
+use crate::store::server::{Dialect as _, failed, migrate, write_info};
 use crate::store::values::Params;
 use crate::store::{DatasetInfo, StoreError};
 
@@ -40,37 +37,20 @@ const COPY_USERS: &str =
 const COPY_SEATS: &str =
     "COPY seats (id, performance_date_id, price, number) FROM STDIN WITH (FORMAT binary, FREEZE)";
 
-/// A dataset being loaded. Its calls block, and belong on a thread outside the runtime's own. Dropped
-/// before [`PgBulk::finish`], it leaves nothing behind.
+/// A dataset being loaded. Its calls block, and belong on a thread outside the runtime's own. Dropped before
+/// [`PgBulk::finish`], it leaves nothing behind.
 pub struct PgBulk {
-    connection: PgConnection,
+    present: Loaded,
     runtime: Handle,
 }
 
-/// A dataset that is complete; as long as this is kept, no server sweeps it away.
-#[must_use = "once it is dropped, a dataset that is not in force yet may be swept away"]
-pub struct Loaded {
-    _connection: PgConnection,
-}
-
 impl PgBulk {
-    pub(super) async fn begin(
-        target: &Target,
-        options: &PgOptions,
-        epoch: Epoch,
-    ) -> Result<PgBulk, StoreError> {
-        let schema = schema::name(epoch);
-        let mut connection = target.session(&schema, Purpose::Long, options).await?;
-        // Before other servers can see the schema.
-        if !presence_lock::share_dataset(&mut connection, epoch).await? {
-            return Err(StoreError::Unavailable(format!(
-                "{schema} is being swept away"
-            )));
-        }
-        schema::run(&mut connection, &format!("BEGIN; CREATE SCHEMA {schema}")).await?;
-        schema::create_tables(&mut connection).await?;
+    pub(super) async fn begin(mut present: Loaded, schema: &str) -> Result<PgBulk, StoreError> {
+        let begin = format!("SET search_path TO {schema}; BEGIN; CREATE SCHEMA {schema}");
+        present.session.run(&begin).await?;
+        migrate(&mut present.session, 0..1).await?;
         Ok(PgBulk {
-            connection,
+            present,
             runtime: Handle::current(),
         })
     }
@@ -155,21 +135,18 @@ impl PgBulk {
     /// # Errors
     /// [`StoreError`]; then it is gone.
     pub fn finish(mut self, info: &DatasetInfo) -> Result<Loaded, StoreError> {
-        let connection = &mut self.connection;
+        let session = &mut self.present.session;
         self.runtime.block_on(async {
-            schema::migrate(connection).await?;
-            schema::write_info(connection, info).await?;
-            schema::run(connection, FINISH).await
+            migrate(session, 1..Target::MIGRATIONS.len()).await?;
+            write_info(session, info).await?;
+            session.run(FINISH).await
         })?;
-        Ok(Loaded {
-            _connection: self.connection,
-        })
+        Ok(self.present)
     }
 
     fn execute(&mut self, sql: &'static str, params: Params<'_>) -> Result<(), StoreError> {
-        let executing = bound(sql, params).execute(&mut self.connection);
-        let done = self.runtime.block_on(executing);
-        Ok(done.map(drop).map_err(failed)?)
+        let executing = self.present.session.rows(sql, params);
+        Ok(self.runtime.block_on(executing).map(drop)?)
     }
 
     fn copy(
@@ -179,7 +156,7 @@ impl PgBulk {
         to: u64,
         put: impl Fn(&mut BytesMut, u64),
     ) -> Result<(), StoreError> {
-        let connection = &mut self.connection;
+        let connection = &mut self.present.session.connection;
         let copying = async {
             let mut copy = connection.copy_in_raw(sql).await?;
             let mut rows = BytesMut::with_capacity(PIECE + 128);
@@ -195,7 +172,7 @@ impl PgBulk {
             copy.send(&rows[..]).await?;
             copy.finish().await
         };
-        let done = self.runtime.block_on(copying).map_err(failed);
+        let done = self.runtime.block_on(copying).map_err(failed::<Target>);
         Ok(done.map(drop)?)
     }
 }

@@ -1,28 +1,25 @@
-//! PostgreSQL as the pool, the retries and the stored answers use it.
+//! PostgreSQL as the pool and the sessions use it.
 
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Either, Executor as _};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
-use super::columns::{bound, opt};
 use super::errors;
 use super::target::Target;
 use crate::store::fault::Fault;
-use crate::store::keyed::StoredAnswers;
-use crate::store::pooled::{Driver, Reply};
-use crate::store::values::Params;
+use crate::store::pooled::{Driver, Results};
+use crate::store::values::{Column, Params, Value};
 
-/// The database, with the schema in which its connections find their tables.
-pub(super) struct PgDriver(pub(super) Target);
-
-impl Driver for PgDriver {
+impl Driver for Target {
     const SYSTEM: &'static str = "postgresql";
     const IS_READ_ONLY: &'static str = "SELECT CASE
         WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean
         THEN 1::bigint ELSE 0 END";
+    const READ_ONLY: &'static str = errors::READ_ONLY;
     const SLEEP: &'static str = "SELECT pg_sleep($1)";
     const DISK_FULL: &'static str = "DO $$ BEGIN
         RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device';
@@ -31,29 +28,21 @@ impl Driver for PgDriver {
     type Connection = PgConnection;
     type Row = PgRow;
 
-    fn connect(&self) -> BoxFuture<'_, Result<PgConnection, sqlx::Error>> {
-        Box::pin(self.0.connect())
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    fn fetch<'a>(
+    fn connect(&self) -> BoxFuture<'_, Result<PgConnection, sqlx::Error>> {
+        Box::pin(self.connect_to_first())
+    }
+
+    fn stream<'a>(
         connection: &'a mut PgConnection,
         sql: &'static str,
-        params: Params<'a>,
-    ) -> BoxFuture<'a, Result<Reply<PgRow>, sqlx::Error>> {
-        Box::pin(async move {
-            let mut reply = Reply {
-                rows: Vec::new(),
-                changed: 0,
-            };
-            let mut results = connection.fetch_many(bound(sql, params));
-            while let Some(result) = results.try_next().await? {
-                match result {
-                    Either::Left(done) => reply.changed += done.rows_affected(),
-                    Either::Right(row) => reply.rows.push(row),
-                }
-            }
-            Ok(reply)
-        })
+        params: Params<'_>,
+    ) -> Results<'a, PgRow> {
+        let results = connection.fetch_many(bound(sql, params));
+        Box::pin(results.map_ok(|result| result.map_left(|done| done.rows_affected())))
     }
 
     fn run_text<'a>(
@@ -64,16 +53,17 @@ impl Driver for PgDriver {
         Box::pin(async move { text.execute(connection).await.map(drop) })
     }
 
-    fn integer(row: &PgRow, column: usize) -> Result<Option<i64>, Fault> {
-        opt(row, column)
+    /// The integer is a `bigint` on the server.
+    fn opt(row: &PgRow, column: usize) -> Result<Option<i64>, Fault> {
+        row.try_get(column).map_err(Fault::unreadable)
+    }
+
+    fn text(row: &PgRow, column: usize) -> Result<&str, Fault> {
+        row.try_get(column).map_err(Fault::unreadable)
     }
 
     fn of_connecting(&self, error: &sqlx::Error) -> Fault {
-        errors::of_connecting(error, &self.0)
-    }
-
-    fn no_connection_within(&self, timeout: Duration) -> Fault {
-        errors::no_connection_within(&self.0, timeout)
+        errors::of_connecting(error, self)
     }
 
     fn of_statement(error: &sqlx::Error, timeout: Duration) -> Fault {
@@ -87,16 +77,26 @@ impl Driver for PgDriver {
     }
 }
 
-impl StoredAnswers for PgDriver {
-    const ONE_ANSWER: &'static str = "idempotency_pkey";
-    const FIND: &'static str =
-        "SELECT fingerprint, answer, answer_first, answer_second FROM idempotency
-        WHERE user_id = $1 AND key = $2 AND answer NOT IN (12, 13, 15, 36)";
-    const DISCARD_TRANSIENT: &'static str =
-        "DELETE FROM idempotency WHERE user_id = $1 AND key = $2 AND answer IN (12, 13, 15, 36)";
-    const REMEMBER: &'static str = include_str!("sql/remember.sql");
-    const FORGET: &'static str = "DELETE FROM idempotency USING (
-            SELECT user_id, key FROM idempotency WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
-        ) AS old
-        WHERE idempotency.user_id = old.user_id AND idempotency.key = old.key";
+type Statement = Query<'static, Postgres, PgArguments>;
+
+/// A statement with its parameters.
+fn bound(sql: &'static str, params: Params<'_>) -> Statement {
+    params
+        .iter()
+        .fold(sqlx::query(sql), |query, value| match *value {
+            Value::Int(value) => query.bind(value),
+            Value::Real(value) => query.bind(value),
+            Value::Text(value) => query.bind(value),
+            Value::Key(value) => query.bind(value),
+            Value::Ints(values) => query.bind(values),
+            Value::Table(columns) => columns.iter().fold(query, with_column),
+        })
+}
+
+fn with_column(query: Statement, column: &Column<'_>) -> Statement {
+    match column {
+        Column::Ints(values) => query.bind(values.as_slice()),
+        Column::IntsOrNull(values) => query.bind(values.as_slice()),
+        Column::KeysOrNull(values) => query.bind(values.as_slice()),
+    }
 }

@@ -13,17 +13,9 @@ use crate::tls;
 /// The reason when the database does not accept writes.
 pub(super) const READ_ONLY: &str = "it is read-only: is it a standby?";
 
-/// The fault when no connection was made in time.
-pub(super) fn no_connection_within(target: &Target, timeout: Duration) -> Fault {
-    Fault::Unreached(format!(
-        "{} accepted no connection within {timeout:?}",
-        target.name()
-    ))
-}
-
 /// Classifies a failure to connect.
 pub(super) fn of_connecting(error: &Error, target: &Target) -> Fault {
-    let name = target.name();
+    let name = &target.name;
     if let Some(why) = tls::explain(error) {
         let why = why
             .replace("--ca FILE", "sslrootcert in the database URL")

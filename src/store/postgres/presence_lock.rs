@@ -1,91 +1,50 @@
 //! Presence as advisory locks, which a session holds as long as its connection lives.
 
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection as _, Row as _};
-
-use super::PgOptions;
-use super::schema::{self, IN_USE, LOCKS, failed, lock_key};
-use super::target::{Purpose, Target};
+use super::Session;
 use crate::domain::Epoch;
-use crate::store::StoreError;
 use crate::store::fault::Fault;
-use crate::store::presence::Presence;
+use crate::store::server::Use;
 
-/// What a session uses.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Use {
-    Database { alone: bool },
-    Dataset(Epoch),
+/// The first half of the key of every advisory lock that is not about one dataset: "conc".
+const LOCKS: i64 = 0x636f_6e63;
+/// One server at a time changes a schema.
+const MIGRATING: i64 = 1;
+/// A server that coordinates by itself holds it alone; servers that coordinate together share it.
+const IN_USE: i64 = 2;
+
+/// Tries to take the lock for as long as the session lives.
+pub(super) async fn take(session: &mut Session, using: Use) -> Result<Option<()>, Fault> {
+    let database = [LOCKS.into(), IN_USE.into()];
+    let taken = match using {
+        Use::Database { alone: true } => {
+            let sql = "SELECT pg_try_advisory_lock($1::integer, $2::integer)::integer::bigint";
+            session.number(sql, &database).await?
+        }
+        Use::Database { alone: false } => {
+            let sql =
+                "SELECT pg_try_advisory_lock_shared($1::integer, $2::integer)::integer::bigint";
+            session.number(sql, &database).await?
+        }
+        Use::Dataset(epoch) => {
+            let sql = "SELECT pg_try_advisory_lock_shared($1)::integer::bigint";
+            session.number(sql, &[key(epoch).into()]).await?
+        }
+        Use::Sweeping(epoch) => {
+            let sql = "SELECT pg_try_advisory_lock($1)::integer::bigint";
+            session.number(sql, &[key(epoch).into()]).await?
+        }
+    };
+    Ok((taken == 1).then_some(()))
 }
 
-impl Use {
-    /// Tries to take the lock for as long as the session lives.
-    async fn take(self, connection: &mut PgConnection) -> Result<bool, Fault> {
-        let taking = match self {
-            Use::Database { alone: true } => {
-                let sql = "SELECT pg_try_advisory_lock($1, $2)";
-                sqlx::query(sql).bind(LOCKS).bind(IN_USE)
-            }
-            Use::Database { alone: false } => {
-                let sql = "SELECT pg_try_advisory_lock_shared($1, $2)";
-                sqlx::query(sql).bind(LOCKS).bind(IN_USE)
-            }
-            Use::Dataset(epoch) => {
-                let sql = "SELECT pg_try_advisory_lock_shared($1)";
-                sqlx::query(sql).bind(lock_key(epoch))
-            }
-        };
-        let row = taking.fetch_one(connection).await.map_err(failed)?;
-        row.try_get(0).map_err(failed)
-    }
+/// Waits until no other server changes a schema. The lock ends with the transaction.
+pub(super) async fn lock_migrating(session: &mut Session) -> Result<(), Fault> {
+    let sql = "SELECT pg_advisory_xact_lock($1::integer, $2::integer)";
+    let params = [LOCKS.into(), MIGRATING.into()];
+    session.rows(sql, &params).await.map(drop)
 }
 
-/// Keeps a dataset from being swept for as long as the session lives. Returns false when it is too late.
-pub(super) async fn share_dataset(
-    connection: &mut PgConnection,
-    epoch: Epoch,
-) -> Result<bool, Fault> {
-    Use::Dataset(epoch).take(connection).await
-}
-
-/// A use of a database, which other servers see.
-pub(super) struct InUse {
-    pub(super) using: Use,
-    pub(super) target: Target,
-    pub(super) options: PgOptions,
-}
-
-impl Presence for InUse {
-    type Session = PgConnection;
-
-    async fn take(&self) -> Result<Option<PgConnection>, Fault> {
-        let options = &self.options;
-        let connecting = self.target.session("concertctl", Purpose::Long, options);
-        let mut connection = connecting.await?;
-        let taking = tokio::time::timeout(options.timeout, self.using.take(&mut connection)).await;
-        let taken = taking.map_err(|_| Fault::Final(StoreError::Timeout(options.timeout)))??;
-        Ok(taken.then_some(connection))
-    }
-
-    async fn lives(&self, connection: &mut PgConnection) -> bool {
-        let check = tokio::time::timeout(self.options.timeout, connection.ping()).await;
-        matches!(check, Ok(Ok(())))
-    }
-
-    async fn release(&self, mut connection: PgConnection) {
-        drop(schema::run(&mut connection, "SELECT pg_advisory_unlock_all()").await);
-    }
-
-    fn refused(&self) -> StoreError {
-        let database = self.target.name();
-        StoreError::Unavailable(match self.using {
-            Use::Database { .. } => format!(
-                "{database} is in use by another server, and the two do not share a queue: stop it, or give --redis-url to both"
-            ),
-            Use::Dataset(epoch) => format!(
-                "{database}: the dataset {:016x} is being swept away",
-                epoch.0
-            ),
-        })
-    }
+/// An epoch as the key of an advisory lock.
+fn key(epoch: Epoch) -> i64 {
+    i64::from_ne_bytes(epoch.0.to_ne_bytes())
 }

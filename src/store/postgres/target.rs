@@ -1,6 +1,6 @@
 //! The database that a URL names, and how a connection to it is set up.
 //!
-//! The password is only in the driver's options, which are never shown. Errors and logs use [`Target::name`].
+//! The password is only in the driver's options, which are never shown. Errors and logs use the name.
 
 use std::fmt;
 use std::io;
@@ -11,9 +11,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::PgOptions;
-use super::errors;
 use super::url::{Url, unusable};
-use crate::store::fault::Fault;
+use crate::store::server::Purpose;
 use crate::store::{StoreError, socket_options};
 
 /// A transaction that waits for its client for so long is rolled back.
@@ -28,28 +27,19 @@ const CHECKS_CLIENT: u32 = 140_000;
 
 /// A database that a URL names.
 #[derive(Clone)]
-pub(super) struct Target {
+pub struct Target {
     /// One for each host. Several hosts are a primary and its standbys.
     hosts: Vec<PgConnectOptions>,
     must_accept_writes: bool,
-    name: String,
+    pub(super) name: String,
     user: String,
     database: String,
     connect_timeout: Duration,
 }
 
-/// The use of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
-    /// Short statements by keys.
-    Statements,
-    /// Seeding, sweeping, presence locks: no statement time-out.
-    Long,
-}
-
 impl Target {
     /// Reads a URL.
-    pub(super) fn parse(url: &str, options: &PgOptions) -> Result<Target, StoreError> {
+    pub(super) fn of_url(url: &str, options: &PgOptions) -> Result<Target, StoreError> {
         let url = Url::parse(url)?;
         let mut driver = PgConnectOptions::new_without_pgpass()
             .application_name("concertctl")
@@ -89,11 +79,6 @@ impl Target {
         })
     }
 
-    /// `host:port/database`, as errors and logs show it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The name of the database alone.
     pub(super) fn database(&self) -> &str {
         &self.database
@@ -115,7 +100,7 @@ impl Target {
     }
 
     /// A new connection to the first host that accepts one, and writes if there are several. The caller bounds the time.
-    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+    pub(super) async fn connect_to_first(&self) -> Result<PgConnection, sqlx::Error> {
         let hosts = u32::try_from(self.hosts.len()).unwrap_or(1).max(1);
         let mut failed = None;
         for host in &self.hosts {
@@ -146,20 +131,6 @@ impl Target {
             }
         }
         Ok(connection)
-    }
-
-    /// A connection outside any pool.
-    pub(super) async fn session(
-        &self,
-        schema: &str,
-        purpose: Purpose,
-        options: &PgOptions,
-    ) -> Result<PgConnection, Fault> {
-        let target = self.in_schema(schema, purpose, options);
-        tokio::time::timeout(self.connect_timeout, target.connect())
-            .await
-            .map_err(|_| errors::no_connection_within(self, self.connect_timeout))?
-            .map_err(|error| errors::of_connecting(&error, self))
     }
 }
 
@@ -285,7 +256,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Target, StoreError> {
-        Target::parse(url, &PgOptions::default())
+        Target::of_url(url, &PgOptions::default())
     }
 
     #[test]
@@ -320,7 +291,7 @@ mod tests {
             ("postgres://u@/db?host=a,b&port=1,2", "a:1,b:2/db"),
         ] {
             let target = parse(url).unwrap();
-            assert_eq!(target.name(), name);
+            assert_eq!(target.name, name);
             assert_eq!(target.user(), "u");
             assert_eq!(format!("{target:?}"), format!("Target({name:?})"));
         }

@@ -118,6 +118,40 @@ async fn a_short_failover_causes_no_error(kind: Kind) {
     db.close().await;
 }
 
+/// Reads twice at once, so that two connections are in use.
+async fn two_reads(db: &Opened) {
+    let reads = tokio::join!(db.store.balance(USER), db.store.balance(UserId(2)));
+    assert!(matches!(reads, (Ok(_), Ok(_))), "{reads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_does_not_answer_is_replaced_alone() {
+    let options = PgOptions {
+        connections: 2,
+        idle: Duration::ZERO,
+        ..PgOptions::default()
+    };
+    let Some((db, mut proxy)) = Opened::through_proxy(options).await else {
+        return;
+    };
+    let before = proxy.accepted();
+    two_reads(&db).await;
+    assert_eq!(proxy.accepted(), before + 2);
+
+    proxy.silence(before);
+    two_reads(&db).await;
+    two_reads(&db).await;
+    assert_eq!(proxy.accepted(), before + 3, "the other is still in use");
+
+    // Without a new connection, the server is gone.
+    proxy.cut().await;
+    let gone = db.store.balance(USER).await;
+    assert!(matches!(gone, Err(StoreError::Unavailable(_))), "{gone:?}");
+    proxy.open().await;
+    two_reads(&db).await;
+    db.close().await;
+}
+
 /// Charges an account, and cuts the connection after the commit and before the answer.
 async fn charge_whose_answer_is_lost(
     kind: Kind,

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,6 +24,8 @@ struct Manner {
     passes: bool,
     /// The delay of the server's answers.
     delay: Duration,
+    /// The number of a connection that forwards nothing.
+    silent: Option<usize>,
 }
 
 /// A TCP proxy on its own port, which stays reserved while the proxy refuses connections.
@@ -32,6 +36,7 @@ pub struct Proxy {
     /// The task that accepts connections; `None` while they are refused.
     listener: Option<JoinHandle<()>>,
     connections: TaskTracker,
+    accepted: Arc<AtomicUsize>,
     cut: CancellationToken,
 }
 
@@ -41,6 +46,7 @@ impl Proxy {
         let manner = Manner {
             passes: true,
             delay: Duration::ZERO,
+            silent: None,
         };
         let mut proxy = Proxy {
             to: addr,
@@ -48,6 +54,7 @@ impl Proxy {
             manner: watch::Sender::new(manner),
             listener: None,
             connections: TaskTracker::new(),
+            accepted: Arc::default(),
             cut: CancellationToken::new(),
         };
         proxy.listen().await;
@@ -62,6 +69,17 @@ impl Proxy {
     /// Delays answers from now on, also on existing connections.
     pub fn delay(&self, delay: Duration) {
         self.manner.send_modify(|manner| manner.delay = delay);
+    }
+
+    /// The number of connections that were accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Forwards nothing more on one connection. Connections are numbered from 0, as they were accepted.
+    pub fn silence(&self, number: usize) {
+        self.manner
+            .send_modify(|manner| manner.silent = Some(number));
     }
 
     /// Closes all connections and refuses new ones. Returns when this is done.
@@ -97,9 +115,12 @@ impl Proxy {
         let listener = TcpListener::bind(self.addr()).await.unwrap();
         let (to, manner) = (self.to, self.manner.subscribe());
         let (connections, cut) = (self.connections.clone(), self.cut.clone());
+        let accepted = Arc::clone(&self.accepted);
         self.listener = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (cut, connection) = (cut.clone(), connect(client, to, manner.clone()));
+                let number = accepted.fetch_add(1, Ordering::Relaxed);
+                let connection = connect(number, client, to, manner.clone());
+                let cut = cut.clone();
                 connections.spawn(async move {
                     // After an end or an error, both sides are closed.
                     let _ = cut.run_until_cancelled(connection).await;
@@ -120,11 +141,12 @@ impl Drop for Proxy {
 
 /// Forwards a connection until its end.
 async fn connect(
+    number: usize,
     client: TcpStream,
     to: SocketAddr,
     mut manner: watch::Receiver<Manner>,
 ) -> io::Result<()> {
-    open(&mut manner).await?;
+    open(number, &mut manner).await?;
     let server = TcpStream::connect(to).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -133,14 +155,15 @@ async fn connect(
     let at_once = |_: Manner| Duration::ZERO;
     let delayed = |manner: Manner| manner.delay;
     tokio::try_join!(
-        pass(from_client, to_server, manner.clone(), at_once),
-        pass(from_server, to_client, manner.clone(), delayed),
+        pass(number, from_client, to_server, manner.clone(), at_once),
+        pass(number, from_server, to_client, manner.clone(), delayed),
     )?;
     Ok(())
 }
 
 /// Forwards the bytes of one side until it closes. The bytes that wait are bounded.
 async fn pass(
+    number: usize,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut manner: watch::Receiver<Manner>,
@@ -164,7 +187,7 @@ async fn pass(
     };
     let give = async {
         while let Some((came, bytes)) = due.recv().await {
-            open(&mut manner).await?;
+            open(number, &mut manner).await?;
             let delay = delay(*manner.borrow());
             tokio::time::sleep_until(came + delay).await;
             to.write_all(&bytes).await?;
@@ -176,8 +199,9 @@ async fn pass(
 }
 
 /// Waits until bytes are forwarded.
-async fn open(manner: &mut watch::Receiver<Manner>) -> io::Result<()> {
-    let opened = manner.wait_for(|manner| manner.passes).await;
+async fn open(number: usize, manner: &mut watch::Receiver<Manner>) -> io::Result<()> {
+    let passes = |manner: &Manner| manner.passes && manner.silent != Some(number);
+    let opened = manner.wait_for(passes).await;
     opened
         .map(drop)
         .map_err(|_| io::ErrorKind::BrokenPipe.into())

@@ -26,8 +26,8 @@ WITH there AS MATERIALIZED (
         SET answer_first = excluded.answer_first, answer_second = excluded.answer_second, at = excluded.at
         WHERE idempotency.answer = 50
 )
-SELECT EXISTS (SELECT 1 FROM inserted),
-       coalesce((SELECT user_id = $2 AND ended_at IS NULL FROM there), false),
-       EXISTS (SELECT 1 FROM there),
+SELECT (SELECT count(*) FROM inserted),
+       (SELECT count(*) FROM there WHERE user_id = $2 AND ended_at IS NULL),
+       (SELECT count(*) FROM there),
        (SELECT coalesce(max(place), 0) FROM queue_places),
        (SELECT place FROM given)

@@ -1,46 +1,30 @@
-//! Places in the queue: made durable for many users in one call, or handed out by the store.
+//! Places in the queue: made durable for many users in one statement, or handed out by the store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::Serialize;
-use sqlx::mysql::MySqlRow;
-
-use super::columns::{int, opt};
-use super::queue::{self, signed, unsigned};
-use super::{Pool, Retry};
+use super::Dialect;
+use super::queue::{signed, ticket, unsigned};
 use crate::domain::{Place, Timestamp, UserId, statement};
 use crate::store::batcher::BatchWork;
 use crate::store::fault::Fault;
 use crate::store::keyed::parts;
-use crate::store::retry::Repeat;
-use crate::store::values::{Params, Value};
+use crate::store::pooled::{Pool, Reply};
+use crate::store::retry::{Repeat, Retry};
+use crate::store::values::{Column, Params, Value};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, StoreError};
 
-const REGISTER_MANY: &str = "CALL register_many(?)";
-
-const REGISTER_ONE: &str = "CALL register_one(?, ?, ?, ?, ?, ?)";
-
-const HAND_OUT: &str = "CALL hand_out(?, ?)";
-
-/// The requests of a call, as a JSON array.
-pub(super) fn json(requests: &impl Serialize) -> Result<String, Fault> {
-    serde_json::to_string(requests)
-        .map_err(|error| Fault::unavailable(format!("requests of a batch: {error}")))
-}
-
-/// A key as hexadecimal digits, with its fingerprint.
-fn hex_parts(key: Option<&Idempotency>) -> (Option<String>, Option<i64>) {
-    (
-        key.map(|key| hex::encode(&key.key)),
-        key.map(|key| key.fingerprint),
-    )
+/// Keys and their fingerprints, as two columns.
+fn columns<'a>(keys: impl Iterator<Item = Option<&'a Idempotency>>) -> [Column<'a>; 2] {
+    let parts = |key: &'a Idempotency| (key.key.as_str(), key.fingerprint);
+    let (names, fingerprints) = keys.map(|key| key.map(parts).unzip()).unzip();
+    [Column::KeysOrNull(names), Column::IntsOrNull(fingerprints)]
 }
 
 /// Makes given places durable. The answer is whether that was possible without a closer look.
-pub(super) struct Registering(pub(super) Arc<Pool>);
+pub(super) struct Registering<D: Dialect>(pub(super) Arc<Pool<D>>);
 
-impl BatchWork for Registering {
+impl<D: Dialect> BatchWork for Registering<D> {
     type Request = NewPlace;
     type Answer = bool;
 
@@ -48,14 +32,21 @@ impl BatchWork for Registering {
         // By user, so that two servers do not wait for each other crosswise.
         let mut sorted: Vec<&NewPlace> = requests.iter().collect();
         sorted.sort_by_key(|new| new.user);
-        let asked = sorted.iter().map(|new| {
-            let (hex, fingerprint) = hex_parts(new.key.as_ref());
-            (signed(new.place), new.user.0, new.now.0, hex, fingerprint)
-        });
-        let asked = json(&asked.collect::<Vec<_>>())?;
+        let ints = |value: fn(&NewPlace) -> i64| {
+            Column::Ints(sorted.iter().map(|new| value(new)).collect())
+        };
+        let [names, fingerprints] = columns(sorted.iter().map(|new| new.key.as_ref()));
+        let table = [
+            ints(|new| signed(new.place)),
+            ints(|new| new.user.0),
+            ints(|new| new.now.0),
+            names,
+            fingerprints,
+        ];
+        let params: Params<'_> = &[Value::Table(&table)];
         let mut retry = Retry::new(&self.0, statement::QUEUE_REGISTER, Repeat::Safe);
         let reply = loop {
-            match retry.run(REGISTER_MANY, &[asked.as_str().into()]).await {
+            match retry.run(D::SQL.register_many, params).await {
                 Ok(reply) => break reply,
                 Err(fault) => retry.again(fault).await?,
             }
@@ -63,7 +54,7 @@ impl BatchWork for Registering {
         // With the time, which distinguishes a copy whose place was inserted from one that came second.
         let mut kept: HashSet<(i64, i64, i64)> = HashSet::with_capacity(reply.rows.len());
         for row in &reply.rows {
-            kept.insert((int(row, 0)?, int(row, 1)?, int(row, 2)?));
+            kept.insert((D::int(row, 0)?, D::int(row, 1)?, D::int(row, 2)?));
         }
         let is_kept = |new: &NewPlace| kept.contains(&(signed(new.place), new.user.0, new.now.0));
         Ok(requests.iter().map(is_kept).collect())
@@ -71,8 +62,8 @@ impl BatchWork for Registering {
 }
 
 /// Makes one place durable, whatever is in its way.
-pub(super) async fn register(
-    retry: &mut Retry<'_>,
+pub(super) async fn register<D: Dialect>(
+    retry: &mut Retry<'_, D>,
     new: &NewPlace,
 ) -> Result<RegisterOutcome, StoreError> {
     let (name, fingerprint) = parts(new.key.as_ref());
@@ -88,8 +79,8 @@ pub(super) async fn register(
         if let Some(decided) = by_ticket(retry, new).await? {
             return Ok(decided);
         }
-        let why = match retry.run(REGISTER_ONE, params).await {
-            Ok(reply) => match reply.rows.first().map(outcome).transpose()?.flatten() {
+        let why = match retry.run(D::SQL.register_one, params).await {
+            Ok(reply) => match reply.rows.first().map(outcome::<D>).transpose()?.flatten() {
                 Some(Found::Own) => return inserted_before(retry, new).await,
                 Some(Found::Outcome(outcome)) => return Ok(outcome),
                 None => "the place was taken meanwhile".to_owned(),
@@ -103,13 +94,13 @@ pub(super) async fn register(
 }
 
 /// The outcome that the ticket under the key decides. `None` without a key or a ticket that counts.
-async fn by_ticket(
-    retry: &mut Retry<'_>,
+async fn by_ticket<D: Dialect>(
+    retry: &mut Retry<'_, D>,
     new: &NewPlace,
 ) -> Result<Option<RegisterOutcome>, StoreError> {
     let Some(key) = &new.key else { return Ok(None) };
     let has_ended = |place: Place| place <= new.expired_up_to || Some(place) == new.replaces;
-    Ok(match queue::ticket(retry, new.user, key).await? {
+    Ok(match ticket(retry, new.user, key).await? {
         Some(Keyed::Mismatch) => Some(RegisterOutcome::Mismatch),
         Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket)) if !has_ended(ticket.place()) => {
             Some(RegisterOutcome::Replayed(ticket))
@@ -120,8 +111,8 @@ async fn by_ticket(
 
 /// The user has the place already: by an earlier attempt of this request, or by a copy of it, whose ticket is the answer
 /// then. Another registration of the user has no ticket under this key.
-async fn inserted_before(
-    retry: &mut Retry<'_>,
+async fn inserted_before<D: Dialect>(
+    retry: &mut Retry<'_, D>,
     new: &NewPlace,
 ) -> Result<RegisterOutcome, StoreError> {
     if new.key.is_none() {
@@ -131,7 +122,7 @@ async fn inserted_before(
     Ok(decided.unwrap_or(RegisterOutcome::Standing(new.place)))
 }
 
-/// The meaning of a row of `register_one`.
+/// The meaning of a row of [`Statements::register_one`](super::Statements).
 enum Found {
     /// The place is there, and it is the user's.
     Own,
@@ -139,17 +130,21 @@ enum Found {
 }
 
 /// `None` when another attempt decides.
-fn outcome(row: &MySqlRow) -> Result<Option<Found>, Fault> {
-    let [inserted, own, taken] = [int(row, 0)? != 0, int(row, 1)? != 0, int(row, 2)? != 0];
+fn outcome<D: Dialect>(row: &D::Row) -> Result<Option<Found>, Fault> {
+    let [inserted, own, taken] = [
+        D::int(row, 0)? != 0,
+        D::int(row, 1)? != 0,
+        D::int(row, 2)? != 0,
+    ];
     Ok(if inserted {
         Some(Found::Outcome(RegisterOutcome::Kept))
     } else if own {
         Some(Found::Own)
     } else if taken {
-        let last = unsigned(int(row, 3)?);
+        let last = unsigned(D::int(row, 3)?);
         Some(Found::Outcome(RegisterOutcome::NumberTaken(last)))
     } else {
-        let kept_instead = opt(row, 4)?.map(unsigned);
+        let kept_instead = D::opt(row, 4)?.map(unsigned);
         kept_instead.map(|place| Found::Outcome(RegisterOutcome::Standing(place)))
     })
 }
@@ -165,43 +160,64 @@ pub(super) struct Wanted {
 }
 
 /// Hands out places, one server at a time.
-pub(super) struct HandingOut(pub(super) Arc<Pool>);
+pub(super) struct HandingOut<D: Dialect>(pub(super) Arc<Pool<D>>);
 
-impl BatchWork for HandingOut {
+impl<D: Dialect> BatchWork for HandingOut<D> {
     type Request = Wanted;
     type Answer = NextPlace;
 
     async fn run(&self, requests: &[Wanted]) -> Result<Vec<NextPlace>, StoreError> {
         let mut seen: HashSet<UserId> = HashSet::with_capacity(requests.len());
         let unique = requests.iter().filter(|wanted| seen.insert(wanted.user));
-        let asked = unique.map(|wanted| {
-            let (hex, fingerprint) = hex_parts(wanted.key.as_ref());
-            let expired = signed(wanted.expired_up_to);
-            (wanted.user.0, wanted.now.0, expired, hex, fingerprint)
-        });
-        let asked = json(&asked.collect::<Vec<_>>())?;
+        let unique: Vec<&Wanted> = unique.collect();
+        let ints = |value: fn(&Wanted) -> i64| {
+            Column::Ints(unique.iter().map(|wanted| value(wanted)).collect())
+        };
+        let [names, fingerprints] = columns(unique.iter().map(|wanted| wanted.key.as_ref()));
+        let table = [
+            ints(|wanted| wanted.user.0),
+            ints(|wanted| wanted.now.0),
+            ints(|wanted| signed(wanted.expired_up_to)),
+            names,
+            fingerprints,
+        ];
         let above = requests.iter().map(|wanted| signed(wanted.above)).max();
-        let params: [Value<'_>; 2] = [asked.as_str().into(), above.unwrap_or(0).into()];
+        let params: Params<'_> = &[Value::Table(&table), above.unwrap_or(0).into()];
         let mut retry = Retry::new(&self.0, statement::QUEUE_REGISTER_NEXT, Repeat::Safe);
         loop {
-            match retry.run(HAND_OUT, &params).await {
-                Ok(reply) => return answers(requests, &reply.rows, retry.uncertain()),
+            let handed_out = match D::SQL.hand_out_turn {
+                Some(turn) => retry.bounded(self.in_turn(turn, params)).await,
+                None => retry.run(D::SQL.hand_out, params).await,
+            };
+            match handed_out {
+                Ok(reply) => return answers::<D>(requests, &reply.rows, retry.uncertain()),
                 Err(fault) => retry.again(fault).await?,
             }
         }
     }
 }
 
+impl<D: Dialect> HandingOut<D> {
+    /// Hands out places in a transaction that begins with `turn`.
+    async fn in_turn(&self, turn: &str, params: Params<'_>) -> Result<Reply<D::Row>, Fault> {
+        let mut lease = self.0.lend().await?;
+        lease.begin(turn).await?;
+        let reply = lease.run(D::SQL.hand_out, params).await?;
+        lease.commit().await?;
+        Ok(reply)
+    }
+}
+
 /// The answer to each request. `uncertain`: an earlier attempt may have handed out the places.
-fn answers(
+fn answers<D: Dialect>(
     requests: &[Wanted],
-    rows: &[MySqlRow],
+    rows: &[D::Row],
     uncertain: bool,
 ) -> Result<Vec<NextPlace>, StoreError> {
     let mut places: HashMap<UserId, (Place, Option<Timestamp>)> = HashMap::new();
     for row in rows {
-        let since = opt(row, 2)?.map(Timestamp);
-        places.insert(UserId(int(row, 0)?), (unsigned(int(row, 1)?), since));
+        let since = D::opt(row, 2)?.map(Timestamp);
+        places.insert(UserId(D::int(row, 0)?), (unsigned(D::int(row, 1)?), since));
     }
     let answer = |wanted: &Wanted| {
         let (place, since) = places
