@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::error::DrillError;
 use super::file::{Drill, Fault, Kind};

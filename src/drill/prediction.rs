@@ -5,7 +5,7 @@
 //! ```text
 //! delay        until a metric can show the fault: see Effect::delay
 //! gather       until the expression can be true: see below
-//! scrape × 2   one until the first sample, one more since a new series counts from its second
+//! scrape × 2   one until the first sample, one more since a new series counts from its second; × 3 if scrapes hang
 //! evaluation   once for the rule, once for each recording rule that it reads
 //! for          rounded up to evaluations
 //! group wait   of Alertmanager, or its group interval if that is longer, or of the embedded notifier
@@ -28,6 +28,7 @@ use promql_parser::parser::token::{T_DIV, T_GTE, T_GTR, T_LAND, T_LOR, T_LUNLESS
 use promql_parser::parser::{BinaryExpr, Call, Expr, Offset};
 
 use super::file::{Fault, Inject, Kind};
+use crate::api::faults::LinkCut;
 use crate::embedded::prometheus::promql;
 
 /// The longest delivery of a notification, measured on two cores over loopback. A webhook on a healthy network is as
@@ -74,6 +75,8 @@ pub struct Effect {
     /// The time from the start of the fault until a metric can show it: the delay of a request that the fault hits, or
     /// the time in which the server notices a lost dependency.
     pub delay: Duration,
+    /// Scrapes of the server fail only at their time-out, which is at most the time between two.
+    pub scrapes_hang: bool,
 }
 
 impl Effect {
@@ -107,7 +110,15 @@ impl Effect {
             }
             _ => delay,
         };
-        Effect { share, delay }
+        let scrapes_hang = match fault.kind {
+            Kind::TelemetryGone => fault.how.unwrap_or_default() == LinkCut::Hang,
+            kind => kind == Kind::FreezeServer,
+        };
+        Effect {
+            share,
+            delay,
+            scrapes_hang,
+        }
     }
 }
 
@@ -146,7 +157,7 @@ pub fn predict(
         let evaluation = rule.interval * (gather.recordings + 1);
         effect.delay
             + gather.time
-            + settings.scrape * 2
+            + settings.scrape * (2 + u32::from(reader.effect.scrapes_hang))
             + evaluation
             + round_up(rule.for_duration, rule.interval)
     });
@@ -336,6 +347,7 @@ pub(super) fn worst_case(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::file::Drill;
 
     const SECOND: Duration = Duration::from_secs(1);
     const SETTINGS: Settings = Settings {
@@ -364,7 +376,11 @@ mod tests {
     }
 
     fn firing(rules: &[Rule], share: f64, delay: Duration) -> f64 {
-        let effect = Effect { share, delay };
+        let effect = Effect {
+            share,
+            delay,
+            scrapes_hang: false,
+        };
         let prediction = predict("A", rules, SETTINGS, effect).unwrap();
         prediction.firing.as_secs_f64()
     }
@@ -372,6 +388,19 @@ mod tests {
     #[test]
     fn a_gauge_takes_two_scrapes_an_evaluation_and_its_for() {
         assert_eq!(firing(&[alert("up == 0", 1)], 1.0, Duration::ZERO), 4.0);
+    }
+
+    #[test]
+    fn a_scrape_that_hangs_shows_the_fault_at_its_time_out() {
+        let of = |name: &str| {
+            let drill = Drill::load(name).unwrap();
+            let effect = Effect::of(&drill.injects[0].fault);
+            predict("A", &[alert("up == 0", 1)], SETTINGS, effect)
+        };
+        for name in ["telemetry-gone", "freeze"] {
+            assert_eq!(of(name).unwrap().firing, 5 * SECOND, "{name}");
+        }
+        assert_eq!(of("kill").unwrap().firing, 4 * SECOND);
     }
 
     #[test]
@@ -430,6 +459,7 @@ mod tests {
         let effect = Effect {
             share: 1.0,
             delay: Duration::ZERO,
+            scrapes_hang: false,
         };
         assert_eq!(predict("B", &[alert("up == 0", 1)], SETTINGS, effect), None);
     }
