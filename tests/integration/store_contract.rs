@@ -50,13 +50,13 @@ macro_rules! on_each_database {
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::support::database::Kind::Postgres).await;
+                Box::pin(super::$name(crate::support::database::Kind::Postgres)).await;
             })+
         }
         mod mysql {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::support::database::Kind::MariaDb).await;
+                Box::pin(super::$name(crate::support::database::Kind::MariaDb)).await;
             })+
         }
     };
