@@ -103,8 +103,9 @@ impl Target {
 
     /// A new connection that is set up.
     pub(super) async fn set_up(&self) -> Result<MySqlConnection, sqlx::Error> {
+        let next = socket_options::Next::descriptor();
         let mut connection = MySqlConnection::connect_with(&self.options).await?;
-        socket_options::set(self.port).await;
+        next.set(self.port).await;
         // The text consists of numbers and of words of this program.
         sqlx::raw_sql(AssertSqlSafe(self.set_up.clone()))
             .execute(&mut connection)

@@ -115,8 +115,9 @@ impl Target {
     }
 
     async fn connect_to(&self, host: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+        let next = socket_options::Next::descriptor();
         let mut connection = PgConnection::connect_with(host).await?;
-        socket_options::set(host.get_port()).await;
+        next.set(host.get_port()).await;
         if connection.server_version_num() >= Some(CHECKS_CLIENT) {
             match connection.execute(STOP_WITHOUT_CLIENT).await {
                 // Some systems cannot check. There, the statement time-out ends the statement.
