@@ -17,7 +17,8 @@ pub(super) struct Findings {
     pub problem: Option<String>,
 }
 
-pub(super) async fn audit(ops: &Ops, facts: &LookupRequest, failed: &FailedWrites) -> Findings {
+/// Audits, and looks up the `facts` of all workers.
+pub(super) async fn audit(ops: &Ops, facts: &[LookupRequest], failed: &FailedWrites) -> Findings {
     let mut findings = Findings {
         unacknowledged: unacknowledged::look_up(ops, failed).await,
         ..Findings::default()
@@ -33,9 +34,9 @@ pub(super) async fn audit(ops: &Ops, facts: &LookupRequest, failed: &FailedWrite
     findings
 }
 
-async fn look_up(ops: &Ops, facts: &LookupRequest) -> Result<LookupAnswer, OpsError> {
+async fn look_up(ops: &Ops, facts: &[LookupRequest]) -> Result<LookupAnswer, OpsError> {
     let mut sum = LookupAnswer::default();
-    for part in parts(facts) {
+    for part in facts.iter().flat_map(parts) {
         let answer = ops.lookup(&part).await?;
         add(&mut sum, answer);
     }
@@ -50,33 +51,28 @@ pub(super) fn add(sum: &mut LookupAnswer, answer: LookupAnswer) {
     sum.examples.truncate(EXAMPLES);
 }
 
-/// Splits the facts into the parts that one look-up accepts.
-fn parts(facts: &LookupRequest) -> Vec<LookupRequest> {
-    let empty = LookupRequest::default;
+/// The facts in parts that one look-up accepts. Only one part at a time is in memory twice.
+fn parts(facts: &LookupRequest) -> impl Iterator<Item = LookupRequest> {
     let places = facts.places.chunks(LOOKUP_MAX).map(|part| LookupRequest {
         places: part.to_vec(),
-        ..empty()
+        ..LookupRequest::default()
     });
     let reservations = facts
         .reservations
         .chunks(LOOKUP_MAX)
         .map(|part| LookupRequest {
             reservations: part.to_vec(),
-            ..empty()
+            ..LookupRequest::default()
         });
     let payments = facts.payments.chunks(LOOKUP_MAX).map(|part| LookupRequest {
         payments: part.to_vec(),
-        ..empty()
+        ..LookupRequest::default()
     });
     let charges = facts.charges.chunks(LOOKUP_MAX).map(|part| LookupRequest {
         charges: part.to_vec(),
-        ..empty()
+        ..LookupRequest::default()
     });
-    places
-        .chain(reservations)
-        .chain(payments)
-        .chain(charges)
-        .collect()
+    places.chain(reservations).chain(payments).chain(charges)
 }
 
 #[cfg(test)]
@@ -92,7 +88,7 @@ mod tests {
             payments: vec![1, 2, 3],
             ..LookupRequest::default()
         };
-        let parts = parts(&facts);
+        let parts: Vec<LookupRequest> = parts(&facts).collect();
         assert!(
             parts
                 .iter()

@@ -1,7 +1,8 @@
 //! Real TCP connections with one request at a time, with or without TLS, and the errors on them.
 //!
 //! A user resumes the TLS session of an earlier connection of their own, and never that of another user, because real
-//! users are on different machines. The time of a handshake is reported beside the exchange and not as part of it.
+//! users are on different machines. Waiting users share connections, and an admitted user keeps the one of the last
+//! poll. The time of a handshake is reported beside the exchange and not as part of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -252,9 +253,11 @@ async fn read(response: Response<Incoming>, want: Want) -> Result<Answer, ErrorK
     }
     let seconds = |value: &HeaderValue| value.to_str().ok()?.parse::<u64>().ok();
     let retry_after = head.headers.get(RETRY_AFTER).and_then(seconds);
+    // A copy: the header is a part of the connection's buffer, and would keep all of it in memory.
+    let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
     Ok(Answer {
         status: head.status,
-        token: head.headers.get(crate::api::WAIT_TOKEN).cloned(),
+        token: head.headers.get(crate::api::WAIT_TOKEN).and_then(copied),
         retry_after: retry_after.map(|seconds| Duration::from_secs(seconds.min(60))),
         body: first,
         done,
@@ -284,7 +287,11 @@ pub(super) enum HttpClient {
     /// The user's own connection, kept alive between requests.
     Own(Slot),
     /// A pool, from which each request takes a connection.
-    Shared(Arc<Pool>),
+    Shared {
+        pool: Arc<Pool>,
+        /// The time since which the next request has waited for a connection; without it, since it was made.
+        asked: Option<Instant>,
+    },
 }
 
 /// Gives each user a client.
@@ -305,7 +312,10 @@ impl ClientSource {
     pub(super) fn client(&self) -> HttpClient {
         match &self.0 {
             None => HttpClient::Own(Slot::default()),
-            Some(pool) => HttpClient::Shared(Arc::clone(pool)),
+            Some(pool) => HttpClient::Shared {
+                pool: Arc::clone(pool),
+                asked: None,
+            },
         }
     }
 }
@@ -348,6 +358,13 @@ impl Exchange {
 }
 
 impl HttpClient {
+    /// The next request has waited for a shared connection since `at`.
+    pub(super) fn asked_at(&mut self, at: Instant) {
+        if let HttpClient::Shared { asked, .. } = self {
+            *asked = Some(at);
+        }
+    }
+
     /// Sends `request` and reads the answer. If connections are shared, it waits for one first.
     pub(super) async fn exchange(
         &mut self,
@@ -361,8 +378,8 @@ impl HttpClient {
                 let result = connector.exchange(slot, request, want).await;
                 Exchange::of(result, sent, None, slot)
             }
-            HttpClient::Shared(pool) => {
-                let asked = Instant::now();
+            HttpClient::Shared { pool, asked } => {
+                let asked = asked.take().unwrap_or_else(Instant::now);
                 let _permit = pool.permits.acquire().await;
                 let sent = Instant::now();
                 let mut slot = pool.idle.lock().pop().unwrap_or_default();

@@ -50,6 +50,11 @@ impl Pacing {
         *self.paused.borrow()
     }
 
+    /// Notifies of every change of the pace, and of the beginning and the end of a pause.
+    pub(super) fn changes(&self) -> watch::Receiver<bool> {
+        self.paused.subscribe()
+    }
+
     /// Waits until the run is not paused.
     pub(super) async fn resumed(&self) {
         // The sender lives as long as `self`, so the wait cannot fail.
@@ -96,7 +101,7 @@ impl Pacing {
     pub(super) fn schedule(&self) -> Schedule<'_> {
         Schedule {
             pacing: self,
-            changes: self.paused.subscribe(),
+            changes: self.changes(),
             anchor: (tokio::time::Instant::now(), Duration::ZERO),
             factor: self.factor(),
         }

@@ -141,7 +141,7 @@ fn a_mistake_in_arguments_exits_with_2_and_one_line_of_advice() {
     )
     .unwrap();
     let bad = bad.to_str().unwrap();
-    let field = format!("{bad}:3:1: users: is 0, must be 1 to 1000000");
+    let field = format!("{bad}:3:1: users: is 0, must be 1 to 10000000");
     for (args, message) in [
         (vec![bad], field.as_str()),
         (vec!["nope"], "shipped ones are onsale-short"),

@@ -49,6 +49,7 @@ mod injected;
 mod load_cli;
 mod load_faults;
 mod load_job;
+mod load_memory;
 mod load_mimic;
 mod load_otlp;
 mod load_parts;

@@ -325,9 +325,7 @@ impl<'r> Rehearsal<'r> {
             .saturating_sub(1);
         let every = scenario.admission.every.0;
         let mut admission = every.checked_mul(u32::try_from(batches).ok()?)?;
-        if scenario.arrival.shape != Shape::Burst {
-            admission = admission.max(run.arrivals.last().copied().unwrap_or_default());
-        }
+        admission = admission.max(run.last_arrival);
         let groups = scenario.traffic.values();
         let groups = groups.map(|group| group.after.0 + group.lasts.0);
         let longest = groups.fold(admission + scenario.think.nearly_longest(), Duration::max);
@@ -356,7 +354,7 @@ impl<'r> Rehearsal<'r> {
         if ending != Ending::ServerLost {
             wait_until_idle(&self.ops).await;
         }
-        let (acknowledged, failed) = (self.workers.acknowledged(), self.workers.failed_writes());
-        audit(&self.ops, &acknowledged, &failed).await
+        let failed = self.workers.failed_writes();
+        audit(&self.ops, &self.workers.take_acknowledged(), &failed).await
     }
 }

@@ -96,17 +96,12 @@ impl Workers {
         let _ = tokio::time::timeout(timeout, joining).await;
     }
 
-    /// Every success that a user saw.
-    pub(super) fn acknowledged(&self) -> LookupRequest {
-        let mut all = LookupRequest::default();
-        for worker in &self.all {
-            let of_worker = worker.acknowledged.lock();
-            all.places.extend_from_slice(&of_worker.places);
-            all.reservations.extend_from_slice(&of_worker.reservations);
-            all.payments.extend_from_slice(&of_worker.payments);
-            all.charges.extend_from_slice(&of_worker.charges);
-        }
-        all
+    /// Takes every success that a user saw, by worker.
+    pub(super) fn take_acknowledged(&self) -> Vec<LookupRequest> {
+        let workers = self.all.iter();
+        workers
+            .map(|worker| std::mem::take(&mut *worker.acknowledged.lock()))
+            .collect()
     }
 
     /// Every failed write that a user saw.

@@ -10,7 +10,7 @@ use super::{
 use crate::load::model::PhaseName;
 use crate::yaml;
 
-const MAX_USERS: u32 = 1_000_000;
+const MAX_USERS: u32 = 10_000_000;
 const MAX_GROUPS: usize = 64;
 
 impl Scenario {

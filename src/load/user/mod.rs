@@ -9,24 +9,27 @@ mod purchase;
 mod queue;
 mod steps;
 mod unresolved;
+mod wait_token;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng as _;
+use http::HeaderValue;
 use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::sleep_until;
 
 use self::classify::classify;
-use self::queue::MOST_POLL_PAUSE;
 use self::unresolved::UnresolvedWrite;
+use self::waiting::MOST_POLL_PAUSE;
 use super::connection::{Answer, HttpClient, Outgoing, Want};
 use super::model::{Class, ErrorKind, Operation, PhaseName, UserState};
 use super::recorder::{BUYERS, Frame, Sample, micros};
 use super::requests::{self, RequestBuilder};
 use super::scenario::{Pause, Step};
-use super::worker::Worker;
+use super::worker::{RunContext, Worker};
 use crate::api::ops::KeyFact;
 
 /// The outcome of a request.
@@ -39,10 +42,28 @@ enum Outcome<T> {
     Stopped,
 }
 
+/// The number of a user's random numbers. Without the state, the registration and the journey of a user would draw the
+/// same ones.
+fn stream(id: i64, state: UserState) -> u64 {
+    (id as u64) << 8 | state.index() as u64
+}
+
+/// The random numbers of a user that the scenario's seed repeats.
+fn repeatable(run: &RunContext, id: i64, state: UserState) -> SmallRng {
+    let seed = run.scenario.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    SmallRng::seed_from_u64(seed ^ stream(id, state))
+}
+
+/// Where in its pause the first poll of a user falls, 0..1.
+pub(super) fn spread(run: &RunContext, id: i64) -> f64 {
+    repeatable(run, id, UserState::Arriving).random()
+}
+
 /// The end of a journey, with its final state.
 struct End(UserState);
 
-pub(super) use queue::QueuePlace;
+pub(super) use queue::Polled;
+pub(super) use waiting::WaitingUser;
 
 pub(super) struct User {
     worker: Arc<Worker>,
@@ -63,10 +84,9 @@ pub(super) struct User {
 
 impl User {
     pub(super) fn new(worker: Arc<Worker>, id: i64, state: UserState, client: HttpClient) -> User {
-        let (seed, nonce) = (worker.run.scenario.seed, worker.run.nonce);
-        // Without the state, the registration and the journey of a user would draw the same numbers.
-        let stream = (id as u64) << 8 | state.index() as u64;
         User {
+            rng: repeatable(&worker.run, id, state),
+            ids: SmallRng::seed_from_u64(worker.run.nonce ^ stream(id, state)),
             worker,
             id,
             state,
@@ -74,8 +94,6 @@ impl User {
             traffic: BUYERS,
             step: None,
             step_state: steps::StepState::default(),
-            rng: SmallRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream),
-            ids: SmallRng::seed_from_u64(nonce ^ stream),
         }
     }
 
@@ -279,31 +297,32 @@ impl User {
         if self.traffic != BUYERS {
             self.worker.run.user_arrived();
         }
-        if let Some(place) = self.register(due).await
+        if let Some(mut waiting) = self.register(due).await
             && self.worker.run.last_phase != PhaseName::Register
         {
-            self.journey(place).await;
+            match self.queue(&mut waiting).await {
+                Ok(()) => self.buy(&waiting.token()).await,
+                Err(End(state)) => self.enter(state),
+            }
         }
     }
 
-    /// The journey after the registration, up to its end or to the end of the run.
-    pub(super) async fn journey(mut self, place: QueuePlace) {
-        let End(state) = match self.steps(&place).await {
+    /// The journey after the admission, up to its end or to the end of the run.
+    pub(super) async fn buy(&mut self, token: &HeaderValue) {
+        let End(state) = match self.steps(token).await {
             Ok(state) => End(state),
             Err(end) => end,
         };
         self.enter(state);
     }
 
-    async fn steps(&mut self, place: &QueuePlace) -> Result<UserState, End> {
-        self.queue(place).await?;
-        self.enter(UserState::Admitted);
-        let held = self.find_seat(&place.token).await?;
+    async fn steps(&mut self, token: &HeaderValue) -> Result<UserState, End> {
+        let held = self.find_seat(token).await?;
         self.enter(UserState::Reserved);
         if self.worker.run.last_phase == PhaseName::Open {
             return Ok(UserState::PhaseDone);
         }
-        self.settle(&held, &place.token).await
+        self.settle(&held, token).await
     }
 
     /// The value of a step that the journey needs to continue.

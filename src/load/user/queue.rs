@@ -1,53 +1,70 @@
 //! A user's time in the queue. The user registers, and then polls exactly when the server asks for it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use rand::RngExt as _;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
 
+use super::waiting::{LEAST_POLL_PAUSE, WaitingUser, poll_pause};
 use super::{End, Outcome, User};
 use crate::api::ops::PlaceFact;
 use crate::api::ticketing::{QueueEntry, QueueStatus};
-use crate::load::connection::{Answer, Want};
+use crate::load::connection::{Answer, HttpClient, Want};
 use crate::load::model::{ErrorKind, Operation, PhaseName, UserState};
 use crate::load::recorder::micros;
 use crate::load::requests::{RequestBuilder, idempotency_key};
+use crate::load::worker::Worker;
 
-/// The shortest pause between two polls, even if the server asks for a shorter one.
-const LEAST_POLL_PAUSE: Duration = Duration::from_millis(20);
-pub(super) const MOST_POLL_PAUSE: Duration = Duration::from_secs(300);
-
-/// A place in the queue with the data that its user has.
-#[derive(Debug)]
-pub(in crate::load) struct QueuePlace {
-    pub(in crate::load) user: i64,
-    pub(super) token: HeaderValue,
-    place: u64,
-    /// The time at which the server wants the next poll.
-    poll_at: Instant,
-    /// The time between the last answer and `poll_at`.
-    poll_after: Duration,
+/// The outcome of one poll of a waiting user.
+pub(in crate::load) enum Polled {
+    /// The user waits on. The connection is free again.
+    Waits(WaitingUser, HttpClient),
+    /// The user was admitted, and keeps the connection.
+    Admitted(Box<User>, HeaderValue),
+    /// The user left the queue, or the run ends.
+    Left,
 }
 
 impl User {
+    /// A waiting user for the time of one poll, over the connection of `client`. `number` counts the polls of all
+    /// workers.
+    pub(in crate::load) fn polling(
+        worker: &Arc<Worker>,
+        id: i64,
+        client: HttpClient,
+        number: u64,
+    ) -> User {
+        let mut user = User::new(Arc::clone(worker), id, UserState::Waiting, client);
+        // The polls of a user must not share their trace ids. No state of a user has this index.
+        user.ids = SmallRng::seed_from_u64(worker.run.nonce ^ (number << 8 | 0xff));
+        user
+    }
+
     /// Registers in the queue. `None` when the registration failed.
-    pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<QueuePlace> {
+    pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<WaitingUser> {
         let due = self.wait_until(due, Operation::Register).await;
         // The key gives a repeat after a lost answer the place that the first request took.
         let (id, key) = (self.id, idempotency_key(&mut self.ids));
         let build = |requests: &RequestBuilder| requests.register(id, &key);
         let read = |answer: &Answer| {
             let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
-            Some((entry, answer.token.clone()?, answer.done))
+            Some(WaitingUser::new(
+                id,
+                &entry,
+                answer.token.as_ref()?,
+                answer.done,
+            ))
         };
         match self
             .send_with_retries(Operation::Register, due, Want::Body, build, read)
             .await
         {
-            Outcome::Ok((entry, token, done)) => {
+            Outcome::Ok(waiting) => {
                 let fact = PlaceFact {
-                    place: entry.wait_id,
+                    place: waiting.place,
                     user_id: id,
                 };
                 self.worker.acknowledged.lock().places.push(fact);
@@ -57,14 +74,7 @@ impl User {
                 } else {
                     UserState::Waiting
                 });
-                let poll_after = poll_pause(&entry);
-                Some(QueuePlace {
-                    user: id,
-                    token,
-                    place: entry.wait_id,
-                    poll_at: done + poll_after,
-                    poll_after,
-                })
+                Some(waiting)
             }
             Outcome::Stopped => None,
             Outcome::Refused(_) | Outcome::Failed(..) => {
@@ -75,56 +85,70 @@ impl User {
     }
 
     /// Polls at the intervals that the server asks for until the user is admitted.
-    pub(super) async fn queue(&mut self, place: &QueuePlace) -> Result<(), End> {
-        let opened = self.worker.run.opened();
-        // Polls before the opening would have been spread over the interval that the server named. Polls whose time
-        // has passed are spread in the same way after the opening.
-        let mut next = match place.poll_at > opened {
-            true => place.poll_at,
-            false => opened + place.poll_after.mul_f64(self.rng.random::<f64>()),
-        };
-        let mut promised: Option<Instant> = None;
-        let mut waited_until = opened;
+    pub(super) async fn queue(&mut self, waiting: &mut WaitingUser) -> Result<(), End> {
+        waiting.open(self.worker.run.opened(), self.rng.random());
         loop {
             let due = tokio::select! {
-                due = self.wait_until(next, Operation::Poll) => due,
+                due = self.wait_until(waiting.due, Operation::Poll) => due,
                 () = self.worker.run.ended_phases[1].cancelled() => return Err(End(UserState::PhaseDone)),
             };
-            let highest_active = self.worker.run.highest_active.load(Relaxed);
-            let sent = Instant::now();
-            let build = |requests: &RequestBuilder| requests.poll(&place.token);
-            let read = |answer: &Answer| {
-                Some((
-                    serde_json::from_slice::<QueueEntry>(&answer.body).ok()?,
-                    answer.done,
-                ))
-            };
-            let pause = self.worker.run.scenario.http.retry_pause.0;
-            match self
-                .send_once(Operation::Poll, due, Want::Body, build, read)
-                .await
-            {
-                Outcome::Ok((entry, done)) => match entry.status {
-                    QueueStatus::Active => {
-                        self.record_order(false);
-                        self.admitted(place, promised, waited_until, done);
-                        return Ok(());
-                    }
-                    QueueStatus::Expired => return Err(End(UserState::GaveUp)),
-                    QueueStatus::Wait => {
-                        self.record_order(place.place < highest_active);
-                        waited_until = sent;
-                        promised = promised.or_else(|| promise(&entry, done));
-                        next = self.worker.run.pacing.delayed(done + poll_pause(&entry));
-                    }
-                },
-                Outcome::Stopped => return Err(End(self.state)),
-                Outcome::Failed(ErrorKind::Client, _) => return Err(End(UserState::GaveUp)),
-                Outcome::Refused(wish) | Outcome::Failed(_, wish) => {
-                    next = Instant::now() + wish.unwrap_or(pause).max(LEAST_POLL_PAUSE);
-                }
+            if self.poll(waiting, due).await? {
+                return Ok(());
             }
         }
+    }
+
+    /// Sends the poll that is due.
+    pub(in crate::load) async fn poll_once(mut self, mut waiting: WaitingUser) -> Polled {
+        let due = waiting.due;
+        match self.poll(&mut waiting, due).await {
+            Ok(false) => Polled::Waits(waiting, self.client),
+            Ok(true) => Polled::Admitted(Box::new(self), waiting.token()),
+            Err(End(state)) => {
+                self.enter(state);
+                Polled::Left
+            }
+        }
+    }
+
+    /// Polls once. Returns whether the user is admitted; if not, `waiting` has the due time of the next poll.
+    async fn poll(&mut self, waiting: &mut WaitingUser, due: Instant) -> Result<bool, End> {
+        let highest_active = self.worker.run.highest_active.load(Relaxed);
+        let sent = Instant::now();
+        let token = waiting.token();
+        let build = |requests: &RequestBuilder| requests.poll(&token);
+        let read = |answer: &Answer| {
+            Some((
+                serde_json::from_slice::<QueueEntry>(&answer.body).ok()?,
+                answer.done,
+            ))
+        };
+        let pause = self.worker.run.scenario.http.retry_pause.0;
+        match self
+            .send_once(Operation::Poll, due, Want::Body, build, read)
+            .await
+        {
+            Outcome::Ok((entry, done)) => match entry.status {
+                QueueStatus::Active => {
+                    self.record_order(false);
+                    self.admitted(waiting, done);
+                    return Ok(true);
+                }
+                QueueStatus::Expired => return Err(End(UserState::GaveUp)),
+                QueueStatus::Wait => {
+                    self.record_order(waiting.place < highest_active);
+                    waiting.waited_until = sent;
+                    waiting.promised = waiting.promised.or_else(|| promise(&entry, done));
+                    waiting.due = self.worker.run.pacing.delayed(done + poll_pause(&entry));
+                }
+            },
+            Outcome::Stopped => return Err(End(self.state)),
+            Outcome::Failed(ErrorKind::Client, _) => return Err(End(UserState::GaveUp)),
+            Outcome::Refused(wish) | Outcome::Failed(_, wish) => {
+                waiting.due = Instant::now() + wish.unwrap_or(pause).max(LEAST_POLL_PAUSE);
+            }
+        }
+        Ok(false)
     }
 
     /// Records an inversion: a WAIT although a later place was ACTIVE before this request was sent.
@@ -137,32 +161,20 @@ impl User {
         }
     }
 
-    /// The real admission lies between the last WAIT and the first ACTIVE. A promise inside that interval counts as
-    /// exact.
-    fn admitted(
-        &self,
-        place: &QueuePlace,
-        promised: Option<Instant>,
-        waited_until: Instant,
-        seen: Instant,
-    ) {
-        self.worker
-            .run
-            .highest_active
-            .fetch_max(place.place, Relaxed);
-        let records = self.records(Operation::Poll);
-        if let (Some(promised), true) = (promised, records) {
-            let early = waited_until.saturating_duration_since(promised);
+    /// The real admission lies between the last WAIT and the first ACTIVE, which was `seen`. A promise inside that
+    /// interval counts as exact.
+    fn admitted(&mut self, waiting: &WaitingUser, seen: Instant) {
+        let run = &self.worker.run;
+        run.highest_active.fetch_max(waiting.place, Relaxed);
+        if let (Some(promised), true) = (waiting.promised, self.records(Operation::Poll)) {
+            let early = waiting.waited_until.saturating_duration_since(promised);
             let late = promised.saturating_duration_since(seen);
             self.worker
                 .recorder
                 .with(|frame| frame.eta_error.saturating_record(micros(early.max(late))));
         }
+        self.enter(UserState::Admitted);
     }
-}
-
-pub(super) fn poll_pause(entry: &QueueEntry) -> Duration {
-    Duration::from_millis(entry.poll_after_ms).clamp(LEAST_POLL_PAUSE, MOST_POLL_PAUSE)
 }
 
 fn promise(entry: &QueueEntry, at: Instant) -> Option<Instant> {

@@ -198,7 +198,7 @@ fn step_result(call: Operation, answer: &Answer) -> Option<StepResult> {
     match call {
         Operation::Register | Operation::Poll => {
             let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
-            let pause = super::queue::poll_pause(&entry);
+            let pause = super::waiting::poll_pause(&entry);
             let registers = call == Operation::Register;
             Some(StepResult {
                 token: answer.token.clone().filter(|_| registers),

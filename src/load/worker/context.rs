@@ -40,8 +40,8 @@ pub(in crate::load) struct RunContext {
     pub shard: ShardSpec,
     /// Worker threads of this process.
     pub workers: usize,
-    /// The due times of the buyers in order. It is empty when all arrive at once.
-    pub arrivals: Vec<Duration>,
+    /// The due time of the last buyer. It is 0 when all arrive at once.
+    pub last_arrival: Duration,
     pub pacing: Pacing,
     pub meter: Option<Meter>,
     /// Cancelled when an operator ends the phase: `register`, then `open`.
@@ -70,11 +70,9 @@ impl RunContext {
         let users: [AtomicI64; UserState::ALL.len()] = Default::default();
         let buyers = options.shard.share(scenario.users as usize);
         users[UserState::Arriving.index()].store(buyers as i64, Relaxed);
-        let arrivals = match scenario.arrival.shape {
-            Shape::Burst => Vec::new(),
-            _ => Arrivals::new(scenario.arrival.clone(), scenario.seed)
-                .take(scenario.users as usize)
-                .collect(),
+        let last_arrival = match scenario.arrival.shape {
+            Shape::Burst => None,
+            _ => arrivals(&scenario).take(scenario.users as usize).last(),
         };
         Ok(Arc::new(RunContext {
             requests,
@@ -85,7 +83,7 @@ impl RunContext {
             traffic_groups: TrafficGroup::all(&scenario),
             shard: options.shard,
             workers: workers(&scenario, cores()),
-            arrivals,
+            last_arrival: last_arrival.unwrap_or_default(),
             pacing: Pacing::default(),
             ended_phases: Default::default(),
             meter: options.meter.clone(),
@@ -97,6 +95,11 @@ impl RunContext {
             users,
             scenario,
         }))
+    }
+
+    /// The due times of the buyers of all workers, in order.
+    pub(super) fn arrivals(&self) -> impl Iterator<Item = Duration> + use<> {
+        arrivals(&self.scenario)
     }
 
     /// The number of connections with which no user of this process ever waits.
@@ -191,6 +194,10 @@ impl RunContext {
         };
         UserState::ALL.iter().map(count).collect()
     }
+}
+
+fn arrivals(scenario: &Scenario) -> Arrivals {
+    Arrivals::new(scenario.arrival.clone(), scenario.seed)
 }
 
 /// The cores of this machine.

@@ -3,6 +3,7 @@
 
 mod context;
 mod executors;
+mod waiting_line;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -63,6 +64,10 @@ pub(super) struct Worker {
     /// number.
     next_buyer: AtomicI64,
     index: usize,
+    /// The number of its buyers.
+    buyers: usize,
+    /// Its share of the connections.
+    connections: usize,
     /// The largest number of concurrent registrations.
     registering: usize,
 }
@@ -86,7 +91,7 @@ impl Worker {
         let number = run.shard.index + index * run.shard.of;
         Arc::new(Worker {
             recorder: Recorder::of(run.traffic_groups.len() + 1),
-            acknowledged: Mutex::default(),
+            acknowledged: Mutex::new(room_for(buyers)),
             failed_writes: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
@@ -96,6 +101,8 @@ impl Worker {
             clients: shared.unwrap_or_else(ClientSource::own),
             next_buyer: AtomicI64::new(number as i64 + 1),
             index,
+            buyers,
+            connections,
             registering: of_worker(run.scenario.register.connections as usize)
                 .clamp(1, connections),
             run,
@@ -147,7 +154,7 @@ impl Worker {
 
     /// Waits for all tasks. After the end of the run, requests in flight may still be answered within their
     /// time-outs. Tasks that only wait end at once.
-    async fn finish(&self, tasks: &mut JoinSet<()>) {
+    async fn finish<T: 'static>(&self, tasks: &mut JoinSet<T>) {
         let all = async { while tasks.join_next().await.is_some() {} };
         tokio::select! {
             () = all => return,
@@ -164,6 +171,14 @@ impl Worker {
     fn record_lag(&self, due: Instant) {
         let lag = micros(due.elapsed());
         self.recorder.with(|frame| frame.lag.saturating_record(lag));
+    }
+}
+
+/// An empty list of facts with room for the place of each buyer. A list that grows is in memory twice while it is copied.
+fn room_for(buyers: usize) -> LookupRequest {
+    LookupRequest {
+        places: Vec::with_capacity(buyers),
+        ..LookupRequest::default()
     }
 }
 

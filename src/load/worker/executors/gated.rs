@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::{Stream, StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -12,7 +13,8 @@ use tokio::task::JoinSet;
 use crate::load::model::{PhaseName, UserState};
 use crate::load::pacing::Schedule;
 use crate::load::scenario::{Door, Shape};
-use crate::load::user::{QueuePlace, User};
+use crate::load::user::{User, WaitingUser};
+use crate::load::worker::waiting_line::WaitingLine;
 use crate::load::worker::{Event, Stage, Worker};
 
 /// Runs the worker's buyers from their arrival to the end of their journeys.
@@ -23,7 +25,7 @@ pub(in crate::load::worker) async fn run(
 ) {
     let arrival = &worker.run.scenario.arrival;
     let scheduled = arrival.shape != Shape::Burst;
-    let places = match (scheduled, arrival.phase) {
+    let waiting = match (scheduled, arrival.phase) {
         (false, _) => register_at_once(worker).await,
         (true, Door::Register) => register_on_schedule(worker).await,
         (true, Door::Open) => Vec::new(),
@@ -36,39 +38,30 @@ pub(in crate::load::worker) async fn run(
     if !registered || !opened || worker.run.last_phase == PhaseName::Register {
         return;
     }
-    let mut users = JoinSet::new();
-    for place in places {
-        let user = buyer(worker, place.user, UserState::Waiting);
-        users.spawn(user.journey(place));
-    }
-    if scheduled && arrival.phase == Door::Open {
-        let mut schedule = worker.run.pacing.schedule();
-        while let Some((id, due)) = next_arrival(worker, &mut schedule).await {
-            users.spawn(buyer(worker, id, UserState::Arriving).arrive(due));
-        }
-        dismiss_absent(worker);
-    }
-    worker.finish(&mut users).await;
+    let come_later = scheduled && arrival.phase == Door::Open;
+    let arrivals = stream::iter(come_later.then(|| arrivals(worker))).flatten();
+    WaitingLine::new(worker, waiting).run(arrivals).await;
 }
 
-fn buyer(worker: &Arc<Worker>, id: i64, state: UserState) -> User {
-    User::new(Arc::clone(worker), id, state, worker.clients.client())
+/// The users who registered. The room for all is reserved: memory that a growing list copies would count twice.
+fn registered(worker: &Worker) -> Arc<Mutex<Vec<WaitingUser>>> {
+    Arc::new(Mutex::new(Vec::with_capacity(worker.buyers)))
 }
 
 /// Registers all users, as many at a time as the scenario says. Each registration uses a connection that the next one
 /// takes over.
-async fn register_at_once(worker: &Arc<Worker>) -> Vec<QueuePlace> {
-    let places = Arc::new(Mutex::new(Vec::new()));
+async fn register_at_once(worker: &Arc<Worker>) -> Vec<WaitingUser> {
+    let waiting = registered(worker);
     let mut tasks = JoinSet::new();
     for _ in 0..worker.registering {
-        let (worker, places) = (Arc::clone(worker), Arc::clone(&places));
+        let (worker, waiting) = (Arc::clone(worker), Arc::clone(&waiting));
         tasks.spawn(async move {
             let mut client = worker.clients.client();
             while let Some(id) = next_buyer(&worker) {
                 let begun = Instant::now();
                 let mut user = User::new(Arc::clone(&worker), id, UserState::Arriving, client);
-                let place = user.register(begun).await;
-                places.lock().extend(place);
+                let registered = user.register(begun).await;
+                waiting.lock().extend(registered);
                 client = user.into_client();
                 worker.run.pacing.rest(begun.elapsed()).await;
             }
@@ -76,40 +69,56 @@ async fn register_at_once(worker: &Arc<Worker>) -> Vec<QueuePlace> {
     }
     worker.finish(&mut tasks).await;
     dismiss_absent(worker);
-    std::mem::take(&mut *places.lock())
+    std::mem::take(&mut *waiting.lock())
 }
 
 /// Registers each user at the due time of the schedule, whatever the server does.
-async fn register_on_schedule(worker: &Arc<Worker>) -> Vec<QueuePlace> {
-    let places = Arc::new(Mutex::new(Vec::new()));
+async fn register_on_schedule(worker: &Arc<Worker>) -> Vec<WaitingUser> {
+    let waiting = registered(worker);
     let mut users = JoinSet::new();
-    let mut schedule = worker.run.pacing.schedule();
-    while let Some((id, due)) = next_arrival(worker, &mut schedule).await {
-        let mut user = buyer(worker, id, UserState::Arriving);
-        let places = Arc::clone(&places);
+    let mut arrivals = std::pin::pin!(arrivals(worker));
+    while let Some((id, due)) = arrivals.next().await {
+        let client = worker.clients.client();
+        let mut user = User::new(Arc::clone(worker), id, UserState::Arriving, client);
+        let waiting = Arc::clone(&waiting);
         users.spawn(async move {
-            let place = user.register(due).await;
-            places.lock().extend(place);
+            let registered = user.register(due).await;
+            waiting.lock().extend(registered);
         });
         while users.try_join_next().is_some() {}
     }
     worker.finish(&mut users).await;
-    dismiss_absent(worker);
-    std::mem::take(&mut *places.lock())
+    std::mem::take(&mut *waiting.lock())
+}
+
+/// The worker's users, each with the due time of the arrival, at that time. The schedule begins now.
+fn arrivals(worker: &Worker) -> impl Stream<Item = (i64, Instant)> {
+    let times = worker.run.arrivals().skip(worker.number());
+    let times = times.step_by(worker.run.all_workers());
+    let from = (worker.run.pacing.schedule(), times);
+    stream::unfold(from, move |(mut schedule, mut times)| async move {
+        let next = next_arrival(worker, &mut schedule, &mut times).await;
+        if next.is_none() {
+            dismiss_absent(worker);
+        }
+        Some((next?, (schedule, times)))
+    })
 }
 
 /// Waits for the due time of the next user. Returns both.
-async fn next_arrival(worker: &Worker, schedule: &mut Schedule<'_>) -> Option<(i64, Instant)> {
+async fn next_arrival(
+    worker: &Worker,
+    schedule: &mut Schedule<'_>,
+    times: &mut impl Iterator<Item = Duration>,
+) -> Option<(i64, Instant)> {
     let id = next_buyer(worker)?;
-    let at = usize::try_from(id - 1).ok();
-    let at = at.and_then(|at| worker.run.arrivals.get(at));
     let phase_ended = match worker.run.scenario.arrival.phase {
         Door::Register => &worker.run.ended_phases[0],
         Door::Open => &worker.run.ended_phases[1],
     };
-    let due = match at {
+    let due = match times.next() {
         Some(at) => tokio::select! {
-            due = schedule.reach(*at) => due,
+            due = schedule.reach(at) => due,
             () = worker.run.stop.cancelled() => return None,
             () = phase_ended.cancelled() => {
                 worker.run.user_moved(UserState::Arriving, UserState::PhaseDone);
