@@ -87,10 +87,15 @@ impl Opened {
 
     /// The same through a proxy.
     pub async fn through_proxy(kind: Kind) -> Option<(Opened, Proxy)> {
+        Opened::through_proxy_with(kind, PoolOptions::default()).await
+    }
+
+    /// The same with these options.
+    pub async fn through_proxy_with(kind: Kind, options: PoolOptions) -> Option<(Opened, Proxy)> {
         let database = kind.start().await?;
         let proxy = Proxy::to(database.addr()).await;
         let url = database.url_at(proxy.addr());
-        let opened = Opened::at(database, &url, PoolOptions::default());
+        let opened = Opened::at(database, &url, options);
         Some((opened.await, proxy))
     }
 

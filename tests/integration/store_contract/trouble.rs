@@ -17,6 +17,7 @@ on_each_database!(
     transient_failures_are_retried_and_the_write_is_done_once,
     retries_of_a_lasting_failure_end,
     a_short_failover_causes_no_error,
+    a_connection_that_does_not_answer_is_replaced_alone,
     a_charge_with_a_key_whose_answer_is_lost_is_retried_and_done_once,
     a_charge_without_a_key_whose_answer_is_lost_is_not_repeated,
     a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out,
@@ -124,14 +125,13 @@ async fn two_reads(db: &Opened) {
     assert!(matches!(reads, (Ok(_), Ok(_))), "{reads:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_does_not_answer_is_replaced_alone() {
-    let options = PgOptions {
+async fn a_connection_that_does_not_answer_is_replaced_alone(kind: Kind) {
+    let options = PoolOptions {
         connections: 2,
         idle: Duration::ZERO,
-        ..PgOptions::default()
+        ..PoolOptions::default()
     };
-    let Some((db, mut proxy)) = Opened::through_proxy(options).await else {
+    let Some((db, mut proxy)) = Opened::through_proxy_with(kind, options).await else {
         return;
     };
     let before = proxy.accepted();
