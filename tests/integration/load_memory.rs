@@ -48,7 +48,7 @@ fn command(
     let scenario = dir.join("wait.yaml");
     let text = format!(
         "{{ title: wait, dataset: test, users: {users}, admission: {{ batch: 1, every: 1h }}, \
-         http: {{ request_timeout: 60s }} }}"
+         http: {{ request_timeout: 60s, connections: 64 }} }}"
     );
     std::fs::write(&scenario, text).unwrap();
     let mut command = concertctl();

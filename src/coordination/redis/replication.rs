@@ -232,7 +232,7 @@ impl RedisCoordination {
             ahead
         };
         let latest = now
-            .after(self.options.lead)
+            .after(self.options.lead.max(self.options.notice))
             .0
             .saturating_add(service::STEP_MS);
         for batch in &answer.batches {

@@ -211,6 +211,15 @@ async fn a_server_with_an_old_copy_of_the_queue_waits_for_a_recent_one() {
     }
     // This server stops replicating, as a process that is stopped.
     let other = group.servers.pop().unwrap().queue;
+    eventually("the copy is complete", || async {
+        match other.replicate().await {
+            Replication::UpToDate => return Some(()),
+            Replication::NeedsRecovery => drop(other.recover(&group.ledger.snapshot()).await),
+            Replication::Unreachable => {}
+        }
+        None
+    })
+    .await;
     let one = &group.servers[0];
     one.place(&group.ledger, UserId(1)).await;
     group.ledger.admit(admit(&one.queue).await);
