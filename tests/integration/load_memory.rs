@@ -9,7 +9,7 @@ use crate::support::process::{Running, ServerProcess, concertctl};
 use crate::support::{eventually, profile, seed, token_of};
 
 /// The bytes of a waiting user, with those that the process takes for other reasons meanwhile.
-const MOST_BYTES: u64 = 1_000;
+const MOST_BYTES: u64 = 2_000;
 const USERS: u64 = 5_000;
 
 /// Runs `users` who wait, until half of them have polled. Returns the peak memory of the generator in bytes.
@@ -48,7 +48,7 @@ fn command(
     let scenario = dir.join("wait.yaml");
     let text = format!(
         "{{ title: wait, dataset: test, users: {users}, admission: {{ batch: 1, every: 1h }}, \
-         http: {{ request_timeout: 60s, connections: 64 }} }}"
+         http: {{ connections: 64, request_timeout: 60s }} }}"
     );
     std::fs::write(&scenario, text).unwrap();
     let mut command = concertctl();

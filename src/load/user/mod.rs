@@ -23,7 +23,6 @@ use tokio::time::sleep_until;
 
 use self::classify::classify;
 use self::unresolved::UnresolvedWrite;
-use self::waiting::MOST_POLL_PAUSE;
 use super::connection::{Answer, HttpClient, Outgoing, Want};
 use super::model::{Class, ErrorKind, Operation, PhaseName, UserState};
 use super::recorder::{BUYERS, Frame, Sample, micros};
@@ -31,6 +30,9 @@ use super::requests::{self, RequestBuilder};
 use super::scenario::{Pause, Step};
 use super::worker::{RunContext, Worker};
 use crate::api::ops::KeyFact;
+
+/// The longest pause before a retry, unless the server asks for a longer one.
+const MOST_RETRY_PAUSE: Duration = Duration::from_secs(300);
 
 /// The outcome of a request.
 enum Outcome<T> {
@@ -287,7 +289,7 @@ impl User {
             }
             left -= 1;
             due = Instant::now() + wish.unwrap_or(pause);
-            pause = (pause * 2).min(MOST_POLL_PAUSE);
+            pause = (pause * 2).min(MOST_RETRY_PAUSE);
             due = self.wait_until(due, operation).await;
         }
     }

@@ -23,7 +23,7 @@ pub(in crate::load) enum Polled {
     /// The user waits on. The connection is free again.
     Waits(WaitingUser, HttpClient),
     /// The user was admitted, and keeps the connection.
-    Admitted(Box<User>, HeaderValue),
+    Admitted(User, HeaderValue),
     /// The user left the queue, or the run ends.
     Left,
 }
@@ -103,7 +103,7 @@ impl User {
         let due = waiting.due;
         match self.poll(&mut waiting, due).await {
             Ok(false) => Polled::Waits(waiting, self.client),
-            Ok(true) => Polled::Admitted(Box::new(self), waiting.token()),
+            Ok(true) => Polled::Admitted(self, waiting.token()),
             Err(End(state)) => {
                 self.enter(state);
                 Polled::Left

@@ -11,8 +11,9 @@ use crate::api::ticketing::QueueEntry;
 
 /// The shortest pause between two polls, even if the server asks for a shorter one.
 pub(super) const LEAST_POLL_PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause between two polls, even if the server asks for a longer one.
-pub(super) const MOST_POLL_PAUSE: Duration = Duration::from_secs(300);
+/// The longest pause between two polls, even if the server asks for a longer one. The service asks for at most 660 s,
+/// when a million users wait.
+const MOST_POLL_PAUSE: Duration = Duration::from_secs(900);
 
 /// A user in the queue between two polls. Users are ordered by the due time of their next poll, the earliest as the
 /// greatest.
@@ -105,19 +106,30 @@ mod tests {
         );
     }
 
+    fn entry(poll_after_ms: u64) -> QueueEntry {
+        QueueEntry {
+            wait_id: 1,
+            user_id: 1,
+            position_in_queue: 1,
+            status: crate::api::ticketing::QueueStatus::Wait,
+            eta_seconds: None,
+            poll_after_ms,
+        }
+    }
+
+    #[test]
+    fn the_longest_pause_that_the_service_asks_for_is_kept() {
+        assert_eq!(poll_pause(&entry(660_000)), Duration::from_secs(660));
+        assert_eq!(poll_pause(&entry(0)), LEAST_POLL_PAUSE);
+        assert_eq!(poll_pause(&entry(u64::MAX)), MOST_POLL_PAUSE);
+    }
+
     #[test]
     fn polls_that_the_opening_overtook_are_spread_over_their_pause() {
         let registered = Instant::now();
         let waiting = || {
-            let entry = QueueEntry {
-                wait_id: 1,
-                user_id: 1,
-                position_in_queue: 1,
-                status: crate::api::ticketing::QueueStatus::Wait,
-                eta_seconds: None,
-                poll_after_ms: 10_000,
-            };
-            WaitingUser::new(1, &entry, &HeaderValue::from_static("1.1"), registered)
+            let token = HeaderValue::from_static("1.1");
+            WaitingUser::new(1, &entry(10_000), &token, registered)
         };
         let seconds = Duration::from_secs;
         for (opened, due) in [(5, 10), (10, 15), (60, 65)] {

@@ -217,7 +217,7 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn buy(mut user: Box<User>, token: HeaderValue) -> Registered {
+async fn buy(mut user: User, token: HeaderValue) -> Registered {
     user.buy(&token).await;
     None
 }
