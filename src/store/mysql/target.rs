@@ -21,7 +21,8 @@ const LONGEST_NAME: usize = 40;
 /// A database that a URL names, with the settings of its sessions.
 #[derive(Clone)]
 pub struct Target {
-    options: MySqlConnectOptions,
+    /// On the heap, because they are large, and everything that holds a session has them.
+    options: Box<MySqlConnectOptions>,
     /// The statement that sets up a session.
     set_up: String,
     pub(super) name: String,
@@ -69,7 +70,7 @@ impl Target {
         }
         Ok(Target {
             name: format!("{host}:{port}/{database}"),
-            options: driver,
+            options: Box::new(driver),
             set_up: set_up(Purpose::Statements, options),
             user,
             database,
@@ -95,7 +96,7 @@ impl Target {
         options: &MySqlOptions,
     ) -> Target {
         Target {
-            options: self.options.clone().database(database),
+            options: Box::new(self.options.as_ref().clone().database(database)),
             set_up: set_up(purpose, options),
             ..self.clone()
         }
