@@ -3,8 +3,11 @@
 //! The password is only in the driver's options, which are never shown. Errors and logs use the name.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -116,7 +119,7 @@ impl Target {
 
     async fn connect_to(&self, host: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
         let next = socket_options::Next::descriptor();
-        let mut connection = PgConnection::connect_with(host).await?;
+        let mut connection = eagerly(PgConnection::connect_with(host)).await?;
         next.set(host.get_port()).await;
         if connection.server_version_num() >= Some(CHECKS_CLIENT) {
             match connection.execute(STOP_WITHOUT_CLIENT).await {
@@ -139,6 +142,19 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Target").field(&self.name).finish()
     }
+}
+
+/// Runs `future` without giving way to other tasks each time it yields. While it hashes the password, sqlx yields about
+/// 800 times; on a busy server each time lasts a whole round of the scheduler, and a connection would take seconds.
+async fn eagerly<T>(future: impl Future<Output = T>) -> T {
+    /// A round of hashing takes well under a millisecond.
+    const POLLS_IN_A_ROW: usize = 64;
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let mut polls = (0..POLLS_IN_A_ROW).map(|_| future.as_mut().poll(context));
+        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// The settings of a session.
@@ -255,6 +271,22 @@ fn server_settings(text: &str) -> Result<Vec<(&str, &str)>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_future_that_yields_often_ends_in_few_polls() {
+        let yields = async {
+            for _ in 0..800 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let (mut polls, mut eager) = (0, pin!(eagerly(yields)));
+        poll_fn(|context| {
+            polls += 1;
+            eager.as_mut().poll(context)
+        })
+        .await;
+        assert!(polls <= 14, "{polls} polls");
+    }
 
     fn parse(url: &str) -> Result<Target, StoreError> {
         Target::of_url(url, &PgOptions::default())
