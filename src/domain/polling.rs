@@ -1,8 +1,8 @@
 //! When a waiting client polls again.
 //!
-//! All clients together stay near a budget of polls a second. Nobody polls more often than a tenth of the wait that the
-//! service promised: a poll in between would tell the user nothing new. A pause is never longer than
-//! [`POLL_CEILING`], so a change of admission reaches everybody within that time.
+//! All clients together stay near a budget of polls a second. Each client polls at most once in a tenth of its promised
+//! wait, because an earlier poll would tell the user nothing new. A pause is never longer than [`POLL_CEILING`], so a
+//! change of admission reaches everybody within that time.
 
 use std::time::Duration;
 

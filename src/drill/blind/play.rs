@@ -471,56 +471,84 @@ mod tests {
         program
     }
 
+    /// A drill that a player has begun on a server that answers as `asked` says.
+    struct Begun {
+        play: Play,
+        system: System,
+        drill: Drill,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Begun {
+        async fn on(asked: &Asked) -> Begun {
+            let dir = tempfile::tempdir().unwrap();
+            let program = guard(dir.path(), server(asked).await);
+            let system = System::start(None, &program, &[], "http://127.0.0.1:1").await;
+            let system = system.unwrap();
+            let drill = Drill::load("errors").unwrap();
+            let blind = Blind::new(Sealed::of(&drill, 7), None);
+            let play = Play::begin(&blind, &drill, &system).await.unwrap();
+            Begun {
+                play,
+                system,
+                drill,
+                _dir: dir,
+            }
+        }
+
+        fn restart(&self) {
+            let restart = Action::Mitigate(Mitigation::RestartServer);
+            self.play.blind.player().try_send(restart).unwrap();
+        }
+
+        async fn act(&self, injected: Injected) {
+            self.play
+                .act(&self.system, &self.drill, Some(injected))
+                .await;
+        }
+    }
+
     #[tokio::test]
     async fn a_restart_that_is_done_has_no_error_and_the_fault_is_put_back_when_it_can_be() {
-        let (dir, asked) = (tempfile::tempdir().unwrap(), Asked::default());
-        let program = guard(dir.path(), server(&asked).await);
-        let system = System::start(None, &program, &[], "http://127.0.0.1:1").await;
-        let system = system.unwrap();
-        let drill = Drill::load("errors").unwrap();
-        let blind = Blind::new(Sealed::of(&drill, 7), None);
-        let play = Play::begin(&blind, &drill, &system).await.unwrap();
+        let asked = Asked::default();
+        let begun = Begun::on(&asked).await;
         assert_eq!(asked.take(), ["seal is done"]);
 
         asked.fail_once(&["seal", "fault"]);
-        let injected = Some(Injected {
+        let injected = Injected {
             began: now(),
             ended: now() + 60_000,
-        });
-        let restart = Action::Mitigate(Mitigation::RestartServer);
-        blind.player().try_send(restart).unwrap();
+        };
+        begun.restart();
         for _ in 0..4 {
-            play.act(&system, &drill, injected).await;
+            begun.act(injected).await;
         }
-        let done = play.board(&Alerts::default()).done;
+        let done = begun.play.board(&Alerts::default()).done;
         let done: Vec<&str> = done.iter().map(|(_, words)| words.as_str()).collect();
         assert_eq!(done, ["restarted the server"]);
         let expected = ["seal fails", "seal is done", "fault fails", "fault is done"];
         assert_eq!(asked.take(), expected);
-        assert_eq!(play.fault_lost(), None);
-        system.end().await;
+        assert_eq!(begun.play.fault_lost(), None);
+        begun.system.end().await;
     }
 
     #[tokio::test]
     async fn a_drill_whose_fault_a_restart_took_away_for_good_is_inconclusive() {
-        let (dir, asked) = (tempfile::tempdir().unwrap(), Asked::default());
-        let program = guard(dir.path(), server(&asked).await);
-        let system = System::start(None, &program, &[], "http://127.0.0.1:1").await;
-        let system = system.unwrap();
-        let drill = Drill::load("errors").unwrap();
-        let blind = Blind::new(Sealed::of(&drill, 7), None);
-        let play = Play::begin(&blind, &drill, &system).await.unwrap();
+        let asked = Asked::default();
+        let begun = Begun::on(&asked).await;
         asked.fail_once(&["fault"]);
         let began = now();
-        let until = |ended| Some(Injected { began, ended });
-        let restart = Action::Mitigate(Mitigation::RestartServer);
-        blind.player().try_send(restart).unwrap();
-        play.act(&system, &drill, until(began + 60_000)).await;
-        assert_eq!(play.fault_lost(), None, "there is time to try again");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        let until = |ended| Injected { began, ended };
+        begun.restart();
+        begun.act(until(began + 60_000)).await;
+        assert_eq!(begun.play.fault_lost(), None, "there is time to try again");
+        let restarted = now();
+        while now() == restarted {
+            tokio::task::yield_now().await;
+        }
         // The fault's time is over before the server takes it again.
-        play.act(&system, &drill, until(now())).await;
-        assert!(play.fault_lost().is_some());
-        system.end().await;
+        begun.act(until(now())).await;
+        assert!(begun.play.fault_lost().is_some());
+        begun.system.end().await;
     }
 }

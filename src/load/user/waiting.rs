@@ -11,8 +11,8 @@ use crate::api::ticketing::QueueEntry;
 
 /// The shortest pause between two polls, even if the server asks for a shorter one.
 pub(super) const LEAST_POLL_PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause between two polls, even if the server asks for a longer one. The service asks for at most 660 s,
-/// when a million users wait.
+/// The longest pause between two polls, even if the server asks for a longer one. The service asks for at most 120 s.
+/// Earlier versions ask for 660 s when a million users wait.
 const MOST_POLL_PAUSE: Duration = Duration::from_secs(900);
 
 /// A user in the queue between two polls. Users are ordered by the due time of their next poll, the earliest as the

@@ -223,12 +223,13 @@ async fn a_server_with_an_old_copy_of_the_queue_waits_for_a_recent_one() {
     let one = &group.servers[0];
     one.place(&group.ledger, UserId(1)).await;
     group.ledger.admit(admit(&one.queue).await);
-    tokio::time::sleep(2 * options.notice).await;
-    let mut waiting = Box::pin(other.catch_up(Place(1)));
-    assert!(
-        futures_util::poll!(&mut waiting).is_pending(),
-        "the copy is old"
-    );
+    let waiting = eventually("the copy is old", || async {
+        let mut waiting = Box::pin(other.catch_up(Place(1)));
+        futures_util::poll!(&mut waiting)
+            .is_pending()
+            .then_some(waiting)
+    })
+    .await;
     assert_eq!(other.replicate().await, Replication::UpToDate);
     waiting.await;
     assert_eq!(other.state().watermark(), Place(1));
