@@ -348,7 +348,8 @@ pub(crate) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static 
     Ok(Effect::PostAlert(alert, format!("alert {name} raised")))
 }
 
-/// Resolves the chosen alert. Asks first if its rule will raise it again.
+/// Resolves the chosen alert. Asks first unless a person raised it: a rule may raise it again. The list of the rules'
+/// alerts may be older than the alert, so it decides only what the question says.
 pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
     let refusal = match model.alerts.chosen().map(|row| row.stage) {
         None => "there is no alert to resolve",
@@ -381,15 +382,22 @@ pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
         ends_at: ended,
     };
     let effects = vec![Effect::PostAlert(post, action)];
-    if !model.alerts.is_held_by_a_rule(&alert.labels) {
+    if by_hand {
         return effects;
     }
+    let again = if model.alerts.is_held_by_a_rule(&alert.labels) {
+        format!(
+            "The condition of {name} still holds: Prometheus sends the alert again soon, and it comes back."
+        )
+    } else {
+        format!(
+            "If the condition of {name} still holds, Prometheus sends it again and it comes back."
+        )
+    };
     model.dialog = Some(Dialog::Ask(Question {
         title: "Resolve it?",
         lines: vec![
-            format!(
-                "The condition of {name} still holds: Prometheus sends the alert again soon, and it comes back."
-            ),
+            again,
             "It ends by itself when its cause does. A acknowledges it, S silences it.".into(),
         ],
         yes: "resolve it all the same",

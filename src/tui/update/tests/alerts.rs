@@ -78,7 +78,7 @@ fn resolving_posts_the_same_labels_with_an_end_that_is_now() {
     ];
     update(&mut model, NOW, Event::Alerts(list));
     model.screen = Screen::Alerts;
-    let effects = keys(&mut model, "jr");
+    let effects = keys(&mut model, "jry");
     let [Effect::PostAlert(post, action)] = effects.as_slice() else {
         panic!("{effects:?}")
     };

@@ -240,9 +240,21 @@ fn resolving_an_alert_whose_rule_still_holds_warns_that_it_comes_back() {
     let Some(Dialog::Ask(question)) = &model.dialog else {
         panic!("{:?}", model.dialog)
     };
-    assert!(question.lines[0].contains("it comes back"));
+    assert!(question.lines[0].contains("still holds: Prometheus sends the alert again soon"));
     let effects = keys(&mut model, "y");
     assert!(matches!(effects.as_slice(), [Effect::PostAlert(..)]));
+}
+
+#[test]
+fn an_alert_that_no_person_raised_is_not_resolved_by_one_key_before_its_rule_is_known() {
+    let mut model = on_alerts(vec![alert("A", "warning", AlertState::Active)]);
+    assert_eq!(keys(&mut model, "r"), []);
+    let Some(Dialog::Ask(question)) = &model.dialog else {
+        panic!("{:?}", model.dialog)
+    };
+    assert!(question.lines[0].starts_with("If the condition of A still holds"));
+    assert_eq!(keys(&mut model, "n"), []);
+    assert!(model.dialog.is_none());
 }
 
 #[test]
