@@ -80,7 +80,7 @@ impl Histograms {
     pub(super) fn of(frame: &Frame, traffic_groups: &[String], begun: Instant) -> Histograms {
         let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64();
         let (mut cells, mut error_counts) = (Vec::new(), Vec::new());
-        for traffic in 0..frame.traffic_groups() {
+        for traffic in 0..frame.groups() {
             for operation in Operation::ALL.iter().copied() {
                 for class in Class::ALL.iter().copied() {
                     let cell = frame.cell(traffic, operation, class);

@@ -186,7 +186,7 @@ impl<'a, D: Driver> Retry<'a, D> {
         self.repeats += 1;
         if self.repeats > MOST_REPEATS {
             return Err(self.given_up(StoreError::Unavailable(format!(
-                "{} was in the way of others too often: {why}",
+                "other transactions were in the way of {} too often: {why}",
                 self.name
             ))));
         }

@@ -280,7 +280,7 @@ impl Frame {
         class: Class,
         cell: Cell,
     ) -> Option<()> {
-        let known = traffic < self.traffic_groups();
+        let known = traffic < self.groups();
         let place = known.then(|| &mut self.cells[cell_index(traffic, operation, class)])?;
         *place = Some(Box::new(cell));
         Some(())
@@ -294,7 +294,7 @@ impl Frame {
         error_kind: ErrorKind,
         count: u64,
     ) -> Option<()> {
-        if traffic >= self.traffic_groups() {
+        if traffic >= self.groups() {
             return None;
         }
         let row = traffic * Operation::ALL.len() + operation.index();
@@ -325,9 +325,9 @@ impl Frame {
         cells.map(|cell| cell.latency.len()).sum()
     }
 
-    /// The number of groups, including the buyers.
+    /// The number of groups of users: the buyers and the groups of other traffic.
     #[must_use]
-    pub fn traffic_groups(&self) -> usize {
+    pub fn groups(&self) -> usize {
         self.dropped.len()
     }
 

@@ -47,8 +47,8 @@ pub(in crate::load) fn operations(
     frame: &Frame,
     traffic_groups: &[String],
 ) -> Vec<OperationSummary> {
-    let whose = (0..frame.traffic_groups())
-        .map(|traffic| (traffic, traffic_groups.get(traffic.wrapping_sub(1))));
+    let whose =
+        (0..frame.groups()).map(|traffic| (traffic, traffic_groups.get(traffic.wrapping_sub(1))));
     let mut order: Vec<Operation> = Operation::ALL.to_vec();
     order.sort_by_key(|operation| operation.phase());
     let mut rows = Vec::new();

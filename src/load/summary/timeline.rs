@@ -131,7 +131,7 @@ impl TimelineRecorder {
 
 fn point(frame: &Frame, length: f64, now: &Snapshot<'_>) -> Second {
     let of = |class| -> u64 {
-        let traffic_groups = 0..frame.traffic_groups();
+        let traffic_groups = 0..frame.groups();
         let counts = traffic_groups.map(|traffic| frame.count(traffic, Operation::ALL, class));
         counts.sum()
     };

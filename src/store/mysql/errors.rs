@@ -47,10 +47,16 @@ pub(super) fn of_connecting(error: &Error, target: &Target) -> Fault {
     }
 }
 
-/// The rights that the user in the database URL needs.
+/// The statement that gives the user in the database URL the rights that it needs: those of the shipped file.
 pub(super) fn grants(user: &str, database: &str) -> String {
+    let shipped = include_str!("../../../docker/mysql-grants.sql");
+    let rights = shipped.split_once("GRANT ").map_or("", |(_, rest)| rest);
+    let rights = rights
+        .split_once(" ON ")
+        .map_or("ALL", |(rights, _)| rights);
     format!(
-        "GRANT ALL ON `{}%`.* TO '{user}'",
+        "GRANT {} ON `{}%`.* TO '{user}'",
+        rights.trim(),
         database.replace('_', "\\_")
     )
 }
@@ -146,6 +152,7 @@ mod tests {
     #[test]
     fn a_grant_names_the_database_and_its_datasets() {
         let grant = grants("u", "my_db");
-        assert_eq!(grant, r"GRANT ALL ON `my\_db%`.* TO 'u'");
+        let rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, CREATE TEMPORARY TABLES, CREATE ROUTINE, EXECUTE";
+        assert_eq!(grant, format!(r"GRANT {rights} ON `my\_db%`.* TO 'u'"));
     }
 }

@@ -71,7 +71,7 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     let Some(mut rehearsal) = Rehearsal::<B>::begin().await else {
         return;
     };
-    // Somebody must wait when the database goes: nobody else polls without it.
+    // Only waiting users still poll when the database is down, so some must be waiting then.
     let batch = |batch| AdmissionChange {
         batch: Some(batch),
         ..AdmissionChange::default()

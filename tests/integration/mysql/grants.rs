@@ -9,7 +9,7 @@ use crate::support::process::ServerProcess;
 
 const GRANTS: &str = include_str!("../../../docker/mysql-grants.sql");
 
-/// A MariaDB whose user has these rights alone. It gives nobody the rights on procedures that he made.
+/// A MariaDB whose user has only these rights, and none on the procedures that it creates.
 async fn granted() -> Option<MariaDb> {
     let mysql = MariaDb::start_with(&["--automatic-sp-privileges=OFF"]).await?;
     // As in the image, before it runs the file.
