@@ -380,16 +380,36 @@ fn the_image_is_built_with_the_toolchain_of_the_project() {
     let from = format!("FROM rust:{}-", wanted.trim_matches('"'));
     assert!(dockerfile.contains(&from), "{from}");
     assert!(dockerfile.contains("USER concertctl"), "not as root");
-    // .dockerignore does not exclude the files that the compiler needs.
-    let ignored = file(".dockerignore");
-    for needed in [
-        "Cargo.toml",
-        "Cargo.lock",
-        "src",
-        "migrations",
-        "scenarios",
-        "seed",
-    ] {
-        assert!(ignored.contains(&format!("!{needed}\n")), "{needed}");
+}
+
+/// The files from which cargo built the program, relative to the project.
+fn compiled_files() -> Vec<String> {
+    let listed =
+        std::fs::read_to_string(format!("{}.d", env!("CARGO_BIN_EXE_concertctl"))).unwrap();
+    let (_, files) = listed.split_once(": ").unwrap();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let relative = files
+        .split_whitespace()
+        .filter_map(|path| path.strip_prefix(root));
+    relative.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_image_gets_every_file_that_the_compiler_needs() {
+    let list = file(".dockerignore");
+    let kept: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.strip_prefix('!'))
+        .collect();
+    let mut needed = compiled_files();
+    assert!(
+        needed
+            .iter()
+            .any(|path| path == "otel/prometheus/alerts.yml")
+    );
+    needed.extend(["Cargo.toml", "Cargo.lock"].map(str::to_owned));
+    for path in needed {
+        let is_kept = |entry: &&str| path == **entry || path.starts_with(&format!("{entry}/"));
+        assert!(kept.iter().any(|entry| is_kept(&entry)), "{path}");
     }
 }
