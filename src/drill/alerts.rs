@@ -17,8 +17,8 @@ use super::Moment;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::{Labels, Prometheus, RuleState};
 
-/// How often the rules' alerts and Alertmanager's list are asked for. What is seen late is late by at
-/// most this and an answer's time.
+/// The time between two polls of the rules and of Alertmanager. A recorded moment is late by at most this time and the
+/// time of both answers.
 pub(super) const EVERY: Duration = Duration::from_millis(250);
 /// Names that are followed. A rule pack has some dozens.
 const MOST: usize = 1_000;
@@ -174,10 +174,15 @@ impl Alerts {
         }
     }
 
-    /// Takes the names that Alertmanager lists at `now`.
+    /// Takes the names that Alertmanager lists at `now`. It lists an alert for a while after its rule has ended, and
+    /// alerts that no rule raised: they begin no spell.
     fn saw_listed<'a>(&mut self, names: impl Iterator<Item = &'a str>, now: Moment) {
         for name in names {
-            if let Some(spell) = self.open(name) {
+            let last = self
+                .spells
+                .get_mut(name)
+                .and_then(|spells| spells.last_mut());
+            if let Some(spell) = last.filter(|it| it.firing.is_some() && it.resolved.is_none()) {
                 spell.shown.get_or_insert(now);
             }
         }
@@ -241,6 +246,22 @@ mod tests {
 
     fn states(alerts: &mut Alerts, states: &[(&str, RuleState)], now: Moment) {
         alerts.saw_states(states.iter().copied(), now);
+    }
+
+    #[test]
+    fn an_alert_that_is_still_listed_after_its_end_is_shown_again_only_when_it_fires_again() {
+        let mut alerts = Alerts::default();
+        alerts.saw_listed(["Slow"].into_iter(), 1);
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 2);
+        alerts.saw_listed(["Slow"].into_iter(), 3);
+        states(&mut alerts, &[], 4);
+        alerts.saw_listed(["Slow"].into_iter(), 5);
+        states(&mut alerts, &[("Slow", RuleState::Pending)], 6);
+        alerts.saw_listed(["Slow"].into_iter(), 7);
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 8);
+        alerts.saw_listed(["Slow"].into_iter(), 9);
+        let shown = alerts.of("Slow").iter().map(|spell| spell.shown);
+        assert_eq!(shown.collect::<Vec<_>>(), [Some(3), Some(9)]);
     }
 
     #[test]

@@ -320,7 +320,7 @@ impl Check {
         }
         let alerts = self.watch.alerts();
         let spells = alerts.of(ALERT).iter();
-        // Alertmanager lists an alert for a while after its end, which looks like another spell.
+        // Alertmanager may notify of an alert shortly after its end, which looks like another spell.
         let Some(spell) = spells.into_iter().find(|spell| spell.firing.is_some()) else {
             return;
         };

@@ -213,7 +213,7 @@ impl Record<'_> {
         marks
     }
 
-    /// The spells that were not over when the watch began. Alertmanager lists an alert for a while after its rule
+    /// The spells that were not over when the watch began. Alertmanager may notify of an alert shortly after its rule
     /// has ended: that is no new spell.
     fn spells(&self) -> impl Iterator<Item = (&str, &Spell)> {
         let began = self.observed.began;
