@@ -1,4 +1,4 @@
-//! The progress of a load generator: `GET /ops/v1/load` on the listener of `--metrics-addr`.
+//! The progress of a load generator: `GET /ops/v1/load` on the listener of `concertctl load --metrics-addr`.
 
 use std::collections::BTreeMap;
 

@@ -119,7 +119,7 @@ async fn pay_once(
     };
     let dataset = &caller.dataset;
     let settled = dataset.store.pay(pay, key).await?;
-    dataset.end(&settled.ended).await;
+    dataset.end_admissions(&settled.ended).await;
     let may_have_ended = match settled.outcome {
         Keyed::Fresh(PayOutcome::PlaceEnded) => true,
         // The server may have died before it ended the place in the queue. A newer place is not ended.
@@ -127,7 +127,7 @@ async fn pay_once(
         _ => false,
     };
     if may_have_ended {
-        dataset.end(&[caller.place()]).await;
+        dataset.end_admissions(&[caller.place()]).await;
     }
     Ok(settled.outcome)
 }

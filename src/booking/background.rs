@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ActiveDataset, Booking, follow};
+use super::{ActiveDataset, Booking, admission_rate};
 use crate::coordination::{Replication, Unavailable};
 use crate::domain::Timestamp;
 use crate::telemetry::ReservationOutcome;
@@ -21,7 +21,7 @@ const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000;
 pub async fn run(booking: Arc<Booking>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = async { tokio::join!(admit(&booking), follow::run(&booking), sweep(&booking), replicate(&booking)); } => {}
+        () = async { tokio::join!(admit(&booking), admission_rate::run(&booking), sweep(&booking), replicate(&booking)); } => {}
     }
 }
 
@@ -79,29 +79,29 @@ async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
 
 /// Replicates the shared queue. After a loss of the queue, recovers it from the database.
 async fn replicate(booking: &Booking) {
-    let mut away = false;
+    let mut was_unreachable = false;
     loop {
         let mut pause = TICK;
         if let Ok(dataset) = booking.dataset() {
             pause = dataset.coordination.replication_interval().unwrap_or(TICK);
-            replicate_once(booking, &dataset, &mut away).await;
+            replicate_once(booking, &dataset, &mut was_unreachable).await;
         }
         // A new dataset has other settings, so it is replicated at once.
         drop(tokio::time::timeout(pause, booking.activated.notified()).await);
     }
 }
 
-async fn replicate_once(booking: &Booking, dataset: &ActiveDataset, away: &mut bool) {
+async fn replicate_once(booking: &Booking, dataset: &ActiveDataset, was_unreachable: &mut bool) {
     let found = dataset.coordination.replicate().await;
-    let back = match found {
+    let is_reachable = match found {
         Replication::UpToDate => true,
         Replication::Unreachable => false,
         Replication::NeedsRecovery => recover(booking, dataset).await,
     };
     booking
         .metrics
-        .set_coordination(dataset.coordination.backend(), back);
-    match (back, *away) {
+        .set_coordination(dataset.coordination.backend(), is_reachable);
+    match (is_reachable, *was_unreachable) {
         (false, false) => tracing::error!(
             backend = dataset.coordination.backend(),
             "the shared queue does not answer: admission is paused, places and reservations go on"
@@ -112,7 +112,7 @@ async fn replicate_once(booking: &Booking, dataset: &ActiveDataset, away: &mut b
         ),
         _ => {}
     }
-    *away = !back;
+    *was_unreachable = !is_reachable;
 }
 
 async fn recover(booking: &Booking, dataset: &ActiveDataset) -> bool {
@@ -154,7 +154,7 @@ async fn expire_holds(booking: &Booking, dataset: &ActiveDataset) {
     loop {
         match dataset.store.expire_holds(dataset.now(), SWEEP).await {
             Ok(settled) => {
-                dataset.end(&settled.ended).await;
+                dataset.end_admissions(&settled.ended).await;
                 let expired = settled.outcome;
                 (0..expired).for_each(|_| booking.metrics.reservation(ReservationOutcome::Expired));
                 if expired < SWEEP.into() {

@@ -4,11 +4,11 @@
 //! work: admission, expiry of holds, gauges. `http` calls it and turns [`Refusal`]s into answers.
 
 mod accounts;
+mod admission_rate;
 mod audit;
 mod background;
 mod caller;
 mod copies;
-mod follow;
 mod probe;
 mod queue;
 mod registration;
@@ -127,8 +127,8 @@ impl ActiveDataset {
         self.store.hold_connections(number).await;
     }
 
-    /// Ends in the queue the places that ended in the database.
-    pub(crate) async fn end(&self, places: &[Place]) {
+    /// Ends the admission of these places in the queue. It has already ended in the database.
+    pub(crate) async fn end_admissions(&self, places: &[Place]) {
         for place in places {
             self.coordination.end(*place).await;
         }

@@ -108,7 +108,7 @@ impl Booking {
         Ok(dataset.maps.get(&dataset.store, date).await?)
     }
 
-    /// Reserves a seat. Three guards protect it, in this order: seat lock, seat version, unique index of live
+    /// Reserves a seat. Three checks protect it, in this order: seat lock, seat version, unique index of live
     /// reservations. The hold is durable when this returns.
     ///
     /// # Errors
@@ -168,6 +168,7 @@ impl Booking {
                 ..
             } => return Ok(replay),
             SeatPreview::Seen { seat, .. } => Some(seat.ok_or(Refusal::UnknownSeat)?),
+            // PostgreSQL and MySQL: `reserve` reads the seat itself.
             SeatPreview::Deferred => None,
         };
         let fits = request.date.is_none_or(|given| given == date)
@@ -199,9 +200,9 @@ impl Booking {
             held.release().await;
         }
         let settled = settled?;
-        dataset.end(&settled.ended).await;
+        dataset.end_admissions(&settled.ended).await;
         if settled.outcome == Keyed::Fresh(ReserveOutcome::PlaceEnded) {
-            dataset.end(&[caller.place()]).await;
+            dataset.end_admissions(&[caller.place()]).await;
         }
         Ok(settled.outcome)
     }
@@ -274,7 +275,7 @@ impl Booking {
         if settled.outcome == Keyed::Fresh(CancelOutcome::Cancelled) {
             self.metrics.reservation(ReservationOutcome::Cancelled);
         }
-        caller.dataset.end(&settled.ended).await;
+        caller.dataset.end_admissions(&settled.ended).await;
         Ok(settled.outcome)
     }
 

@@ -96,7 +96,8 @@ fn named() -> Vec<Named> {
 /// completions have them: the command line also takes what is not in the list, and has messages of its own.
 fn with_names(command: Command, shell: Shell) -> Command {
     named().into_iter().fold(command, |command, named| {
-        // The completions of zsh would offer the names alone, and those of bash offer files if no name fits.
+        // Where an argument also takes a file, zsh would offer only the names, so it gets none. Bash offers files if no
+        // name fits.
         match named.or_file && shell == Shell::Zsh {
             true => command,
             false => with_names_of(command, named.command, &named),

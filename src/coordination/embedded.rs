@@ -136,7 +136,7 @@ impl Embedded {
     }
 
     /// Applies a decision.
-    pub(super) fn decided(&self, next: State, decision: &Decision) {
+    pub(super) fn apply_decision(&self, next: State, decision: &Decision) {
         *self.law.lock() = Some(next);
         self.state
             .set_flow(Flow::new(decision.rate, decision.admits));

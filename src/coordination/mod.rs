@@ -286,7 +286,7 @@ impl Coordination {
     }
 
     /// Applies the decision of `turn` on every server. Returns `false` if another server has decided since.
-    pub async fn decided(
+    pub async fn apply_decision(
         &self,
         turn: &Turn,
         next: State,
@@ -294,10 +294,10 @@ impl Coordination {
     ) -> Result<bool, Unavailable> {
         match self {
             Coordination::Embedded(embedded) => {
-                embedded.decided(next, decision);
+                embedded.apply_decision(next, decision);
                 Ok(true)
             }
-            Coordination::Redis(redis) => redis.decided(turn, next, decision).await,
+            Coordination::Redis(redis) => redis.apply_decision(turn, next, decision).await,
         }
     }
 

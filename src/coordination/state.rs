@@ -174,7 +174,7 @@ impl QueueState {
         }
     }
 
-    /// Ends a place early: with its last hold after a payment, or by a new registration.
+    /// Ends the admission of a place early: with its last hold after a payment, or by a new registration.
     pub fn end(&self, place: Place) {
         self.ended.write().insert(place);
     }

@@ -18,7 +18,7 @@ mod plant;
 #[cfg(test)]
 mod tests;
 
-/// The objective of the service: 95 % of the requests of buying are answered within this. The alert rule `SlowBuying`
+/// The objective of the service: 95 % of the buying requests are answered within this. The alert rule `SlowBuying`
 /// has the same value, and the histogram has a bound there. Half of it is the limit of `saturated` in
 /// `booking::follow`.
 pub const OBJECTIVE: Duration = Duration::from_millis(500);

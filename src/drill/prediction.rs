@@ -62,8 +62,8 @@ pub struct Settings {
     /// The time between two scrapes.
     pub scrape: Duration,
     /// The longest wait of a notification in its group: Alertmanager's `group_wait`, or its `group_interval` if that is
-    /// longer. It keeps the group of an alert that has ended, and makes it again while Prometheus repeats the ended alert,
-    /// which it does for 15 minutes (`resolvedRetention`). An alert that fires meanwhile waits for the interval.
+    /// longer. Alertmanager keeps the group of an ended alert while Prometheus repeats that alert (15 minutes,
+    /// `resolvedRetention`). An alert that fires in this period joins that group and waits for `group_interval`.
     pub group_wait: Duration,
 }
 
@@ -151,7 +151,7 @@ pub fn predict(
     let firing = alerts.map(|rule| {
         let gather = match promql::parse(&rule.expr) {
             Ok(expr) => reader.gather(&expr, DEPTH),
-            // A rule that does not parse never fires. The program that evaluates it reports the error.
+            // A rule that does not parse never fires, so its time does not matter. The program that evaluates it reports the error.
             Err(_) => Gather::default(),
         };
         let evaluation = rule.interval * (gather.recordings + 1);
@@ -183,11 +183,11 @@ fn round_up(time: Duration, interval: Duration) -> Duration {
     interval * u32::try_from(times).unwrap_or(u32::MAX)
 }
 
-/// The time and the recording rules until the expression can become true.
+/// What delays the expression before it can become true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Gather {
     time: Duration,
-    /// The number of recording rules that read each other on the way to the expression.
+    /// The length of the longest chain of recording rules that the expression reads.
     recordings: u32,
 }
 
@@ -286,7 +286,8 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        // With one series per statement, the fault hits every operation of the slow statement.
+        // The shipped rule for slow statements has one series per `db_operation_name`. The fault hits every operation in
+        // its series, so the share is 1. The text must match the grouping in that rule.
         let share = match binary
             .lhs
             .to_string()

@@ -1,5 +1,5 @@
-//! The messages between the pure part and the tasks that do I/O: tasks send an [`Event`], an update returns an
-//! [`Effect`].
+//! The messages between `update`, which does no I/O, and the tasks that do: a task sends an [`Event`], and `update`
+//! returns [`Effect`]s.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +27,8 @@ use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
 use crate::tui::sources::series::{self, QueryAnswer};
 
-/// Something that happened. The variants that sources cause are serializable: a recording stores them.
+/// Something that happened. A recording stores the variants without `serde(skip)`: `Recorder::note` ignores an event that
+/// does not serialize.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Event {
@@ -43,7 +44,7 @@ pub(crate) enum Event {
     /// A tick: ages on the screen advance.
     #[serde(skip)]
     Tick,
-    /// Current values by query, and the past if the plan asked for it.
+    /// `now`: the current value of each query. `past`: earlier values, only if the `Plan` of `sources` asked for them.
     Metrics {
         at: i64,
         #[serde(with = "series::answers")]
@@ -51,7 +52,8 @@ pub(crate) enum Event {
         #[serde(default, with = "series::optional_answers")]
         past: Option<BTreeMap<Query, QueryAnswer>>,
     },
-    /// Lines of a request, which `logs::asked` writes as text. `skipped`: there were more than one answer holds.
+    /// Log lines. `query` is the request as `logs::asked` writes it. `skipped`: the source had more lines than fit into
+    /// one answer.
     Logs {
         query: String,
         lines: Vec<LogLine>,
@@ -67,7 +69,8 @@ pub(crate) enum Event {
     LogsRefused { reason: String },
     /// A list of traces, and whether it is complete.
     Traces {
-        /// Not recorded, because a recorded list fits every order: the replay fills in the order that is shown.
+        /// The request that this list answers. It is not recorded: a replay sets it to what the screen asks for now, so
+        /// that the screen accepts the list.
         #[serde(skip)]
         asked: Asked,
         found: Vec<FoundTrace>,
@@ -145,7 +148,7 @@ pub(crate) enum Event {
     Broken(String),
 }
 
-/// Something that a task does outside of the pure part.
+/// Something that `update` asks a task to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// End the console.
@@ -194,7 +197,7 @@ pub(crate) enum Effect {
     StartDrill(String),
     /// Ask the drill to end.
     StopDrill,
-    /// Does something as the player of the blind drill under way.
+    /// Acknowledge, answer or mitigate in the running blind drill.
     PlayDrill(Action),
 }
 

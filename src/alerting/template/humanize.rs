@@ -68,7 +68,7 @@ pub(super) fn humanize_duration(v: f64) -> String {
         return small(v) + "s";
     }
     let sign = if v < 0.0 { "-" } else { "" };
-    // A value that does not fit becomes the smallest integer, like in Prometheus on its usual machines.
+    // A value that does not fit becomes the smallest integer, like in Go on amd64.
     let fits = v.abs() < 2_f64.powi(63);
     let whole = if fits { v.abs() as i64 } else { i64::MIN };
     let (days, hours) = (whole / 86_400, whole / 3600 % 24);

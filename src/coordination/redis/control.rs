@@ -40,7 +40,7 @@ impl RedisCoordination {
     }
 
     /// Applies the decision of `turn` on every server.
-    pub(in crate::coordination) async fn decided(
+    pub(in crate::coordination) async fn apply_decision(
         &self,
         turn: &Turn,
         next: State,

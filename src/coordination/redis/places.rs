@@ -72,7 +72,7 @@ impl RedisCoordination {
         }
     }
 
-    /// Ends a place early, on every server.
+    /// Ends the admission of a place early, on every server.
     pub async fn end(&self, place: Place) {
         self.state.end(place);
         if self.send_ended(&[place]).await.is_err() {

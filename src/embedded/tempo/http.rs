@@ -50,17 +50,17 @@ pub fn routes(store: Arc<TempoStore>) -> Router {
 }
 
 type Store = State<Arc<TempoStore>>;
-type Name = Result<Path<String>, PathRejection>;
+type PathText = Result<Path<String>, PathRejection>;
 
 /// Answers with a trace in the given version of the API.
 async fn trace(
     store: Arc<TempoStore>,
-    id: Name,
+    id: PathText,
     params: Params,
     headers: HeaderMap,
     version: Version,
 ) -> Result<Response, TempoError> {
-    let id = params::trace_id(&name(id)?)?;
+    let id = params::trace_id(&path_text(id)?)?;
     params.only(&["start", "end"])?;
     let (from_ns, to_ns) = params.window()?;
     let binary = wants_protobuf(&headers);
@@ -108,8 +108,12 @@ async fn tags_v2(State(store): Store, params: Params) -> Result<Response, TempoE
 }
 
 /// In the first version, tags are names without a scope.
-async fn values_v1(State(store): Store, tag: Name, params: Params) -> Result<Response, TempoError> {
-    let field = match name(tag)?.as_str() {
+async fn values_v1(
+    State(store): Store,
+    tag: PathText,
+    params: Params,
+) -> Result<Response, TempoError> {
+    let field = match path_text(tag)?.as_str() {
         "name" => Field::Name,
         "status" | "status.code" => Field::Status,
         "root.name" => Field::RootName,
@@ -126,9 +130,13 @@ async fn values_v1(State(store): Store, tag: Name, params: Params) -> Result<Res
 }
 
 /// In the second version, tags are fields of TraceQL.
-async fn values_v2(State(store): Store, tag: Name, params: Params) -> Result<Response, TempoError> {
+async fn values_v2(
+    State(store): Store,
+    tag: PathText,
+    params: Params,
+) -> Result<Response, TempoError> {
     let limits = &store.config.limits;
-    let field = parse_field(params::short(&name(tag)?, limits)?)?;
+    let field = parse_field(params::short(&path_text(tag)?, limits)?)?;
     let most = params.values(limits)?;
     // Tempo documents that an incomplete query filters nothing, because the user is still typing it.
     let query = params.get("q").and_then(|q| params::expr(q, limits).ok());
@@ -147,7 +155,7 @@ async fn buildinfo() -> Response {
     success(&build_info(VERSION))
 }
 
-fn name(path: Name) -> Result<String, TempoError> {
+fn path_text(path: PathText) -> Result<String, TempoError> {
     path.map(|Path(name)| name)
         .map_err(|error| TempoError::refused(error.body_text()))
 }

@@ -60,7 +60,7 @@ pub(super) struct Cost {
 }
 
 impl Search {
-    /// Searches with a query and without limits on the time.
+    /// A search by a query, without limits on time and duration.
     pub(super) fn of_query(expr: Expr) -> Search {
         Search {
             what: What::Query(expr),
@@ -124,7 +124,7 @@ impl Search {
                 .collect(),
         };
         drop(inner);
-        // Traces arrive almost in the order of their start.
+        // The list is almost sorted already, which makes this stable sort fast: traces arrive almost in the order of their start.
         by_start.sort();
         by_start.into_iter().rev().map(|(_, seq)| seq).collect()
     }

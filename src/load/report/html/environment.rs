@@ -7,7 +7,7 @@ use crate::load::plan::number;
 use crate::load::report::format::{busiest, connections, instant, millis};
 use crate::load::summary::{Latency, Summary};
 
-/// Returns whether the generator was the limit.
+/// The section about the load generator: whether it was the limit, and its figures.
 pub(super) fn generator(summary: &Summary) -> Markup {
     let generator = &summary.generator;
     let latency = |of: Option<Latency>, absent: &str| {

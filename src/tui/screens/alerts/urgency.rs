@@ -2,7 +2,7 @@
 
 use crate::clients::alertmanager::Alert;
 
-/// The urgency of an alert, in the order of lists. An unknown word could mean anything, so it comes after critical and
+/// The urgency of an alert. Lists sort by the order of the variants. An unknown word could mean anything, so it comes after critical and
 /// before all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {

@@ -1,4 +1,4 @@
-//! Admission that follows the objective: in each [`STEP`] every server measures its requests of buying, and one server
+//! Admission that follows the objective: in each [`STEP`] every server measures its buying requests, and one server
 //! runs the control law and applies the decision to all. The law is in `domain::admission_control`. `coordination`
 //! collects the measurements and chooses the server that decides.
 
@@ -25,8 +25,8 @@ struct Window {
 }
 
 impl Window {
-    /// Adds the entry of this step and removes the entries that are older than the window. Another dataset begins a new
-    /// window: it has its own watermark, and what the requests on the last one met says nothing about it.
+    /// Adds the entry of this step and removes the entries that are older than the window. A new dataset begins a new
+    /// window, because it has its own watermark and measurements of the earlier dataset say nothing about it.
     fn push(&mut self, epoch: Epoch, now: BuyingCounts, watermark: u64) {
         if self.epoch.replace(epoch) != Some(epoch) {
             self.steps.clear();
@@ -109,7 +109,10 @@ async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
     let cap = dataset.admission().cap();
     let before = turn.state.unwrap_or_else(|| State::start(cap));
     let (next, decision) = step(before, &turn.worst, dataset.queue().waiting(), cap);
-    let applied = dataset.coordination.decided(&turn, next, &decision).await;
+    let applied = dataset
+        .coordination
+        .apply_decision(&turn, next, &decision)
+        .await;
     // `false`: another server has decided since, and its decision stands.
     if let Ok(false) | Err(Unavailable) = applied {
         return;
