@@ -1,5 +1,5 @@
-//! What the alerts do while a drill runs: the states of the rules, what the console's API shows, and
-//! what the drill's own receiver is notified of.
+//! Records the alerts while a drill runs: the states of the rules, the list of the API that the console asks, and the
+//! notifications that the drill's own receiver gets.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,42 +17,42 @@ use super::Moment;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::{Labels, Prometheus, RuleState};
 
-/// The time between two polls of the rules and of Alertmanager. A recorded moment is late by at most this time and the
-/// time of both answers.
+/// The pause between two polls of the rules' alerts and of Alertmanager's list. A recorded moment is late by at most
+/// this pause and the time of both answers.
 pub(super) const EVERY: Duration = Duration::from_millis(250);
-/// Names that are followed. A rule pack has some dozens.
+/// The most alert names that are recorded. A rule pack has some dozens.
 const MOST: usize = 1_000;
-/// The largest notification that is read, in bytes.
+/// The largest notification that the receiver reads, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// One spell of an alert, from its beginning to its end. `None`: not seen, or not yet.
+/// One spell of an alert, from its beginning to its end. `None` means not seen, or not yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spell {
-    /// The condition began to hold.
+    /// When the condition began to hold.
     pub pending: Option<Moment>,
-    /// The rule fires.
+    /// When the rule fired.
     pub firing: Option<Moment>,
-    /// The receiver was notified.
+    /// When the receiver got the notification.
     pub notified: Option<Moment>,
-    /// The API that the console asks listed it.
+    /// When the API that the console asks listed the alert.
     pub shown: Option<Moment>,
-    /// The rule no longer fires.
+    /// When the rule stopped firing.
     pub resolved: Option<Moment>,
-    /// The receiver was notified of the end.
+    /// When the receiver got the notification of the end.
     pub end_notified: Option<Moment>,
 }
 
-/// The spells of each alert, by its name, in order. Several alerts of one name count as one: it fires
-/// while any of them does.
+/// The spells of each alert, by its name, in order. Alerts with the same name count as one, which fires while any of
+/// them fires.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alerts {
     /// By alert name.
     pub spells: BTreeMap<String, Vec<Spell>>,
-    /// Why the last question was not answered; the states are unknown meanwhile.
+    /// Why the last poll failed. The states are unknown until a poll succeeds.
     pub problem: Option<String>,
 }
 
-/// Watches until it is dropped.
+/// Records the alerts until it is dropped.
 #[derive(Debug)]
 pub(super) struct Watcher {
     alerts: Arc<Mutex<Alerts>>,
@@ -65,10 +65,10 @@ impl Drop for Watcher {
     }
 }
 
-/// Where notifications arrive.
+/// The receiver of notifications.
 #[derive(Debug)]
 pub(super) struct Receiver {
-    /// For `--webhook`, or a receiver of Alertmanager.
+    /// The URL for `--webhook`, or for a receiver of Alertmanager.
     pub(super) url: String,
     alerts: Arc<Mutex<Alerts>>,
     task: JoinHandle<()>,
@@ -78,7 +78,7 @@ impl Receiver {
     /// Listens on `addr`.
     ///
     /// # Errors
-    /// The address is taken, or not of this machine.
+    /// The address is taken, or does not belong to this machine.
     pub(super) async fn start(addr: SocketAddr) -> std::io::Result<Receiver> {
         let socket = tokio::net::TcpListener::bind(addr).await?;
         let url = format!("http://{}", socket.local_addr()?);
@@ -88,13 +88,13 @@ impl Receiver {
             .layer(DefaultBodyLimit::max(LARGEST))
             .with_state(Arc::clone(&alerts));
         let task = tokio::spawn(async move {
-            // It ends with the drill; until then a failed accept is tried again by axum.
+            // The task ends with the drill. Until then axum repeats a failed accept.
             drop(axum::serve(socket, app).await);
         });
         Ok(Receiver { url, alerts, task })
     }
 
-    /// Follows the alerts of the rules, and those that Alertmanager lists.
+    /// Starts to record the alerts of the rules, and those that Alertmanager lists.
     pub(super) fn watch(self, rules: Prometheus, shown: Alertmanager) -> Watcher {
         let alerts = Arc::clone(&self.alerts);
         let following = Arc::clone(&alerts);
@@ -141,13 +141,13 @@ fn name(labels: &Labels) -> &str {
 }
 
 impl Alerts {
-    /// The spells of the alert of that name, oldest first.
+    /// The spells of the alert called `name`, oldest first.
     #[must_use]
     pub fn of(&self, name: &str) -> &[Spell] {
         self.spells.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes the states of the rules as they are at `now`.
+    /// Records the states of the rules at `now`.
     fn saw_states<'a>(&mut self, states: impl Iterator<Item = (&'a str, RuleState)>, now: Moment) {
         let mut current: BTreeMap<&str, bool> = BTreeMap::new();
         for (name, state) in states {
@@ -174,8 +174,8 @@ impl Alerts {
         }
     }
 
-    /// Takes the names that Alertmanager lists at `now`. It lists an alert for a while after its rule has ended, and
-    /// alerts that no rule raised: they begin no spell.
+    /// Records the names that Alertmanager lists at `now`. It lists an alert for a while after its rule has ended, and
+    /// alerts that no rule raised. Such alerts begin no spell.
     fn saw_listed<'a>(&mut self, names: impl Iterator<Item = &'a str>, now: Moment) {
         for name in names {
             let last = self
@@ -202,13 +202,13 @@ impl Alerts {
         }
     }
 
-    /// The spell of that name that is not over, or a new one. `None` when there are too many names.
+    /// The open spell of the alert called `name`, or a new one. `None` if there are too many names.
     fn open(&mut self, name: &str) -> Option<&mut Spell> {
         if !self.spells.contains_key(name) && self.spells.len() >= MOST {
             return None;
         }
         let spells = self.spells.entry(name.to_owned()).or_default();
-        // A rule that is pending again before it fired is the same spell.
+        // An alert that becomes pending again before it fired continues its spell.
         if spells.last().is_none_or(|last| last.resolved.is_some()) {
             spells.push(Spell::default());
         }

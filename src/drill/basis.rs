@@ -14,7 +14,7 @@ use crate::clients::prometheus::Prometheus;
 use crate::embedded::prometheus::promql::parse_duration;
 use crate::yaml::{self, FileError};
 
-/// The name of a statement that only the embedded database has: the commit of a batch of writes.
+/// The statement that only the embedded database has: the commit of a batch of writes.
 const COMMIT: &str = "commit";
 
 /// A running system. `database` and `coordination` are values of the label `backend` of its metrics, such as `postgres`
@@ -97,7 +97,7 @@ impl Basis {
         })
     }
 
-    /// Refuses a drill whose faults the system cannot have, or that cannot be judged by these rules.
+    /// Refuses a drill that has a fault which the system cannot have, or that these rules cannot judge.
     ///
     /// # Errors
     /// The first problem, with its field.
@@ -110,7 +110,7 @@ impl Basis {
         check_budgets(drill, self)
     }
 
-    /// Why the system cannot have this fault, and what to do; `None` if it can.
+    /// Returns why the system cannot have this fault, and what to do; `None` if it can.
     pub(super) fn unsupported(&self, fault: &Fault) -> Option<String> {
         let name = fault.kind.as_str();
         let Some(running) = &self.running else {

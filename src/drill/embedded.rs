@@ -1,5 +1,5 @@
-//! The server that a drill starts for itself: a process of its own, so that it can be killed, on a data
-//! directory that goes with the drill.
+//! The server that a drill starts for itself. It is a process of its own, so that the drill can kill it, and its data
+//! directory is removed with the drill.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::load::Target;
 use crate::serve::ServerFile;
 use crate::settings;
 
-/// How long a start may take.
+/// The longest time that a start may take.
 const START: Duration = Duration::from_secs(30);
 
 /// A server with the process that guards it.
@@ -68,7 +68,7 @@ impl Embedded {
         Ok(embedded)
     }
 
-    /// The arguments of a start, on the ports that the first start got.
+    /// The arguments of the next start, with the ports that the first start got.
     fn args(&self) -> Vec<String> {
         let mut args = vec![
             "serve".to_owned(),
@@ -87,7 +87,7 @@ impl Embedded {
         args
     }
 
-    /// Awaits the server, and takes its addresses and token over.
+    /// Waits until the server answers, and notes its addresses and token.
     async fn find(&mut self) -> Result<(), String> {
         let found = async {
             loop {
@@ -128,7 +128,7 @@ impl Embedded {
         }
     }
 
-    /// What answers as Prometheus and as Alertmanager.
+    /// The clients of the server's parts that answer as Prometheus and as Alertmanager.
     pub(super) fn alert_sources(&self) -> Result<(Prometheus, Alertmanager), DrillError> {
         let source = HttpSource::new(&self.file.ops_url());
         let source = source.map_err(|error| DrillError::Server(error.to_string()))?;
@@ -170,14 +170,14 @@ impl Embedded {
         settings::ops_token_file(&self.dir)
     }
 
-    /// Ends what was injected, before its time.
+    /// Ends the injected faults before their time.
     pub(super) async fn release(&self, drill: &Drill) {
-        // What cannot be ended now ends in its time.
+        // A fault that cannot be ended now ends at the end of its length.
         drop(self.guard.carry_out(&Order::Release).await);
         end_by_operations(&self.target(), drill).await;
     }
 
-    /// Ends the server, with its data.
+    /// Ends the server, and removes its data.
     pub(super) async fn end(self) {
         self.guard.end().await;
     }
@@ -192,12 +192,12 @@ pub(super) async fn end_by_operations(target: &Target, drill: &Drill) {
     let ops = Ops::new(source, token);
     let kinds = drill.injects.iter().map(|inject| inject.fault.kind);
     for kind in kinds.filter(|kind| kind.site() != Site::Outside) {
-        // A server that does not answer ends it by itself, in its time.
+        // A server that does not answer ends the fault by itself at the end of its length.
         drop(ops.end_faults(Some(kind)).await);
     }
 }
 
-/// Injects a fault by the operations API; its beginning by the server's own record.
+/// Injects a fault by the operations API. Returns its beginning as recorded by the server.
 pub(super) async fn inject_by_operations(
     target: &Target,
     fault: &Fault,
@@ -208,7 +208,7 @@ pub(super) async fn inject_by_operations(
     inject_with(&Ops::new(source, token), fault, fault.length.0, drill).await
 }
 
-/// The same with a client, for `length`.
+/// Injects a fault with `ops`, for `length`.
 pub(super) async fn inject_with(
     ops: &Ops,
     fault: &Fault,
@@ -224,7 +224,7 @@ pub(super) async fn inject_with(
     Ok(began.map_or_else(|_| now(), |began| began.as_millisecond()))
 }
 
-/// A new directory that only this user can read: the database is in there, and the tokens' key.
+/// Makes a directory that only this user can read, because it holds the database and the key of the tokens.
 fn scratch() -> std::io::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt as _;
     let (process, random) = (std::process::id(), rand::random::<u64>());

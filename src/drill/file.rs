@@ -1,4 +1,4 @@
-//! Drill files: what is broken, when, and what is expected of the response.
+//! Drill files: the faults, their moments, and the response that the drill expects.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub use crate::load::scenario::{Fault, Window};
 use crate::load::scenario::{MOST_FAULTS, Scenario, Time, check_fault};
 use crate::yaml::{self, FileError, Positions};
 
-/// The alert on `concert_fault_active`.
+/// The alert that fires on `concert_fault_active`.
 pub(super) const OF_INJECTION: &str = "FaultInjected";
 
 /// A drill, read and checked.
@@ -53,7 +53,7 @@ pub struct Drill {
     pub stop: Stop,
 }
 
-/// The file of a drill, and where its fields stand in it.
+/// The text of a drill file, and the places of its fields in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Source {
     file: String,
@@ -152,10 +152,10 @@ pub struct Stop {
 }
 
 impl Drill {
-    /// The shipped drill of that name, or the file of that path.
+    /// The shipped drill called `name`, or the file at that path.
     ///
     /// # Errors
-    /// There is neither, or it is not a valid drill: with file, line, column and field.
+    /// Neither exists, or it is not a valid drill. The message names file, line, column and field.
     pub fn load(name: &str) -> Result<Drill, FileError> {
         if let Some((name, text)) = shipped().iter().find(|(known, _)| *known == name) {
             return Drill::parse(name, text);
@@ -179,7 +179,7 @@ impl Drill {
     /// The drill that `text` describes. `origin` names the text in messages.
     ///
     /// # Errors
-    /// It is not a valid drill: with file, line, column and field.
+    /// The text is not a valid drill. The message names file, line, column and field.
     pub fn parse(origin: &str, text: &str) -> Result<Drill, FileError> {
         let (mut drill, positions) = yaml::parse::<Drill>(origin, text, yaml::SMALL, lacking)?;
         origin.clone_into(&mut drill.name);
@@ -193,7 +193,7 @@ impl Drill {
         }
     }
 
-    /// The message about a field, with its place in the file.
+    /// The message about a field, with the field's place in the file.
     pub(super) fn wrong(&self, field: &str, problem: String) -> FileError {
         FileError {
             at: self.source.positions.position(field),
@@ -202,10 +202,10 @@ impl Drill {
         }
     }
 
-    /// The traffic, with the drill's own settings.
+    /// The scenario of the traffic, with the drill's own settings.
     ///
     /// # Errors
-    /// The scenario is not there, or not valid with these settings.
+    /// The scenario does not exist, or is not valid with these settings.
     pub fn scenario(&self) -> Result<Scenario, FileError> {
         let set = self.set.iter().map(|(path, value)| match value {
             Value::String(text) => format!("{path}={text}"),
@@ -214,13 +214,13 @@ impl Drill {
         Scenario::load(&self.load, &set.collect::<Vec<_>>())
     }
 
-    /// Whether nothing is broken, so that no alert may fire.
+    /// Returns whether the drill injects no fault, so that no alert may fire.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.injects.is_empty()
     }
 
-    /// Whether it runs commands of its user's own.
+    /// Returns whether the drill runs commands that its file names.
     #[must_use]
     pub fn runs_commands(&self) -> bool {
         let mut injects = self.injects.iter();
@@ -243,7 +243,7 @@ impl Drill {
         expected.chain(&self.may_fire).map(String::as_str).collect()
     }
 
-    /// What is wrong, in the file's order: the dotted path of a field, and the problem.
+    /// The problems of the file, in its order: the dotted path of a field, and the message.
     fn check(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         let mut add = |field: &str, problem: String| found.push((field.to_owned(), problem));
@@ -364,7 +364,7 @@ pub fn names() -> String {
     names.join(", ")
 }
 
-/// The JSON Schema of drill files: editors complete by it.
+/// The JSON Schema of drill files, which editors use for completion.
 #[must_use]
 pub fn json_schema() -> String {
     let schema = schemars::schema_for!(Drill);

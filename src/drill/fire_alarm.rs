@@ -1,13 +1,13 @@
-//! The check of the day before: an alert labelled `drill="true"` goes through the whole chain, and each hop
-//! is timed.
+//! The check of the day before: an alert labelled `drill="true"` goes through the whole chain, and the check times each
+//! hop.
 //!
 //! ```text
 //! operations API ──▶ metric ──▶ rule fires ──▶ Alertmanager lists it ──▶ receiver is notified
 //!        and back:               rule ends     ───────────────────────▶ receiver is notified
 //! ```
 //!
-//! The fault `fire_alarm` breaks nothing: it sets `concert_fault_active{fault="fire_alarm"}`, which the shipped
-//! rule `FireAlarm` reads. It ends by itself, so that nothing is left of a check that was killed.
+//! The fault `fire_alarm` breaks nothing: it sets `concert_fault_active{fault="fire_alarm"}`, which the shipped rule
+//! `FireAlarm` reads. It ends by itself, so that a check that was killed leaves nothing behind.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -29,7 +29,7 @@ use crate::clients::{HttpSource, Secret};
 
 /// The alert of the shipped rule.
 const ALERT: &str = "FireAlarm";
-/// What the rule reads.
+/// The condition that the rule reads.
 const METRIC: &str = "concert_fault_active{fault=\"fire_alarm\"} == 1";
 
 /// A step of the chain, in order.
@@ -46,14 +46,14 @@ pub enum Hop {
     Listed,
     /// The receiver got the notification.
     Notified,
-    /// The rule no longer fires, after the metric was taken back.
+    /// The rule no longer fires, after the server cleared the metric.
     Ends,
     /// The receiver got the notification of the end.
     EndNotified,
 }
 
 impl Hop {
-    /// All, in order.
+    /// All hops, in order.
     pub const ALL: [Hop; 7] = [
         Hop::Raised,
         Hop::Scraped,
@@ -64,7 +64,7 @@ impl Hop {
         Hop::EndNotified,
     ];
 
-    /// What happens there.
+    /// A sentence about the hop.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -82,34 +82,37 @@ impl Hop {
 /// One hop of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timed {
-    /// Which.
+    /// The hop.
     pub hop: Hop,
-    /// Seconds from raising the metric, for the way back from taking it back; absent when it did not happen.
+    /// Seconds since the server raised the metric, or on the way back since it cleared the metric. Absent if the hop
+    /// did not happen.
     pub seconds: Option<f64>,
-    /// What to check, for the first hop that did not happen.
+    /// What to check if this is the first hop that did not happen.
     pub advice: Option<String>,
 }
 
-/// What runs an alarm through a chain.
+/// The servers of a chain.
 #[derive(Debug)]
 pub struct Chain {
     /// The server that raises the metric.
     pub ops: Ops,
-    /// Evaluates the rules.
+    /// The server that evaluates the rules.
     pub prometheus: Prometheus,
-    /// Gets what they raise.
+    /// The server that gets the alerts of the rules.
     pub alertmanager: Alertmanager,
     receiver: Receiver,
-    /// The address of the receiver, when it was asked for; else Alertmanager's own counts say that it notified.
+    /// The URL of the check's own receiver, if the check has one. Without it, the number of notifications that
+    /// Alertmanager counts shows the delivery.
     receives_at: Option<String>,
     own: Option<Embedded>,
 }
 
 impl Chain {
-    /// The chain of a running system. With `receive` a receiver listens there, which Alertmanager must notify.
+    /// The chain of a running system. With `receive` a receiver listens at that address, and Alertmanager must notify
+    /// it.
     ///
     /// # Errors
-    /// The address is taken, or not of this machine.
+    /// The address is taken, or does not belong to this machine.
     pub async fn running(
         ops: Ops,
         prometheus: Prometheus,
@@ -129,7 +132,7 @@ impl Chain {
         })
     }
 
-    /// The chain of a server that is started for the check, which notifies a receiver of the check's own.
+    /// The chain of a server that the check starts. It notifies the check's own receiver.
     ///
     /// # Errors
     /// The server does not start.
@@ -151,10 +154,11 @@ impl Chain {
         })
     }
 
-    /// Sends an alarm through; every hop of the way there has `within` in all, and so has the way back.
+    /// Sends an alarm through the chain. All hops of the way there have `within` in total, and so have those of the way
+    /// back.
     ///
     /// # Errors
-    /// The alarm is on already, or could not be raised: nothing was checked.
+    /// The alarm is on already, or the server could not raise it. Nothing was checked.
     pub async fn check(
         self,
         within: Duration,
@@ -189,7 +193,7 @@ impl Chain {
     }
 }
 
-/// A check that is under way.
+/// A check under way.
 struct Check {
     ops: Ops,
     prometheus: Prometheus,
@@ -197,9 +201,9 @@ struct Check {
     watch: Watcher,
     receives_at: Option<String>,
     within: Duration,
-    /// Notifications that had been sent when it began.
+    /// The notifications that had been sent when the check began.
     sent: Option<Sent>,
-    /// When each hop was seen.
+    /// The time at which each hop was seen.
     at: BTreeMap<Hop, Moment>,
     /// The first hop that did not happen, and what to check.
     broken: Option<(Hop, String)>,
@@ -220,7 +224,7 @@ impl Check {
             ));
         }
         self.forgotten(stop).await?;
-        // It outlasts the way there a little, whatever becomes of this process.
+        // The alarm lasts a little longer than the way there may take, and ends even if this process is killed.
         let length = self.within + Duration::from_secs(5);
         let raised = self
             .ops
@@ -232,7 +236,7 @@ impl Check {
         let began = began.map_or_else(|_| now(), |began| began.as_millisecond());
         self.at.insert(Hop::Raised, began);
         self.until(&Hop::ALL[..5], stop).await;
-        // While the alarm is on: what holds it back shows now.
+        // The cause of a missing hop must be looked for while the alarm is on.
         self.explain(&Hop::ALL[..5]).await;
         let end = self.ops.end_faults(Some(FaultKind::FireAlarm)).await;
         let ended = now();
@@ -241,7 +245,7 @@ impl Check {
             format!("{authority} does not end the alarm, which ends by itself: {error}")
         })?;
         if self.at.contains_key(&Hop::Fires) {
-            // Nobody hears of the end of what nobody heard of.
+            // A receiver that got no notification gets no notification of the end.
             let last = if self.at.contains_key(&Hop::Notified) {
                 7
             } else {
@@ -249,7 +253,7 @@ impl Check {
             };
             self.until(&Hop::ALL[5..last], stop).await;
             self.explain(&Hop::ALL[5..]).await;
-            // The way back has a clock of its own.
+            // The times of the way back count from the end of the alarm.
             for hop in [Hop::Ends, Hop::EndNotified] {
                 if let Some(at) = self.at.get_mut(&hop) {
                     *at += began - ended;
@@ -259,8 +263,8 @@ impl Check {
         Ok(())
     }
 
-    /// Waits until Prometheus no longer has the sample of an earlier alarm, which would count as scraped. A
-    /// Prometheus that does not answer has none: its hop says so.
+    /// Waits until Prometheus no longer has the sample of an earlier alarm, which would count as scraped. If Prometheus
+    /// does not answer, the hop `Scraped` reports that.
     async fn forgotten(&self, stop: &CancellationToken) -> Result<(), String> {
         let over = now() + i64::try_from(self.within.as_millis()).unwrap_or(i64::MAX);
         loop {
@@ -279,7 +283,7 @@ impl Check {
         }
     }
 
-    /// Looks until all of `hops` were seen, or the time is over.
+    /// Polls until all of `hops` were seen, or the time is over.
     async fn until(&mut self, hops: &[Hop], stop: &CancellationToken) {
         let over = now() + i64::try_from(self.within.as_millis()).unwrap_or(i64::MAX);
         while now() < over && !stop.is_cancelled() {
@@ -300,7 +304,8 @@ impl Check {
         }
     }
 
-    /// What is polled is seen late, also after the hop behind it, which is known to the millisecond.
+    /// Puts the times in the order of the hops. A poll can see a hop later than the hop behind it, whose time is known
+    /// to the millisecond.
     fn in_order(&mut self, hops: &[Hop]) {
         let mut latest = Moment::MAX;
         for hop in hops.iter().rev() {
@@ -320,7 +325,8 @@ impl Check {
         }
         let alerts = self.watch.alerts();
         let spells = alerts.of(ALERT).iter();
-        // Alertmanager may notify of an alert shortly after its end, which looks like another spell.
+        // Alertmanager may notify of an alert shortly after its end, which looks like another spell. Only a spell that
+        // fired counts.
         let Some(spell) = spells.into_iter().find(|spell| spell.firing.is_some()) else {
             return;
         };
@@ -345,13 +351,13 @@ impl Check {
                 self.at.entry(hop).or_insert(at);
             }
         }
-        // What fires was scraped: a look at the metric may have come between.
+        // A rule that fires has read a scraped metric, even if the last look at the metric came too early to see it.
         if let Some(at) = spell.firing {
             self.at.entry(Hop::Scraped).or_insert(at);
         }
     }
 
-    /// Without a receiver here: what Alertmanager counts as delivered to its own.
+    /// Takes the delivery from Alertmanager's own count of notifications, because the check has no receiver.
     async fn count(&mut self, spell: &Spell) {
         let (Some(before), Some(after)) = (self.sent, Sent::of(&self.alertmanager).await) else {
             return;
@@ -476,7 +482,7 @@ impl Check {
     }
 }
 
-/// Notifications by Alertmanager's own count, or the embedded one's.
+/// The notifications by the count of Alertmanager, or of the embedded one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Sent {
     delivered: f64,
@@ -484,7 +490,7 @@ struct Sent {
 
 impl Sent {
     async fn of(alertmanager: &Alertmanager) -> Option<Sent> {
-        // Both expose what they deliver at the same path.
+        // Both expose the count at the same path.
         let metrics = Ops::new(alertmanager.source().clone(), None)
             .metrics()
             .await;
@@ -511,13 +517,13 @@ impl Sent {
     }
 }
 
-/// Whether every hop happened.
+/// Returns whether every hop happened.
 #[must_use]
 pub fn is_whole(hops: &[Timed]) -> bool {
     hops.iter().all(|it| it.seconds.is_some())
 }
 
-/// The check for a terminal.
+/// The result of the check, for a terminal.
 #[must_use]
 pub fn text(hops: &[Timed]) -> String {
     let line = |it: &Timed| {

@@ -1,4 +1,5 @@
-//! A shipped drill on a running system: whether the system can have its fault, and budgets by the system's intervals.
+//! Fits a shipped drill to a running system: it refuses faults that the system cannot have, and sets budgets by the
+//! system's intervals.
 //!
 //! The budgets of shipped drills are those of an embedded server, which scrapes and evaluates every second. On another
 //! system each budget, and the fault with it, is longer by what the system's intervals add to the worst case of the
@@ -14,7 +15,7 @@ use super::rules;
 use crate::load::scenario::Time;
 use crate::yaml::FileError;
 
-/// Why the running system cannot have a fault of this drill, if it cannot.
+/// Returns why the running system cannot have a fault of this drill; `None` if it can.
 #[must_use]
 pub fn unsupported(drill: &Drill, basis: &Basis) -> Option<String> {
     basis.running.as_ref()?;
@@ -22,7 +23,7 @@ pub fn unsupported(drill: &Drill, basis: &Basis) -> Option<String> {
     injects.find_map(|inject| basis.unsupported(&inject.fault))
 }
 
-/// The shipped drill with budgets and faults as long as the running system's intervals need.
+/// The shipped drill, with budgets and faults that are as long as the running system's intervals require.
 ///
 /// # Errors
 /// The shipped rules cannot be read.
@@ -73,7 +74,7 @@ fn lengthen(inject: &mut Inject, added: impl Fn(&str, &Inject) -> Option<Predict
     };
     longer(&mut inject.expect.notified, most.notified);
     longer(&mut inject.expect.resolved, most.firing + most.notified);
-    // An alert whose notification takes longer needs its cause for longer.
+    // If the notification takes longer, the fault must last longer.
     inject.fault.length.0 += most.firing + most.notified;
 }
 
@@ -118,7 +119,7 @@ mod tests {
             .map(|(name, text)| Drill::parse(name, text).unwrap())
     }
 
-    /// Those that the system can have.
+    /// The shipped drills that the system can have.
     fn possible(basis: &Basis) -> impl Iterator<Item = Drill> {
         all().filter(|drill| unsupported(drill, basis).is_none())
     }

@@ -1,11 +1,10 @@
-//! The process that owns what must not outlast a drill: the server that it started, and what was done
-//! to that server's process.
+//! The guard process owns all that must not outlast a drill: the server that the drill started, and the faults outside
+//! of that server.
 //!
-//! The drill starts it as a child, gives orders over its standard input and reads events from its
-//! standard output, a JSON object a line. When the input ends, because the drill is over or was killed,
-//! the guard undoes what a command did, kills the server, frozen or not, and removes its data directory. It
-//! is no part of the drill's process group: a Ctrl-C that reaches everybody on the terminal must not end
-//! it before it has tidied up.
+//! The drill starts the guard as a child, writes orders to its standard input and reads events from its standard
+//! output, one JSON object a line. The input ends when the drill is over or was killed. Then the guard undoes what a
+//! command did, kills the server even if it is frozen, and removes the server's data directory. The guard is not in the
+//! drill's process group, because a Ctrl-C on the terminal must not end it before it has undone the faults.
 
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -22,10 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Moment, now};
 
-/// How long a command may take. Less than the drill waits for an answer.
+/// The longest time that a command may take. It is shorter than the drill waits for an answer.
 const COMMAND: Duration = Duration::from_secs(8);
 
-/// What the drill asks for.
+/// An order of the drill.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
@@ -33,37 +32,37 @@ pub(super) enum Order {
     Start(Server),
     /// Kills the server (SIGKILL), and starts it again later with other arguments.
     Kill {
-        /// How long it stays away, ms.
+        /// How long the server stays away, in ms.
         for_ms: u64,
         /// The arguments of the next start.
         args: Vec<String>,
     },
-    /// Stops the server's process (SIGSTOP), and lets it go on later (SIGCONT).
+    /// Stops the server's process (SIGSTOP), and continues it later (SIGCONT).
     Freeze {
-        /// How long it stands still, ms.
+        /// How long the server stands still, in ms.
         for_ms: u64,
     },
     /// Keeps processors busy.
     Hog {
-        /// How many.
+        /// The number of processors.
         cores: usize,
-        /// For how long, ms.
+        /// How long they are busy, in ms.
         for_ms: u64,
     },
-    /// Ends what was done to the server's process, to the processors and by commands, before its time.
+    /// Ends all faults of the server's process, of the processors and of commands before their time.
     Release,
     /// Kills the server, if it runs, and starts it again at once.
     Restart {
         /// The arguments of the next start.
         args: Vec<String>,
     },
-    /// Runs a command, and later the one that undoes it.
+    /// Runs a command, and later the command that undoes it.
     Command {
-        /// For `sh -c`.
+        /// The command, for `sh -c`.
         run: String,
-        /// For `sh -c`.
+        /// The command that undoes it, for `sh -c`.
         undo: String,
-        /// How long after the beginning it is undone, ms.
+        /// The time from the beginning until the second command, in ms.
         for_ms: u64,
     },
 }
@@ -75,11 +74,11 @@ pub(super) struct Server {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its data directory, which goes with the guard.
+    /// Its data directory, which the guard removes at its end.
     pub dir: PathBuf,
 }
 
-/// What happened.
+/// An event of the guard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Event {
@@ -89,7 +88,7 @@ pub(super) enum Event {
     Began(Moment),
     /// The fault ended.
     Ended(Moment),
-    /// Every fault was ended, or at least tried to.
+    /// The guard has ended every fault, or tried to.
     Released,
     /// The fault could not be ended.
     NotEnded(String),
@@ -101,13 +100,14 @@ pub(super) enum Event {
 struct Guarded {
     server: Option<Server>,
     child: Option<Child>,
-    /// Set when the processors are to be let go.
+    /// Tells the threads that keep processors busy to stop.
     let_go: Arc<AtomicBool>,
-    /// The commands that undo what others have done since.
+    /// The commands that undo commands, each with the beginning of its fault.
     undo: Vec<(Moment, String)>,
 }
 
-/// Whether an environment variable sets a flag of a server other than the level of its log, or names its collector.
+/// Returns whether an environment variable sets a flag of a server, other than the level of its log, or names a
+/// telemetry collector.
 fn is_setting(name: &str) -> bool {
     let is_ours = name.starts_with("CONCERTCTL_") && name != "CONCERTCTL_LOG";
     is_ours || name.starts_with("OTEL_")
@@ -123,14 +123,15 @@ impl Guarded {
             .append(true)
             .open(server.dir.join("server.stderr"))?;
         let mut command = Command::new(&server.program);
-        // The user's settings are for another server: with them this one would seed its database and page its team.
+        // The user's settings are for another server. With them the drill's server would seed that server's database
+        // and notify the user's team.
         let environment = std::env::vars_os().map(|(name, _)| name);
         for name in environment.filter(|name| is_setting(&name.to_string_lossy())) {
             command.env_remove(name);
         }
         let child = command
             .args(&server.args)
-            // An empty file, instead of the one in the working directory.
+            // An empty file replaces the one in the working directory.
             .env("CONCERTCTL_CONFIG", "/dev/null")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -140,7 +141,7 @@ impl Guarded {
         Ok(())
     }
 
-    /// Starts the server, unless somebody else has started it since it was killed.
+    /// Starts the server, unless a restart has started it since the kill.
     fn start_again(&mut self) -> std::io::Result<()> {
         match self.child {
             Some(_) => Ok(()),
@@ -162,7 +163,7 @@ impl Guarded {
         Ok(kill_process(Pid::from_child(child), signal)?)
     }
 
-    /// Undoes, once, what was done at that time.
+    /// Runs the command that undoes the fault that began at `began`, once.
     fn undo(&mut self, began: Moment) -> std::io::Result<()> {
         let place = self.undo.iter().position(|(at, _)| *at == began);
         let undo = place.map(|place| self.undo.remove(place));
@@ -174,20 +175,20 @@ impl Guarded {
         for (_, undo) in std::mem::take(&mut self.undo) {
             report_end(shell(&undo));
         }
-        // It goes on if it stood still, whoever stopped it; without a server there is nothing to do.
+        // Continues a stopped server. Without a server there is nothing to do.
         drop(self.signal(Signal::CONT));
     }
 
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself; then there is nothing left to kill.
+            // If the server has ended by itself, the kill fails and nothing is left to do.
             drop(child.kill());
             drop(child.wait());
         }
     }
 }
 
-/// The guard's whole life: orders from standard input until it ends.
+/// The guard's main loop: carries out orders from standard input until it ends.
 #[must_use]
 pub fn run() -> ExitCode {
     let guarded = Arc::<Mutex<Guarded>>::default();
@@ -201,9 +202,9 @@ pub fn run() -> ExitCode {
     let mut guarded = guarded.lock();
     guarded.release();
     guarded.kill();
-    // Taken, so that a restart whose time comes now starts nothing any more.
+    // A restart whose time comes now must not start a server any more.
     if let Some(server) = guarded.server.take() {
-        // What cannot be removed is left to the system's own cleaning of temporary files.
+        // The operating system's cleaning of temporary files removes what remains here.
         drop(std::fs::remove_dir_all(&server.dir));
     }
     ExitCode::SUCCESS
@@ -252,7 +253,7 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
         Order::Restart { args } => guarded.lock().restart(args).map(|()| Event::Started),
         Order::Command { run, undo, for_ms } => {
             let began = now();
-            // Before it runs: what fails half-way is undone too.
+            // Added before the command runs, so that a command that fails half-way is undone too.
             guarded.lock().undo.push((began, undo));
             let done = shell(&run);
             match &done {
@@ -270,13 +271,13 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
     report(&done.unwrap_or_else(|error| Event::Failed(error.to_string())));
 }
 
-/// Runs a command to its end, or kills it and what it started when it takes too long.
+/// Runs a command to its end. If it takes too long, kills it with all processes that it started.
 fn shell(command: &str) -> std::io::Result<()> {
     let mut child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        // What the shell started would go on without it: the group is killed as a whole.
+        // The processes that the shell started would survive it, so the whole group is killed.
         .process_group(0)
         .spawn()?;
     let latest = Instant::now() + COMMAND;
@@ -296,7 +297,7 @@ fn shell(command: &str) -> std::io::Result<()> {
     Err(std::io::Error::other(problem))
 }
 
-/// Ends a fault in time, whatever the drill does meanwhile.
+/// Ends a fault after `for_ms`, independently of the drill.
 fn later(
     guarded: &Arc<Mutex<Guarded>>,
     for_ms: u64,
@@ -314,7 +315,7 @@ fn report_end(ended: std::io::Result<()>) {
         Ok(()) => Event::Ended(now()),
         Err(error) => {
             let problem = format!("a fault could not be ended: {error}");
-            // Whoever is at the terminal has to do it by hand, also when the drill is gone.
+            // A person must end the fault by hand, so the terminal shows the problem even if the drill is gone.
             drop(writeln!(std::io::stderr(), "concertctl drill: {problem}"));
             Event::NotEnded(problem)
         }
@@ -324,7 +325,7 @@ fn report_end(ended: std::io::Result<()>) {
 fn report(event: &Event) {
     let line = serde_json::to_string(event).unwrap_or_default();
     let mut stdout = std::io::stdout().lock();
-    // A drill that is gone reads nothing more.
+    // The write fails if the drill is gone, and then no process reads the event.
     drop(writeln!(stdout, "{line}"));
     drop(stdout.flush());
 }

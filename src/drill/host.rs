@@ -1,9 +1,9 @@
-//! Whether other programs held the processors while a drill ran. What was late then says nothing about
-//! the rules.
+//! Finds out whether other programs held the processors while a drill ran. A late event then proves nothing about the
+//! rules.
 //!
-//! Read from `/proc`, once a second: the time that all processors worked, less that of this process and
-//! of those that it started, the drill's server among them. Where there is no `/proc` nothing is known, and
-//! the host is never blamed.
+//! Once a second it reads from `/proc` the time that all processors worked, and subtracts the time of this process and
+//! of the processes that it started, including the drill's server. Without `/proc` the load is unknown, and the drill
+//! never blames the host.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -16,16 +16,16 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Moment, now};
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Seconds that are kept: longer than any drill.
+/// The most seconds that are kept: longer than any drill.
 const MOST: usize = 7_200;
-/// Processes of ours that are looked at: the drill, its guard, the server and what a command starts.
+/// The most processes of this drill that are read: the drill, its guard, the server, and those that a command starts.
 const FAMILY: usize = 64;
-/// With less of them idle, whoever wants a processor waits for one.
+/// If a smaller share of the processors is idle, a process that needs a processor waits for one.
 const IDLE: f64 = 0.1;
-/// Others with less of them do not keep us waiting for long.
+/// If other programs use a smaller share, they do not delay the drill for long.
 const OTHERS: f64 = 0.25;
 
-/// How the processors' time of one second was shared. Shares of all of it, 0 to 1.
+/// The use of the processors in one second, as shares of all their time from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Share {
     at: Moment,
@@ -39,14 +39,14 @@ impl Share {
     }
 }
 
-/// Watches the host until it is dropped.
+/// Measures the load of the host until it is dropped.
 #[derive(Debug)]
 pub(super) struct Host {
     shares: Arc<Mutex<VecDeque<Share>>>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// In how many seconds others held the processors.
+/// The number of seconds in which other programs held the processors, of all seconds measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Crowded {
     pub(super) seconds: usize,
@@ -81,7 +81,7 @@ impl Host {
         }
     }
 
-    /// Of the seconds from `from` to `to`.
+    /// The crowded seconds from `from` to `to`.
     pub(super) fn crowded(&self, from: Moment, to: Moment) -> Crowded {
         let shares = self.shares.lock();
         let shares = shares.iter().filter(|it| (from..=to).contains(&it.at));
@@ -109,7 +109,7 @@ impl Times {
         while let Some(id) = next.pop() {
             let dir = proc.join(id.to_string());
             let stat = std::fs::read_to_string(dir.join("stat")).unwrap_or_default();
-            // It may have ended meanwhile.
+            // The process may have ended since.
             let Some(time) = of_process(&stat) else {
                 continue;
             };
@@ -138,23 +138,23 @@ impl Times {
     }
 }
 
-/// All time, and that of no use, of the first line of `/proc/stat`.
+/// All time and the idle time, from the first line of `/proc/stat`.
 fn of_processors(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;
     let times: Vec<u64> = line
         .split_whitespace()
-        // What guests use stands in user time already.
+        // User time already includes the time of guests.
         .take(8)
         .map_while(|it| it.parse().ok())
         .collect();
-    // The fourth is idle time, the fifth waits for a disk.
+    // The fourth number is idle time, the fifth is the wait for a disk.
     let idle = times.get(3)? + times.get(4)?;
     Some((times.iter().sum(), idle))
 }
 
-/// User and system time, of `/proc/ID/stat`.
+/// User and system time of a process, from `/proc/ID/stat`.
 fn of_process(text: &str) -> Option<u64> {
-    // The name before may hold anything.
+    // The name before the `)` may hold any character.
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
@@ -204,10 +204,10 @@ mod tests {
             .unwrap();
         assert_eq!((share.others, share.idle), (0.7, 0.05));
         assert!(share.is_crowded());
-        // As busy, by our own work.
+        // The processors are as busy, with this drill's own work.
         let share = times(1_200, 510, &[(1, 270)]).since(&before).unwrap();
         assert!(!share.is_crowded());
-        // Others work, and there is room.
+        // Other programs work, but processors are idle.
         let share = times(1_200, 580, &[(1, 100)]).since(&before).unwrap();
         assert!(!share.is_crowded());
         assert_eq!(before.since(&before), None);

@@ -9,12 +9,12 @@ use crate::files::{self, Access, newest};
 
 /// The directory's name in the data directory.
 pub const DIR_NAME: &str = "drills";
-/// Reports that are kept.
+/// The number of reports that are kept.
 const KEPT: usize = 100;
-/// The largest report that is read, in bytes: one of ten minutes has some ten thousand.
+/// The largest report that is read, in bytes. A report of ten minutes has some ten thousand.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// Writes a report into `dir`, and removes the oldest beyond a hundred.
+/// Writes a report into `dir`, and removes the oldest reports beyond [`KEPT`].
 ///
 /// # Errors
 /// The directory or the file cannot be written.
@@ -27,7 +27,7 @@ pub fn keep(dir: &Path, report: &Report) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The newest report of the drill called `name`, and its file; `None`: there is none that can be read.
+/// The newest report of the drill called `name`, and its file; `None` if no report can be read.
 #[must_use]
 pub fn last(dir: &Path, name: &str) -> Option<(PathBuf, Report)> {
     let path = newest::newest(dir, name)?;

@@ -1,30 +1,30 @@
-//! Drills: a fault is injected under traffic, and each step from noticing to recovery is measured
-//! against a budget.
+//! Drills: a drill injects a fault under traffic, and measures each step from detection to recovery against a budget.
 //!
-//! A drill sees the system from outside, as `load` and the console do: users' requests, the operations
-//! API, Prometheus's and Alertmanager's APIs, and a webhook of its own.
+//! A drill sees the system from outside, as `load` and the console do. It uses users' requests, the operations API, the
+//! APIs of Prometheus and Alertmanager, and a webhook of its own.
 //!
 //! - `file`: drill files, read and checked;
-//! - `prediction`: how long each step can take at worst, by the rules and the settings;
-//! - `objective`: whether users are served within the objective, second by second;
-//! - `alerts`: what the alerts do, and when;
-//! - `host`: whether other programs held the processors meanwhile;
-//! - `guard`: the process that takes back what must not outlast a killed drill;
+//! - `prediction`: the longest time that each step can take, by the rules and the settings;
+//! - `objective`: whether users are served within the objective, in each second;
+//! - `alerts`: the states of the alerts, with their times;
+//! - `host`: whether other programs held the processors while the drill ran;
+//! - `guard`: the process that undoes the faults of a drill, even if the drill is killed;
 //! - `orders`: the drill's side of the guard;
 //! - `embedded`: the server that a drill starts for itself;
-//! - `system`: what a drill is held on, that server or a running system;
+//! - `system`: the system of a drill, which is its own server or a running system;
 //! - `basis`: the rules and the settings of that system;
-//! - `plan`: what a drill will do, before anything is sent;
-//! - `fit`: a shipped drill with the budgets of a running system, or why it cannot be held there;
-//! - `fire_alarm`: the check of the day before: an alert through the whole chain;
-//! - `stop`: what ends a drill at once;
-//! - `verdict`: what was observed, judged;
-//! - `record`: the part of a report that is not judged: the clock's marks, customer harm, what is needed to repeat it;
+//! - `plan`: the plan of a drill, before it sends anything;
+//! - `fit`: a shipped drill with the budgets of a running system, or why that system cannot have it;
+//! - `fire_alarm`: the check of the day before, which sends an alert through the whole chain;
+//! - `stop`: the conditions that end a drill at once;
+//! - `verdict`: compares observations with expectations;
+//! - `record`: the part of a report that is not judged: the clock's marks, customer harm, and the facts to repeat the
+//!   drill;
 //! - `report`: the after-action report, as text, HTML, Markdown and JSON, and the comparison with an earlier one;
-//! - `progress`: the clock of a drill under way;
+//! - `progress`: the progress of a drill under way;
 //! - `kept`: the reports of earlier drills;
-//! - `blind`: drills whose fault the player does not know;
-//! - `error`: why a drill could not run;
+//! - `blind`: drills whose player does not know the fault;
+//! - `error`: the reasons why a drill could not run;
 //! - `run`: one drill from end to end.
 
 mod alerts;
@@ -53,7 +53,7 @@ pub mod verdict;
 
 pub use error::DrillError;
 
-/// Milliseconds since the Unix epoch: the one clock of a drill.
+/// Milliseconds since the Unix epoch. All times of a drill use this clock.
 pub type Moment = i64;
 
 /// The seconds from one moment to another.
@@ -61,7 +61,7 @@ fn seconds(from: Moment, to: Moment) -> f64 {
     (to - from) as f64 / 1e3
 }
 
-/// The time.
+/// The current time.
 fn now() -> Moment {
     jiff::Timestamp::now().as_millisecond()
 }

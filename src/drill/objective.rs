@@ -1,5 +1,4 @@
-//! Whether users are served within the objective, second by second, as the load generator measures
-//! it.
+//! Finds out whether users are served within the objective, in each second, from the load generator's measurements.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,25 +10,25 @@ use super::file::Hypothesis;
 use crate::load::model::{Class, Operation};
 use crate::load::recorder::{BUYERS, Sample};
 
-/// Seconds that are kept: longer than any drill.
+/// The most seconds that are kept: longer than any drill.
 const MOST: usize = 7_200;
-/// People who are told apart: more than any drill has.
+/// The most people that are distinguished: more than any drill has.
 const MOST_PEOPLE: usize = 1_000_000;
-/// The longest latency that is told from longer ones, µs.
+/// The longest latency that the histogram distinguishes, in µs.
 const LONGEST: u64 = 60_000_000;
 
-/// What the buying requests of one second came to.
+/// The results of the buying requests in one second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Second {
-    /// When it began.
+    /// The beginning of the second.
     pub at: Moment,
     /// Requests outside of the queue that ended.
     pub requests: u64,
-    /// Of those, errors.
+    /// The errors among them.
     pub errors: u64,
-    /// 95 % of the successes within this from their due time, ms; `None` without any.
+    /// The time from their due time within which 95 % of the successes were served, in ms; `None` without a success.
     pub p95_ms: Option<f64>,
-    /// The objective was met. A second without requests says nothing, and counts as met.
+    /// The second met the objective. A second without requests proves nothing, and counts as met.
     pub met: bool,
 }
 
@@ -40,7 +39,7 @@ struct Current {
     latency: Histogram<u64>,
 }
 
-/// Counts requests into seconds. The workers of the load generator write to it, the drill reads.
+/// Counts requests into seconds. The workers of the load generator write to it, and the drill reads it.
 pub(super) struct Objective {
     hypothesis: Hypothesis,
     state: Mutex<State>,
@@ -49,11 +48,11 @@ pub(super) struct Objective {
 struct State {
     current: Current,
     seconds: VecDeque<Second>,
-    /// People of whom a request failed or took too long: when the last one did.
+    /// The last time at which a request of each person failed or took too long.
     harmed: HashMap<i64, Moment>,
     /// Buying requests that failed.
     failed: u64,
-    /// Payments that were acknowledged.
+    /// Payments of buyers that were acknowledged.
     paid: u64,
 }
 
@@ -131,21 +130,21 @@ impl Objective {
         self.state.lock().paid
     }
 
-    /// All seconds that are over.
+    /// All seconds that are over, without the current one.
     pub(super) fn seconds(&self, now: Moment) -> Vec<Second> {
         let mut state = self.state.lock();
         self.turn(&mut state, now);
         state.seconds.iter().copied().collect()
     }
 
-    /// People of whom a request failed, or took longer than the objective, since `from`.
+    /// The number of people who since `from` had a request that failed or took longer than the objective.
     pub(super) fn harmed_since(&self, from: Moment) -> u64 {
         let state = self.state.lock();
         let harmed = state.harmed.values().filter(|at| **at >= from);
         harmed.count() as u64
     }
 
-    /// For how many seconds in a row up to now the objective was met.
+    /// The number of seconds in a row, up to now, that had requests and met the objective.
     pub(super) fn met_for(&self, now: Moment) -> usize {
         let seconds = self.seconds(now);
         let with_traffic = |second: &&Second| second.met && second.requests > 0;
@@ -168,7 +167,7 @@ impl Objective {
                 p95_ms,
                 met: !failed && p95_ms.is_none_or(|p95| p95 <= limit),
             };
-            // After a long silence only what would be kept anyway is filled in.
+            // After a long pause, only the seconds that will be kept are filled in.
             let skipped = (now - current.at) / 1_000 - 1;
             current.at += 1_000 * (skipped - MOST as i64).max(0) + 1_000;
             current.requests = 0;

@@ -1,4 +1,4 @@
-//! What a drill will do, and the worst case of each alert, before anything is sent.
+//! The plan of a drill, and the worst case of each alert, before the drill sends anything.
 
 use super::basis::Basis;
 use super::file::{Drill, Inject};
@@ -6,7 +6,7 @@ use super::prediction::worst_case;
 use super::rules::place_of;
 use crate::yaml::FileError;
 
-/// What a drill will do, and the worst case of each alert. Sends nothing.
+/// The plan of a drill as text, with the worst case of each alert. Sends nothing.
 ///
 /// # Errors
 /// No rule raises an alert, or a budget is below the worst case.
@@ -34,7 +34,7 @@ pub fn plan(drill: &Drill, basis: &Basis) -> Result<String, FileError> {
 /// A fault of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedInject {
-    /// From the opening of the sale: `6s..10s`.
+    /// The range of its beginning, from the opening of the sale: `6s..10s`.
     pub at: String,
     /// Its kind and settings as JSON, as in the file.
     pub fault: String,
@@ -47,7 +47,7 @@ pub struct PlannedInject {
 pub struct Planned {
     /// Its name.
     pub alert: String,
-    /// From the fault's beginning, as in the file: `18s`.
+    /// The budget from the fault's beginning, as in the file: `18s`.
     pub budget: String,
     /// The worst case by rule and settings, in seconds.
     pub predicted: f64,

@@ -192,7 +192,7 @@ struct Gather {
 }
 
 impl Gather {
-    /// Both are needed, so the larger of each figure counts.
+    /// Combines two operands that must both be true: the larger of each figure counts.
     fn and(self, other: Gather) -> Gather {
         Gather {
             time: self.time.max(other.time),
@@ -270,8 +270,8 @@ impl Reader<'_> {
     /// A share or a quantile that must exceed a limit needs a part of its window. `whole` is what the whole window
     /// needs.
     fn compared(&self, binary: &BinaryExpr, whole: Gather) -> Gather {
-        // Other comparisons may need all of it: a share that must fall does so until the last good request has left the
-        // window.
+        // Other comparisons may need the whole window. A share that must fall below a limit falls until the last good
+        // request has left the window.
         if !matches!(binary.op.id(), T_GTR | T_GTE) {
             return whole;
         }
@@ -411,7 +411,8 @@ mod tests {
             recording("requests", "sum(rate(r[15s]))"),
             alert("errors / requests > 0.01 and 15 * errors >= 5", 1),
         ];
-        // 0.01 of 15 s by a share of one half: 0.3 s; two evaluations for the recording and the alert.
+        // 0.01 of 15 s, divided by a share of one half: 0.3 s. Two evaluations, for the recording rule and for the
+        // alert.
         let found = firing(&rules, 0.5, Duration::ZERO);
         assert!((found - 5.3).abs() < 1e-6, "{found}");
     }
@@ -427,7 +428,7 @@ mod tests {
             (found - (1.0 + 3.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6,
             "{found}"
         );
-        // Too few for the quantile to see: the whole window is the bound.
+        // So few slow requests never reach the quantile, so the bound is the whole window.
         let found = firing(&rules, 0.01, SECOND);
         assert!(
             (found - (1.0 + 30.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6,

@@ -1,5 +1,5 @@
-//! The progress of a drill: its clock so far, published some times a second. The console draws it, and
-//! `concertctl drill --progress` writes it as JSON lines.
+//! The progress of a drill: its clock so far, published several times a second. The console shows it, and `concertctl
+//! drill --progress` writes it as JSON lines.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::report::Report;
 use super::verdict::{self, FalseAlarm, Injected, Observed, false_alarms, judge};
 use super::{Moment, seconds};
 
-/// One line of the stream: the progress some times a second, then the report.
+/// One line of the stream: the progress several times a second, then the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Line {
@@ -25,29 +25,29 @@ pub enum Line {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Its server starts.
+    /// The server starts.
     #[default]
     Starting,
-    /// Users register, and the sale is to open.
+    /// Users register, and the sale is about to open.
     Opening,
-    /// The hypothesis must hold first.
+    /// The hypothesis must hold before a fault begins.
     Steady,
-    /// The moment of the fault is awaited.
+    /// The drill waits for the moment of the fault.
     Waiting,
-    /// The fault is there.
+    /// The fault is active.
     Fault,
-    /// The fault is over; what is still expected is awaited.
+    /// The fault is over; the drill waits for the rest of the response.
     Following,
-    /// A quiet drill: nothing may fire.
+    /// A quiet drill watches: no alert may fire.
     Watching,
-    /// A blind drill: something may be broken.
+    /// A blind drill is played: a fault may be active.
     Playing,
-    /// Its server ends, and the report is made.
+    /// The server ends, and the drill writes the report.
     Ending,
 }
 
 impl Step {
-    /// In a few words.
+    /// The step in a few words.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Step {
 }
 
 impl Step {
-    /// The step as the player of a blind drill may know it.
+    /// The step that the player of a blind drill may see.
     pub(super) const fn withheld(self) -> Step {
         match self {
             Step::Waiting | Step::Fault | Step::Following => Step::Playing,
@@ -90,19 +90,19 @@ pub enum Stage {
     Notified,
     /// The API that the console asks for alerts lists the alert.
     Shown,
-    /// Users are served again.
+    /// Users are served within the objective again.
     Mitigated,
     /// The rule no longer fires.
     Resolved,
     /// The receiver was notified of the end.
     #[serde(rename = "told")]
     EndNotified,
-    /// A quiet drill watches for its whole time.
+    /// The end of a quiet drill's watch.
     Watch,
 }
 
 impl Stage {
-    /// The name on the clock.
+    /// The name of this moment on the clock.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -127,9 +127,9 @@ pub struct Row {
     pub stage: Stage,
     /// The alert that it is about.
     pub alert: Option<String>,
-    /// The time at which it came; absent until then.
+    /// The time of this moment; absent until then.
     pub at: Option<f64>,
-    /// The time from which its budget counts; absent until the moment that it counts from.
+    /// The time from which its budget counts; absent until the moment from which it counts.
     pub from: Option<f64>,
     /// Its budget, if it has one.
     pub budget: Option<f64>,
@@ -167,11 +167,11 @@ pub struct Progress {
     pub elapsed: f64,
     /// Seconds since the last fault began, or since the watch began; absent before that.
     pub since_fault: Option<f64>,
-    /// Seconds until the last fault ends; absent when none is there.
+    /// Seconds until the last fault ends; absent while no fault is active.
     pub fault_ends_in: Option<f64>,
     /// Faults that have begun.
     pub injected: usize,
-    /// Faults that there will be.
+    /// The number of faults in the drill.
     pub injects: usize,
     /// The clock of the last fault that began; before the first one, the clock of the first.
     pub clock: Vec<Row>,
@@ -185,7 +185,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The progress of a drill that begins.
+    /// The progress of a drill at its beginning.
     pub(super) fn of(drill: &Drill, now: Moment) -> Progress {
         Progress {
             drill: drill.name.clone(),
@@ -196,7 +196,7 @@ impl Progress {
         }
     }
 
-    /// The progress of a blind drill that begins.
+    /// The progress of a blind drill at its beginning.
     pub(super) fn blind(now: Moment) -> Progress {
         Progress {
             drill: blind::NAME.to_owned(),
@@ -206,14 +206,15 @@ impl Progress {
         }
     }
 
-    /// Updates only what the player of a blind drill may know: the time, the users' view, and the player's actions.
+    /// Updates only the fields that the player of a blind drill may see: the time, the users' view, and the player's
+    /// actions.
     pub(super) fn observe_blind(&mut self, observed: &Observed<'_>, board: Board) {
         self.elapsed = seconds(self.started, observed.ended);
         self.traffic = traffic(observed);
         self.blind = Some(board);
     }
 
-    /// Updates the progress by the observations so far.
+    /// Updates the progress from the observations so far.
     pub(super) fn observe(
         &mut self,
         drill: &Drill,
@@ -268,7 +269,7 @@ const fn row(stage: Stage, at: Option<f64>) -> Row {
     }
 }
 
-/// The moments of one fault, in the order in which they are to come.
+/// The moments of one fault, in the order in which they should come.
 fn clock(
     drill: &Drill,
     index: usize,
@@ -353,7 +354,7 @@ fn of_alert(
     rows
 }
 
-/// The spell that a fault at `began` began: one that fired before it is no detection.
+/// The spell that the fault at `began` raised. A spell that fired before the fault does not count as detection.
 fn spell(spells: &[Spell], began: Moment) -> Option<Spell> {
     let of_this = |spell: &&Spell| match spell.firing {
         Some(at) => at >= began,
@@ -362,7 +363,7 @@ fn spell(spells: &[Spell], began: Moment) -> Option<Spell> {
     spells.iter().find(of_this).copied()
 }
 
-/// What began in the same second as the fault, or was true already, counts from it.
+/// An event in the same second as the fault, or before it, counts from the fault's beginning.
 fn at_least_0(at: f64) -> f64 {
     at.max(0.0)
 }
@@ -381,7 +382,7 @@ mod tests {
         ended: 120_000,
     };
 
-    /// Seconds around the fault, of which those in `bad` (from its beginning) are outside of the objective.
+    /// Seconds around the fault. Those in `bad` (from its beginning) are outside of the objective.
     fn seconds_with(bad: std::ops::Range<i64>, until: i64) -> Vec<Second> {
         let second = |at: i64| Second {
             at: FAULT.began + at * 1_000,
@@ -469,7 +470,7 @@ mod tests {
             Stage::EndNotified,
             Stage::Mitigated,
         ];
-        // The same as `verdict::tests::everything_in_time_passes`.
+        // The same figures as in `verdict::tests::everything_in_time_passes`.
         assert_eq!(stages.map(took), [9.0, 1.0, 30.0, 2.0].map(Some));
         assert_eq!(progress.fault_ends_in, None);
     }

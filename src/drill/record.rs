@@ -1,5 +1,5 @@
-//! What a report keeps of the watch: everything that happened on one clock, what customers had to bear,
-//! and what is needed to run the drill again.
+//! The report's record of the watch: all events on one clock, the harm to customers, and the facts that are needed to
+//! run the drill again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,7 +46,7 @@ pub enum MarkKind {
 }
 
 impl MarkKind {
-    /// In words, behind the name of the alert or the fault.
+    /// The event in words, for use after the name of the alert or the fault.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -127,10 +127,10 @@ pub struct StopChecks {
 }
 
 impl StopChecks {
-    /// The longest gap that is not worth a remark: an audit is due every 2 s.
+    /// The longest usual gap between audits, which are due every 2 s. A report mentions only longer gaps.
     const USUAL_GAP: f64 = 4.0;
 
-    /// Whether a violated condition could have gone unnoticed for a while.
+    /// Returns whether a violated condition could have gone unnoticed for a while.
     #[must_use]
     pub fn have_gaps(&self) -> bool {
         self.failed > 0 || self.longest_gap > Self::USUAL_GAP
@@ -170,7 +170,7 @@ pub struct Basis {
     pub rules: Vec<RuleFile>,
 }
 
-/// A drill that is over, and the moment from which its report counts.
+/// A drill that is over, and the moment from which its report counts seconds.
 pub(super) struct Record<'r> {
     pub(super) drill: &'r Drill,
     pub(super) observed: &'r Observed<'r>,
@@ -182,7 +182,7 @@ impl Record<'_> {
         super::seconds(self.begin, moment)
     }
 
-    /// Everything that happened, in order.
+    /// All events, in order.
     pub(super) fn marks(&self) -> Vec<Mark> {
         let mut marks = Vec::new();
         let mut add = |at: Option<Moment>, kind, subject: &str| {
@@ -214,7 +214,7 @@ impl Record<'_> {
     }
 
     /// The spells that were not over when the watch began. Alertmanager may notify of an alert shortly after its rule
-    /// has ended: that is no new spell.
+    /// has ended, which is not a new spell.
     fn spells(&self) -> impl Iterator<Item = (&str, &Spell)> {
         let began = self.observed.began;
         let all = self.observed.alerts.spells.iter();
@@ -241,7 +241,7 @@ impl Record<'_> {
         all
     }
 
-    /// What customers had to bear; `people` of them felt it.
+    /// The harm to customers. `people` is the number of customers who felt it.
     pub(super) fn harm(&self, people: u64) -> Harm {
         let all = self.observed.seconds;
         let since = all.iter().filter(|it| it.at + 1_000 > self.begin);
@@ -273,7 +273,7 @@ impl Record<'_> {
     }
 }
 
-/// Adds what the player of a blind drill did.
+/// Adds the actions of a blind drill's player.
 pub(super) fn add_actions(marks: &mut Vec<Mark>, response: Option<&Response>) {
     let taken = response.into_iter().flat_map(|it| &it.actions);
     marks.extend(taken.map(|it| Mark {
@@ -284,7 +284,7 @@ pub(super) fn add_actions(marks: &mut Vec<Mark>, response: Option<&Response>) {
     marks.sort_by(|one, other| one.at.total_cmp(&other.at).then(one.kind.cmp(&other.kind)));
 }
 
-/// The subject of what is seen of the users.
+/// The subject of marks about the users.
 const USERS: &str = "users";
 
 #[cfg(test)]
@@ -328,7 +328,7 @@ mod tests {
             spells: [("SlowBuying".to_owned(), vec![old, spell, listed])].into(),
             problem: None,
         };
-        // A bad second before the fault is no harm of the drill.
+        // A bad second before the fault does not count as harm of the drill.
         let errors = |at| u64::from(at == 95 || (102..122).contains(&at)) * 10;
         let seconds: Vec<Second> = (90..150).map(|at| second(at, errors(at))).collect();
         look(&Record {

@@ -1,4 +1,4 @@
-//! The alert rules behind a drill: read from files or from a Prometheus, and identified by hashes. Also Alertmanager's
+//! The alert rules of a drill: read from files or from a Prometheus, and identified by hashes. Also Alertmanager's
 //! grouping times.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::yaml::{self, FileError};
 
 /// The path of the shipped rules in the repository.
 const SHIPPED_FILE: &str = "otel/prometheus/alerts.yml";
-/// The bounds of a rule file. Rule packs are long, and generated ones repeat themselves by YAML aliases.
+/// The limits of a rule file. Rule packs are long, and generated ones repeat parts by YAML aliases.
 const BOUNDS: yaml::Bounds = yaml::Bounds {
     bytes: 4 * 1024 * 1024,
     events: 1_000_000,
@@ -57,10 +57,10 @@ struct RawRule {
     for_duration: Option<String>,
 }
 
-/// The rules of `files`; without any, the shipped ones.
+/// Reads the rules of `files`; without files, the shipped rules.
 ///
 /// # Errors
-/// A file that cannot be read, or holds no rules.
+/// A file cannot be read, or holds no rules.
 pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Rule>, FileError> {
     if files.is_empty() {
         return parse(SHIPPED_FILE, SHIPPED_RULES);
@@ -84,10 +84,10 @@ pub struct RuleFile {
     pub sha256: String,
 }
 
-/// Origin and hash of each of the `files`; without any, of the shipped rules.
+/// Origin and hash of each of the `files`; without files, of the shipped rules.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file cannot be read.
 pub(super) fn hashes(files: &[PathBuf]) -> Result<Vec<RuleFile>, FileError> {
     let of = |file: String, text: &str| RuleFile {
         file,
@@ -100,13 +100,13 @@ pub(super) fn hashes(files: &[PathBuf]) -> Result<Vec<RuleFile>, FileError> {
     files.iter().map(hash).collect()
 }
 
-/// Origin and hash of the rules that `listed_at` lists. Neither their files nor their order changes the hash.
+/// Origin and hash of the rules that `listed_at` lists. The hash depends neither on their files nor on their order.
 pub(super) fn hash_of_groups(listed_at: &str, groups: &[RuleGroup]) -> RuleFile {
     let of_group = |group: &RuleGroup| {
         let name = group.name.clone();
         let of_rule = move |rule: &ListedRule| {
             let fields = (&name, &rule.name, &rule.query, rule.duration, &rule.labels);
-            // Text and finite numbers always become JSON.
+            // Text and finite numbers always convert to JSON.
             serde_json::to_string(&fields).unwrap_or_default()
         };
         group.rules.iter().map(of_rule).collect::<Vec<_>>()
@@ -159,8 +159,8 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
     Ok(all)
 }
 
-/// The rules that a Prometheus lists. If the file of a rule can be read here, it gives the line; otherwise the line is
-/// 0.
+/// The rules that a Prometheus lists. If the file of a rule can be read here, it gives the line number; otherwise the
+/// line is 0.
 pub(super) fn of_groups(groups: Vec<RuleGroup>) -> Vec<Rule> {
     let mut lines: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
     let mut all = Vec::new();
@@ -225,7 +225,7 @@ pub(super) struct Grouping {
     pub(super) interval: Duration,
 }
 
-/// Reads the settings of an Alertmanager. `None` if they are something else.
+/// Reads the settings of an Alertmanager. `None` if `config` cannot be read as such.
 pub(super) fn grouping(config: &str) -> Option<Grouping> {
     // Alertmanager's defaults, <https://prometheus.io/docs/alerting/latest/configuration/#route>.
     const WAIT: Duration = Duration::from_secs(30);
@@ -240,7 +240,7 @@ pub(super) fn grouping(config: &str) -> Option<Grouping> {
     })
 }
 
-/// File and line of the rule of an alert: `FILE:LINE`.
+/// The file and line of the rule of an alert, as `FILE:LINE`.
 pub(super) fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
     let rule = rules
         .iter()
@@ -254,7 +254,7 @@ mod tests {
     use crate::drill::basis::Basis;
     use crate::drill::file::{Drill, Inject};
 
-    /// The shipped drills that `rules` cannot pass, with the reason.
+    /// The shipped drills that cannot pass with `rules`, with the reason.
     fn refused(rules: &str) -> BTreeMap<&'static str, String> {
         let basis = Basis {
             rules: parse("alerts.yml", rules).unwrap(),

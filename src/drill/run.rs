@@ -1,4 +1,4 @@
-//! One drill from end to end: server, traffic, fault, what follows, verdict.
+//! Runs one drill from end to end: server, traffic, faults, response, verdict.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,29 +34,29 @@ use super::{Moment, now};
 use crate::load::progress::Step;
 use crate::load::{self, Ending, Meter, PhaseName, RunHandle, RunOptions, Summary};
 
-/// How long the sale may take to open, seeding included.
+/// The longest time until the sale opens, including seeding.
 const OPENING: Duration = Duration::from_secs(120);
-/// How long the hypothesis may take to hold.
+/// The longest time until the hypothesis holds.
 const STEADY: Duration = Duration::from_secs(60);
-/// How often a drill looks whether it may go on.
+/// The pause between two looks at the progress.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// How a drill is run.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the draws begin.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// This program, which serves in a process of its own.
+    /// The path of this program, which also runs the server.
     pub program: PathBuf,
-    /// Rule files; none: the shipped ones.
+    /// Rule files; without any, the shipped rules.
     pub rules: Vec<PathBuf>,
-    /// A running system; none: the drill starts a server of its own.
+    /// A running system. Without one, the drill starts its own server.
     pub given: Option<Given>,
     /// Whether drills may run commands that their file names.
     pub allow_commands: bool,
-    /// How the drill is played, if its fault is withheld.
+    /// The settings of a blind drill, if its fault is withheld.
     pub blind: Option<Arc<Blind>>,
-    /// Where the progress is published.
+    /// Receives the progress.
     pub progress: watch::Sender<Progress>,
 }
 
@@ -154,7 +154,7 @@ struct Running<'d> {
     basis: &'d Basis,
 }
 
-/// Why a drill says nothing about the response.
+/// Why a drill proves nothing about the response.
 type Inconclusive = String;
 
 impl<'d> Running<'d> {
@@ -212,7 +212,7 @@ impl<'d> Running<'d> {
         self.options.progress.send_modify(enter);
     }
 
-    /// Publishes what there is to see.
+    /// Publishes the current progress.
     fn tell(&self) {
         if self.options.progress.receiver_count() == 0 {
             return;
@@ -230,7 +230,7 @@ impl<'d> Running<'d> {
         });
     }
 
-    /// When each fault begins, in that order. The draws are the seed's alone.
+    /// The faults with their beginnings, in that order. The draws depend only on the seed.
     fn plan(&self, opened: Moment) -> Vec<(Moment, &'d Inject)> {
         let mut random = SmallRng::seed_from_u64(self.options.seed);
         let mut plan: Vec<(Moment, &Inject)> = Vec::new();
@@ -262,7 +262,7 @@ impl<'d> Running<'d> {
         }
     }
 
-    /// Waits until the hypothesis held for its time.
+    /// Waits until the hypothesis has held for its time.
     async fn steady(&self) -> Result<(), Inconclusive> {
         let wanted = usize::try_from(self.drill.hypothesis.lasts.0.as_secs()).unwrap_or(usize::MAX);
         let latest = now() + millis(STEADY);
@@ -292,7 +292,7 @@ impl<'d> Running<'d> {
         Ok(Injected { began, ended })
     }
 
-    /// After the last fault: until everything that is expected has happened, or can only be late.
+    /// Waits, after the last fault, until every expected event has happened or can only come late.
     async fn follow_up(&self) -> Result<(), Inconclusive> {
         let latest = self.latest();
         while now() < latest {
@@ -309,8 +309,8 @@ impl<'d> Running<'d> {
         Ok(())
     }
 
-    /// Whether users have been served within the objective for the hypothesis's time since the last fault. What
-    /// looks well for a moment may relapse.
+    /// Returns whether users have been served within the objective since the last fault, for as long as the hypothesis
+    /// requires. A shorter good time may end in a relapse.
     fn is_steady(&self, seconds: &[Second]) -> bool {
         let wanted = usize::try_from(self.drill.hypothesis.lasts.0.as_secs()).unwrap_or(usize::MAX);
         let ended = self.injected.last().map_or(self.began, |it| it.ended);
@@ -346,7 +346,7 @@ impl<'d> Running<'d> {
         }
     }
 
-    /// Waits, unless the traffic ends or the drill is stopped meanwhile.
+    /// Waits until `moment`. Returns an error if the traffic ends or the drill is stopped before.
     async fn wait_until(&self, moment: Moment) -> Result<(), Inconclusive> {
         let mut progress = self.handle.progress.clone();
         let ended = async {
@@ -384,9 +384,9 @@ impl<'d> Running<'d> {
         }
     }
 
-    /// Whether other programs held the processors for too much of the time.
+    /// Returns why the drill blames other programs: they held the processors for too large a share of the time.
     fn crowded(&self, ended: Moment) -> Option<String> {
-        /// A few seconds in a short watch are chance.
+        /// Fewer seconds in a short watch are chance.
         const SOME: usize = 3;
         let Crowded { seconds, of } = self.host.as_ref()?.crowded(self.began, ended);
         let crowded = seconds >= SOME && seconds as f64 > of as f64 * self.drill.host_busy;
@@ -426,7 +426,7 @@ impl<'d> Running<'d> {
         if let Some(play) = &self.play {
             play.reveal(self.drill).await;
         }
-        // The audit at the traffic's end needs a server that answers.
+        // The audit at the end of the traffic needs a server that answers.
         self.system.release(self.drill).await;
         self.handle.control.stop();
         let summary = self.handle.join().await;
@@ -510,8 +510,8 @@ fn judged(
     (expectations, alarms)
 }
 
-/// Leaves out the alerts that did not fire because the player ended the fault within their budget: that says nothing
-/// about their rules.
+/// Removes the expectations of alerts that did not fire because the player ended the fault within their budget. Such an
+/// alert proves nothing about its rule.
 fn leave_out_what_ended_early(expectations: &mut Vec<Expectation>, injected: &[Injected]) {
     let is_early = |it: &&Expectation| {
         let lasted = injected
@@ -537,8 +537,8 @@ fn fired(alerts: &Alerts, begin: Moment) -> BTreeMap<String, Vec<f64>> {
     alerts.spells.iter().filter_map(firing).collect()
 }
 
-/// The verdict on the whole: `outcome` is that on the response, or the reason why there is none. `host` is how other
-/// programs kept the drill waiting.
+/// The verdict on the whole drill. `outcome` is the verdict on the response, or the reason why there is none. `host`
+/// says how other programs delayed the drill.
 fn concluded(
     outcome: Result<Verdict, Inconclusive>,
     summary: &Result<Summary, load::LoadError>,
@@ -546,7 +546,7 @@ fn concluded(
     host: Option<String>,
 ) -> Verdict {
     let verdict = match (lost(summary), outcome) {
-        // A stop before the first request leaves the traffic without a summary.
+        // A drill that is stopped before the first request has no summary of the traffic.
         (Some(_), Err(reason)) if was_stopped && summary.is_err() => {
             Verdict::Inconclusive(vec![reason])
         }
@@ -561,7 +561,7 @@ fn concluded(
     verdict.weighed(&Limits { generator, host })
 }
 
-/// What must never happen, whatever is broken.
+/// The rule of the sale that the drill violated, if one was: no oversold seats, no lost writes.
 fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<String> {
     let summary = summary.as_ref().ok()?;
     if let Some(audit) = &summary.audit
@@ -578,7 +578,7 @@ fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<S
     None
 }
 
-/// How the traffic failed as a whole.
+/// Why the traffic failed as a whole; `None` if it did not.
 fn lost(summary: &Result<Summary, load::LoadError>) -> Option<String> {
     match summary {
         Ok(summary) if summary.ending == Ending::ServerLost => {

@@ -1,8 +1,8 @@
-//! What ends a drill at once. While the traffic runs, the stop conditions are checked against the server's own audit
-//! and the answers that users got.
+//! The conditions that end a drill at once. While the traffic runs, the drill checks them against the server's own
+//! audit and the answers that users got.
 //!
-//! One audit runs at a time. A server finishes an audit whose client has given up, so a second one would compete with
-//! it for the database. The report says how often audits were made, and the longest time without one.
+//! Only one audit runs at a time. A server finishes an audit even if the client has given up, so a second one would
+//! compete with it for the database. The report says how many audits were made, and the longest time without one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::load::{PhaseName, Progress};
 
 /// The pause between two checks.
 const EVERY: Duration = Duration::from_secs(2);
-/// The longest wait for an audit: longer than a server works on one (130 s), so that the drill never leaves one behind.
+/// The time-out of an audit. A server works on one for at most 130 s, so that the drill never leaves an audit behind.
 const ANSWER: Duration = Duration::from_secs(140);
 
 /// Checks the conditions until it is dropped.
@@ -64,7 +64,7 @@ impl StopWatch {
         }
     }
 
-    /// The audits up to now; `None` before the traffic runs.
+    /// The audits so far; `None` before the traffic runs.
     pub(super) fn checked(&self) -> Option<StopChecks> {
         self.tally.lock().as_ref().map(Tally::checks)
     }
@@ -136,7 +136,7 @@ struct Checks {
 }
 
 impl Checks {
-    /// The condition that is violated, or `None` when the traffic has ended.
+    /// Returns the condition that is violated, or `None` when the traffic has ended.
     async fn until_violated(mut self) -> Option<String> {
         let is_running = |progress: &Progress| matches!(progress.step, Step::Running(_));
         drop(self.progress.wait_for(is_running).await.ok()?);
@@ -147,7 +147,7 @@ impl Checks {
         }
     }
 
-    /// Counts what users got.
+    /// Checks the answers that users got.
     async fn answers(&self) -> Option<String> {
         loop {
             let reason = too_many_failed(self.stop, self.objective.failed());
@@ -157,16 +157,17 @@ impl Checks {
         }
     }
 
-    /// Counts what the database has.
+    /// Checks the audits of the database.
     async fn audits(&self) -> Option<String> {
         let Some(ops) = &self.ops else {
-            // `answers` goes on without the audits.
+            // `answers` continues without the audits.
             return std::future::pending().await;
         };
-        // Of other buyers. If they were not counted before the sale opened, payments are only looked up after the run.
+        // Payments that the database held before the sale opened. If no audit ran before, lost payments are found only
+        // after the run.
         let mut paid_before = None;
         loop {
-            // Counted before the audit, so that the audit has to contain all of them.
+            // Read before the audit, so that the audit must contain all of these payments.
             let acknowledged = self.objective.paid();
             let audit = ops.audit().await;
             if let Some(tally) = &mut *self.tally.lock() {
@@ -196,7 +197,7 @@ impl Checks {
         )
     }
 
-    /// Waits for the next check; whether there is one.
+    /// Waits for the next check. Returns whether the traffic still runs.
     async fn goes_on(&self) -> bool {
         tokio::time::sleep(EVERY).await;
         self.progress.has_changed().is_ok()

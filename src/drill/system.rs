@@ -1,4 +1,4 @@
-//! What a drill is held on: a server of its own, or a running system that somebody names.
+//! The system of a drill: a server of its own, or a running system that the user names.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ use crate::clients::prometheus::Prometheus;
 use crate::clients::{HttpSource, Secret};
 use crate::load::{Reseed, Target};
 
-/// How long it may take until a server is lost after the command that ends it.
+/// The longest time from the command until the server is lost.
 const LOSS: Duration = Duration::from_secs(5);
-/// How long a server may take to answer whether it lives.
+/// The time-out of a server's health check.
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// A running system.
@@ -25,17 +25,17 @@ const ANSWER: Duration = Duration::from_secs(1);
 pub struct Given {
     /// Its servers.
     pub target: Target,
-    /// Its Prometheus; a server answers as one too.
+    /// Its Prometheus. A server can answer as one.
     pub prometheus: HttpSource,
-    /// Its Alertmanager; a server answers as one too.
+    /// Its Alertmanager. A server can answer as one.
     pub alertmanager: HttpSource,
-    /// Where the drill takes notifications, as its Alertmanager is set up to post them.
+    /// The address at which the drill receives notifications. The system's Alertmanager is set up to post them there.
     pub notified_at: SocketAddr,
-    /// Whether its dataset may be replaced.
+    /// Whether the drill may replace its dataset.
     pub reseed: Reseed,
 }
 
-/// Awaits that exactly one of these servers does not answer.
+/// Waits until exactly one of these servers does not answer.
 ///
 /// # Errors
 /// After `LOSS` all servers still answer, or more than one does not.
@@ -59,7 +59,7 @@ async fn one_is_lost(api_urls: &[String]) -> Result<(), String> {
     }
 }
 
-/// Whether the server answers. One that is stopped (SIGSTOP) accepts connections and does not.
+/// Returns whether the server answers. A server that is stopped (SIGSTOP) accepts connections and does not answer.
 async fn answers(url: &str) -> bool {
     match HttpSource::new(url) {
         Ok(source) => source.with_timeout(ANSWER).answers("health/live").await,
@@ -75,7 +75,7 @@ pub(super) enum System {
 }
 
 impl System {
-    /// Takes the given system, or starts a server with these rules that posts its notifications to `webhook`.
+    /// Uses the given system, or starts a server with these rules that posts its notifications to `webhook`.
     pub(super) async fn start(
         given: Option<&Given>,
         program: &Path,
@@ -98,7 +98,7 @@ impl System {
         }
     }
 
-    /// When the dataset is replaced before the traffic.
+    /// Whether and when the load run may replace the dataset before the traffic.
     pub(super) fn reseed(&self) -> Reseed {
         match self {
             System::Own(_) => Reseed::WhenUnfit,
@@ -106,7 +106,7 @@ impl System {
         }
     }
 
-    /// What answers as Prometheus and as Alertmanager.
+    /// The clients of the servers that answer as Prometheus and as Alertmanager.
     pub(super) fn alert_sources(&self) -> Result<(Prometheus, Alertmanager), DrillError> {
         match self {
             System::Own(embedded) => embedded.alert_sources(),
@@ -148,7 +148,7 @@ impl System {
         }
     }
 
-    /// The file with the token of the operations API; `None`: whoever named the system knows it.
+    /// The file with the token of the operations API; `None` on a running system, whose token the user already has.
     pub(super) fn token_file(&self) -> Option<String> {
         match self {
             System::Own(embedded) => Some(embedded.token_file().display().to_string()),
@@ -156,7 +156,7 @@ impl System {
         }
     }
 
-    /// Ends what was injected, before its time: the drill is over, or was stopped.
+    /// Ends the injected faults before their time, because the drill is over or was stopped.
     pub(super) async fn release(&self, drill: &Drill) {
         match self {
             System::Own(embedded) => embedded.release(drill).await,
@@ -167,7 +167,7 @@ impl System {
         }
     }
 
-    /// Ends what the drill started.
+    /// Ends the processes that the drill started.
     pub(super) async fn end(self) {
         match self {
             System::Own(embedded) => embedded.end().await,
@@ -180,7 +180,7 @@ impl System {
 mod tests {
     use super::*;
 
-    /// A server that answers; its URL.
+    /// Starts a server that answers, and returns its URL.
     async fn server() -> String {
         let live = axum::routing::get(|| async { "{}" });
         let router = axum::Router::new().route("/health/live", live);
@@ -190,7 +190,7 @@ mod tests {
         url
     }
 
-    /// A server that stands still: it accepts connections and never answers.
+    /// Starts a server that accepts connections and never answers.
     async fn frozen() -> (String, tokio::net::TcpListener) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         (

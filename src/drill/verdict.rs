@@ -1,4 +1,4 @@
-//! What was observed of a drill, judged against what it expects.
+//! Compares the observations of a drill with its expectations.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// Whether an alert is expected to fire.
+    /// Returns whether this expects an alert to fire.
     #[must_use]
     pub fn is_firing(&self) -> bool {
         self.step == Step::Fires
@@ -97,7 +97,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// As reports show it.
+    /// The verdict in one word, for reports.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl Verdict {
         }
     }
 
-    /// The exit code of the program, as `load` has it.
+    /// The exit code of the program, the same as of `load`.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -118,18 +118,18 @@ impl Verdict {
     }
 }
 
-/// What was the limit other than the service and its alerts. Empty: nothing.
+/// The limits of the measurement, apart from the service and its alerts. Empty: there were none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// The generator: too little was asked of the service, or too late.
+    /// The generator sent too few requests, or sent them late.
     pub(super) generator: Vec<String>,
-    /// Other programs on the host: whatever was late may be late because of them.
+    /// Other programs on the host may have caused any delay.
     pub(super) host: Option<String>,
 }
 
 impl Verdict {
-    /// The verdict in view of the limits. A generator that was the limit shows nothing either way. A busy
-    /// host makes things late, which explains a failure; what came in time nevertheless, came in time.
+    /// The verdict in view of the limits. If the generator was the limit, the drill proves nothing. A busy host makes
+    /// events late, which explains a failure. An event that was in time on a busy host was in time.
     pub(super) fn weighed(self, limits: &Limits) -> Verdict {
         let told = limits.generator.iter().chain(&limits.host).cloned();
         match self {
@@ -145,32 +145,32 @@ impl Verdict {
     }
 }
 
-/// A fault as it was injected.
+/// A fault that was injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Injected {
-    /// The server's own record of its beginning.
+    /// Its beginning, as recorded by the process that injected it.
     pub began: Moment,
     /// Its end.
     pub ended: Moment,
 }
 
-/// Everything that was observed.
+/// All observations of a drill.
 #[derive(Debug)]
 pub struct Observed<'o> {
     /// The beginning of the watch.
     pub began: Moment,
     /// Its end.
     pub ended: Moment,
-    /// In the order of the drill's injects; a fault that was not injected is missing at the end.
+    /// The injected faults, in the order of the drill's injects. A fault that was not injected is missing at the end.
     pub injected: &'o [Injected],
-    /// What the alerts did.
+    /// The spells of the alerts.
     pub alerts: &'o Alerts,
-    /// What the users saw.
+    /// The service in each second, as its users saw it.
     pub seconds: &'o [Second],
 }
 
 impl Observed<'_> {
-    /// The seconds outside of the objective from a fault's beginning until the next one, or the end.
+    /// The seconds outside of the objective, from the beginning of a fault until the next fault or the end.
     fn outside(&self, index: usize) -> impl Iterator<Item = &Second> {
         let began = self.injected.get(index).map_or(Moment::MAX, |it| it.began);
         let next = self.injected.get(index + 1);
@@ -180,20 +180,21 @@ impl Observed<'_> {
         self.seconds.iter().filter(of_fault)
     }
 
-    /// The first second outside of the objective since a fault began; not before the fault itself.
+    /// The first second outside of the objective since a fault began. The time is never before the beginning of the
+    /// fault.
     pub(super) fn symptom(&self, index: usize) -> Option<Moment> {
         let began = self.injected.get(index)?.began;
         Some(self.outside(index).next()?.at.max(began))
     }
 
-    /// When the objective was met again after a fault, for good until the next one or the end.
+    /// The time from which the objective was met until the next fault or the end.
     pub(super) fn mitigated(&self, index: usize) -> Option<Moment> {
         let over = self.outside(index).last()?.at + 1_000;
         (over < self.ended).then_some(over)
     }
 }
 
-/// The expectations of a drill, judged. `predict` gives the worst case of an alert for an inject.
+/// Judges the expectations of a drill. `predict` returns the worst case of an alert for an inject.
 #[must_use]
 pub fn judge(
     drill: &Drill,
@@ -245,7 +246,7 @@ impl Judge<'_> {
         if let Some(budget) = self.inject.expect.notified {
             let predicted = prediction.map(|it| it.notified.as_secs_f64());
             let notified = spell.and_then(|spell| spell.notified);
-            // The poll that sees the alert firing may come after the notification.
+            // The poll may see the firing alert later than the notification arrives.
             let took = firing.zip(notified);
             let took = took.map(|(from, to)| seconds(from, to).max(0.0));
             let what = format!("{alert} notifies");
@@ -262,7 +263,7 @@ impl Judge<'_> {
         }
         if let Some(budget) = self.inject.expect.resolved {
             let end = spell.and_then(|spell| spell.end_notified);
-            // An alert may end before its fault, for example because no request comes any more.
+            // An alert may end before its fault, for example because requests no longer arrive.
             let took = end.map(|at| seconds(self.injected.ended, at).max(0.0));
             let what = format!("{alert} is resolved");
             let budget = budget.0.as_secs_f64();
@@ -280,7 +281,7 @@ impl Judge<'_> {
         all
     }
 
-    /// The spell that this fault began: one that fired before it is no detection.
+    /// The first spell that fired after this fault began. An earlier spell does not detect the fault.
     fn spell(&self, alert: &str) -> Option<&Spell> {
         let spells = self.observed.alerts.of(alert).iter();
         let mut after =
@@ -288,8 +289,8 @@ impl Judge<'_> {
         after.next()
     }
 
-    /// From the fault's end to the first second in which users are served, with none outside of the
-    /// objective from there to the next fault, or the end. A second without requests shows neither.
+    /// The time from the fault's end to the first second in which users are served, after the last second outside of
+    /// the objective before the next fault or the end. A second without requests proves neither.
     fn recovery(&self) -> Option<Expectation> {
         let budget = self.inject.expect.recovered?.0.as_secs_f64();
         let next = self.observed.injected.get(self.index + 1);
@@ -312,7 +313,7 @@ impl Judge<'_> {
         ))
     }
 
-    /// The seconds outside of the objective since the fault began, until the next fault or the end.
+    /// The number of seconds outside of the objective since the fault began, until the next fault or the end.
     fn service(&self) -> Option<Expectation> {
         let budget = self.inject.expect.outside?.0.as_secs_f64();
         let outside = self.observed.outside(self.index).count();
@@ -346,7 +347,7 @@ impl Judge<'_> {
         };
         let above = measured.zip(predicted);
         let above_prediction = above.is_some_and(|(measured, predicted)| {
-            // What is polled is seen late by so much.
+            // A poll sees an event late by this much.
             measured > predicted + super::alerts::EVERY.as_secs_f64() * 2.0
         });
         Expectation {
@@ -364,12 +365,12 @@ impl Judge<'_> {
     }
 }
 
-/// The alerts that fired during the watch and that the drill does not allow. What fired before is no
-/// alarm of this drill, and [`already_firing`] tells it.
+/// The alerts that fired during the watch and that the drill does not allow. Alerts that fired before the watch are not
+/// false alarms; [`already_firing`] returns them.
 #[must_use]
 pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
     let mut allowed = drill.allowed();
-    // It reads what was injected, not what that does: neither a detection nor a false alarm.
+    // This alert reports that a fault was injected. It is neither a detection nor a false alarm.
     allowed.push(OF_INJECTION);
     let begin = observed
         .injected
@@ -380,7 +381,7 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
         if allowed.contains(&alert.as_str()) {
             continue;
         }
-        // What was true of the machine before the fault is no alarm of this drill.
+        // A condition that held before the fault is not a false alarm of this drill.
         let new = spells
             .iter()
             .filter(|spell| spell.pending.is_none_or(|at| at >= begin));
@@ -395,7 +396,7 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
     all
 }
 
-/// Expected alerts that were firing when the first fault began: their firing detects nothing.
+/// Expected alerts that fired already when the first fault began. Such an alert detects nothing.
 #[must_use]
 pub fn already_firing(drill: &Drill, alerts: &Alerts, at: Moment) -> Vec<String> {
     let expected = drill.injects.iter().flat_map(|it| it.expect.fires.keys());
@@ -410,7 +411,7 @@ pub fn already_firing(drill: &Drill, alerts: &Alerts, at: Moment) -> Vec<String>
     found
 }
 
-/// The verdict over expectations and false alarms.
+/// The verdict from expectations and false alarms.
 #[must_use]
 pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Verdict {
     let mut reasons = Vec::new();
@@ -497,7 +498,7 @@ mod tests {
         }
     }
 
-    /// Seconds from 0 to 40, of which those in `bad` are outside of the objective.
+    /// The seconds from 0 to 40. Those in `bad` are outside of the objective.
     fn seconds(bad: std::ops::Range<i64>) -> Vec<Second> {
         let second = |at: i64| Second {
             at: at * 1_000,
@@ -546,7 +547,7 @@ mod tests {
         let none = alerts(&[]);
         let missed = outcomes(&none, &seconds(1..22));
         assert_eq!(missed[0], Outcome::Missed);
-        // What does not fire cannot notify.
+        // An alert that does not fire cannot notify.
         assert_eq!(missed[1..3], [Outcome::NotExercised, Outcome::NotExercised]);
     }
 
@@ -618,17 +619,17 @@ mod tests {
     #[test]
     fn recovery_counts_from_the_last_bad_second_to_the_end() {
         let alerts = alerts(&[("SlowBuying", spell(9_000, 10_000, 50_000))]);
-        // A relapse: met at 22 s, and not any more at 28 s.
+        // A relapse: the objective is met at 22 s, and missed again at 28 s.
         let mut relapse = seconds(1..22);
         relapse[28].met = false;
         let (expectations, _) = judged(&alerts, &relapse);
         assert_eq!(expectations[3].measured, Some(9.0));
-        // Nobody is served, nor refused, until 31 s.
+        // No user gets any answer until 31 s.
         let mut silence = seconds(1..22);
         silence[22..31].iter_mut().for_each(|it| it.requests = 0);
         let (expectations, _) = judged(&alerts, &silence);
         assert_eq!(expectations[3].measured, Some(11.0));
-        // Never again.
+        // The objective is never met again.
         assert_eq!(outcomes(&alerts, &seconds(1..40))[3], Outcome::Missed);
     }
 }

@@ -51,7 +51,7 @@ pub struct Taken {
     pub problem: Option<String>,
 }
 
-/// What the drill recorded of its player.
+/// The player's part of a drill, as recorded.
 #[derive(Clone, Debug, Default)]
 pub(in crate::drill) struct Played {
     pub(in crate::drill) actions: Vec<(Moment, Action, Option<String>)>,
@@ -59,7 +59,8 @@ pub(in crate::drill) struct Played {
     pub(in crate::drill) cleared: Option<Moment>,
 }
 
-/// Compares the player's actions with the one fault of the plan. `fired`: whether an alert fired before that moment.
+/// Compares the player's actions with the one fault of the plan. `fired` returns whether an alert had fired before a
+/// moment.
 pub(in crate::drill) fn grade(
     sealed: &Sealed,
     inject: &Inject,
@@ -111,7 +112,7 @@ pub(in crate::drill) fn grade(
 }
 
 impl Response {
-    /// What was not found or not done, one sentence each.
+    /// The steps of the response that are missing or wrong, one sentence each.
     #[must_use]
     pub fn shortcomings(&self) -> Vec<String> {
         let cause = &self.cause;
@@ -128,7 +129,7 @@ impl Response {
         found
     }
 
-    /// The verdict that includes the response. An inconclusive drill does not judge the player.
+    /// Combines the drill's verdict with the response. An inconclusive drill does not judge the player.
     pub(in crate::drill) fn weigh(&self, verdict: Verdict) -> Verdict {
         let own = self.shortcomings();
         match verdict {

@@ -1,9 +1,9 @@
-//! Blind drills: the player does not know what is broken, and is graded by how fast it is found and mitigated.
+//! Blind drills: the player does not know the fault. The report grades how fast the player finds and mitigates it.
 //!
-//! - `plan`: what is broken, how much and when, drawn from the seed and sealed by a hash;
-//! - `action`: what a player can do;
+//! - `plan`: the kind, strength and moment of the fault, drawn from the seed and sealed by a hash;
+//! - `action`: the actions of a player;
 //! - `script`: a player that follows a file;
-//! - `play`: the drill's side: it withholds the fault, carries out mitigations and records what the player does;
+//! - `play`: the drill's side, which withholds the fault, carries out mitigations and records the player's actions;
 //! - `grading`: compares the player's actions with the plan.
 
 pub mod action;
@@ -22,27 +22,27 @@ use self::action::Action;
 use self::plan::Sealed;
 use self::script::Script;
 
-/// Actions that wait for the drill, which takes them five times a second.
+/// The most actions that wait for the drill, which takes them five times a second.
 const WAITING: usize = 64;
-/// The actions of one drill. A person needs some dozens; the bound keeps memory and the report small.
+/// The most actions in one drill. A person needs some dozens; the bound keeps memory and the report small.
 pub const MOST_ACTIONS: usize = 200;
-/// The drill's name as long as the plan is sealed.
+/// The name that a drill shows while its plan is sealed.
 pub const NAME: &str = "blind";
-/// Its title meanwhile.
+/// The title that a drill shows while its plan is sealed.
 pub const TITLE: &str = "A blind drill: find out what is broken";
 
-/// How a blind drill is played.
+/// The settings of a blind drill.
 #[derive(Debug)]
 pub struct Blind {
     /// The plan.
     pub sealed: Sealed,
-    /// A player that follows a file; none: actions come from [`Blind::player`].
+    /// A player that follows a file. Without one, actions come from [`Blind::player`].
     pub script: Option<Script>,
     sender: mpsc::Sender<Action>,
     actions: Mutex<Actions>,
 }
 
-/// The player's actions, with the number of those taken.
+/// The player's actions, with the number of those that the drill has taken.
 #[derive(Debug)]
 struct Actions {
     waiting: mpsc::Receiver<Action>,
@@ -50,7 +50,7 @@ struct Actions {
 }
 
 impl Blind {
-    /// Of a sealed plan.
+    /// A blind drill with a sealed plan.
     #[must_use]
     pub fn new(sealed: Sealed, script: Option<Script>) -> Arc<Blind> {
         let (sender, waiting) = mpsc::channel(WAITING);
@@ -62,13 +62,13 @@ impl Blind {
         })
     }
 
-    /// Where the player's actions go.
+    /// A sender for the player's actions.
     #[must_use]
     pub fn player(&self) -> mpsc::Sender<Action> {
         self.sender.clone()
     }
 
-    /// The next action. After [`MOST_ACTIONS`] the player's next one is refused.
+    /// The next action. The drill refuses all actions after the first [`MOST_ACTIONS`].
     fn next_action(&self) -> Option<Action> {
         let mut actions = self.actions.lock();
         if actions.taken == MOST_ACTIONS {
@@ -83,19 +83,19 @@ impl Blind {
     }
 }
 
-/// What the player of a blind drill sees of it.
+/// The view of a blind drill's player.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Board {
     /// SHA-256 of salt and plan, in hexadecimal.
     pub sha256: String,
-    /// The operations listener of the server that is played on.
+    /// The URL of the server's operations listener.
     pub ops_url: String,
-    /// The file with its token; absent on a running system.
+    /// The file with the token of the operations API; absent on a running system.
     pub token_file: Option<String>,
     /// Alerts that Alertmanager lists now.
     pub alerts: Vec<String>,
-    /// What the player did, in order, with the second of the drill.
+    /// The player's actions, in order, with the second of the drill.
     pub done: Vec<(f64, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! The plan of a blind drill: drawn from the seed, and sealed by a hash that is printed before it is carried out.
+//! The plan of a blind drill: drawn from the seed, and sealed by a hash that is printed before the drill begins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const ADMITTED: u64 = 5;
 /// The time of the sale besides the fault: opening, steady state, and the end of the alerts.
 pub(super) const AROUND: Duration = Duration::from_secs(180);
 
-/// A plan, with the hash that proves afterwards that it was not changed.
+/// A plan, with the hash that proves afterwards that the plan was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// The plan as canonical JSON: keys in order, no spaces.
@@ -52,7 +52,7 @@ impl Sealed {
     }
 }
 
-/// Sorts the keys of every object, whatever order the JSON library keeps.
+/// Sorts the keys of every object, so that the hash does not depend on the order that the JSON library keeps.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -69,7 +69,7 @@ fn canonical(value: &Value) -> Value {
     }
 }
 
-/// The name of the shipped drill that `seed` chooses, of those with one fault.
+/// The name of the shipped drill that `seed` chooses among those with one fault.
 #[must_use]
 pub fn choose(seed: u64) -> &'static str {
     let names = shipped().iter().filter(|(name, text)| {
@@ -80,11 +80,11 @@ pub fn choose(seed: u64) -> &'static str {
     names[random.random_range(0..names.len())]
 }
 
-/// The drill with moment and strength drawn from `seed`. Its fault lasts for `within`, unless the player ends it, and
-/// any alert may fire: the player's own actions raise some.
+/// The drill with moment and strength drawn from `seed`. Its fault lasts for `within`, unless the player ends it. Any
+/// alert may fire, because the player's own actions raise some.
 ///
 /// # Errors
-/// The drill has no fault or several, or its cause is in no list of answers.
+/// The drill has no fault or several, or its cause is not among the causes that an answer can name.
 pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Result<Drill, String> {
     let name = drill.name.clone();
     let [inject] = drill.injects.as_mut_slice() else {
@@ -116,7 +116,7 @@ pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Res
         ("admission.every", json!("1s")),
         ("admission.follow", json!("settings")),
         ("limits.duration", json!(Time(within + AROUND))),
-        // The load generator must wait for a server that is gone for the length of the fault.
+        // The server may be gone for as long as the fault lasts, and the load generator must not give up before.
         ("limits.silence", json!(Time(within + AROUND))),
     ];
     let traffic = traffic.map(|(path, value)| (path.to_owned(), value));
@@ -124,7 +124,7 @@ pub fn draw(mut drill: Drill, seed: u64, within: Duration, basis: &Basis) -> Res
     Ok(drill)
 }
 
-/// A longer delay can show later, so the budgets are at least the worst case of the drawn fault.
+/// A longer delay can show later, so each budget becomes at least the worst case of the drawn fault.
 fn allow_for_strength(inject: &mut Inject, basis: &Basis) {
     let drawn = inject.clone();
     for (alert, budget) in &mut inject.expect.fires {

@@ -1,5 +1,5 @@
-//! The drill's side of a blind drill: the fault is injected behind a seal, the player's mitigations are carried out,
-//! and everything that the player does is recorded.
+//! The drill's side of a blind drill. It injects the fault behind a seal, carries out the player's mitigations, and
+//! records all actions of the player.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,22 +32,22 @@ const START: Duration = Duration::from_secs(30);
 /// The pause between two checks of a restarted server.
 const ASK: Duration = Duration::from_millis(100);
 
-/// A blind drill that is played.
+/// A blind drill under way.
 #[derive(Debug)]
 pub(in crate::drill) struct Play {
     pub(in crate::drill) blind: Arc<Blind>,
-    /// Without the key of the seal: for the player's actions, and for a new seal.
+    /// The operations API without the key of the seal: for the player's actions, and to set a new seal.
     open: Ops,
-    /// With the key. A server that starts again needs a new seal.
+    /// The operations API with the key. A server that starts again needs a new seal.
     sealed: AsyncMutex<Ops>,
     /// The time after which a seal ends by itself.
     length: Duration,
-    /// The server that the guard started again after a kill was found.
+    /// The drill has noticed that the guard started a killed server again.
     is_back: AtomicBool,
     lacks: Mutex<Lacks>,
     /// When the player last restarted the server.
     restarted: Mutex<Option<Moment>>,
-    /// After a restart the fault could not be injected again for the rest of its time.
+    /// True if the fault could not be injected again after a restart, so that it is gone for the rest of its time.
     is_lost: AtomicBool,
     played: Mutex<Played>,
     board: Mutex<Board>,
@@ -55,7 +55,7 @@ pub(in crate::drill) struct Play {
     _script: Option<AbortOnDropHandle<()>>,
 }
 
-/// What a new process of the server does not have yet.
+/// The parts of the drill that a new process of the server lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lacks {
     Nothing,
@@ -63,20 +63,20 @@ enum Lacks {
     SealAndFault,
 }
 
-/// The seal lasts a little longer than the sale, so that a drill that was killed does not withhold faults for long.
+/// The length of a seal: a little longer than the sale, so that a killed drill does not withhold faults for long.
 fn seal_length(drill: &Drill) -> Duration {
     let injects = drill.injects.iter();
     let ends = injects.map(|inject| inject.at.to.0 + inject.fault.length.0);
     (ends.max().unwrap_or_default() + AROUND).min(LONGEST)
 }
 
-/// Whether the player must not see if it was right: neither by an error nor by the time that it takes. The report
-/// shows both.
+/// Returns whether the action is a guess at the mechanism. The player must not see whether a guess was right, neither
+/// by an error nor by the time that it takes. The report shows both.
 fn is_guess(action: &Action) -> bool {
     matches!(action, Action::Mitigate(Mitigation::Clear(_)))
 }
 
-/// What the player sees of an action.
+/// The line that the player sees for an action.
 fn line(action: &Action, problem: Option<&str>) -> String {
     match problem.filter(|_| !is_guess(action)) {
         Some(problem) => format!("{}: {problem}", action.words()),
@@ -85,7 +85,7 @@ fn line(action: &Action, problem: Option<&str>) -> String {
 }
 
 impl Play {
-    /// Withholds faults on the system, and lets the player begin.
+    /// Withholds faults on the system, and starts the player.
     pub(in crate::drill) async fn begin(
         blind: &Arc<Blind>,
         drill: &Drill,
@@ -95,7 +95,7 @@ impl Play {
         let target = system.target();
         let server = HttpSource::new(&target.ops_url).map_err(|error| failed(error.to_string()))?;
         let token = target.ops_token.as_deref().map(Secret::new);
-        // Logs are guarded by the operations token.
+        // The operations token guards logs.
         let mut access = Access::default();
         if let Some(token) = &token {
             access.bearer(token).map_err(failed)?;
@@ -139,7 +139,7 @@ impl Play {
         })
     }
 
-    /// What the player sees.
+    /// The player's view of the drill.
     pub(in crate::drill) fn board(&self, alerts: &Alerts) -> Board {
         let last = |(name, spells): (&String, &Vec<Spell>)| {
             let spell = spells.last()?;
@@ -152,24 +152,24 @@ impl Play {
         }
     }
 
-    /// What the player did.
+    /// The player's actions.
     pub(in crate::drill) fn played(&self) -> Played {
         self.played.lock().clone()
     }
 
-    /// When a mitigation ended the fault.
+    /// The time at which a mitigation ended the fault.
     pub(in crate::drill) fn cleared(&self) -> Option<Moment> {
         self.played.lock().cleared
     }
 
-    /// Why the drill says nothing about the player: a restart took the fault away for good.
+    /// Why the drill proves nothing about the player: a restart removed the fault for good.
     pub(in crate::drill) fn fault_lost(&self) -> Option<String> {
         self.is_lost.load(Ordering::Relaxed).then(|| {
             "the server was restarted, and the fault could not be injected again".to_owned()
         })
     }
 
-    /// Injects the fault. Returns its beginning by the record of the process that injected it.
+    /// Injects the fault. Returns its beginning as recorded by the process that injected it.
     pub(in crate::drill) async fn inject(
         &self,
         system: &System,
@@ -184,7 +184,7 @@ impl Play {
         }
     }
 
-    /// Carries out what the player has asked for since the last call.
+    /// Carries out the actions that the player has sent since the last call.
     pub(in crate::drill) async fn act(
         &self,
         system: &System,
@@ -215,7 +215,7 @@ impl Play {
         }
     }
 
-    /// Shows a line to the player.
+    /// Adds a line to the player's view.
     fn show(&self, at: Moment, words: String) {
         let second = seconds(self.began, at);
         self.board.lock().done.push((second, words));
@@ -229,7 +229,7 @@ impl Play {
         }
     }
 
-    /// Notes that the guard has started a killed server again, because the fault's time is over.
+    /// Notes that the guard has started a killed server again at the end of the fault.
     fn find_after_kill(&self, drill: &Drill, injected: Option<Injected>) {
         let is_kill = |inject: &Inject| inject.fault.kind == Kind::KillServer;
         let is_back = drill.injects.first().is_some_and(is_kill)
@@ -240,8 +240,9 @@ impl Play {
         }
     }
 
-    /// Gives a new process of the server what it lacks. What fails is tried again at the next call, and the player is not
-    /// told: the restart itself is done, and an error would tell that there is a fault to inject again.
+    /// Gives a new process of the server the seal and the fault that it lacks. A step that fails is tried again at the
+    /// next call. The player gets no error: the restart itself succeeded, and an error would reveal that there is a
+    /// fault to inject again.
     async fn renew(&self, drill: &Drill, injected: Option<Injected>) {
         let lacks = *self.lacks.lock();
         if lacks == Lacks::SealAndFault {
@@ -305,7 +306,7 @@ impl Play {
         }
     }
 
-    /// Ends the fault of that kind behind the seal.
+    /// Ends the fault of this kind behind the seal.
     async fn end(&self, kind: Kind) -> Result<(), String> {
         let ended = self.sealed.lock().await.end_faults(Some(kind)).await;
         ended.map(drop).map_err(|error| error.to_string())
@@ -324,7 +325,8 @@ impl Play {
         tokio::time::timeout(START, answers).await.map_err(late)
     }
 
-    /// Injects the fault again for the rest of its time: a restart removes an injected fault, but would not repair it.
+    /// Injects the fault again for the rest of its time, because a restart removes an injected fault but would not
+    /// repair a real one.
     async fn put_back(&self, drill: &Drill, injected: Option<Injected>) -> Result<(), String> {
         let Some((inject, injected)) = drill.injects.first().zip(injected) else {
             return Ok(());
@@ -350,11 +352,11 @@ impl Play {
     pub(in crate::drill) async fn reveal(&self, drill: &Drill) {
         for inject in &drill.injects {
             if inject.fault.kind.site() != Site::Outside {
-                // What cannot be ended now ends in its time.
+                // A fault that cannot be ended now ends at the end of its length.
                 drop(self.end(inject.fault.kind).await);
             }
         }
-        // A server that was killed has lost its seal.
+        // A server that was killed has lost its seal already.
         drop(self.sealed.lock().await.unseal().await);
     }
 }
@@ -378,13 +380,13 @@ mod tests {
     fn a_right_and_a_wrong_mechanism_look_the_same_to_the_player() {
         let clear = Action::Mitigate(Mitigation::Clear("kill_server".to_owned()));
         let problem = Some("it does not answer within 30 s");
-        // Only the right one can fail: a wrong one does nothing.
+        // Only the right mechanism can fail: a wrong one does nothing.
         assert_eq!(line(&clear, problem), line(&clear, None));
         let restart = Action::Mitigate(Mitigation::RestartServer);
         assert!(line(&restart, problem).ends_with("within 30 s"));
     }
 
-    /// The requests that a server got, in order, and whether the next one of each kind fails.
+    /// The requests that a server got, in order, and the kinds of requests whose next one fails.
     #[derive(Clone, Default)]
     struct Asked(Arc<Mutex<(Vec<String>, Vec<&'static str>)>>);
 
@@ -410,7 +412,7 @@ mod tests {
         }
     }
 
-    /// A server that is always up, at its address.
+    /// Starts a server that is always up, and returns its address.
     async fn server(asked: &Asked) -> std::net::SocketAddr {
         let status = Status {
             version: String::new(),
@@ -454,8 +456,8 @@ mod tests {
         addr
     }
 
-    /// A program that, as a guard, restarts the server at `addr` by doing nothing, and removes the drill's data at its
-    /// end.
+    /// A program that acts as the guard. To restart the server at `addr` it does nothing; at its end it removes the
+    /// drill's data.
     fn guard(dir: &Path, addr: std::net::SocketAddr) -> PathBuf {
         let file = json!({ "api_addr": addr, "ops_addr": addr });
         let script = format!(
@@ -471,7 +473,7 @@ mod tests {
         program
     }
 
-    /// A drill that a player has begun on a server that answers as `asked` says.
+    /// A drill that a player has begun, on a server that answers as `asked` says.
     struct Begun {
         play: Play,
         system: System,
@@ -546,7 +548,7 @@ mod tests {
         while now() == restarted {
             tokio::task::yield_now().await;
         }
-        // The fault's time is over before the server takes it again.
+        // The fault's time ends before the server accepts the fault again.
         begun.act(until(now())).await;
         assert!(begun.play.fault_lost().is_some());
         begun.system.end().await;

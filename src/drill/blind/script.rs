@@ -1,5 +1,5 @@
-//! A player that follows a file: rules that fire once each, as a person follows runbooks. It asks what a console asks:
-//! Alertmanager for alerts, Prometheus and Loki for the queries, the server whether it answers.
+//! A player that follows a file: rules that fire once each, as a person follows runbooks. It asks the sources that a
+//! console asks: Alertmanager for alerts, Prometheus and Loki for queries, and the server for its health.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,16 +17,16 @@ use crate::clients::{ClientError, HttpSource};
 use crate::load::scenario::Time;
 use crate::yaml::{self, FileError};
 
-/// How often the player looks.
+/// The pause between two looks of the player.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long an answer may take.
+/// The time-out of an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Looks in a row without an answer, after which the server counts as gone or frozen.
+/// The number of looks in a row without an answer after which the server counts as gone or frozen.
 const SILENT: u32 = 3;
-/// How far back a log query looks, and how many lines it counts at most.
+/// The period that a log query covers.
 const LOG_WINDOW: Duration = Duration::from_secs(60);
 const MOST_LINES: usize = 1_000;
-/// Rules of one file.
+/// The most rules of one file.
 const MOST: usize = 64;
 
 /// A player's file.
@@ -97,7 +97,7 @@ impl Script {
     /// The player's file at `path`.
     ///
     /// # Errors
-    /// It cannot be read or is not valid: with file, line, column and field.
+    /// The file cannot be read or is not valid. The message names file, line, column and field.
     pub fn read(path: &Path) -> Result<Script, FileError> {
         let origin = path.display().to_string();
         let text = yaml::read_file(path, yaml::SMALL)
@@ -108,7 +108,7 @@ impl Script {
     /// The player that `text` describes. `origin` names the text in messages.
     ///
     /// # Errors
-    /// It is not valid: with file, line, column and field.
+    /// The text is not valid. The message names file, line, column and field.
     pub fn parse(origin: &str, text: &str) -> Result<Script, FileError> {
         let lacking = |near: &str, missing: &str| match near {
             "" => missing.to_owned(),
@@ -158,7 +158,7 @@ impl Question {
     }
 }
 
-/// Where the player looks.
+/// The sources that the player asks.
 #[derive(Clone, Debug)]
 pub(super) struct Sources {
     pub(super) prometheus: Prometheus,
@@ -197,7 +197,7 @@ pub(super) async fn follow(script: Script, sources: Sources, player: mpsc::Sende
     }
 }
 
-/// What the player has seen.
+/// The observations of the player so far.
 struct Looks {
     sources: Sources,
     ops: Ops,
@@ -255,7 +255,7 @@ impl Looks {
         true
     }
 
-    /// Whether the answer is as it must be. Without an answer nothing holds.
+    /// Returns whether the answer to `question` is within its bounds. A question without an answer does not hold.
     async fn holds(&self, question: &Question) -> bool {
         let values = match (&question.promql, &question.logql) {
             (Some(query), _) => self.values(query, &question.labels).await,

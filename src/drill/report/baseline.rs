@@ -1,4 +1,4 @@
-//! The comparison with an earlier run: each figure before and after, and what became later than its
+//! The comparison with an earlier run: each figure before and now, and the figures that are now later than their
 //! budget.
 
 use schemars::JsonSchema;
@@ -8,9 +8,9 @@ use super::content::Report;
 use super::document::Document;
 use crate::drill::verdict::Expectation;
 
-/// Seconds that differ by less are the same: what is polled is seen that much late.
+/// A difference of fewer seconds is no change, because a poll sees an event late by that much.
 const LEAST: f64 = 1.0;
-/// Relative differences that are the same.
+/// A smaller relative difference is no change.
 const NOISE: f64 = 0.1;
 
 /// How a figure differs from that of the earlier run.
@@ -30,7 +30,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// In words, with a sign.
+    /// The change in words, with a sign.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The figures that kept their budget before and do not now.
+    /// The figures that were within their budget before and are not now.
     pub fn became_late(&self) -> impl Iterator<Item = &Figure> {
         self.figures.iter().filter(|it| it.became_late)
     }

@@ -1,4 +1,4 @@
-//! What a report says about one drill.
+//! The content of the report about one drill.
 
 use std::collections::BTreeMap;
 

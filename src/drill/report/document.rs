@@ -11,9 +11,9 @@ use super::matrix::{Matrix, Skipped};
 use crate::drill::verdict::Verdict;
 use crate::yaml;
 
-/// The version of the document's JSON; it grows when a reader would have to change.
+/// The version of the document's JSON. It increases when readers must change.
 pub const SCHEMA: u32 = 1;
-/// A suite of drills is some MB.
+/// The largest document that is read, in bytes. A suite of drills has some MB.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// Everything there is to say about one drill, or about several that ran one after the other.
@@ -36,7 +36,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Of the drills that ran, and of those that the running system cannot have.
+    /// A document of the drills that ran, and of those that the running system cannot have.
     #[must_use]
     pub fn new(drills: Vec<Report>, skipped: Vec<Skipped>) -> Document {
         Document {
@@ -49,10 +49,10 @@ impl Document {
         }
     }
 
-    /// The document in a file that was written as `.json`.
+    /// Reads the document that was written as `.json`.
     ///
     /// # Errors
-    /// The file cannot be read or is none of this version; with its name.
+    /// The file cannot be read, or has another version. The message names the file.
     pub fn read(path: &Path) -> Result<Document, String> {
         use std::io::Read as _;
         let name = path.display();
@@ -83,14 +83,14 @@ impl Document {
         }
     }
 
-    /// As JSON.
+    /// The document as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // A value of text keys and finite numbers always becomes JSON.
+        // Text keys and finite numbers always convert to JSON.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// The exit code: the worst of the drills'. A suite of which nothing could run is inconclusive.
+    /// The exit code: the worst among the drills. A suite in which no drill could run is inconclusive.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         if self.drills.is_empty() && !self.skipped.is_empty() {

@@ -5,20 +5,20 @@ use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::load::plan::number;
 use crate::load::report::format::trimmed;
 
-/// Stands where nothing was measured.
+/// The text for a value that was not measured.
 pub(super) const NONE: &str = "–";
 
-/// Seconds that were measured or predicted, to a tenth.
+/// Measured or predicted seconds, to a tenth.
 pub(super) fn figure(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| NONE.to_owned(), |seconds| format!("{seconds:.1} s"))
 }
 
-/// Seconds of a budget, as its file has them.
+/// Seconds of a budget, as the drill file writes them.
 pub(super) fn budget(seconds: f64) -> String {
     format!("{} s", trimmed(seconds))
 }
 
-/// The cells of an expectation: what, outcome with `note`, measured, budget, worst case, rule.
+/// The cells of an expectation: its text, outcome with `note`, measured value, budget, worst case, rule.
 pub(super) fn expectation(it: &Expectation, note: &str) -> [String; 6] {
     [
         it.what.clone(),
@@ -30,12 +30,12 @@ pub(super) fn expectation(it: &Expectation, note: &str) -> [String; 6] {
     ]
 }
 
-/// A count.
+/// A count with separators.
 pub(super) fn count(of: u64) -> String {
     number(of as f64)
 }
 
-/// Which part of the error budget was burnt.
+/// The share of the error budget that was used up.
 pub(super) fn burnt(share: Option<f64>) -> String {
     share.map_or_else(
         || NONE.to_owned(),
@@ -43,7 +43,7 @@ pub(super) fn burnt(share: Option<f64>) -> String {
     )
 }
 
-/// What the budget of errors is.
+/// The error budget in words.
 pub(super) fn error_budget(report: &Report) -> String {
     format!(
         "of {} failures that {} % of this run's buying requests allow",
@@ -52,7 +52,7 @@ pub(super) fn error_budget(report: &Report) -> String {
     )
 }
 
-/// A sign for colour-blind readers and for terminals.
+/// A sign for the outcome, for colour-blind readers and for terminals.
 pub(super) const fn sign(outcome: Outcome) -> char {
     match outcome {
         Outcome::Met => '✓',
@@ -61,7 +61,7 @@ pub(super) const fn sign(outcome: Outcome) -> char {
     }
 }
 
-/// An outcome in words.
+/// The outcome in words.
 pub(super) const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Met => "met",
@@ -71,7 +71,7 @@ pub(super) const fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What stands against "passed".
+/// The reasons why the verdict is not `passed`.
 pub(super) fn reasons(verdict: &Verdict) -> &[String] {
     match verdict {
         Verdict::Passed => &[],
@@ -79,13 +79,13 @@ pub(super) fn reasons(verdict: &Verdict) -> &[String] {
     }
 }
 
-/// The first moment in the drill at which an expected alert fired, s.
+/// The first second of the drill at which an expected alert fired.
 pub(super) fn noticed(report: &Report) -> Option<f64> {
     let fires = report.expectations.iter().filter(|it| it.is_firing());
     fires.filter_map(|it| it.measured).reduce(f64::min)
 }
 
-/// Names and texts of the response of a blind drill's player; none in other drills.
+/// Names and texts of the response of a blind drill's player; empty in other drills.
 pub(super) fn response(report: &Report) -> Vec<(&'static str, String)> {
     let Some(response) = &report.blind else {
         return Vec::new();
@@ -115,7 +115,7 @@ pub(super) fn response(report: &Report) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Names and texts of a drill's facts, for those who run it again.
+/// Names and texts of the facts that are needed to run the drill again.
 pub(super) fn basis(report: &Report) -> Vec<(String, String)> {
     let basis = &report.basis;
     let fact = |name: &str, value: String| (name.to_owned(), value);

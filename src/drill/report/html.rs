@@ -1,4 +1,4 @@
-//! The report as one HTML page, of the same parts as a rehearsal's.
+//! The report as one HTML page, made of the same parts as a rehearsal's report.
 
 use maud::{Markup, html};
 
@@ -171,7 +171,7 @@ fn key_figures(report: &Report) -> Markup {
     }
 }
 
-/// The sections of one drill; `at` makes their names in the page differ.
+/// The sections of one drill. `at` makes their element ids unique in the page.
 fn parts(report: &Report, at: usize) -> Markup {
     let parts = [
         ("expectations", "Expectations", expectations(report)),
@@ -229,7 +229,7 @@ fn expectations(report: &Report) -> Markup {
 fn timeline(report: &Report, at: usize) -> Markup {
     let times: Vec<f64> = report.seconds.iter().map(|it| it.0).collect();
     let marks = report.marks.iter().map(|it| it.at);
-    // A second is over a second after it began.
+    // A second is over one second after its beginning.
     let time = Time::of(
         times
             .iter()
@@ -282,7 +282,7 @@ fn table_of(flags: &[Flag<'_>], end: f64) -> Markup {
     html! { h3 { "What happened when" } (table.markup()) }
 }
 
-/// The time of each fault, behind the lines.
+/// The time of each fault, drawn behind the lines.
 fn faults(report: &Report, time: &Time) -> Markup {
     html! {
         @for (begin, end) in &report.faults {

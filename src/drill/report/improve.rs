@@ -1,14 +1,14 @@
-//! What to look at after a drill: one advice for each expectation that was not met, for each measurement
+//! The improvements after a drill: one piece of advice for each expectation that was not met, for each measurement
 //! above the worst case, and for each false alarm, with the place of its rule.
 
 use super::content::{Improvement, Report};
 use super::format::{budget, figure};
 use crate::drill::verdict::{Expectation, FalseAlarm, Outcome, Step, Verdict};
 
-/// For each expectation that was not met, each measurement above the worst case, each false alarm.
+/// One improvement for each expectation that was not met, each measurement above the worst case, and each false alarm.
 pub(super) fn improvements(report: &Report) -> Vec<Improvement> {
     if let Verdict::Inconclusive(reasons) = &report.verdict {
-        // What was measured says nothing about the rules.
+        // An inconclusive drill's measurements prove nothing about the rules.
         let advice = format!(
             "Nothing was judged. Remove the reason and run the drill again: {}.",
             reasons.join("; ")

@@ -13,7 +13,7 @@ use super::html::value;
 use super::matrix::result;
 use crate::load::report::format::instant;
 
-/// Writes a line; a `String` takes all text.
+/// Writes a line to a `String`, which cannot fail.
 macro_rules! line {
     ($out:expr, $($text:tt)*) => {
         let _ = writeln!($out, $($text)*);
@@ -38,7 +38,7 @@ pub fn markdown(document: &Document) -> String {
     out
 }
 
-/// Text that is text in Markdown and in the HTML that is made of it, on one line.
+/// Escapes text, on one line, so that both Markdown and the HTML that is made of it show it as text.
 fn esc(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

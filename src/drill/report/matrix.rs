@@ -1,4 +1,4 @@
-//! Alerts × drills, with precision and recall of each alert.
+//! The matrix of alerts and drills, with precision and recall of each alert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// In words.
+    /// The cell in words.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Cell {
         }
     }
 
-    /// In a character, where a table is narrow.
+    /// The cell as one character, for narrow tables.
     #[must_use]
     pub const fn sign(self) -> &'static str {
         match self {
@@ -60,14 +60,14 @@ impl Cell {
     }
 }
 
-/// What an alert did in a drill.
+/// The result of an alert in a drill.
 pub(super) fn cell(report: &Report, alert: &str) -> Cell {
     let of_alert = |it: &&crate::drill::verdict::Expectation| {
         it.is_firing() && it.alert.as_deref() == Some(alert)
     };
     let mut expected = report.expectations.iter().filter(of_alert).peekable();
     if expected.peek().is_some() {
-        // Of several faults that it is expected of, the worst.
+        // If several faults should raise the alert, the worst outcome counts.
         let cells = expected.map(|it| match it.outcome {
             Outcome::Met => Cell::InTime,
             Outcome::Late => Cell::Late,
@@ -84,7 +84,7 @@ pub(super) fn cell(report: &Report, alert: &str) -> Cell {
     }
 }
 
-/// What came of one spell of an alert, in words.
+/// The result of one spell of an alert, in words.
 pub(super) fn result(report: &Report, alert: &str, spell: &AlertTimes) -> &'static str {
     match (cell(report, alert), spell.firing) {
         (Cell::Nothing | Cell::Allowed, None) => "pending only",
@@ -128,13 +128,13 @@ impl Score {
         self.right += other.right;
     }
 
-    /// Of the drills that expect it, those in which it fired in time: `1.00 (3 of 3)`.
+    /// The share of the drills that expect the alert in which it fired in time: `1.00 (3 of 3)`.
     #[must_use]
     pub fn recall(self) -> String {
         share(self.in_time, self.expected)
     }
 
-    /// Of the drills in which it fired, those that expect or allow it.
+    /// The share of the drills in which the alert fired that expect or allow it.
     #[must_use]
     pub fn precision(self) -> String {
         share(self.right, self.fired)
@@ -189,7 +189,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Of these drills, and of those that the system cannot have.
+    /// The matrix of `drills`, and of `skipped` drills that the system cannot have.
     #[must_use]
     pub fn of(drills: &[Report], skipped: &[Skipped]) -> Matrix {
         let not_exercised = skipped.iter().flat_map(|it| &it.alerts);
@@ -217,7 +217,7 @@ impl Matrix {
         matrix
     }
 
-    /// For a terminal.
+    /// The matrix, for a terminal.
     #[must_use]
     pub fn text(&self, drills: &[Report], skipped: &[Skipped]) -> String {
         let mut text = String::new();

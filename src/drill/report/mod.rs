@@ -1,5 +1,5 @@
-//! The after-action report: one document, as text, HTML, Markdown and JSON. The JSON holds everything
-//! that the others show.
+//! The after-action report: one document, as text, HTML, Markdown and JSON. The JSON holds everything that the other
+//! forms show.
 
 pub mod baseline;
 mod content;
@@ -34,7 +34,7 @@ pub fn json_schema() -> String {
 }
 
 impl Report {
-    /// With what follows from its other fields: the sentence, and what to improve.
+    /// Adds the parts that follow from the other fields: the sentence, and the improvements.
     #[must_use]
     pub(super) fn concluded(mut self) -> Report {
         self.sentence = sentence(&self);

@@ -1,11 +1,11 @@
-//! A report as a drill leaves it.
+//! Sample reports for tests.
 
 use serde_json::json;
 
 use super::content::Report;
 use super::document::Document;
 
-/// A drill in which one alert came in time, one late, one not at all, and one was false.
+/// A failed drill: one alert came in time, one came late, one did not come, and one was false.
 pub(in crate::drill) fn failed() -> Report {
     let expectation = |step: &str,
                        what: &str,
@@ -59,7 +59,7 @@ pub(in crate::drill) fn failed() -> Report {
     report.concluded()
 }
 
-/// The same, passed, under another name.
+/// The same drill, passed, with another name.
 pub(crate) fn passed(name: &str) -> Report {
     let mut report = failed();
     name.clone_into(&mut report.drill);
@@ -70,7 +70,7 @@ pub(crate) fn passed(name: &str) -> Report {
     report.concluded()
 }
 
-/// A suite of both.
+/// A suite of both drills.
 pub(in crate::drill) fn suite() -> Document {
     Document::new(vec![failed(), passed("calm")], Vec::new())
 }

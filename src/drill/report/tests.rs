@@ -1,4 +1,4 @@
-//! The report in all its forms, of drills as they end.
+//! Tests of all forms of the report.
 
 use serde_json::Value;
 
@@ -60,7 +60,7 @@ fn each_missed_late_or_false_alert_is_named_with_the_line_of_its_rule() {
     assert!(improvements[0].advice.ends_with("the sale did not open."));
 }
 
-/// What stands in the JSON, each with another value that must then be shown.
+/// Fields of the JSON, each with another value and the text that must then appear.
 fn changes() -> Vec<(&'static str, Value, &'static str)> {
     let text = |text: &str| Value::from(text);
     vec![
@@ -215,7 +215,7 @@ fn a_drill_that_the_system_cannot_have_is_not_exercised_and_never_passed() {
     assert!(page.contains("Not exercised: 1 more"), "{page}");
     let text = markdown(&document);
     assert!(text.contains(line), "{text}");
-    // Nothing was shown.
+    // No drill ran.
     assert_eq!(Document::new(Vec::new(), vec![skipped]).exit_code(), 3);
 }
 
@@ -276,7 +276,7 @@ fn no_text_from_a_drill_file_becomes_markup() {
         !text.contains("[a](") && !text.contains("\n# b") && !text.contains('\0'),
         "{text}"
     );
-    // A table keeps its columns.
+    // All rows of a table have the same columns.
     let rows = text
         .lines()
         .filter(|line| line.starts_with("| ") && line.contains("alert('x')"));
