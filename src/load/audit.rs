@@ -51,7 +51,7 @@ pub(super) fn add(sum: &mut LookupAnswer, answer: LookupAnswer) {
     sum.examples.truncate(EXAMPLES);
 }
 
-/// The facts in parts that one look-up accepts. Only one part at a time is in memory twice.
+/// Splits the facts into parts that one look-up accepts. Only one part at a time is in memory twice.
 fn parts(facts: &LookupRequest) -> impl Iterator<Item = LookupRequest> {
     let places = facts.places.chunks(LOOKUP_MAX).map(|part| LookupRequest {
         places: part.to_vec(),

@@ -66,7 +66,7 @@ impl Baseline {
 /// Compares `now` with `before`. A relative difference below `noise` counts as equal.
 ///
 /// # Errors
-/// The difference in one line, when the two runs did not do the same.
+/// One line that says how the two runs differ, if they did not do the same.
 pub fn compare(now: &Summary, before: &Summary, noise: f64) -> Result<Baseline, String> {
     alike(now, before)?;
     let mut compared = Vec::new();
@@ -89,7 +89,7 @@ fn alike(now: &Summary, before: &Summary) -> Result<(), String> {
     let mut settings = (now.settings.clone(), before.settings.clone());
     // Thresholds do not change what a run does.
     settings.0.thresholds.clone_from(&settings.1.thresholds);
-    // It is compared separately and not written with the settings.
+    // The name is compared separately, and is not written with the settings.
     settings.0.name.clone_from(&settings.1.name);
     let data = |of: &Summary| {
         (

@@ -200,7 +200,7 @@ where
         .await
         .map_err(|_| ErrorKind::Connect)?;
     let driver = tokio::spawn(async move {
-        // The request that an error interrupts gets it.
+        // The exchange that the error interrupts returns the error.
         let _ = driver.await;
     });
     Ok(Connection {
@@ -289,7 +289,7 @@ pub(super) enum HttpClient {
     /// A pool, from which each request takes a connection.
     Shared {
         pool: Arc<Pool>,
-        /// The time since which the next request has waited for a connection; without it, since it was made.
+        /// The time since which the next request has waited for a connection. `None`: the wait begins with the request.
         asked: Option<Instant>,
     },
 }
@@ -358,7 +358,7 @@ impl Exchange {
 }
 
 impl HttpClient {
-    /// The next request has waited for a shared connection since `at`.
+    /// Sets the time since which the next request has waited for a shared connection.
     pub(super) fn asked_at(&mut self, at: Instant) {
         if let HttpClient::Shared { asked, .. } = self {
             *asked = Some(at);
@@ -389,7 +389,7 @@ impl HttpClient {
                 let mut idle = pool.idle.lock();
                 match slot.connection {
                     Some(_) => idle.push(slot),
-                    // One without a connection is used last. Its sessions may be resumed.
+                    // A slot without a connection is used last, and keeps its TLS sessions for resumption.
                     None => idle.insert(0, slot),
                 }
                 exchange

@@ -121,8 +121,8 @@ pub fn raise_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// The number of connections that the run may hold: one per user as far as the file limit allows. With the server in
-/// the same process each connection takes two files.
+/// The number of connections that the run may hold: one per user as far as the file limit allows. If the server runs in
+/// this process, each connection takes two files.
 pub(super) fn connection_budget(
     users: usize,
     wanted: Option<u32>,

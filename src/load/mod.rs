@@ -70,8 +70,8 @@ pub use worker::ShardSpec;
 /// The server to rehearse on.
 #[derive(Clone)]
 pub struct Target {
-    /// The URLs of the ticketing API, `http://host:port` or `https://host:port`. If a service has several servers, list all of them, and the
-    /// connections are spread evenly.
+    /// The URLs of the ticketing API, `http://host:port` or `https://host:port`. If a service has several servers, list
+    /// all of them, and the connections are spread evenly.
     pub api_urls: Vec<String>,
     /// The operations listener, `http://host:port` or `https://host:port`.
     pub ops_url: String,

@@ -24,7 +24,7 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
     let window = estimate.window.0.as_secs_f64();
     let tps = users * f64::from(estimate.transactions) / window;
     let (admitted_low, admitted_high) = (tps * estimate.share_low, tps * estimate.share_high);
-    // The same share of the users reaches a reservation, so the lower rate is taken.
+    // The same share of the users reaches a reservation, so the estimate uses the lower rate.
     let (seat_low, seat_high) = (
         admitted_low * estimate.share_low,
         admitted_low * estimate.share_high,

@@ -202,7 +202,7 @@ pub(super) async fn prepare(
         every_ms: Some(u64::try_from(scenario.admission.every.0.as_millis()).unwrap_or(u64::MAX)),
         paused: Some(false),
         opening: Some(Opening::Closed),
-        // A server that does not know the field refuses it.
+        // A server without this field refuses it.
         follow: Some(scenario.admission.follow).filter(|it| *it != before.follow),
     };
     ops.admission(&change).await?;
@@ -373,7 +373,7 @@ pub(super) async fn open_sale(ops: &Ops, time_limit: Duration) -> Result<(), Ops
 
 /// Restores the server's batch and interval. The sale stays open.
 pub(super) async fn restore(ops: &Ops, before: &AdmissionState) -> Result<(), OpsError> {
-    // A server that does not know the field refuses it, and batch and interval with it.
+    // A server without this field refuses the whole request, including batch and interval.
     let now = ops.status().await.map(|status| status.admission.follow);
     let follow = now.ok().filter(|now| *now != before.follow);
     let follow = follow.map(|_| before.follow);

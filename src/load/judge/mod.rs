@@ -298,7 +298,8 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
             Some(evidence.unfinished),
         );
     }
-    // A dropped arrival fails the run even without a threshold, because the run asked less than its scenario says.
+    // A dropped arrival fails the run even without a threshold, because the run sent fewer requests than its scenario
+    // says.
     let dropped: u64 = frame.dropped.iter().sum();
     let limit = business.dropped.or((dropped > 0).then_some(0));
     count("dropped", most, limit, Some(dropped));

@@ -171,8 +171,8 @@ fn a_run_that_was_cut_short_never_passes() {
     );
 }
 
-/// Runs live thresholds over seconds with successes of these latencies. Returns the final judgements, and the second
-/// in which the run was ended.
+/// Runs live thresholds over seconds with successes of these latencies. Returns the final judgements, and the second in
+/// which a threshold ended the run.
 fn watched(overrides: &[&str], seconds: &[&[u64]]) -> (Vec<Judged>, Option<usize>) {
     let scenario = scenario(overrides);
     let mut watches = LiveThresholds::new(&scenario, None);

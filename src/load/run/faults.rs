@@ -29,7 +29,7 @@ struct InjectionResult {
     problem: Option<String>,
 }
 
-/// A fault that was to be injected was, or could not be.
+/// The outcome of an injection.
 pub(super) enum FaultEvent {
     /// The fault was injected. The text is for the timeline.
     Begun(String),
@@ -38,8 +38,8 @@ pub(super) enum FaultEvent {
 }
 
 impl Faults {
-    /// The faults of the scenario. Of several generators only the first injects them. Their times depend only on the
-    /// seed.
+    /// The faults of the scenario. If several generators share the run, only the first injects faults. Their times
+    /// depend only on the seed.
     pub(super) fn of(options: &RunOptions) -> Faults {
         let mut random = SmallRng::seed_from_u64(options.scenario.seed);
         let faults = options.scenario.faults.iter();

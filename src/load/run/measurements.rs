@@ -67,7 +67,7 @@ impl<'s> Measurements<'s> {
         }
         self.totals.next_second();
         self.second_since = now;
-        // What the watch of the server reported since the last second.
+        // Marks that the watch of the server has reported since the last second.
         for text in server.take_marks() {
             self.timeline.mark(elapsed, MarkKind::Alert, text);
         }

@@ -60,7 +60,7 @@ pub(super) async fn run(
     let ending = rehearsal.supervise(&mut steering).await;
     let findings = rehearsal.audit(ending).await;
     if ending != Ending::ServerLost && options.shard.index == 0 {
-        // The run is over in any case. A server that refuses its old settings shows in other checks.
+        // The run is over even if the restore fails. If the server refuses its old settings, other checks show it.
         let _ = restore(&rehearsal.ops, &ready.before).await;
     }
     rehearsal.publish(Step::Finished);

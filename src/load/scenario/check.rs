@@ -334,7 +334,7 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
         "at",
         "belongs to a spike",
     );
-    // Buyers with endless arrivals would never all be there.
+    // With endless arrivals, the buyers would never all be registered.
     if buyers {
         let to = arrival.stages.last().map(|stage| stage.to).or(arrival.to);
         let last = to.filter(|_| arrival.shape == Shape::Ramp);
@@ -346,7 +346,7 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
     }
 }
 
-/// The missing field of the two that say where a ramp or a spike goes.
+/// The missing field of the two that give the end of a ramp or a spike.
 fn missing_end(arrival: &Arrival) -> Option<&'static str> {
     match (arrival.to, arrival.over) {
         (None, _) => Some("to"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Time;
 use crate::api::faults::{self, FaultKind as Kind, LinkCut, Site, WrongSetting};
 
-/// A drill is minutes, not hours; so is what a scenario breaks.
+/// The longest fault. A drill takes minutes, not hours, and so does a fault in a scenario.
 const LONGEST: Duration = Duration::from_secs(600);
 /// The latest time after the opening at which a fault may begin.
 const LATEST: Duration = Duration::from_secs(600);
@@ -26,7 +26,7 @@ pub struct Injection {
 }
 
 impl Injection {
-    /// The mistake: the field below this one, and the problem.
+    /// The first mistake: the path of the field below this one, and the problem.
     pub(super) fn check(&self) -> Option<(&'static str, String)> {
         let problem = check(self.at, &self.fault);
         problem.or_else(|| {
@@ -38,7 +38,7 @@ impl Injection {
     }
 }
 
-/// The mistake in a fault or its time: the field with its dot, and the problem.
+/// The first mistake in a fault or its time: the path of the field with its dot, and the problem.
 pub(crate) fn check(at: Window, fault: &Fault) -> Option<(&'static str, String)> {
     if at.to.0 > LATEST {
         return Some((".at", "later than 10m".to_owned()));
@@ -177,7 +177,7 @@ impl Fault {
     }
 }
 
-/// The mistake in the parameters, by their names in files.
+/// The message about a mistake in the parameters, with their names in files.
 fn in_words_of_files(wrong: WrongSetting) -> String {
     let in_files = |name: &str| match name {
         "delayMs" => "delay".to_owned(),

@@ -84,7 +84,7 @@ impl Group {
         )
     }
 
-    /// The traffic group that it judges, or `None` for the buyers. `name` is its own name.
+    /// The traffic group that this group judges, or `None` for the buyers. `name` is the name of this group.
     #[must_use]
     pub fn traffic<'a>(
         &'a self,
@@ -95,7 +95,7 @@ impl Group {
         self.traffic.as_deref().or_else(own)
     }
 
-    /// Returns whether it has no limits.
+    /// Returns whether the group has no limits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let times = [self.avg, self.max];

@@ -88,13 +88,13 @@ named! {
 }
 
 impl Executor {
-    /// Returns whether it schedules journeys by `arrival`, at most `at_once` at the same time.
+    /// Returns whether the executor schedules journeys by `arrival`, at most `at_once` at the same time.
     #[must_use]
     pub const fn has_arrivals(self) -> bool {
         matches!(self, Executor::Open)
     }
 
-    /// Returns whether a user continues with another journey. Such users keep their own connection, all others share
+    /// Returns whether a user continues with another journey. Such users keep their own connection; all others share
     /// connections.
     #[must_use]
     pub const fn reuses_users(self) -> bool {

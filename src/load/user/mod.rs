@@ -44,8 +44,8 @@ enum Outcome<T> {
     Stopped,
 }
 
-/// The number of a user's random numbers. Without the state, the registration and the journey of a user would draw the
-/// same ones.
+/// The stream of a user's random numbers. It depends on the state, because the registration and the journey of a user
+/// would otherwise draw the same numbers.
 fn stream(id: i64, state: UserState) -> u64 {
     (id as u64) << 8 | state.index() as u64
 }
@@ -56,7 +56,7 @@ fn repeatable(run: &RunContext, id: i64, state: UserState) -> SmallRng {
     SmallRng::seed_from_u64(seed ^ stream(id, state))
 }
 
-/// Where in its pause the first poll of a user falls, 0..1.
+/// The position of a user's first poll within its pause, 0..1.
 pub(super) fn spread(run: &RunContext, id: i64) -> f64 {
     repeatable(run, id, UserState::Arriving).random()
 }
@@ -109,7 +109,7 @@ impl User {
         self.id
     }
 
-    /// Passes its connection on to the next user.
+    /// Gives up the connection, so that the next user can use it.
     pub(super) fn into_client(self) -> HttpClient {
         self.client
     }

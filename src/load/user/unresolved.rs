@@ -7,8 +7,8 @@ use crate::load::model::Operation;
 use crate::load::unacknowledged::MOST_KEPT;
 use crate::load::worker::Worker;
 
-/// A write with a failed attempt. Dropping it records the failure, also when the run ends between two attempts,
-/// unless [`UnresolvedWrite::settle`] was called.
+/// A write with a failed attempt. Dropping it records the failure, unless [`UnresolvedWrite::settle`] was called. So
+/// the failure is also recorded when the run ends between two attempts.
 pub(super) struct UnresolvedWrite {
     worker: Arc<Worker>,
     write: Option<(Operation, KeyFact)>,

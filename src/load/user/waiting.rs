@@ -52,9 +52,9 @@ impl WaitingUser {
         }
     }
 
-    /// Begins the polls after the opening. Polls before the opening would have been spread over the pause that the
-    /// server named. Polls whose time has passed are spread in the same way after it; `spread` is a random number in
-    /// 0..1.
+    /// Schedules the first poll after the opening. A poll that was due before the opening moves to a random moment
+    /// within the pause that the server named, so that not all users poll at the opening. `spread` is a random number
+    /// in 0..1.
     pub(in crate::load) fn open(&mut self, opened: Instant, spread: f64) {
         self.waited_until = opened;
         if self.due <= opened {

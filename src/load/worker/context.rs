@@ -102,7 +102,7 @@ impl RunContext {
         arrivals(&self.scenario)
     }
 
-    /// The number of connections with which no user of this process ever waits.
+    /// The number of connections that suffices for every user of this process to send without a wait.
     pub(in crate::load) fn wanted_connections(&self) -> usize {
         let groups = self.traffic_groups.iter();
         let of_groups = groups.map(|group| self.shard.share(group.max_users()));
@@ -123,7 +123,7 @@ impl RunContext {
         }
     }
 
-    /// Whether a command ended the phase.
+    /// Returns whether a command ended the phase.
     pub(in crate::load) fn has_ended(&self, phase: PhaseName) -> bool {
         match phase {
             PhaseName::Register => self.ended_phases[0].is_cancelled(),
@@ -162,7 +162,7 @@ impl RunContext {
         self.only_phase.is_none_or(|only_phase| only_phase == phase)
     }
 
-    /// Whether requests of `traffic` are measured. A traffic group belongs to the phase in which it begins.
+    /// Returns whether requests of `traffic` are measured. A traffic group belongs to the phase in which it begins.
     pub(in crate::load) fn records_of(&self, traffic: usize, operation: Operation) -> bool {
         match self.traffic_groups.get(traffic.wrapping_sub(1)) {
             None => self.records(operation.phase()),
@@ -175,7 +175,7 @@ impl RunContext {
         self.users[UserState::Arriving.index()].fetch_add(1, Relaxed);
     }
 
-    /// Whether the scenario expects this refusal.
+    /// Returns whether the scenario expects this refusal.
     pub(in crate::load) fn expects(&self, operation: Operation, status: StatusCode) -> bool {
         let statuses = self.scenario.refusals.get(&operation);
         statuses.is_some_and(|statuses| statuses.contains(&status.as_u16()))

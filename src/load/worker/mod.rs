@@ -174,7 +174,8 @@ impl Worker {
     }
 }
 
-/// An empty list of facts with room for the place of each buyer. A list that grows is in memory twice while it is copied.
+/// An empty list of facts with room for the place of each buyer. A list that grows is in memory twice while it is
+/// copied.
 fn room_for(buyers: usize) -> LookupRequest {
     LookupRequest {
         places: Vec::with_capacity(buyers),

@@ -190,8 +190,8 @@ impl<'w> WaitingLine<'w> {
         self.due.clear();
     }
 
-    /// Notes the beginning or the end of a pause of the run. Polls that were due before it become due later by its
-    /// length.
+    /// Notes the beginning or the end of a pause of the run. At the end, polls that were due before the pause become
+    /// due later by its length.
     fn follow_pace(&mut self) {
         let now = Instant::now();
         match (self.paused, self.worker.run.pacing.is_paused()) {

@@ -129,7 +129,7 @@ fn operation(table: &mut Table<'_>, row: &OperationSummary) {
     }
 }
 
-/// Single requests that can be found by their trace.
+/// Single requests with the ids of their traces.
 pub(super) fn exemplars(summary: &Summary) -> Markup {
     let columns = [
         words("request"),
@@ -173,7 +173,7 @@ pub(super) fn users(summary: &Summary) -> Markup {
     table.markup()
 }
 
-/// Returns whether the queue kept its order and its promises, and the number of dropped arrivals.
+/// The order of the queue, the accuracy of its promises, and the number of dropped arrivals.
 pub(super) fn fairness(summary: &Summary) -> Markup {
     let fairness = &summary.fairness;
     let inversions = format!(

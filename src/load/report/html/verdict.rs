@@ -63,7 +63,7 @@ pub(super) fn verdict(summary: &Summary) -> Markup {
     }
 }
 
-/// A number in a box, and whether it is good only if it is 0.
+/// A number in a box. `bad` marks a number that should be 0 and is not.
 struct Key {
     name: &'static str,
     value: Option<String>,

@@ -43,13 +43,14 @@ pub(in crate::load::worker) async fn run(
     WaitingLine::new(worker, waiting).run(arrivals).await;
 }
 
-/// The users who registered. The room for all is reserved: memory that a growing list copies would count twice.
+/// A list for the users who register, with room for all of them. A list that grows by copying would need twice the
+/// memory.
 fn registered(worker: &Worker) -> Arc<Mutex<Vec<WaitingUser>>> {
     Arc::new(Mutex::new(Vec::with_capacity(worker.buyers)))
 }
 
-/// Registers all users, as many at a time as the scenario says. Each registration uses a connection that the next one
-/// takes over.
+/// Registers all users, as many at a time as the scenario says. When a registration ends, the next one takes over its
+/// connection.
 async fn register_at_once(worker: &Arc<Worker>) -> Vec<WaitingUser> {
     let waiting = registered(worker);
     let mut tasks = JoinSet::new();
