@@ -6,7 +6,7 @@ use crate::domain::{Money, Place, ReservationId, Timestamp};
 /// A stored answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerCode {
-    /// Which answer it is. The codes of different kinds of requests differ.
+    /// The code of the answer. The codes of different kinds of requests differ.
     pub code: i64,
     /// The first value of the answer, if it has one.
     pub first: Option<i64>,
@@ -33,7 +33,7 @@ impl AnswerCode {
         }
     }
 
-    /// Whether the answer says that the request was done.
+    /// Returns whether the answer says that the request was done.
     pub(super) fn is_done(code: i64) -> bool {
         matches!(code, RESERVED | CHARGED | PAID | CANCELLED | REGISTERED)
     }
@@ -44,7 +44,7 @@ pub trait Coded: Sized {
     /// The code and the values of this answer.
     fn to_code(&self) -> AnswerCode;
 
-    /// The answer with this code and these values. `None` when there is none of this kind.
+    /// The answer with this code and these values. `None` if this kind of request has no such answer.
     fn from_code(stored: AnswerCode) -> Option<Self>;
 }
 
@@ -54,7 +54,7 @@ const PAID: i64 = 30;
 const CANCELLED: i64 = 40;
 const REGISTERED: i64 = 50;
 
-/// Each code with its answer, for answers without values.
+/// Finds the answer with `code` among `answers`, which have no values.
 fn find<T: Copy>(answers: &[(i64, T)], code: i64) -> Option<T> {
     let found = answers.iter().find(|(known, _)| *known == code);
     found.map(|(_, answer)| *answer)

@@ -1,4 +1,4 @@
-//! Outcomes of writes, and which of them are stored as the answer to a keyed request.
+//! Outcomes of writes, and the rule that says which of them are stored as the answer to a keyed request.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

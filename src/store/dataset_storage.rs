@@ -1,5 +1,5 @@
-//! The storage of datasets: files in a data directory, schemas in a PostgreSQL database, or databases of a MySQL server.
-//! In each, a new dataset is written beside the active one, and one atomic step activates it.
+//! The storage of datasets: files in a data directory, schemas in a PostgreSQL database, or databases of a MySQL
+//! server. In each, a new dataset is written beside the active one, and one atomic step activates it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -9,22 +9,22 @@ use super::StoreError;
 /// The reason why one attempt failed.
 #[derive(Debug)]
 pub enum Fault {
-    /// Other transactions were in the way (deadlock, lock wait, serialization). Nothing was done; a repeat can succeed.
+    /// Another transaction conflicted (deadlock, lock wait, serialization). Nothing was done; a repeat can succeed.
     InTheWay(String),
-    /// The database was not reached. Nothing was done.
+    /// The statement did not reach the database. Nothing was done.
     Unreached(String),
     /// The connection was lost while the statement ran. It may have been done.
     Lost(String),
-    /// The statement time-out ended the statement, and it is not known whether that was before or after a commit.
+    /// The statement time-out ended the statement. It may have committed before.
     TimedOut(Duration),
-    /// The rows do not allow it: the index or constraint that refused it. Nothing was done.
+    /// An index or constraint, named here, refused the statement. Nothing was done.
     Violates(String),
     /// A repeat cannot succeed.
     Final(StoreError),
 }
 
 impl Fault {
-    /// The problem of the database. `None` when only rows decided against a request.
+    /// The problem of the database. `None` if only the rows refused the request.
     pub(super) fn trouble(&self) -> Option<String> {
         match self {
             Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => Some(why.clone()),
@@ -43,13 +43,13 @@ impl Fault {
         Fault::Final(StoreError::Damaged(why.into()))
     }
 
-    /// A column has not the type that is expected.
+    /// A column does not have the expected type.
     pub(super) fn unreadable(why: impl Display) -> Fault {
         Fault::damaged(format!("a row cannot be read: {why}"))
     }
 }
 
-/// For work that is not repeated.
+/// The error of work that is not repeated.
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> StoreError {
         match fault {
@@ -65,7 +65,7 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// Why a server cannot be reached, with advice.
+/// The reason why a server cannot be reached, with advice.
 pub(super) fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {

@@ -12,7 +12,7 @@ use crate::domain::statement;
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl<D: Driver> Pool<D> {
-    /// Whether the database answers within `within` and accepts writes.
+    /// Returns whether the database answers within `within` and accepts writes.
     pub(super) async fn accepts_writes(&self, within: Duration) -> bool {
         let asking = async {
             let mut lease = self.lend().await?;
@@ -22,7 +22,7 @@ impl<D: Driver> Pool<D> {
         matches!(tokio::time::timeout(within, asking).await, Ok(Ok(Some(0))))
     }
 
-    /// `work`, which is several statements, after the faults that are injected into it.
+    /// Applies the faults that are injected into `work`, which is several statements, and then runs it.
     pub(super) async fn injected<T>(
         &self,
         name: &'static str,
@@ -41,7 +41,7 @@ impl<D: Driver> Pool<D> {
         while held.len() < number {
             match self.lend().await {
                 Ok(lease) => held.push(lease),
-                // All are in use, or the database does not answer.
+                // All connections are in use, or the database does not answer.
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }

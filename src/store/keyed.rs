@@ -1,9 +1,9 @@
 //! The first answer to a keyed request, which its repeats get again.
 //!
-//! A keyed write is one statement: it reads the stored answer, decides if there is none, and stores a final answer. Of
-//! two copies that race, the later violates the primary key, is rolled back as a whole, and finds the answer of the
-//! other at its next attempt. The first columns of such a statement: the fingerprint of a stored answer or NULL, the
-//! code of the answer, and its two values. Code 0: ask again.
+//! A keyed write is one statement: it reads the stored answer, decides if there is none, and stores a final answer. If
+//! two copies of a request race, the later one violates the primary key, is rolled back as a whole, and finds the
+//! answer of the other copy at its next attempt. The first columns of such a statement are the fingerprint of a stored
+//! answer or NULL, the code of the answer, and its two values. Code 0 means that the caller must ask again.
 
 use super::fault::Fault;
 use super::pooled::Driver;
@@ -69,8 +69,8 @@ pub(super) async fn decide<D: Dialect, T: Answer>(
     }
 }
 
-/// Runs the statement. `None` (code 0) when the caller must ask again. After a lost race it repeats the statement
-/// itself. Violations of other indexes are returned.
+/// Runs the statement. Returns `None` (code 0) if the caller must ask again. Repeats the statement itself after a lost
+/// race, and returns violations of other indexes as faults.
 pub(super) async fn ask<D: Dialect, T: Answer>(
     retry: &mut Retry<'_, D>,
     decision: &Decision<'_>,

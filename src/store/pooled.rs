@@ -1,9 +1,9 @@
 //! The connections of one dataset: a bounded number, lent for one statement at a time.
 //!
-//! A connection is marked busy before a statement is sent, and free after its last row. A lease that is dropped while
-//! its connection is busy, because of a time-out or a caller who hung up, closes the connection: the statement may
-//! still run, and its answer must not reach another caller. A failure after which a transaction may be open closes it
-//! too.
+//! A connection is marked busy before a statement is sent, and free after its last row. If a lease is dropped while its
+//! connection is busy, because of a time-out or a caller who disconnected, the connection is closed: the statement may
+//! still run, and its answer must not reach another caller. A connection is also closed after a failure that may leave
+//! a transaction open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,16 +31,16 @@ pub struct PoolOptions {
     pub connections: usize,
     /// The longest wait for one of them.
     pub acquire_timeout: Duration,
-    /// The longest time in which a connection is made.
+    /// The longest time for opening a connection.
     pub connect_timeout: Duration,
-    /// A connection that was idle for so long is checked before it is lent: the server may have closed it. Under load no
-    /// connection is idle, so no request pays for a check.
+    /// A connection that was idle for this long is checked before it is lent, because the server may have closed it.
+    /// Under load no connection is idle, so no request waits for a check.
     pub idle: Duration,
-    /// The longest time of one statement. It waits for a lock at most half as long.
+    /// The longest time of one statement. A statement waits for a lock at most half of it.
     pub statement_timeout: Duration,
     /// The longest time of an operation, repeats included.
     pub timeout: Duration,
-    /// Slower statements are logged.
+    /// Statements slower than this are logged.
     pub slow: Duration,
 }
 
@@ -60,17 +60,17 @@ impl Default for PoolOptions {
 
 /// A kind of database server: how to connect, how to run a statement, and what its errors mean.
 ///
-/// The drivers cannot share the code over sqlx's own types: its bounds would be repeated at every use.
+/// The drivers cannot share the code over sqlx's own types, because its bounds would be repeated at every use.
 pub trait Driver: Sized + Send + Sync + 'static {
     /// Its name in metrics and traces.
     const SYSTEM: &'static str;
-    /// Selects 0 if the server accepts writes.
+    /// A query that returns 0 if the server accepts writes.
     const IS_READ_ONLY: &'static str;
     /// The reason when the server does not accept writes.
     const READ_ONLY: &'static str;
-    /// Sleeps for the number of seconds in its parameter.
+    /// A statement that sleeps for the number of seconds in its parameter.
     const SLEEP: &'static str;
-    /// Fails like a statement for which the disk has no room.
+    /// A statement that fails as if the disk were full.
     const DISK_FULL: &'static str;
 
     type Connection: sqlx::Connection + Send;
@@ -79,7 +79,7 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// `host:port/database`, as errors and logs show it.
     fn name(&self) -> &str;
 
-    /// A new connection. The caller bounds the time. The future is boxed because it is large, and rarely needed.
+    /// Opens a connection. The caller bounds the time. The future is boxed because it is large and rarely needed.
     fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, sqlx::Error>>;
 
     /// Runs one statement, which is prepared once per connection.
@@ -118,7 +118,7 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// Classifies the failure of a statement.
     fn of_statement(error: &sqlx::Error, timeout: Duration) -> Fault;
 
-    /// Whether a connection can be used again after this failure of a statement.
+    /// Returns whether a connection can be used again after this failure of a statement.
     fn leaves_connection_usable(fault: &Fault) -> bool;
 }
 
@@ -162,12 +162,13 @@ pub(super) struct Link<D: Driver> {
     generation: u64,
 }
 
-/// Makes and checks the connections.
+/// Opens and checks the connections.
 pub(super) struct Manager<D> {
     driver: D,
     options: PoolOptions,
-    /// Increases when a connection is lost. Every older connection is closed instead of lent: what ended one, such as a
-    /// restart of the server, mostly ended all.
+    /// Increases when the server ends connections or accepts no new one. Connections of an earlier generation are
+    /// closed instead of lent, because an event that ends one connection, such as a restart of the server, mostly ends
+    /// all of them.
     generation: AtomicU64,
 }
 
@@ -199,7 +200,8 @@ impl<D: Driver> managed::Manager for Manager<D> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 let fault = D::of_statement(&error, CHECK_WITHIN);
-                // The server says that it ends, and with it every connection. One that was closed silently ends alone.
+                // The server reports that it is shutting down, which ends all connections. A connection that was closed
+                // silently says nothing about the others.
                 if error.as_database_error().is_some() && matches!(fault, Fault::Lost(_)) {
                     self.lost();
                 }
@@ -211,7 +213,8 @@ impl<D: Driver> managed::Manager for Manager<D> {
 }
 
 impl<D: Driver> Manager<D> {
-    /// Makes a new connection instead of one that does not answer. A machine that is only slow keeps the others.
+    /// Replaces a connection that does not answer. If the server is only slow, the new connection succeeds and the
+    /// other connections are kept.
     async fn replace(&self, link: &mut Link<D>) -> RecycleResult<sqlx::Error> {
         let connecting = managed::Manager::create(self);
         match timeout(self.options.connect_timeout, connecting).await {
@@ -235,7 +238,7 @@ impl<D: Driver> Manager<D> {
     }
 }
 
-/// The most callers that wait, for each connection. Further callers are refused at once.
+/// The largest number of waiting callers per connection. Further callers are refused at once.
 const WAITING_PER_CONNECTION: usize = 64;
 
 /// The connections to one database.
@@ -245,12 +248,12 @@ pub(super) struct Pool<D: Driver> {
     pub(super) metrics: Option<Metrics>,
     pub(super) faults: Faults,
     lent: AtomicU64,
-    /// The reason why the last connection could not be made, until one can.
+    /// The reason why the last connection could not be opened, until one can.
     failing: Mutex<Option<String>>,
 }
 
 impl<D: Driver> Pool<D> {
-    /// Makes no connection yet.
+    /// Makes a pool without opening a connection yet.
     pub(super) fn new(
         driver: D,
         options: PoolOptions,
@@ -377,7 +380,7 @@ impl<D: Driver> Pool<D> {
 pub(super) struct Lease<'a, D: Driver> {
     pub(super) pool: &'a Pool<D>,
     link: Option<Object<Manager<D>>>,
-    /// A statement runs, or ended so that the connection cannot be used again.
+    /// A statement is running, or it ended in a way after which the connection cannot be used again.
     busy: bool,
     /// Between [`Lease::begin`] and [`Lease::commit`].
     in_transaction: bool,
@@ -409,7 +412,7 @@ impl<D: Driver> Lease<'_, D> {
         self.run_text(sql).await
     }
 
-    /// Ends what [`Lease::begin`] began.
+    /// Commits the transaction that [`Lease::begin`] began.
     pub(super) async fn commit(&mut self) -> Result<(), Fault> {
         self.run_text("COMMIT").await?;
         self.in_transaction = false;
@@ -442,7 +445,7 @@ impl<D: Driver> Drop for Lease<'_, D> {
         if let Some(link) = self.link.take()
             && (self.busy || self.in_transaction)
         {
-            // Out of the pool. Dropping the connection closes it.
+            // A connection that is taken out of the pool and dropped is closed.
             drop(Object::take(link));
         }
         self.pool.lent.fetch_sub(1, Ordering::Release);

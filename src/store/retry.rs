@@ -15,12 +15,12 @@ use super::pooled::{Driver, Pool, Reply};
 use super::turn::{OUTCOME_WITHIN, unknown_after};
 use super::values::Params;
 
-/// The most repeats because of other transactions. Mostly the first repeat succeeds.
+/// The most repeats after conflicts with other transactions. Mostly the first repeat succeeds.
 const MOST_REPEATS: u32 = 30;
 /// The time for which an unreachable database is tried again.
 const UNREACHABLE: Duration = Duration::from_millis(1_500);
 
-/// Whether an operation may be repeated when an earlier attempt may have been done.
+/// The rule for repeating an operation whose earlier attempt may have been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// It changes nothing.
@@ -68,14 +68,14 @@ impl<'a, D: Driver> Retry<'a, D> {
         }
     }
 
-    /// Whether an earlier attempt to write may have been done: its answer was lost.
+    /// Returns whether an earlier attempt to write may have been done, because its answer was lost.
     pub(super) fn uncertain(&self) -> bool {
         self.uncertain
     }
 
-    /// Runs one statement. The only faults that it returns are [`Fault::Violates`] and [`Fault::Final`]. A write that
-    /// runs when the time is up is awaited for [`OUTCOME_WITHIN`] more, because the server ends it within the statement
-    /// time-out. After that its outcome is unknown.
+    /// Runs one statement. The only faults that it returns are [`Fault::Violates`] and [`Fault::Final`]. If a write
+    /// still runs at the deadline, this waits [`OUTCOME_WITHIN`] longer, because the server ends the write within the
+    /// statement time-out. If it has no outcome then, the outcome is unknown.
     pub(super) async fn run(
         &mut self,
         sql: &'static str,
@@ -142,7 +142,7 @@ impl<'a, D: Driver> Retry<'a, D> {
         Fault::Final(self.given_up(StoreError::Timeout(self.allowed)))
     }
 
-    /// The error of an operation that is given up. If the answer to an attempt was lost, the outcome is not known.
+    /// The error when an operation is given up. If the answer to an attempt was lost, the outcome is unknown.
     fn given_up(&self, error: StoreError) -> StoreError {
         match self.uncertain {
             true => StoreError::Unknown(error.to_string()),

@@ -1,17 +1,17 @@
 //! Sets socket options on new connections to a database.
 //!
-//! - TCP_NODELAY, because sqlx 0.9.0 does not (its issue 4335): a request of several segments would wait about 40 ms for
-//!   an acknowledgement.
+//! - TCP_NODELAY, because sqlx 0.9.0 does not set it (its issue 4335). Without it, a request of several segments would
+//!   wait about 40 ms for an acknowledgement.
 //! - Keepalive and TCP_USER_TIMEOUT, so that a connection to a machine that is gone ends.
 //!
-//! sqlx gives no access to the socket of a connection, nor does it take one. But a process may duplicate its own
-//! descriptors by number, and a duplicate shares the options of the socket. A new descriptor gets the lowest free number,
-//! so the search begins there. Where the options cannot be set, connections work without them.
+//! sqlx neither gives access to the socket of a connection nor accepts one. But a process may duplicate its own
+//! descriptors by number, and a duplicate shares the options of the socket. A new descriptor gets the lowest free
+//! number, so the search begins there. Where the options cannot be set, connections work without them.
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Next;
 
-/// Does nothing: only Linux lists the descriptors of a process.
+/// Does nothing, because only Linux lists the descriptors of a process.
 #[cfg(not(target_os = "linux"))]
 pub(super) struct Next;
 
@@ -35,16 +35,17 @@ mod linux {
     use filedescriptor::OwnedHandle;
     use rustix::net::{getpeername, sockopt};
 
-    /// A peer that does not acknowledge data for so long is gone, in seconds.
+    /// If a peer does not acknowledge data for this long, in seconds, the connection ends.
     const GONE_AFTER: u32 = 10;
-    /// Descriptors that are examined first. The lowest free number changes little while a connection is made.
+    /// The number of descriptors that are examined first. The lowest free number changes little while a connection is
+    /// opened.
     const NEAR: RawFd = 64;
 
-    /// The number that the next descriptor of this process would get.
+    /// The number that the next new descriptor of this process would get.
     pub(in crate::store) struct Next(RawFd);
 
     impl Next {
-        /// To be called before the connection is made.
+        /// Reads the number. Must be called before the connection is opened.
         pub(in crate::store) fn descriptor() -> Next {
             let lowest = std::fs::File::open("/proc/self/fd");
             Next(lowest.map_or(0, |file| file.as_raw_fd()))
@@ -65,7 +66,7 @@ mod linux {
             if set_on(self.0..self.0 + NEAR, port)? > 0 {
                 return Ok(());
             }
-            // Descriptors were closed meanwhile, or the call for another connection set the options.
+            // Descriptors were closed in the meantime, or the call for another connection set the options.
             let all = std::fs::read_dir("/proc/self/fd")?;
             let number = |entry: io::Result<std::fs::DirEntry>| {
                 entry.ok()?.file_name().to_str()?.parse().ok()
@@ -105,7 +106,7 @@ mod linux {
             Err(filedescriptor::Error::Dup { source, .. })
                 if source.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) =>
             {
-                // It was closed meanwhile.
+                // The descriptor was closed in the meantime.
                 Ok(None)
             }
             Err(error) => Err(io::Error::other(error)),
@@ -126,7 +127,7 @@ mod linux {
         sockopt::set_tcp_keepintvl(socket, Duration::from_secs(3))?;
         sockopt::set_tcp_keepcnt(socket, 3)?;
         sockopt::set_tcp_user_timeout(socket, GONE_AFTER * 1_000)?;
-        // Last, because it shows that the others are set.
+        // Set last, because it shows that the other options are set.
         Ok(sockopt::set_tcp_nodelay(socket, true)?)
     }
 
@@ -163,7 +164,7 @@ mod linux {
             assert!(asked.nodelay().unwrap());
         }
 
-        /// As many clients as a large sale has must not slow down a new connection to the database.
+        /// A new connection to the database must not be slow because the process has many other descriptors.
         #[test]
         fn only_descriptors_near_the_expected_number_are_examined() {
             let database = listen();
@@ -171,7 +172,7 @@ mod linux {
             let far = connect(&database);
             let next = Next::descriptor();
             let near = connect(&database);
-            // The far one comes first in the list of all.
+            // The far descriptor comes first in the list of all descriptors.
             next.set_now(port).unwrap();
             assert!(near.nodelay().unwrap());
             assert!(!far.nodelay().unwrap());

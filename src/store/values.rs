@@ -1,6 +1,6 @@
 //! The parameters of statements.
 
-/// A parameter of a statement. The drivers bind it as their database has it.
+/// A parameter of a statement. Each driver binds it in the form of its database.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     Int(Option<i64>),
@@ -9,7 +9,8 @@ pub enum Value<'a> {
     /// The key of a request, which is compared byte by byte.
     Key(Option<&'a str>),
     Ints(&'a [i64]),
-    /// Rows, as columns of one length. PostgreSQL gets an array for each column, MySQL a JSON array of all rows.
+    /// Rows, given as columns of equal length. PostgreSQL gets an array for each column, MySQL a JSON array of all
+    /// rows.
     Table(&'a [Column<'a>]),
 }
 

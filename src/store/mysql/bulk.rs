@@ -1,8 +1,8 @@
 //! Loads a dataset into a database of its own, which no server reads yet. The rows are made on the server from a table
 //! of numbers, so only the bounds of each piece are sent.
 //!
-//! `LOAD DATA LOCAL` is not used: servers mostly forbid it. The sequence engine is only in MariaDB; a table of numbers
-//! is as fast, and works on both.
+//! `LOAD DATA LOCAL` is not used, because most servers forbid it. Only MariaDB has the sequence engine; a table of
+//! numbers is as fast and works on both.
 
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySql, MySqlArguments};
@@ -17,14 +17,14 @@ use crate::store::fault::Fault;
 use crate::store::server::{Dialect as _, failed, migrate, write_info};
 use crate::store::{DatasetInfo, StoreError};
 
-/// The rows of one statement: the numbers in `numbers`.
+/// The number of rows of one statement: the numbers in `numbers`.
 const PIECE: u64 = 100_000;
 
 const NUMBERS: &str = include_str!("sql/numbers.sql");
 
 const DROP_NUMBERS: &str = "DROP TABLE numbers";
 
-/// Every key is unique by the way it is made.
+/// The session does not check keys, because every key is made unique.
 const SESSION: &str = "SET SESSION unique_checks = 0, foreign_key_checks = 0";
 
 const CONCERTS: &str = "INSERT INTO concerts (id, performer)

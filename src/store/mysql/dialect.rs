@@ -18,9 +18,9 @@ impl Dialect for Target {
     const SQL: Statements = SQL;
     const ONE_ANSWER: &'static str = "PRIMARY";
     const NAMESPACE: &'static str = "database";
-    /// MySQL commits each statement by itself, so an interrupted migration is repeated, and each of its statements must
-    /// allow that. The first is an exception: a dataset that is not complete is never opened. A procedure that changes
-    /// gets a new name, because servers of the version before may still call the old one.
+    /// MySQL commits each statement by itself. An interrupted migration is repeated, so each of its statements must
+    /// allow a repeat. The first migration is an exception, because a dataset that is not complete is never opened. A
+    /// changed procedure gets a new name, because servers of the previous version may still call the old one.
     const MIGRATIONS: &'static [&'static [&'static str]] = &[&[
         include_str!("../../../migrations/mysql/0001_dataset.sql"),
         include_str!("../../../migrations/mysql/procedures/reserve.sql"),
@@ -36,7 +36,7 @@ impl Dialect for Target {
         include_str!("../../../migrations/mysql/procedures/hand_out.sql"),
     ]];
 
-    /// The id of the row.
+    /// The id of the row in `concertctl_presence`.
     type Lock = i64;
     type Bulk = MySqlBulk;
 

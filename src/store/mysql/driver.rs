@@ -67,8 +67,8 @@ impl Driver for Target {
         errors::of_statement(error, timeout)
     }
 
-    /// After these failures the procedure has rolled back. After any other, such as a time-out, a transaction may still be
-    /// open.
+    /// After these failures the procedure has rolled back. After any other failure, such as a time-out, a transaction
+    /// may still be open.
     fn leaves_connection_usable(fault: &Fault) -> bool {
         matches!(fault, Fault::InTheWay(_) | Fault::Violates(_))
     }
@@ -88,7 +88,7 @@ fn bound(sql: &'static str, params: Params<'_>) -> Query<'static, MySql, MySqlAr
         })
 }
 
-/// A JSON array of rows, which are arrays.
+/// The rows of a table as a JSON array, in which each row is an array.
 fn rows(columns: &[Column<'_>]) -> String {
     let number = columns.iter().map(Column::len).max().unwrap_or(0);
     let row = |at| columns.iter().map(|column| cell(column, at)).collect();
@@ -96,7 +96,7 @@ fn rows(columns: &[Column<'_>]) -> String {
     json!(rows).to_string()
 }
 
-/// Keys are compared byte by byte, so they are in hexadecimal digits.
+/// Keys are written in hexadecimal digits, because the database compares them byte by byte.
 fn cell(column: &Column<'_>, at: usize) -> serde_json::Value {
     match column {
         Column::Ints(values) => values.get(at).copied().into(),

@@ -47,7 +47,8 @@ pub(super) fn of_connecting(error: &Error, target: &Target) -> Fault {
     }
 }
 
-/// The statement that gives the user in the database URL the rights that it needs: those of the shipped file.
+/// The statement that grants the needed rights to the user in the database URL. The rights are those of the shipped
+/// file.
 pub(super) fn grants(user: &str, database: &str) -> String {
     let shipped = include_str!("../../../docker/mysql-grants.sql");
     let rights = shipped.split_once("GRANT ").map_or("", |(_, rest)| rest);
@@ -89,7 +90,7 @@ pub(super) fn of_statement(error: &Error, timeout: Duration) -> Fault {
     }
 }
 
-/// Errors that neither waiting nor a repeat cures.
+/// The error for a failure that neither waiting nor a repeat can cure.
 fn last_word(db: &MySqlDatabaseError) -> StoreError {
     let text = db.message();
     match db.number() {
@@ -110,16 +111,16 @@ fn database_error(error: &Error) -> Option<&MySqlDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
 }
 
-/// The index of a message such as `Duplicate entry '1' for key 'seats.one_live'`. MariaDB writes no table. The entry may
-/// contain quotation marks, so the last quoted text counts.
+/// Extracts the index from a message such as `Duplicate entry '1' for key 'seats.one_live'`. MariaDB omits the table.
+/// The entry may contain quotation marks, so the last quoted text counts.
 fn last_quoted(message: &str) -> String {
     let name = message.trim_end_matches('\'').rsplit('\'').next();
     let name = name.unwrap_or_default();
     name.rsplit('.').next().unwrap_or(name).to_owned()
 }
 
-/// The constraint of a message such as ``CONSTRAINT `name` failed for `d`.`t` `` or `Check constraint 'name' is
-/// violated.`
+/// Extracts the constraint from a message such as ``CONSTRAINT `name` failed for `d`.`t` `` or `Check constraint 'name'
+/// is violated.`
 fn first_quoted(message: &str) -> String {
     let name = message.split(['`', '\'']).nth(1).unwrap_or_default();
     name.to_owned()

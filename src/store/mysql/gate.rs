@@ -1,13 +1,13 @@
-//! The gate: a named lock (`GET_LOCK`) that one session holds while it changes what all servers see: presences, the
-//! control tables, migrations. MySQL's named locks belong to the whole server, so their names contain the database.
+//! The gate is a named lock (`GET_LOCK`). A session holds it while it changes state that all servers see: presences,
+//! the control tables, migrations. MySQL's named locks belong to the whole server, so their names contain the database.
 
 use super::Session;
 use crate::store::fault::Fault;
 
-/// The longest wait for the gate, in seconds. What is done inside takes milliseconds, migrations aside.
+/// The longest wait for the gate, in seconds. A session holds it for milliseconds, except during migrations.
 const ENTER_WITHIN_S: i64 = 30;
 
-/// The gate of the database that the URL names.
+/// The name of the gate of the database that the URL names.
 pub(super) fn name(base: &str) -> String {
     format!("concertctl:{base}")
 }
@@ -23,7 +23,7 @@ pub(super) async fn enter(session: &mut Session, gate: &str) -> Result<(), Fault
     }
 }
 
-/// Leaves the gate, or gives up another lock of the session.
+/// Leaves the gate, or releases another lock of the session.
 pub(super) async fn leave(session: &mut Session, lock: &str) -> Result<(), Fault> {
     let params = [lock.into()];
     session

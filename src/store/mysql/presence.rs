@@ -1,8 +1,8 @@
 //! Presence as rows and named locks.
 //!
-//! MySQL's named locks are exclusive, so a shared lock is a row in `concertctl_presence` whose session holds a named lock
-//! of its own. The row counts while that lock is held, so the row of a lost session does not count. Rows change only
-//! behind the [gate](super::gate).
+//! MySQL's named locks are exclusive, so a shared lock is a row in `concertctl_presence` whose session holds a named
+//! lock of its own. The row counts while that lock is held, so the row of a lost session does not count. Rows change
+//! only behind the [gate](super::gate).
 //!
 //! ```text
 //! concertctl_presence          named locks
@@ -27,7 +27,7 @@ const INSERTED: &str = "SELECT CAST(LAST_INSERT_ID() AS SIGNED)";
 
 const DELETE: &str = "DELETE FROM concertctl_presence WHERE id = ?";
 
-/// Takes the lock. Returns the id of its row, or `None` when another session is in the way.
+/// Takes the lock. Returns the id of its row, or `None` if another session's lock excludes it.
 pub(super) async fn take(
     session: &mut Session,
     using: Use,
@@ -60,7 +60,7 @@ async fn insert(session: &mut Session, using: Use, gate: &str) -> Result<Option<
     }
 }
 
-/// Gives up the lock.
+/// Releases the lock.
 pub(super) async fn release(session: &mut Session, id: i64, gate: &str) -> Result<(), Fault> {
     gate::leave(session, &format!("{gate}:{id}")).await?;
     session.rows(DELETE, &[id.into()]).await.map(drop)

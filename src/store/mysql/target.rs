@@ -21,7 +21,7 @@ const LONGEST_NAME: usize = 40;
 /// A database that a URL names, with the settings of its sessions.
 #[derive(Clone)]
 pub struct Target {
-    /// On the heap, because they are large, and everything that holds a session has them.
+    /// On the heap, because the options are large, and every value that holds a session contains them.
     options: Box<MySqlConnectOptions>,
     /// The statement that sets up a session.
     set_up: String,
@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a URL.
+    /// Parses a URL.
     pub(super) fn of_url(url: &str, options: &MySqlOptions) -> Result<Target, StoreError> {
         // The parser's messages may repeat a part of the URL, and a part may be the password.
         let url: Url = url.parse().map_err(|_| {
@@ -78,7 +78,7 @@ impl Target {
         })
     }
 
-    /// The name of the database alone.
+    /// The name of the database, without the server.
     pub(super) fn database(&self) -> &str {
         &self.database
     }
@@ -88,7 +88,7 @@ impl Target {
         &self.user
     }
 
-    /// The same server, for connections whose tables are in `database`.
+    /// The same server, for connections that use the tables in `database`.
     pub(super) fn in_database(
         &self,
         database: &str,
@@ -102,7 +102,7 @@ impl Target {
         }
     }
 
-    /// A new connection that is set up.
+    /// Opens a connection and sets it up.
     pub(super) async fn set_up(&self) -> Result<MySqlConnection, sqlx::Error> {
         let next = socket_options::Next::descriptor();
         let mut connection = MySqlConnection::connect_with(&self.options).await?;
@@ -121,8 +121,8 @@ impl fmt::Debug for Target {
     }
 }
 
-/// The statement that sets up a session. A part in `/*M! */` is only for MariaDB, a part in `/*!80000 */` only for
-/// MySQL: MySQL bounds reads only, so its writes are bounded by the wait for locks.
+/// The statement that sets up a session. Only MariaDB runs a part in `/*M! */`, and only MySQL a part in `/*!80000 */`.
+/// MySQL's statement time-out bounds only reads, so the wait for locks bounds its writes.
 fn set_up(purpose: Purpose, options: &MySqlOptions) -> String {
     let statement = match purpose {
         Purpose::Statements => options.statement_timeout,
@@ -149,7 +149,7 @@ fn decoded(text: &str) -> Result<String, StoreError> {
         .map_err(|_| unusable(format!("its URL is not UTF-8: write {FORM}")))
 }
 
-/// The name becomes a part of the names of datasets, and of statements that name these.
+/// Checks the name, which becomes a part of the names of datasets and of statements that contain these names.
 fn check_database(name: &str) -> Result<(), StoreError> {
     if name.is_empty() {
         return Err(unusable(format!("its URL names no database: write {FORM}")));
@@ -181,7 +181,7 @@ fn with_parameter(
     })
 }
 
-/// The modes by their names in MySQL's clients and in PostgreSQL's.
+/// Parses the modes by their names in MySQL's clients and in PostgreSQL's.
 fn ssl_mode(value: &str) -> Result<MySqlSslMode, StoreError> {
     let value = value.to_ascii_lowercase().replace('_', "-");
     Ok(match value.as_str() {

@@ -1,4 +1,4 @@
-//! The server's product, version and settings: which servers can be used.
+//! Reads the server's product, version and settings, and checks whether the store can use the server.
 
 use super::Session;
 use super::target::Target;
@@ -6,9 +6,9 @@ use crate::store::StoreError;
 use crate::store::fault::Fault;
 use crate::store::pooled::Driver as _;
 
-/// `SKIP LOCKED` and `JSON_TABLE` need it.
+/// The first version with `SKIP LOCKED` and `JSON_TABLE`.
 const OLDEST_MARIADB: (u32, u32, u32) = (10, 6, 0);
-/// Invisible columns need it.
+/// The first version with invisible columns.
 const OLDEST_MYSQL: (u32, u32, u32) = (8, 0, 23);
 
 const SETTINGS: &str = "SELECT VERSION(), CAST(@@global.read_only AS SIGNED),
@@ -45,7 +45,7 @@ fn new_enough(version: &str, name: &str) -> Result<(), StoreError> {
     )))
 }
 
-/// The numbers that a version begins with.
+/// The numbers at the beginning of a version.
 fn numbers(version: &str) -> (u32, u32, u32) {
     let mut numbers = version
         .split(|c: char| !c.is_ascii_digit())

@@ -1,8 +1,8 @@
-//! Seeding: a dataset is loaded into a schema of its own that no server reads yet, in one transaction, so an interruption
-//! leaves nothing.
+//! Loads a dataset into a schema of its own that no server reads yet. One transaction does the whole load, so an
+//! interruption leaves nothing behind.
 //!
-//! Users and seats are copied in PostgreSQL's binary format from a buffer of bounded size. The rows are written frozen,
-//! without any key. Keys, indexes and references are made when all rows are there.
+//! Users and seats are copied in PostgreSQL's binary format from a buffer of bounded size. The rows are written frozen
+//! and without keys. Keys, indexes and references are made after all rows are written.
 
 use bytes::{BufMut as _, BytesMut};
 use tokio::runtime::Handle;
@@ -15,12 +15,12 @@ use crate::store::server::{Dialect as _, failed, migrate, write_info};
 use crate::store::values::Params;
 use crate::store::{DatasetInfo, StoreError};
 
-/// The bytes that are sent together.
+/// The number of bytes that are sent together.
 const PIECE: usize = 64 * 1024;
 /// The beginning of a copy in binary format: signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// Statistics are there from the first statement on.
+/// `ANALYZE` runs before the commit, so that the first statement already has statistics.
 const FINISH: &str = "ANALYZE concerts, performance_dates, users, seats; COMMIT";
 
 const CONCERTS: &str = "INSERT INTO concerts (id, performer)
@@ -37,8 +37,8 @@ const COPY_USERS: &str =
 const COPY_SEATS: &str =
     "COPY seats (id, performance_date_id, price, number) FROM STDIN WITH (FORMAT binary, FREEZE)";
 
-/// A dataset being loaded. Its calls block, and belong on a thread outside the runtime's own. Dropped before
-/// [`PgBulk::finish`], it leaves nothing behind.
+/// A dataset that is being loaded. Its functions block, so only a blocking thread may call them. If it is dropped
+/// before [`PgBulk::finish`], it leaves nothing behind.
 pub struct PgBulk {
     present: Loaded,
     runtime: Handle,
@@ -129,11 +129,11 @@ impl PgBulk {
         })
     }
 
-    /// Makes keys and indexes, describes the dataset, and puts it on disk. After this it is complete,
-    /// though not in force.
+    /// Makes keys and indexes, writes the description of the dataset, and commits. The dataset is complete after this,
+    /// but not active.
     ///
     /// # Errors
-    /// [`StoreError`]; then it is gone.
+    /// [`StoreError`]. The whole load is rolled back then.
     pub fn finish(mut self, info: &DatasetInfo) -> Result<Loaded, StoreError> {
         let session = &mut self.present.session;
         self.runtime.block_on(async {

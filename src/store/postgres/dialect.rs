@@ -28,7 +28,7 @@ impl Dialect for Target {
     const SQL: Statements = SQL;
     const ONE_ANSWER: &'static str = "idempotency_pkey";
     const NAMESPACE: &'static str = "schema";
-    /// The first makes the tables without keys.
+    /// The first migration makes the tables without keys. Seeding adds the keys after it has written the rows.
     const MIGRATIONS: &'static [&'static [&'static str]] = &[
         &[include_str!(
             "../../../migrations/postgres/0001_dataset.sql"
@@ -106,7 +106,7 @@ impl Dialect for Target {
         PgBulk::begin(present, &schema).await
     }
 
-    /// To unlink the files of a large dataset takes long.
+    /// The time-out is long, because unlinking the files of a large dataset takes long.
     fn drop_namespace(schema: &str) -> String {
         format!(
             "SET statement_timeout = '60s'; SET lock_timeout = '2s'; DROP SCHEMA {schema} CASCADE"

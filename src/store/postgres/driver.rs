@@ -1,4 +1,4 @@
-//! PostgreSQL as the pool and the sessions use it.
+//! PostgreSQL's part of the pool and of the sessions.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Driver for Target {
         Box::pin(async move { text.execute(connection).await.map(drop) })
     }
 
-    /// The integer is a `bigint` on the server.
+    /// The column must be a `bigint` on the server.
     fn opt(row: &PgRow, column: usize) -> Result<Option<i64>, Fault> {
         row.try_get(column).map_err(Fault::unreadable)
     }
@@ -70,8 +70,8 @@ impl Driver for Target {
         errors::of_statement(error, timeout)
     }
 
-    /// A statement is a transaction of its own, which ends with any error. A connection to a server that became a
-    /// standby is of no more use.
+    /// Each statement is a transaction of its own, which any error ends. A connection is useless if it is lost, or if
+    /// its server became a standby.
     fn leaves_connection_usable(fault: &Fault) -> bool {
         !matches!(fault, Fault::Lost(_) | Fault::Unreached(_))
     }

@@ -31,7 +31,7 @@ pub(super) fn of_connecting(error: &Error, target: &Target) -> Fault {
             Error::Tls(why) => Fault::unavailable(format!(
                 "{name}: {why}; check sslmode, sslrootcert, sslcert and sslkey in the database URL"
             )),
-            // The zero stands for an answer that did not come.
+            // sqlx reads a zero byte when the server closes the connection instead of answering.
             Error::Protocol(why) if why.ends_with("SSLRequest: 0x00") => {
                 Fault::Unreached(format!("{name} closed the connection"))
             }
@@ -78,7 +78,7 @@ pub(super) fn of_statement(error: &Error, timeout: Duration) -> Fault {
         // Serialization failure, deadlock, lock time-out.
         ("40001" | "40P01" | "55P03", _) => Fault::InTheWay(text()),
         ("25006", _) => Fault::Unreached(READ_ONLY.to_owned()),
-        // Cancelled, which is what the statement time-out does.
+        // The statement time-out cancels a statement with this code.
         ("57014", _) => Fault::Final(StoreError::Timeout(timeout)),
         // Unique violation, check violation.
         ("23505" | "23514", Some(constraint)) => Fault::Violates(constraint.to_owned()),
@@ -88,12 +88,12 @@ pub(super) fn of_statement(error: &Error, timeout: Duration) -> Fault {
     }
 }
 
-/// Errors that neither waiting nor a repeat cures.
+/// The error for a failure that neither waiting nor a repeat can cure.
 fn last_word(db: &PgDatabaseError) -> StoreError {
     let text = db.message();
     match db.code() {
         "53100" => StoreError::Unwritable("its disk is full: make room on it".to_owned()),
-        // Undefined table, unknown schema.
+        // Undefined table, undefined schema.
         "42P01" | "3F000" => StoreError::Unavailable(format!("the dataset is gone ({text})")),
         "42501" => {
             StoreError::Unavailable(format!("{text}: grant it to the role in the database URL"))
@@ -108,7 +108,7 @@ fn database_error(error: &Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
 }
 
-/// The server shuts down, crashed, or starts.
+/// Returns whether the server shuts down, has crashed, or starts up.
 fn is_going_or_coming(code: &str) -> bool {
     matches!(code, "57P01" | "57P02" | "57P03")
 }

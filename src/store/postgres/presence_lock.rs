@@ -7,12 +7,13 @@ use crate::store::server::Use;
 
 /// The first half of the key of every advisory lock that is not about one dataset: "conc".
 const LOCKS: i64 = 0x636f_6e63;
-/// One server at a time changes a schema.
+/// The lock for schema changes: only one server at a time changes a schema.
 const MIGRATING: i64 = 1;
-/// A server that coordinates by itself holds it alone; servers that coordinate together share it.
+/// The lock on the use of the database. A server with its own coordination holds it exclusively; servers that share the
+/// coordination also share this lock.
 const IN_USE: i64 = 2;
 
-/// Tries to take the lock for as long as the session lives.
+/// Tries to take the lock. The session holds it as long as it lives.
 pub(super) async fn take(session: &mut Session, using: Use) -> Result<Option<()>, Fault> {
     let database = [LOCKS.into(), IN_USE.into()];
     let taken = match using {
@@ -37,14 +38,14 @@ pub(super) async fn take(session: &mut Session, using: Use) -> Result<Option<()>
     Ok((taken == 1).then_some(()))
 }
 
-/// Waits until no other server changes a schema. The lock ends with the transaction.
+/// Waits until no other server changes a schema. The lock is released at the end of the transaction.
 pub(super) async fn lock_migrating(session: &mut Session) -> Result<(), Fault> {
     let sql = "SELECT pg_advisory_xact_lock($1::integer, $2::integer)";
     let params = [LOCKS.into(), MIGRATING.into()];
     session.rows(sql, &params).await.map(drop)
 }
 
-/// An epoch as the key of an advisory lock.
+/// The key of the advisory lock of a dataset.
 fn key(epoch: Epoch) -> i64 {
     i64::from_ne_bytes(epoch.0.to_ne_bytes())
 }

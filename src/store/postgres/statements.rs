@@ -34,7 +34,7 @@ pub(super) const SQL: Statements = Statements {
     lives: "SELECT 1 FROM queue_places WHERE place = $1 AND ended_at IS NULL",
     register_many: include_str!("sql/register_many.sql"),
     register_one: include_str!("sql/register_one.sql"),
-    // A statement that begins after the wait sees all places of other servers.
+    // A statement that begins after this wait sees all places that other servers have given.
     hand_out_turn: Some("BEGIN; SELECT 1 FROM meta WHERE key = 'places' FOR UPDATE"),
     hand_out: include_str!("sql/hand_out.sql"),
 

@@ -18,12 +18,13 @@ use super::url::{Url, unusable};
 use crate::store::server::Purpose;
 use crate::store::{StoreError, socket_options};
 
-/// A transaction that waits for its client for so long is rolled back.
+/// The server rolls back a transaction that waits for its client for this long.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
-/// More statements than the store has: each is prepared once per connection.
+/// The number of cached prepared statements, larger than the number of statements of the store: each is prepared once
+/// per connection.
 const STATEMENTS: usize = 256;
-/// The server checks so often during a statement whether its client is still there, in milliseconds. Without it, the
-/// statement of a closed connection runs to its end and keeps its locks.
+/// During a statement the server checks at this interval, in milliseconds, whether its client is still connected.
+/// Without the check, the statement of a closed connection runs to its end and keeps its locks.
 const STOP_WITHOUT_CLIENT: &str = "SET client_connection_check_interval = 1000";
 /// The first version with that setting.
 const CHECKS_CLIENT: u32 = 140_000;
@@ -31,7 +32,7 @@ const CHECKS_CLIENT: u32 = 140_000;
 /// A database that a URL names.
 #[derive(Clone)]
 pub struct Target {
-    /// One for each host. Several hosts are a primary and its standbys.
+    /// The options for each host. Several hosts are a primary and its standbys.
     hosts: Vec<PgConnectOptions>,
     must_accept_writes: bool,
     pub(super) name: String,
@@ -41,7 +42,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a URL.
+    /// Parses a URL.
     pub(super) fn of_url(url: &str, options: &PgOptions) -> Result<Target, StoreError> {
         let url = Url::parse(url)?;
         let mut driver = PgConnectOptions::new_without_pgpass()
@@ -82,7 +83,7 @@ impl Target {
         })
     }
 
-    /// The name of the database alone.
+    /// The name of the database, without the server.
     pub(super) fn database(&self) -> &str {
         &self.database
     }
@@ -92,7 +93,7 @@ impl Target {
         &self.user
     }
 
-    /// The same database, for connections that find their tables in `schema`.
+    /// The same database, for connections that use the tables in `schema`.
     pub(super) fn in_schema(&self, schema: &str, purpose: Purpose, options: &PgOptions) -> Target {
         let settings = settings(schema, purpose, options);
         let hosts = self.hosts.iter().cloned();
@@ -102,7 +103,8 @@ impl Target {
         }
     }
 
-    /// A new connection to the first host that accepts one, and writes if there are several. The caller bounds the time.
+    /// Opens a connection to the first host that accepts one. If there are several hosts, or the URL
+    /// asks for it, the host must also accept writes. The caller bounds the time.
     pub(super) async fn connect_to_first(&self) -> Result<PgConnection, sqlx::Error> {
         let hosts = u32::try_from(self.hosts.len()).unwrap_or(1).max(1);
         let mut failed = None;
@@ -123,7 +125,7 @@ impl Target {
         next.set(host.get_port()).await;
         if connection.server_version_num() >= Some(CHECKS_CLIENT) {
             match connection.execute(STOP_WITHOUT_CLIENT).await {
-                // Some systems cannot check. There, the statement time-out ends the statement.
+                // Some operating systems cannot check. There, the statement time-out ends the statement.
                 Ok(_) | Err(sqlx::Error::Database(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -144,10 +146,10 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Runs `future` without giving way to other tasks each time it yields. While it hashes the password, sqlx yields about
-/// 800 times; on a busy server each time lasts a whole round of the scheduler, and a connection would take seconds.
+/// Polls `future` several times in a row instead of yielding each time. While sqlx hashes the password, it yields about
+/// 800 times. On a busy server each yield lasts a whole round of the scheduler, and a connection would take seconds.
 async fn eagerly<T>(future: impl Future<Output = T>) -> T {
-    /// A round of hashing takes well under a millisecond.
+    /// 64 rounds of hashing take well under a millisecond.
     const POLLS_IN_A_ROW: usize = 64;
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -173,8 +175,8 @@ fn settings(schema: &str, purpose: Purpose, options: &PgOptions) -> Vec<(&'stati
                 "idle_in_transaction_session_timeout",
                 millis(IDLE_IN_TRANSACTION),
             ),
-            // Every statement goes by a key. A plan that was made while the tables are small must stay right when they
-            // have grown, and is made once per connection.
+            // Every statement uses a key. A plan is made once per connection, perhaps while the tables are small, and
+            // must still be right when they have grown.
             ("enable_seqscan", "off".to_owned()),
             ("plan_cache_mode", "force_generic_plan".to_owned()),
             ("jit", "off".to_owned()),
@@ -208,7 +210,7 @@ fn with_parameter(
         "sslcert" => driver.ssl_client_cert(readable(name, value)?),
         "sslkey" => driver.ssl_client_key(readable(name, value)?),
         "options" => driver.options(server_settings(value)?),
-        // The program sets these itself; the target reads the last one.
+        // The program sets the first two itself, and the caller reads the third.
         "application_name" | "connect_timeout" | "target_session_attrs" => driver,
         name if name.starts_with("keepalives") || name == "tcp_user_timeout" => driver,
         _ => {
@@ -248,7 +250,7 @@ fn with_tls(driver: PgConnectOptions, url: &Url) -> Result<PgConnectOptions, Sto
     })
 }
 
-/// The driver reads the file again for each connection, so a renewed certificate counts without a restart.
+/// The driver reads the file again for each connection, so a renewed certificate is used without a restart.
 fn readable<'a>(name: &str, file: &'a str) -> Result<&'a Path, StoreError> {
     match std::fs::File::open(file) {
         Ok(_) => Ok(Path::new(file)),
@@ -256,7 +258,7 @@ fn readable<'a>(name: &str, file: &'a str) -> Result<&'a Path, StoreError> {
     }
 }
 
-/// The settings in a text such as `-c geqo=off --jit=off`.
+/// Parses a text such as `-c geqo=off --jit=off`.
 fn server_settings(text: &str) -> Result<Vec<(&str, &str)>, StoreError> {
     let words = text.split_whitespace().filter(|word| *word != "-c");
     words

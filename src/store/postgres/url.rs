@@ -1,4 +1,4 @@
-//! The parts of a database URL. The driver's own parser knows one host only, and reads the password file.
+//! Parses a database URL. The driver's own parser accepts only one host, and reads the password file.
 
 use percent_encoding::percent_decode_str;
 
@@ -17,7 +17,7 @@ pub(super) struct Url {
 }
 
 impl Url {
-    /// Reads a URL.
+    /// Parses a URL.
     pub(super) fn parse(url: &str) -> Result<Url, StoreError> {
         let rest = url
             .strip_prefix("postgres://")
@@ -83,7 +83,7 @@ fn parameter(pair: &str) -> Result<(String, String), StoreError> {
     Ok((decoded(name)?, decoded(value)?))
 }
 
-/// Hosts with their ports, of a list such as `a:5433,[::1],c`. `ports` is the list of a parameter.
+/// Parses a list of hosts such as `a:5433,[::1],c`. `ports` is the list of ports in a parameter.
 fn hosts_of(hosts: &str, ports: Option<&str>) -> Result<Vec<(String, u16)>, StoreError> {
     let ports: Vec<&str> = ports.map_or(Vec::new(), |ports| ports.split(',').collect());
     let host = |(at, text): (usize, &str)| {
@@ -115,7 +115,7 @@ pub(super) fn unusable(why: impl Into<String>) -> StoreError {
     StoreError::Unavailable(why.into())
 }
 
-/// Says nothing of the URL itself, because a part may be the password.
+/// The error for an unreadable URL. It does not contain the URL, because a part of it may be the password.
 fn unreadable() -> StoreError {
     unusable(format!(
         "its URL cannot be read: write {FORM}, with special characters of the password percent-encoded (@ as %40, / as %2F)"

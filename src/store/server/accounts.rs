@@ -7,7 +7,7 @@ use crate::domain::{Money, Timestamp, UserId, statement};
 use crate::store::keyed::{self, Changed, Decision, parts};
 use crate::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome, Settled, StoreError};
 
-/// A payment raced with another of the same user, and the balance does not cover both.
+/// A payment raced with another payment of the same user, and the balance does not cover both.
 const NOT_OVERDRAWN: &str = "balance_is_not_overdrawn";
 
 impl<D: Dialect> ServerStore<D> {
@@ -29,7 +29,8 @@ impl<D: Dialect> ServerStore<D> {
         key: Option<Idempotency>,
     ) -> Result<Keyed<ChargeOutcome>, StoreError> {
         let (name, fingerprint) = parts(key.as_ref());
-        // No balance is low enough for an amount that must not be charged.
+        // The highest balance to which `amount` may be added. It is -1 if `amount` itself is not allowed, so no balance
+        // is low enough.
         let room = match Money(0).charged(amount) {
             Ok(_) => Money::MAX_BALANCE.0 - amount.0,
             Err(_) => -1,
@@ -76,8 +77,8 @@ impl<D: Dialect> ServerStore<D> {
         let (outcome, row) = keyed::decide(&mut retry, &decision).await?;
         let ended = match outcome == Keyed::Fresh(PayOutcome::Paid) {
             true if D::opt(&row, 5)? == Some(1) => vec![pay.place],
-            // The other holds may end at the same time, and each of these statements may see the hold of the other. So
-            // the last to commit checks again.
+            // Another hold of the place may end at the same time, and each of the two statements may still see the
+            // other's hold. So each checks again after its commit.
             true => end_spent(&mut retry, vec![place], pay.now).await,
             false => Vec::new(),
         };

@@ -84,9 +84,9 @@ fn lookup<D: Dialect>(fact: Fact) -> (&'static str, Vec<i64>) {
     }
 }
 
-/// Returns those of `facts` that are not in the database, as of one moment, in their order.
+/// Returns those of `facts` that are not in the database, in their order, from one snapshot.
 async fn missing<D: Dialect>(mut session: Session<D>, facts: &[Fact]) -> Result<Vec<Fact>, Fault> {
-    // By statement, with a column for each value. The first column is the number of the fact.
+    // Facts by statement, with a column for each value. The first column is the number of the fact.
     let mut asked: BTreeMap<&'static str, Vec<Vec<i64>>> = BTreeMap::new();
     for (nth, fact) in (0..).zip(facts) {
         let (sql, values) = lookup::<D>(*fact);

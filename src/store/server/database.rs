@@ -1,4 +1,4 @@
-//! The database that a URL names: which dataset is active, and what all servers share.
+//! The database that a URL names: its active dataset, and the state that all servers share.
 //!
 //! One update of a row activates a dataset. A dataset that is not active, and that no session loads or uses, is swept.
 
@@ -92,7 +92,7 @@ impl<D: Dialect> Database<D> {
         metrics: Metrics,
         faults: Faults,
     ) -> Result<ServerStore<D>, StoreError> {
-        // First, so that no other server sweeps the dataset.
+        // The presence lock comes first, so that no other server sweeps the dataset.
         let presence = self.present(Use::Dataset(epoch)).await?;
         let opening = async {
             let mut session = self.session_in(epoch).await?;
@@ -139,18 +139,18 @@ impl<D: Dialect> Database<D> {
         }
     }
 
-    /// Begins to load a dataset. The calls of the result block, so they need a blocking thread.
+    /// Begins to load a dataset. The functions of the result block, so only a blocking thread may call them.
     ///
     /// # Errors
     /// [`StoreError`], for example when the user may not create a namespace.
     pub async fn begin_bulk(&self, epoch: Epoch) -> Result<D::Bulk, StoreError> {
-        // Before others can see the namespace.
+        // The presence lock is taken before other servers can see the namespace.
         let present = self.in_use(Use::Dataset(epoch)).expect().await?;
         D::begin_bulk(present, self.namespace_of(epoch)).await
     }
 
-    /// Whether the database answers and accepts writes. It does not use the connections of datasets, which may all be
-    /// in use.
+    /// Returns whether the database answers and accepts writes. It does not use the connections of datasets, because
+    /// all of these may be in use.
     pub async fn answers(&self, within: Duration) -> bool {
         self.control.accepts_writes(within).await
     }
@@ -166,7 +166,7 @@ impl<D: Dialect> Database<D> {
         Ok(())
     }
 
-    /// Whether every server of the database uses this dataset.
+    /// Returns whether every server of the database uses this dataset.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
@@ -219,7 +219,7 @@ impl<D: Dialect> Database<D> {
         let Some(mut present) = self.in_use(Use::Sweeping(epoch)).take().await? else {
             return Ok(false);
         };
-        // It may have been activated before the lock was taken.
+        // The dataset may have been activated before this session took the lock.
         let is_current = self.current().await? == Some(epoch);
         if !is_current {
             let drop = D::drop_namespace(&self.namespace_of(epoch));
@@ -229,7 +229,8 @@ impl<D: Dialect> Database<D> {
         Ok(!is_current)
     }
 
-    /// The secret with this name. All servers of the database get the same: the candidate of the first.
+    /// The secret called `name`. All servers of the database get the same one: the candidate of the first server that
+    /// asked.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
@@ -244,11 +245,11 @@ impl<D: Dialect> Database<D> {
         Ok(D::text(row, 0)?.to_owned())
     }
 
-    /// Shows that this server uses the database, until the result is dropped. With `alone`, no other server may use it:
-    /// queue and locks are in this process.
+    /// Takes the presence lock, which shows that this server uses the database until the result is dropped. With
+    /// `alone`, no other server may use it, because queue and locks are in this process.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] while another server is in the way.
+    /// [`StoreError::Unavailable`] while another server's presence excludes this one.
     pub async fn lock_presence(&self, alone: bool) -> Result<PresenceLock, StoreError> {
         self.present(Use::Database { alone }).await
     }

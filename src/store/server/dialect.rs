@@ -1,4 +1,4 @@
-//! What differs between the database servers.
+//! The differences between the database servers.
 
 use std::fmt;
 
@@ -16,19 +16,19 @@ use crate::store::pooled::{Driver, PoolOptions};
 pub trait Dialect: Driver + Clone + fmt::Debug {
     /// The statements of the store.
     const SQL: Statements;
-    /// The key that decides between two copies of a request.
+    /// The unique key that only one of two copies of a request can insert.
     const ONE_ANSWER: &'static str;
     /// The word for a namespace, for messages.
     const NAMESPACE: &'static str;
-    /// The migrations of a dataset, in order. `meta` holds how many ran. Each text runs by itself.
+    /// The migrations of a dataset, in order. `meta` holds the number of those that ran. Each text runs by itself.
     const MIGRATIONS: &'static [&'static [&'static str]];
 
-    /// What a session keeps of a presence lock that it holds.
+    /// The data that a session keeps about a presence lock that it holds.
     type Lock: Send;
     /// A dataset that is being loaded.
     type Bulk;
 
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] with one line that never contains the password.
@@ -37,7 +37,7 @@ pub trait Dialect: Driver + Clone + fmt::Debug {
     /// The namespace of the control tables. The names of datasets begin with it.
     fn control(&self) -> &str;
 
-    /// The same database, for connections that find their tables in `namespace`.
+    /// The same database, for connections that use the tables in `namespace`.
     fn in_namespace(&self, namespace: &str, purpose: Purpose, options: &PoolOptions) -> Self;
 
     /// Refuses a server that is too old or accepts no writes, and warns of settings under which a crash loses writes.
@@ -46,19 +46,20 @@ pub trait Dialect: Driver + Clone + fmt::Debug {
         session: &mut Session<Self>,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Makes the control tables that are missing.
+    /// Makes the missing control tables.
     fn make_control(
         &self,
         session: &mut Session<Self>,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Waits until no other session changes a schema, and keeps others from it.
+    /// Waits until no other session changes a schema, and excludes other sessions until [`Dialect::unlock_schema`].
     fn lock_schema(
         &self,
         session: &mut Session<Self>,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Makes the changes since [`Dialect::lock_schema`] last, and lets others go on. The end of the session does so too.
+    /// Commits the changes since the last [`Dialect::lock_schema`], and releases the lock. The end of the session
+    /// releases it too.
     fn unlock_schema(
         &self,
         session: &mut Session<Self>,
@@ -71,14 +72,14 @@ pub trait Dialect: Driver + Clone + fmt::Debug {
         using: Use,
     ) -> impl Future<Output = Result<Option<Self::Lock>, Fault>> + Send;
 
-    /// Gives up a presence lock.
+    /// Releases a presence lock.
     fn release(
         &self,
         session: &mut Session<Self>,
         lock: Self::Lock,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Begins to load a dataset in the session of its presence lock.
+    /// Begins to load a dataset in the session that holds its presence lock.
     fn begin_bulk(
         present: Present<Self>,
         namespace: String,
@@ -88,7 +89,7 @@ pub trait Dialect: Driver + Clone + fmt::Debug {
     fn drop_namespace(namespace: &str) -> String;
 }
 
-/// The use of a connection.
+/// The use of a connection, which determines its settings.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
     /// Short statements by keys.

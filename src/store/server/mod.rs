@@ -1,11 +1,11 @@
-//! A dataset on a database server, which several servers of the sale may share: what PostgreSQL and MySQL have in common.
+//! A dataset on a database server that several servers of the sale may share: the common part of PostgreSQL and MySQL.
 //!
-//! Every booking is one statement and one round trip, in a transaction of its own, and is on disk when the answer comes.
-//! The rows decide races: the seat's version, and unique indexes for the live reservation of a seat, the slots of a user
-//! and the keys of requests. The loser is rolled back as a whole and decided again. The registrations of a server go to
-//! the database together.
+//! Every booking is one statement and one round trip, in a transaction of its own, and is on disk before the answer.
+//! The rows decide races: the version of the seat, and unique indexes for the live reservation of a seat, the slots of
+//! a user and the keys of requests. The loser is rolled back as a whole and decided again. The batcher writes the
+//! registrations of a server together.
 //!
-//! No request begins a transaction with a statement of its own. A caller who gives up could leave such a transaction
+//! No request begins a transaction with a statement of its own. If its caller gave up, such a transaction could stay
 //! open on a connection that another caller then borrows.
 
 mod accounts;
@@ -48,7 +48,7 @@ use registering::{HandingOut, Registering};
 /// An open dataset.
 pub struct ServerStore<D: Dialect> {
     pool: Arc<Pool<D>>,
-    /// Makes the sessions that read the whole dataset.
+    /// Opens the sessions that read the whole dataset.
     long: D,
     info: DatasetInfo,
     versions: DateVersions,
@@ -133,13 +133,13 @@ impl<D: Dialect> ServerStore<D> {
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        // First, because the write would be repeated on a replica.
+        // The read comes first, because a write would be repeated on a replica.
         let reading = self.read(statement::PING).run(D::IS_READ_ONLY, &[]).await?;
         if reading.rows.first().map_or(Ok(1), |row| D::int(row, 0))? != 0 {
             return Err(StoreError::Unavailable(D::READ_ONLY.to_owned()));
         }
-        // As durable as any write of the sale, so it fails where they would. Another value each time, because a row that
-        // keeps its value is not written.
+        // This write is as durable as any write of the sale, so it fails where they would. The value is random, because
+        // a database does not write a row whose value stays the same.
         let value = format!("{:016x}", rand::random::<u64>());
         let params = ["readiness".into(), value.as_str().into()];
         let mut retry = self.safe(statement::PING);
@@ -147,7 +147,7 @@ impl<D: Dialect> ServerStore<D> {
         Ok(())
     }
 
-    /// Reads as of one moment, while the sale continues.
+    /// Runs `read` on one snapshot, while the sale continues.
     async fn snapshot<T, F>(
         &self,
         name: &'static str,
@@ -171,17 +171,17 @@ impl<D: Dialect> ServerStore<D> {
         }
     }
 
-    /// An operation that only reads.
+    /// A retried operation that only reads.
     fn read(&self, name: &'static str) -> Retry<'_, D> {
         Retry::new(&self.pool, name, Repeat::Read)
     }
 
-    /// A write that has the same effect when it is done twice.
+    /// A retried write that is idempotent.
     fn safe(&self, name: &'static str) -> Retry<'_, D> {
         Retry::new(&self.pool, name, Repeat::Safe)
     }
 
-    /// A write that may be repeated if it has a key: the repeat finds the stored answer.
+    /// A retried write. It may be repeated if it has a key, because the repeat finds the stored answer.
     fn keyed(&self, name: &'static str, key: Option<&Idempotency>) -> Retry<'_, D> {
         let repeat = match key {
             Some(_) => Repeat::Safe,
@@ -190,7 +190,7 @@ impl<D: Dialect> ServerStore<D> {
         Retry::new(&self.pool, name, repeat)
     }
 
-    /// Records the dates that changed.
+    /// Records the dates whose seats changed.
     fn settled<T>(&self, changed: Changed<T>) -> Settled<T> {
         for date in changed.dates {
             self.versions.bump(date);

@@ -1,7 +1,7 @@
-//! The presence lock: it shows other servers who uses a database or a dataset, as long as a session lives.
+//! The presence lock shows other servers that this server uses a database or a dataset. It lasts as long as a session.
 //!
-//! A task checks the session once a second. When the session is lost, the task makes a new one and takes the lock again.
-//! The lock is not held meanwhile; if another server took it, an error is logged.
+//! A task checks the session once a second. If the session is lost, the task opens a new one and takes the lock again.
+//! The lock is not held in between; if another server took it, the task logs an error.
 
 use std::time::Duration;
 
@@ -20,24 +20,24 @@ use crate::store::pooled::PoolOptions;
 
 /// The pause between two checks of the session, and between two attempts to take the lock again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest wait for the release of a lock. It also ends with its connection.
+/// The longest wait for the release of a lock. The end of the connection also releases it.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a session uses.
+/// The use that a lock protects.
 #[derive(Clone, Copy, Debug)]
 pub enum Use {
     Database {
         alone: bool,
     },
     Dataset(Epoch),
-    /// No other session may use the dataset any more.
+    /// The dataset is being swept, and no other session may use it.
     Sweeping(Epoch),
 }
 
-/// A use of a database, which other servers see.
+/// A use of a database, for which a lock can be taken.
 pub(super) struct InUse<D> {
     pub(super) using: Use,
-    /// Connects where the control tables are.
+    /// Connects to the namespace of the control tables.
     pub(super) target: D,
     pub(super) options: PoolOptions,
 }
@@ -57,7 +57,7 @@ impl<D: Dialect> InUse<D> {
         }))
     }
 
-    /// The same, with an error when another session has the lock.
+    /// Like [`InUse::take`], but returns an error if another session has the lock.
     pub(super) async fn expect(&self) -> Result<Present<D>, StoreError> {
         self.take().await?.ok_or_else(|| self.refused())
     }
@@ -85,18 +85,18 @@ pub struct Present<D: Dialect> {
 }
 
 impl<D: Dialect> Present<D> {
-    /// Gives up the lock, and waits until others can have it.
+    /// Releases the lock, and waits until others can take it.
     pub(super) async fn release(mut self) {
         let releasing = async {
             self.target.release(&mut self.session, self.lock).await.ok();
             self.session.connection.close().await
         };
-        // After a failure the end of the connection releases the lock, a moment later.
+        // If the release fails, the end of the connection releases the lock a moment later.
         drop(timeout(RELEASE_WITHIN, releasing).await);
     }
 }
 
-/// A presence lock with the task that holds it. Released or dropped, it is given up.
+/// A presence lock with the task that holds it. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct PresenceLock {
     keeper: Mutex<Option<AbortOnDropHandle<()>>>,
@@ -115,7 +115,7 @@ impl PresenceLock {
         })
     }
 
-    /// Gives up the lock. After this, others can have it, unless the database does not answer.
+    /// Releases the lock. Other servers can take it after this, unless the database does not answer.
     pub async fn release(&self) {
         self.release.cancel();
         let keeper = self.keeper.lock().take();
@@ -125,7 +125,7 @@ impl PresenceLock {
     }
 }
 
-/// Holds the lock until it is released, through losses of the session.
+/// Holds the lock until it is released. If the session is lost, takes the lock again in a new one.
 async fn keep<D: Dialect>(in_use: InUse<D>, mut present: Present<D>, release: CancellationToken) {
     loop {
         tokio::select! {

@@ -108,7 +108,7 @@ impl<D: Dialect> ServerStore<D> {
     }
 }
 
-/// A place as a column has it. Places count from 1 and never reach the limit.
+/// A place as a signed column value. Places count from 1 and never exceed the signed range.
 pub(super) fn signed(place: Place) -> i64 {
     i64::try_from(place.0).unwrap_or(i64::MAX)
 }
@@ -117,8 +117,8 @@ pub(super) fn unsigned(value: i64) -> Place {
     Place(u64::try_from(value).unwrap_or(0))
 }
 
-/// Ends those of `places` that are spent, and returns them. This follows from what was decided before, so a failure is
-/// logged only: the admission then ends by its time.
+/// Ends those of `places` that are spent, and returns them. A failure is only logged, because the place then ends when
+/// its admission time is over.
 pub(super) async fn end_spent<D: Dialect>(
     retry: &mut Retry<'_, D>,
     places: Vec<i64>,
@@ -140,13 +140,13 @@ pub(super) async fn end_spent<D: Dialect>(
     })
 }
 
-/// Whether the place ended by a payment or by a new registration, or never existed.
+/// Returns whether the place ended by a payment or by a new registration, or never existed.
 async fn has_ended<D: Dialect>(retry: &mut Retry<'_, D>, place: Place) -> Result<bool, StoreError> {
     let reply = retry.run(D::SQL.lives, &[signed(place).into()]).await?;
     Ok(reply.rows.is_empty())
 }
 
-/// The live place that was given under `key`. The answer to another request is a mismatch.
+/// The live place that was given under `key`, or a mismatch if the key belongs to another request.
 pub(super) async fn ticket<D: Dialect>(
     retry: &mut Retry<'_, D>,
     user: UserId,
@@ -160,7 +160,7 @@ pub(super) async fn ticket<D: Dialect>(
     Ok(found.filter(|_| lives))
 }
 
-/// The queue as of one moment.
+/// Reads the queue from one snapshot.
 async fn snapshot<D: Dialect>(mut session: Session<D>) -> Result<QueueSnapshot, Fault> {
     let place = |row: &D::Row| {
         let (place, user) = (unsigned(D::int(row, 0)?), UserId(D::int(row, 1)?));

@@ -1,4 +1,4 @@
-//! Places in the queue: made durable for many users in one statement, or handed out by the store.
+//! Places in the queue: this module makes given places durable in batches, or hands out places itself.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,7 +21,8 @@ fn columns<'a>(keys: impl Iterator<Item = Option<&'a Idempotency>>) -> [Column<'
     [Column::KeysOrNull(names), Column::IntsOrNull(fingerprints)]
 }
 
-/// Makes given places durable. The answer is whether that was possible without a closer look.
+/// Makes given places durable. The answer to a request says whether its place is durable; if not, [`register`] decides
+/// it alone.
 pub(super) struct Registering<D: Dialect>(pub(super) Arc<Pool<D>>);
 
 impl<D: Dialect> BatchWork for Registering<D> {
@@ -29,7 +30,7 @@ impl<D: Dialect> BatchWork for Registering<D> {
     type Answer = bool;
 
     async fn run(&self, requests: &[NewPlace]) -> Result<Vec<bool>, StoreError> {
-        // By user, so that two servers do not wait for each other crosswise.
+        // Sorted by user, so that two servers cannot deadlock.
         let mut sorted: Vec<&NewPlace> = requests.iter().collect();
         sorted.sort_by_key(|new| new.user);
         let ints = |value: fn(&NewPlace) -> i64| {
@@ -51,7 +52,7 @@ impl<D: Dialect> BatchWork for Registering<D> {
                 Err(fault) => retry.again(fault).await?,
             }
         };
-        // With the time, which distinguishes a copy whose place was inserted from one that came second.
+        // The time distinguishes the request that inserted the place from a later copy of it.
         let mut kept: HashSet<(i64, i64, i64)> = HashSet::with_capacity(reply.rows.len());
         for row in &reply.rows {
             kept.insert((D::int(row, 0)?, D::int(row, 1)?, D::int(row, 2)?));
@@ -61,7 +62,7 @@ impl<D: Dialect> BatchWork for Registering<D> {
     }
 }
 
-/// Makes one place durable, whatever is in its way.
+/// Makes one place durable, or finds out why it cannot be.
 pub(super) async fn register<D: Dialect>(
     retry: &mut Retry<'_, D>,
     new: &NewPlace,
@@ -85,7 +86,7 @@ pub(super) async fn register<D: Dialect>(
                 Some(Found::Outcome(outcome)) => return Ok(outcome),
                 None => "the place was taken meanwhile".to_owned(),
             },
-            // Another server inserted a place of the user, or this number. The next attempt sees it.
+            // Another server inserted a place of the same user, or a place with this number. The next attempt sees it.
             Err(Fault::Violates(index)) => index,
             Err(fault) => return Err(fault.into()),
         };
@@ -93,7 +94,7 @@ pub(super) async fn register<D: Dialect>(
     }
 }
 
-/// The outcome that the ticket under the key decides. `None` without a key or a ticket that counts.
+/// The outcome if a valid ticket is stored under the key. `None` without a key or without such a ticket.
 async fn by_ticket<D: Dialect>(
     retry: &mut Retry<'_, D>,
     new: &NewPlace,
@@ -109,8 +110,9 @@ async fn by_ticket<D: Dialect>(
     })
 }
 
-/// The user has the place already: by an earlier attempt of this request, or by a copy of it, whose ticket is the answer
-/// then. Another registration of the user has no ticket under this key.
+/// Decides the outcome when the user already has this place. An earlier attempt of this request inserted it, or a copy
+/// of the request, whose ticket is then the answer. If the key has no ticket, another registration of the user inserted
+/// it.
 async fn inserted_before<D: Dialect>(
     retry: &mut Retry<'_, D>,
     new: &NewPlace,
@@ -124,12 +126,12 @@ async fn inserted_before<D: Dialect>(
 
 /// The meaning of a row of [`Statements::register_one`](super::Statements).
 enum Found {
-    /// The place is there, and it is the user's.
+    /// The user already has this place.
     Own,
     Outcome(RegisterOutcome),
 }
 
-/// `None` when another attempt decides.
+/// Reads the result of a row. `None` means that another attempt must decide.
 fn outcome<D: Dialect>(row: &D::Row) -> Result<Option<Found>, Fault> {
     let [inserted, own, taken] = [
         D::int(row, 0)? != 0,
@@ -149,7 +151,7 @@ fn outcome<D: Dialect>(row: &D::Row) -> Result<Option<Found>, Fault> {
     })
 }
 
-/// A user who asks the store itself for a place.
+/// A request for a place that the store hands out.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) user: UserId,
@@ -159,7 +161,7 @@ pub(super) struct Wanted {
     pub(super) key: Option<Idempotency>,
 }
 
-/// Hands out places, one server at a time.
+/// Hands out places. Only one server does this at a time.
 pub(super) struct HandingOut<D: Dialect>(pub(super) Arc<Pool<D>>);
 
 impl<D: Dialect> BatchWork for HandingOut<D> {
@@ -208,7 +210,7 @@ impl<D: Dialect> HandingOut<D> {
     }
 }
 
-/// The answer to each request. `uncertain`: an earlier attempt may have handed out the places.
+/// The answer to each request. `uncertain` means that an earlier attempt may already have handed out the places.
 fn answers<D: Dialect>(
     requests: &[Wanted],
     rows: &[D::Row],
@@ -225,7 +227,7 @@ fn answers<D: Dialect>(
             .ok_or_else(|| StoreError::Unavailable("it gave no place".to_owned()))?;
         let by_lost_attempt = uncertain && *since == Some(wanted.now);
         let fresh = since.is_none() || by_lost_attempt;
-        // A second request of the same user finds the place of the first.
+        // A second request of the same user gets the place as one that existed before.
         *since = Some(Timestamp(i64::MIN));
         Ok(match fresh {
             true => NextPlace::New(*place),

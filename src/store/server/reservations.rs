@@ -1,4 +1,4 @@
-//! Seats are taken and freed, each in one statement and one round trip.
+//! Takes and frees seats, each in one statement and one round trip.
 
 use super::queue::{end_spent, signed};
 use super::{Dialect, ServerStore};
@@ -14,9 +14,9 @@ use crate::store::{
     CancelOutcome, Idempotency, Keyed, ReservationRow, Reserve, ReserveOutcome, Settled, StoreError,
 };
 
-/// Two requests of one user race for the slot. The later finds the next slot, or the limit.
+/// Two requests of one user race for a slot. The later one finds the next slot, or the limit.
 const ONE_A_SLOT: &str = "one_live_reservation_per_slot";
-/// The seat is held, whatever its row says.
+/// Another live reservation holds the seat, even if the seat's row says that it is free.
 const ONE_A_SEAT: &str = "one_live_reservation_per_seat";
 
 impl<D: Dialect> ServerStore<D> {
@@ -71,7 +71,7 @@ impl<D: Dialect> ServerStore<D> {
         let (mut outcome, row) = keyed::decide(&mut retry, &decision).await?;
         let is_cancelled = D::opt(&row, 6)? == Some(1);
         if retry.uncertain() && is_cancelled && outcome == Keyed::Fresh(CancelOutcome::Unknown) {
-            // By the attempt whose answer was lost.
+            // An earlier attempt, whose answer was lost, cancelled it.
             outcome = Keyed::Fresh(CancelOutcome::Cancelled);
         }
         let place = D::opt(&row, 5)?;
@@ -82,7 +82,7 @@ impl<D: Dialect> ServerStore<D> {
         }))
     }
 
-    /// The outcome is the number of holds that ended.
+    /// Ends up to `most` expired holds. The outcome is their number.
     pub(in crate::store) async fn expire_holds(
         &self,
         now: Timestamp,
@@ -117,7 +117,7 @@ impl<D: Dialect> ServerStore<D> {
     }
 }
 
-/// Repeats the decision until no expired hold and no copy of the request is in its way.
+/// Repeats the decision until neither an expired hold nor a copy of the request prevents it.
 async fn reserve<D: Dialect>(
     retry: &mut Retry<'_, D>,
     wish: &Reserve,
@@ -160,7 +160,7 @@ async fn reserve<D: Dialect>(
     })
 }
 
-/// Ends expired holds, with a row for each. The outcome is their number.
+/// Ends expired holds. `sql` returns a row for each of them. The outcome is their number.
 async fn end_holds<D: Dialect>(
     retry: &mut Retry<'_, D>,
     sql: &'static str,

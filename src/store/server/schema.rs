@@ -14,8 +14,8 @@ const CONTROL_VERSION: usize = 1;
 const DATASET: &str = "dataset";
 const VERSION: &str = "schema_version";
 
-/// Checks the server, and makes the control tables unless a newer program made them. After a failure, the caller drops
-/// the session.
+/// Checks the server, and makes the control tables unless a newer version of the program made them. After a failure,
+/// the caller must drop the session.
 pub(super) async fn prepare<D: Dialect>(target: &D, session: &mut Session<D>) -> Result<(), Fault> {
     target.check_server(session).await?;
     target.lock_schema(session).await?;
@@ -28,7 +28,7 @@ pub(super) async fn prepare<D: Dialect>(target: &D, session: &mut Session<D>) ->
     target.unlock_schema(session).await
 }
 
-/// Runs these migrations in the namespace of the session.
+/// Runs the migrations in the range `which` in the namespace of the session.
 pub(in crate::store) async fn migrate<D: Dialect>(
     session: &mut Session<D>,
     which: Range<usize>,
@@ -44,7 +44,8 @@ pub(in crate::store) async fn migrate<D: Dialect>(
     Ok(())
 }
 
-/// Brings an existing dataset up to date, one server at a time. After a failure, the caller drops the session.
+/// Runs the missing migrations on an existing dataset. Only one server does this at a time. After a failure, the caller
+/// must drop the session.
 pub(super) async fn bring_up_to_date<D: Dialect>(
     target: &D,
     session: &mut Session<D>,
@@ -68,7 +69,7 @@ async fn version<D: Dialect>(session: &mut Session<D>) -> Result<usize, Fault> {
     known(version, D::MIGRATIONS.len()).map_err(Fault::Final)
 }
 
-/// The number of migrations that ran, of the `newest` that this program knows.
+/// Checks the number of migrations that ran against `newest`, the number that this program knows.
 fn known(version: i64, newest: usize) -> Result<usize, StoreError> {
     usize::try_from(version)
         .ok()

@@ -1,4 +1,4 @@
-//! A connection outside the pool, for work that may take long. Whatever it began ends with it.
+//! A connection outside the pool, for work that may take long. Its end rolls back a transaction and releases its locks.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::store::fault::Fault;
 use crate::store::pooled::{self, Driver};
 use crate::store::values::Params;
 
-/// A connection that is not lent to others.
+/// A connection that is not in the pool.
 pub struct Session<D: Driver> {
     pub(in crate::store) connection: D::Connection,
 }
@@ -26,7 +26,7 @@ impl<D: Driver> Session<D> {
         Ok(Session { connection })
     }
 
-    /// The rows of one statement.
+    /// Returns the rows of one statement.
     pub(in crate::store) async fn rows(
         &mut self,
         sql: &'static str,
@@ -36,7 +36,7 @@ impl<D: Driver> Session<D> {
         Ok(reply.map_err(failed::<D>)?.rows)
     }
 
-    /// The first row of one statement.
+    /// Returns the first row of one statement.
     pub(in crate::store) async fn row(
         &mut self,
         sql: &'static str,
@@ -45,7 +45,7 @@ impl<D: Driver> Session<D> {
         Ok(self.rows(sql, params).await?.into_iter().next())
     }
 
-    /// The row of a statement that always has one.
+    /// Returns the row of a statement that always has one.
     pub(in crate::store) async fn only_row(
         &mut self,
         sql: &'static str,
@@ -55,7 +55,7 @@ impl<D: Driver> Session<D> {
         row.ok_or_else(|| Fault::unavailable("it gave no answer"))
     }
 
-    /// The integer of a statement that selects one; 0 for NULL.
+    /// Returns the integer that a statement selects; 0 for NULL.
     pub(in crate::store) async fn number(
         &mut self,
         sql: &'static str,
@@ -65,7 +65,7 @@ impl<D: Driver> Session<D> {
         Ok(D::opt(&row, 0)?.unwrap_or(0))
     }
 
-    /// What `read` makes of each row, so that many rows are not in memory twice.
+    /// Returns the result of `read` for each row, without holding all rows in memory.
     pub(super) async fn each<T>(
         &mut self,
         sql: &'static str,
@@ -81,13 +81,13 @@ impl<D: Driver> Session<D> {
         Ok(all)
     }
 
-    /// Runs statements without parameters. They consist of words and numbers of this program.
+    /// Runs statements without parameters. Their text must not contain input of users.
     pub(in crate::store) async fn run(&mut self, text: &str) -> Result<(), Fault> {
         let done = D::run_text(&mut self.connection, text).await;
         done.map_err(failed::<D>)
     }
 
-    /// Whether the connection answers within `allowed`.
+    /// Returns whether the connection answers within `allowed`.
     pub(super) async fn lives(&mut self, allowed: Duration) -> bool {
         let check = timeout(allowed, self.connection.ping()).await;
         matches!(check, Ok(Ok(())))

@@ -3,8 +3,9 @@
 //! Statements with equal texts are constants where they are used. Every integer that a statement returns is a `bigint`
 //! in PostgreSQL. A "table" is one parameter in MySQL, and one for each of its columns in PostgreSQL.
 //!
-//! A keyed statement decides a request once per key. Its first parameters are user, key or NULL, fingerprint. Its columns
-//! begin with the fingerprint of a stored answer or NULL, the code of the answer or 0 (ask again), and its two values.
+//! A keyed statement decides a request once per key. Its first parameters are user, key or NULL, and fingerprint. Its
+//! first columns are the fingerprint of a stored answer or NULL, the code of the answer or 0 (ask again), and its two
+//! values.
 
 /// The texts of one database, with their parameters and columns.
 #[derive(Debug)]
@@ -31,13 +32,14 @@ pub struct Statements {
     /// Keyed. Further parameters: place, seat, seen version or NULL, now, end of the hold, the most live reservations.
     /// Further column: the date of the seat.
     pub reserve: &'static str,
-    /// Keyed. Further parameters: reservation, now. Further columns: the date of the seat, the place that made the hold,
-    /// 1 if the user had cancelled the reservation before.
+    /// Keyed. Further parameters: reservation, now. Further columns: the date of the seat, the place that made the
+    /// hold, 1 if the user had cancelled the reservation before.
     pub cancel: &'static str,
-    /// Ends expired holds. Parameters: now, the most. Several servers sweep at a time, and each takes those that no other
-    /// has locked. A row for each hold: the date of its seat or NULL, the place that made it or NULL.
+    /// Ends expired holds. Parameters: now, the largest number. Several servers may run it at the same time; each takes
+    /// the holds that no other server has locked. Returns a row for each hold: the date of its seat or NULL, the place
+    /// that made it or NULL.
     pub expire: &'static str,
-    /// Ends the expired holds that are in the way of a request. Parameters: now, seat, user. Rows as of `expire`.
+    /// Ends the expired holds that block a request. Parameters: now, seat, user. The rows are those of `expire`.
     pub end_expired: &'static str,
     /// Corrects a seat's row that contradicts the live reservation of the seat. Parameter: seat.
     pub follow_reservation: &'static str,
@@ -46,19 +48,19 @@ pub struct Statements {
 
     /// Admits up to a place. Parameters: place, time. An earlier time stays.
     pub admit: &'static str,
-    /// Ends those of the places that have paid and hold nothing that can still be paid. Parameters: places, now. Column:
-    /// the places that ended.
+    /// Ends those of the places that have paid and hold nothing that can still be paid. Parameters: places, now.
+    /// Column: the places that ended.
     pub end_spent: &'static str,
     /// User → live place.
     pub standing: &'static str,
     /// Place → a row if the place is live.
     pub lives: &'static str,
-    /// Table of place, user, time, key or NULL, fingerprint → place, user and time of those that are durable. The caller
-    /// sorts by user, so that two servers do not wait for each other crosswise.
+    /// Table of place, user, time, key or NULL, fingerprint → place, user and time of those that are durable. The
+    /// caller sorts by user, so that two servers cannot deadlock.
     pub register_many: &'static str,
-    /// Makes one place durable, whatever is in its way. Parameters: place, user, now, the place that it replaces or
-    /// NULL, key or NULL, fingerprint. Columns: 1 if the place was inserted, 1 if it was there and is the user's live
-    /// place, 1 if it was there, the last place, the place that the store gave the user or NULL.
+    /// Makes one place durable, or finds out why it cannot be. Parameters: place, user, now, the place that it replaces
+    /// or NULL, key or NULL, fingerprint. Columns: 1 if the place was inserted, 1 if it existed and is the user's live
+    /// place, 1 if it existed, the last place, the place that the store gave the user or NULL.
     pub register_one: &'static str,
     /// Begins a transaction and waits in it until no other server hands out places. `None` if `hand_out` itself does.
     pub hand_out_turn: Option<&'static str>,
@@ -68,18 +70,19 @@ pub struct Statements {
 
     /// User, key → fingerprint, code and values of the final answer.
     pub stored_answer: &'static str,
-    /// Deletes the transient answer of a user and a key. It is never given again, and in the way of the final one.
+    /// Deletes the transient answer of a user and a key. It is never returned, and it would prevent a final answer.
     pub discard_transient: &'static str,
-    /// Keyed, with a key: stores an answer unless there is one. Further parameters: code, first value, second value, now.
+    /// Keyed, with a key: stores an answer unless there is one. Further parameters: code, first value, second value,
+    /// now.
     pub remember: &'static str,
     /// Deletes old answers. Parameters: time before which an answer is old, the most to delete.
     pub forget: &'static str,
 
     /// The counts of the audit, in the order of `audit::count`.
     pub audit: &'static str,
-    /// Table of number, place, user → numbers of those that are not there.
+    /// Table of number, place, user → numbers of those that the database lacks.
     pub missing_places: &'static str,
-    /// Table of number, reservation, user, seat → numbers of those that are not there.
+    /// Table of number, reservation, user, seat → numbers of those that the database lacks.
     pub missing_reservations: &'static str,
     /// Table of number, reservation → numbers of those that are not paid.
     pub missing_payments: &'static str,
@@ -96,7 +99,7 @@ pub struct Statements {
     pub current: &'static str,
     /// Makes the dataset with the epoch in the parameter the active one.
     pub activate: &'static str,
-    /// Epoch → 1 if at least as many sessions use the dataset as the database.
+    /// Epoch → 1 if the dataset has at least as many sessions as the database.
     pub is_followed: &'static str,
     /// The names of all namespaces.
     pub namespaces: &'static str,

@@ -51,7 +51,7 @@ pub(super) fn pay(tx: &mut Tx<'_>, pay: &Pay) -> Result<PayOutcome, StoreError> 
     let found = find(tx, pay.reservation)?;
     let own = found.as_ref().filter(|found| found.user == pay.user);
     if own.is_some_and(|own| own.status == ReservationStatus::Paid) {
-        // The state of the admission does not matter here: a user who has paid is not sent back to the queue.
+        // Paying again succeeds even if the admission has ended: a user who has paid is not sent back to the queue.
         return Ok(PayOutcome::AlreadyPaid);
     }
     if queue::has_ended(tx.conn, pay.place)? {

@@ -38,7 +38,7 @@ impl SqliteStore {
                 true => self.readers.run(HELD, move |_| hold()).await,
                 false => self.writer.run(HELD, move |_| hold()).await,
             };
-            // A reader holds its connection when its turn comes. The writer has either begun or is asked again.
+            // A reader holds the connection once it has begun. The writer may have begun, or must be asked again.
             let holds = match at < self.reader_count {
                 true => matches!(given, Err(StoreError::Timeout(_))),
                 false => matches!(given, Err(StoreError::Unknown(_))),

@@ -20,7 +20,8 @@ use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 /// The largest number of reads that wait for a connection.
 const QUEUE: usize = 16_384;
 
-/// A long read checks after this many steps of SQLite's virtual machine, a few milliseconds, that its caller still waits.
+/// The number of steps of SQLite's virtual machine, a few milliseconds, after which a long read checks that its caller
+/// still waits.
 const STEPS: std::ffi::c_int = 100_000;
 
 /// The longest wait for an interrupted reader when the store closes.
@@ -95,8 +96,8 @@ impl Readers {
         self.run_within(self.timeout, name, |conn| work(conn)).await
     }
 
-    /// Like [`Readers::run`], for work over the whole dataset, with a long time-out. The work is interrupted when its
-    /// caller is gone: it would keep the connection from other reads for minutes, and nobody would read its result.
+    /// Like [`Readers::run`], for work over the whole dataset, with a long time-out. If the caller is gone, the work is
+    /// interrupted, because it would occupy the connection for minutes without use.
     pub(super) async fn run_unbounded<T: Send + 'static>(
         &self,
         name: &'static str,
