@@ -59,7 +59,7 @@ pub(super) fn filter(text: &str) -> anyhow::Result<EnvFilter> {
         .map_err(|error| anyhow::anyhow!("the log filter does not go with its defaults: {error}"))
 }
 
-/// The parts without blanks, which `EnvFilter` would take for a part of a target.
+/// Removes blanks, which `EnvFilter` would take for a part of a target.
 fn wanted(text: &str) -> String {
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
     match parts.iter().all(|part| part.is_empty()) {
@@ -73,8 +73,8 @@ fn is_level(text: &str) -> bool {
     text.is_empty() || text.parse::<tracing::level_filters::LevelFilter>().is_ok()
 }
 
-/// The level that is meant: one that the text begins with, or that begins with the text, else one with a few letters
-/// changed.
+/// The level that the text probably means: one that the text begins with, or that begins with the text, else one with a
+/// few letters changed.
 fn nearest(text: &str) -> Option<&'static str> {
     let text = text.to_lowercase();
     let related = |level: &&str| level.starts_with(&text) || text.starts_with(*level);

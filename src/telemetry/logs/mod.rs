@@ -85,7 +85,8 @@ pub struct LogConfig {
     pub service_name: &'static str,
     /// The destination of lines.
     pub output: LogOutput,
-    /// The filter in the syntax of `tracing_subscriber::EnvFilter`, as [`check_filter`] accepts it: `info`, `info,concertctl::store=debug`.
+    /// The filter in the syntax of `tracing_subscriber::EnvFilter`, as [`check_filter`] accepts it: `info`,
+    /// `info,concertctl::store=debug`.
     pub filter: String,
     /// The largest number of records (and of kibibytes) that wait for the writer. Further ones are dropped.
     pub queue: usize,

@@ -86,7 +86,7 @@ impl Queue {
             end: batch.bytes.len(),
         });
         state.accepted += 1;
-        // A resting writer is not woken before it is needed.
+        // A writer that rests to let lines gather is woken only when the queue is half full.
         let half_full = batch.records.len() == self.max_records.div_ceil(2);
         let wake = mem::take(&mut state.writer_sleeps) || half_full;
         drop(guard);

@@ -171,7 +171,7 @@ fn a_metric_is_named_in_one_source_file() {
     let sources: Vec<String> = files
         .filter(|path| !path.ends_with("tests.rs"))
         .map(|path| std::fs::read_to_string(path).unwrap())
-        // Tests name what they expect.
+        // Tests contain the names that they expect, so their text is left out.
         .map(|text| {
             text.split("#[cfg(test)]\nmod tests")
                 .next()

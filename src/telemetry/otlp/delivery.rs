@@ -68,7 +68,7 @@ pub(in crate::telemetry) struct Delivery {
     signal: Signal,
     dropped: AtomicU64,
     failing: AtomicBool,
-    /// While it is set, nothing reaches the collector.
+    /// While this is set, no push reaches the collector.
     cut_off: AtomicBool,
     rejecting: AtomicBool,
     /// The reason of the last refusal, until it is read.
@@ -103,7 +103,7 @@ impl Deliveries {
         Arc::clone(&self.0[signal as usize])
     }
 
-    /// Keeps every push from the collector, or lets them through again.
+    /// Blocks every push to the collector, or allows pushes again.
     pub fn cut_off(&self, is_cut: bool) {
         for delivery in &self.0 {
             delivery.cut_off.store(is_cut, Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl Delivery {
     /// Returns whether a push can reach the collector.
     ///
     /// # Errors
-    /// It cannot: what the exporter of an unreachable collector says.
+    /// It cannot. The error is the text of the exporter for an unreachable collector.
     pub(super) fn reaches_collector(&self) -> Result<(), String> {
         match self.cut_off.load(Ordering::Relaxed) {
             true => Err("the collector cannot be reached".to_owned()),
@@ -173,8 +173,8 @@ impl Delivery {
         not_before.is_some_and(|at| Instant::now() < at)
     }
 
-    /// Records that the collector rejected `count` records, spans or data points of an accepted push. They count as
-    /// lost. This is logged until a push is accepted completely.
+    /// Counts `count` records, spans or data points as lost, because the collector rejected them in an accepted push.
+    /// Only the first such push is logged.
     pub(super) fn rejected(&self, count: u64, why: &str) {
         self.lost(count);
         if !self.rejecting.swap(true, Ordering::Relaxed) {

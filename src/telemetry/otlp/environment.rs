@@ -169,7 +169,7 @@ fn entries(headers: &str) -> impl Iterator<Item = (usize, &str)> {
     entries.filter(|(_, entry)| !entry.trim().is_empty())
 }
 
-/// The places of the entries that are no headers.
+/// The places of the entries that are not headers, and so are not sent.
 fn unsent(headers: &str) -> Vec<usize> {
     let is_header = |entry: &str| {
         let (name, value) = entry.split_once('=').unwrap_or_default();

@@ -73,7 +73,7 @@ impl Pusher {
             .name(format!("otlp-{}", delivery.signal().label()))
             .spawn(move || {
                 work.run();
-                // No caller may be waiting for it.
+                // The handle may be gone, so that no caller waits for the end.
                 let _ = over.send(());
             })
             .context("cannot start the thread that pushes over OTLP")?;

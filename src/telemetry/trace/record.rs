@@ -1,4 +1,4 @@
-//! A kept trace in the form that the exporter and the embedded trace store read.
+//! A kept trace, in the form that the exporter and the embedded trace store read.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -13,8 +13,7 @@ use crate::telemetry::subscription::{Subscribers, Subscription};
 /// A subscriber's end of the kept traces.
 pub type TraceSubscription = Subscription<Arc<TraceRecord>>;
 
-/// The largest number of slow and failed traces per second. When all requests are slow, a part of them shows the same
-/// as all, at a lower cost.
+/// The largest number of slow and failed traces per second. If all requests are slow, a part of their traces is enough.
 const MOST_PER_SECOND: u64 = 500;
 
 /// The rules for keeping traces.
@@ -27,7 +26,7 @@ pub struct TraceConfig {
     pub ratio: f64,
     /// For those traces, the caller's decision takes precedence over the share.
     pub parent: bool,
-    /// No trace is kept, whatever the other fields say.
+    /// Keeps no trace, and overrides the other fields.
     pub off: bool,
 }
 
@@ -49,7 +48,7 @@ pub struct Traces(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     slow: Duration,
-    /// Traces are kept whose id has lower 63 bits below this number.
+    /// A trace is kept if the lower 63 bits of its id are below this number.
     below: u64,
     parent: bool,
     off: bool,
