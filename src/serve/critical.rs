@@ -1,5 +1,5 @@
-//! The critical tasks of a server: a listener, the admission clock, the database writer. When one of them ends
-//! unasked, the server has failed, and [`CriticalTasks::failed`] gives the reason.
+//! The critical tasks of a server: a listener, the admission clock, the database writer. If one of them ends before the
+//! server stops, the server has failed, and [`CriticalTasks::failed`] gives the reason.
 //!
 //! `TaskTracker` and `JoinSet` do not fit. A tracker does not know which task ended or how. A set needs an owner that
 //! polls it, but tasks join later (each dataset brings its writer). A guard that drops with its task notices return,

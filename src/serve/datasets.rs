@@ -29,8 +29,8 @@ use crate::telemetry::Metrics;
 /// The pause between two checks for a dataset that another process activated.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// It is longer than any reservation takes. It is short, because the lock of a crashed server blocks its seat for this
-/// long.
+/// The life of a seat lock. It is longer than any reservation takes. It is short, because the lock of a crashed server
+/// blocks its seat for this long.
 const LOCK_TTL: Duration = Duration::from_secs(10);
 
 /// The datasets of this server's storage.
@@ -91,7 +91,7 @@ impl Datasets {
         match (current, &datasets.redis) {
             (Some(epoch), _) => {
                 let store = datasets.open_store(epoch).await;
-                // A fresh dataset that cannot be opened has no backup: the advice is for the start alone.
+                // Only the start needs this advice about backups: a fresh dataset that cannot be opened has no backup.
                 let store = store.with_context(|| datasets.storage.advice(epoch))?;
                 let dataset = datasets.load(epoch, store).await?;
                 datasets.booking.activate(Some(Arc::new(dataset)));
@@ -368,7 +368,8 @@ fn requested_profile(request: &SeedRequest) -> Result<Profile, ApiError> {
     profile.map_err(|error| malformed(error.to_string()))
 }
 
-/// The problem of a shared database, if it has one. A full pool is not an outage: only a refused write counts.
+/// The problem of a shared database, if it has one. A full pool is not an outage, so only a refused write and a missing
+/// answer count.
 fn shared_problem<T>(
     answers: bool,
     asked: Result<Result<T, Refusal>, tokio::time::error::Elapsed>,

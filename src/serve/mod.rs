@@ -50,7 +50,7 @@ pub struct Running {
     pub api_addr: SocketAddr,
     /// The address of the operations API.
     pub ops_addr: SocketAddr,
-    /// Both speak TLS.
+    /// Both listeners speak TLS.
     pub is_tls: bool,
     /// The bearer token of the operations API.
     pub ops_token: String,
@@ -70,8 +70,8 @@ pub struct Running {
 /// Starts a server.
 ///
 /// # Errors
-/// The data directory cannot be used, the database is damaged, a certificate is bad, or a port is taken. Each error says
-/// what to do.
+/// The data directory cannot be used, the database is damaged, a certificate is bad, or a port is taken. Each error
+/// says what to do.
 pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Running> {
     // Rules are read before anything is opened, so that a mistake in them changes nothing.
     let alerting = AlertingPlan::read(&settings.alerting)?;
@@ -89,7 +89,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let metrics = &telemetry.metrics;
     let critical = CriticalTasks::new();
     let service = Service::open(&settings, storage, token_key, metrics, &critical);
-    // It is large, and part of the future of every caller.
+    // The future is boxed because it is large, and every caller's future contains it.
     let service = Box::pin(service).await?;
     let file = ServerFile::new(api_addr, ops_addr, tls.as_deref());
     file.write(&settings.data_dir)?;
@@ -186,7 +186,7 @@ impl Running {
         format!("{}://{}", listeners::scheme(self.is_tls), self.ops_addr)
     }
 
-    /// Resolves with the reason when a critical task ends unasked: a listener, the admission clock, the database
+    /// Resolves with the reason when a critical task ends unexpectedly: a listener, the admission clock, the database
     /// writer. The rest of the server still runs and can be stopped.
     pub fn ended(&self) -> impl Future<Output = String> + Send + 'static {
         self.critical.failed()
@@ -209,7 +209,8 @@ impl Running {
         // The operations listener stops last, so that consoles and scrapers see the end.
         self.stop_ops.cancel();
         drop(self.ops.await);
-        // Only now: while the operations listener answers, it would show the fault to the player of a blind drill.
+        // The seal ends only now: while the operations listener answers, it would show the fault to the player of a
+        // blind drill.
         self.faults.unseal_at_stop();
         for task in self.background {
             task.abort();

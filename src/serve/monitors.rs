@@ -1,5 +1,5 @@
 //! Background tasks that observe the database and the system's clock. Others act while a fault is injected: they hold
-//! database connections (`pool_exhaustion`), or keep pushes from the collector (`telemetry_gone`).
+//! database connections (`pool_exhaustion`), or block pushes to the collector (`telemetry_gone`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,7 @@ async fn take_connections(booking: &Booking, injected: &Injected) {
     }
 }
 
-/// Keeps pushes from the collector while the fault is injected.
+/// Blocks pushes to the collector while the fault is injected.
 pub(super) async fn telemetry_gone(deliveries: Deliveries, faults: Faults) {
     loop {
         let injected = faults.wait_for(FaultKind::TelemetryGone).await;

@@ -31,7 +31,8 @@ pub(super) struct Storage {
 /// Keeps other processes out of the storage until it is dropped.
 #[derive(Debug)]
 pub(super) struct StorageLocks {
-    /// It is locked even when the data are in another database, because the directory still holds this server's own files.
+    /// The directory is locked even if the data are in another database, because it still holds this server's own
+    /// files.
     _data_dir: Arc<DataDir>,
     _presence: Option<PresenceLock>,
 }

@@ -25,7 +25,7 @@ pub(super) struct Renewal {
     data_dir: PathBuf,
     file: ServerFile,
     hangup: Signal,
-    /// The reason why the files were last refused, and when.
+    /// The reason why the files were last refused, and the time.
     refused: Option<(String, Instant)>,
 }
 
@@ -59,7 +59,7 @@ impl Renewal {
                 () = tokio::time::sleep(CHECK_INTERVAL) => false,
                 hangup = self.hangup.recv() => match hangup {
                     Some(()) => true,
-                    // The runtime ends.
+                    // The runtime is ending.
                     None => return,
                 },
             };
@@ -73,7 +73,7 @@ impl Renewal {
             }
             changing = None;
             if is_asked || is_changed {
-                // The same reason is logged again.
+                // Forgets the last refusal, so that the same reason is logged again.
                 self.refused = None;
             } else if !self.is_retry_due() {
                 continue;
@@ -90,7 +90,7 @@ impl Renewal {
 
     async fn reload(&mut self) {
         let tls = Arc::clone(&self.tls);
-        // As for `stamps`.
+        // On a blocking thread, for the same reason as in `stamps`.
         let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else {
             return;
         };
@@ -124,7 +124,7 @@ impl Renewal {
 /// The state of the files; `None` when the runtime ends.
 async fn stamps(tls: &Arc<ServerTls>) -> Option<Stamps> {
     let tls = Arc::clone(tls);
-    // A file system that hangs must not hold up a thread that serves requests.
+    // On a blocking thread, so that a file system that hangs does not block a thread that serves requests.
     let looking = tokio::task::spawn_blocking(move || tls.files().stamps());
     looking.await.ok()
 }
