@@ -33,7 +33,7 @@ pub(super) struct ClientStream<S> {
     framing: Framing,
     /// The longest time from the first byte of a header to its end.
     header_timeout: Duration,
-    /// The bytes of an unfinished header that the connection was last told of.
+    /// The number of bytes of an unfinished header that was last reported to the connection.
     reported: usize,
     /// The number of the unfinished header, and its time-out.
     header: Option<(u64, Pin<Box<Sleep>>)>,

@@ -35,17 +35,17 @@ impl RequestInfo {
         Some(self.user.load(Ordering::Relaxed)).filter(|user| *user != 0)
     }
 
-    /// Whether a write has begun. From then on the request cannot be cancelled.
+    /// Returns whether a write has begun. From then on the request cannot be cancelled.
     pub(super) fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Acquire)
     }
 
-    /// Whether the access record is left out.
+    /// Returns whether the access record is left out.
     pub(super) fn is_unlogged(&self) -> bool {
         self.unlogged.load(Ordering::Relaxed)
     }
 
-    /// Leaves the access record out. Only for a request that has proved that it may be hidden.
+    /// Leaves out the access record. Call it only for a request that has proved that it may be hidden.
     pub(super) fn leave_unlogged(&self) {
         self.unlogged.store(true, Ordering::Relaxed);
     }
@@ -74,8 +74,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
 }
 
 impl Write {
-    /// Runs `work` to its end, even when the client disconnects or the request times out. The consequences of a
-    /// commit must follow in any case (an admission that ends, a counter).
+    /// Runs `work` to its end, even if the client disconnects or the request times out, because the effects of a commit
+    /// must follow in any case (an admission that ends, a counter).
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -307,7 +307,7 @@ pub(super) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     yaml::from_json(bytes).map_err(|error| malformed(format!("body, {error}")))
 }
 
-/// Whether the type is `application/json`, with or without parameters.
+/// Returns whether the type is `application/json`, with or without parameters.
 fn is_json(value: &str) -> bool {
     value
         .split(';')
@@ -329,7 +329,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
 /// The longest idempotency key, in bytes.
 pub(super) const KEY_MAX: usize = 128;
 
-/// Whether `key` is valid in an `Idempotency-Key` header of this API.
+/// Returns whether `key` is valid in an `Idempotency-Key` header of this API.
 pub(super) fn is_idempotency_key(key: &str) -> bool {
     let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
     (1..=KEY_MAX).contains(&key.len()) && plain

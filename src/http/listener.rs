@@ -1,8 +1,9 @@
 //! A listener, with or without TLS. It bounds the number, the headers and the times of its connections, and drains them
 //! at the end.
 //!
-//! A handshake runs in the task of its connection, so a slow one delays no other. Until it ends, the connection is idle:
-//! it counts like every other connection of its address, and the oldest is evicted at the limit.
+//! A handshake runs in the task of its connection, so a slow one delays no other. Until the handshake ends, the
+//! connection is idle: it counts like every other connection of its address, and at the limit the oldest one is
+//! evicted.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -245,7 +246,7 @@ async fn linger(mut wire: Wire) {
         wire.shutdown().await?;
         tokio::io::copy(&mut (&mut wire).take(LINGER_BYTES), &mut tokio::io::sink()).await
     };
-    // A client that goes on is cut.
+    // A client that keeps sending is disconnected.
     let _ = tokio::time::timeout(LINGER_TIME, draining).await;
 }
 
@@ -266,8 +267,8 @@ async fn accept(
         }
     };
     let Some(slot) = connections.admit(peer.ip()).await else {
-        // A client that does not read the answer loses it with the connection. Over TLS there is no answer without a
-        // handshake, which is the work that the limit spares.
+        // A client that does not read the answer loses it with the connection. Over TLS no answer is sent, because an
+        // answer needs a handshake, and the limit saves that work.
         if !is_tls {
             let _ = stream.try_write(address_full().as_bytes());
         }

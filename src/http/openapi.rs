@@ -39,7 +39,7 @@ pub(super) fn base() -> OpenApi {
     Base::openapi()
 }
 
-/// The refusals of each operation, by code. Each has a type that stands in the operation's `responses(…)`.
+/// The refusals of each operation, by code. Each has a type that the operation's `responses(…)` names.
 pub(super) mod refusals {
     use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(super) mod refusals {
 
     use crate::api::ErrorCode::{self, *};
 
-    /// The refusals by HTTP and by the bounds on a body that every operation shares.
+    /// The refusals that every operation shares: those of HTTP, and those of the bounds on a body.
     const WIRE: &[ErrorCode] = &[
         RequestMalformed,
         RequestTimeout,
