@@ -1,8 +1,8 @@
 //! The faults, declared once: kinds, parameters, bounds, help texts.
 //!
-//! [`Fault`] is what `concertctl fault` parses (its doc comments are the command's help), what the
-//! operations API and scenario files read and write, and what a server injects. CONTRIBUTING.md lists the
-//! other places of a kind: `faults::points`, the code that calls it, and a row in docs/operations.md.
+//! [`Fault`] is the type that `concertctl fault` parses (its doc comments are the command's help), that the operations
+//! API and scenario files read and write, and that a server injects. CONTRIBUTING.md lists the other places of a kind:
+//! `faults::points`, the code that calls it, and a row in docs/operations.md.
 //!
 //! The attributes and doc comments of [`Fault`] repeat the values of the bounds below.
 
@@ -19,7 +19,7 @@ use super::integer;
 use crate::domain::statement;
 use crate::duration;
 
-/// The longest time for which a fault is injected. The docs of [`FaultRequest`] and [`SealRequest`] give it in
+/// The longest time for which a fault is injected. The docs of [`FaultRequest`] and [`SealRequest`] repeat it in
 /// milliseconds, and docs/operations.md as an hour.
 pub const LONGEST: Duration = Duration::from_secs(3600);
 /// The longest delay that is added to a request or a statement. The help and the schema's `max` of `delay`, twice in
@@ -202,10 +202,11 @@ pub enum Site {
     Telemetry,
     /// The server's wall clock.
     Clock,
-    /// Nothing: it only shows in `concert_fault_active`.
+    /// No part: the fault only shows in `concert_fault_active`.
     Nothing,
-    /// The server's process, its host, its files, what observes it. A server cannot inject this into itself; drills
-    /// do. The variants of [`Fault`] with this site have `#[command(skip)]`, so `concertctl fault` does not offer them.
+    /// The server's process, its host, its files, or the programs that observe it. A server cannot inject such a fault
+    /// into itself; drills do. The variants of [`Fault`] with this site have `#[command(skip)]`, so `concertctl fault`
+    /// does not offer them.
     Outside,
 }
 
@@ -260,7 +261,7 @@ impl FaultKind {
         }
     }
 
-    /// Whether the user's own commands begin and end a fault of this kind.
+    /// Returns whether the user's own commands begin and end a fault of this kind.
     #[must_use]
     pub const fn runs_commands(self) -> bool {
         matches!(self, FaultKind::Command | FaultKind::LoseOneOfN)
@@ -273,7 +274,7 @@ impl Fault {
         self.into()
     }
 
-    /// The fault of that kind with those parameters, by their names on the wire.
+    /// The fault of kind `kind` with these parameters, which are named as on the wire.
     ///
     /// # Errors
     /// A parameter is missing, is not one of this kind, or has a value of another type.
@@ -287,7 +288,7 @@ impl Fault {
         fault.map_err(|error| WrongSetting::of(&error.to_string()))
     }
 
-    /// The parameters, by their names on the wire.
+    /// The parameters, named as on the wire.
     #[must_use]
     pub fn settings(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
@@ -397,7 +398,7 @@ fn check_connections(number: i64) -> Result<u32, String> {
     }
 }
 
-/// The mistake in the parameters of a fault. Its `Display` is in the words of the operations API; files have other names
+/// The mistake in the parameters of a fault. Its `Display` uses the words of the operations API; files have other names
 /// for some of the parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WrongSetting {
@@ -438,7 +439,7 @@ impl std::fmt::Display for WrongSetting {
     }
 }
 
-/// `0.01`, `1`.
+/// Parses a share such as `0.01` or `1`.
 ///
 /// # Errors
 /// The text is not a number from 0 to 1.
