@@ -121,7 +121,7 @@ impl LiveGroup {
                     to_send.extend(status.due(rule, config, self.interval, at));
                     status.write(rule, tsdb, samples, at);
                 }
-                // Its series are not marked as ended until the rule can be evaluated again.
+                // The series of the rule are not marked as ended until the rule can be evaluated again.
                 Err(error) => status.set_outcome(rule, Some(error)),
             }
             status.evaluation = Evaluation {

@@ -62,7 +62,8 @@ impl Groups {
     }
 }
 
-/// When a new group is due: at once if its first alert started longer than `group_wait` ago, else after it.
+/// The time at which a new group is due: now if its first alert started longer than `group_wait` ago, else after that
+/// wait.
 fn first_due(alerts: &[&GettableAlert], timing: &Timing, now: Timestamp) -> Timestamp {
     let began = alerts.iter().map(|alert| alert.starts_at).min();
     match began {

@@ -1,5 +1,5 @@
-//! Whether a receiver accepts notifications. Each outcome is counted. The log has one line when they begin to fail, and
-//! one when they get through again. The receiver itself counts notifications that a full queue drops.
+//! Observes whether a receiver accepts notifications. Each outcome is counted. The log gets one line when deliveries
+//! begin to fail, and one when they succeed again. The receiver itself counts notifications that a full queue drops.
 
 use crate::telemetry::{Metrics, NotificationOutcome};
 

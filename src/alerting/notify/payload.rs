@@ -45,7 +45,7 @@ impl Message<'_> {
         }
     }
 
-    /// Whether the alert had ended at the time of the update, which may be earlier than now.
+    /// Returns whether the alert had ended at the time of the update, which may be earlier than now.
     fn ended(&self, alert: &GettableAlert) -> bool {
         alert.ends_at <= self.update.at
     }

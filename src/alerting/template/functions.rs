@@ -365,12 +365,13 @@ fn title(text: &str) -> String {
     out
 }
 
-/// The upper case of one character by one character, as in Go: `ß` stays.
+/// The upper case of a character as one character, as in Go: `ß` stays.
 fn upper(c: char) -> char {
     let mut full = c.to_uppercase();
     match (full.next(), full.next()) {
         (Some(one), None) => one,
-        // Greek letters with an iota below have a capital of their own beside the mapping to two letters.
+        // Greek letters with an iota subscript have a single capital letter, although their full upper case has two
+        // letters.
         _ => match u32::from(c) {
             code @ 0x1f80..=0x1faf => char::from_u32(code | 8).unwrap_or(c),
             code @ (0x1fb3 | 0x1fc3 | 0x1ff3) => char::from_u32(code + 9).unwrap_or(c),
@@ -380,11 +381,11 @@ fn upper(c: char) -> char {
 }
 
 fn lower(c: char) -> char {
-    // Its mapping to several characters begins with the one of Go.
+    // The first character of the full lower case is the one that Go uses.
     c.to_lowercase().next().unwrap_or(c)
 }
 
-/// The letter that begins a word. Four pairs of letters in one character have a form for that.
+/// The form of a letter at the beginning of a word. Four characters that are pairs of letters have a special form.
 fn capital(c: char) -> char {
     match c {
         'Ǆ'..='ǆ' => 'ǅ',

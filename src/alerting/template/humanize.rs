@@ -6,12 +6,12 @@ use crate::embedded::go_numbers::go_g;
 const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
 const SMALL: [&str; 8] = ["m", "u", "n", "p", "f", "a", "z", "y"];
 
-/// Four significant digits.
+/// Formats a number with four significant digits.
 fn four(v: f64) -> String {
     go_g(v, Some(4))
 }
 
-/// With a metric prefix: `1.5k`, `20m`.
+/// Formats a number with a metric prefix: `1.5k`, `20m`.
 pub(super) fn humanize(v: f64) -> String {
     if v == 0.0 || !v.is_finite() {
         four(v)
@@ -22,7 +22,7 @@ pub(super) fn humanize(v: f64) -> String {
     }
 }
 
-/// With a prefix of 1024s: `1.5ki`.
+/// Formats a number with a prefix of powers of 1024: `1.5ki`.
 pub(super) fn humanize_1024(v: f64) -> String {
     if v.abs() <= 1.0 || !v.is_finite() {
         return four(v);
@@ -56,7 +56,7 @@ fn small(mut v: f64) -> String {
     four(v) + prefix
 }
 
-/// Seconds as `1d 2h 3m 4s`, `5.5s`, `20ms`.
+/// Formats seconds as `1d 2h 3m 4s`, `5.5s`, `20ms`.
 pub(super) fn humanize_duration(v: f64) -> String {
     if !v.is_finite() {
         return four(v);
@@ -84,12 +84,12 @@ pub(super) fn humanize_duration(v: f64) -> String {
     }
 }
 
-/// A ratio as a percentage.
+/// Formats a ratio as a percentage.
 pub(super) fn humanize_percentage(v: f64) -> String {
     four(v * 100.0) + "%"
 }
 
-/// Seconds like Go prints a `time.Duration`: `1h0m30s`, `1.5s`, `20ms`.
+/// Formats seconds like Go prints a `time.Duration`: `1h0m30s`, `1.5s`, `20ms`.
 pub(super) fn go_duration(seconds: f64) -> String {
     let nanos = (seconds * 1e9) as i64;
     let sign = if nanos < 0 { "-" } else { "" };
@@ -112,7 +112,7 @@ pub(super) fn go_duration(seconds: f64) -> String {
     sign.to_owned() + &text
 }
 
-/// `size` in `unit`s, a power of ten, without zeros at the end.
+/// Formats `size` in `unit`s, a power of ten, without zeros at the end.
 fn decimal(size: u64, unit: u64) -> String {
     let digits = unit.ilog10() as usize;
     let text = format!("{}.{:0digits$}", size / unit, size % unit);

@@ -300,7 +300,7 @@ impl<'a> Parser<'a> {
         }
         match operands.as_slice() {
             [] => fail(at, "missing value for command"),
-            // Like Go, this accepts arguments of what is not a function. The expansion refuses them.
+            // Like Go, this accepts arguments to a value that is not a function. The expansion refuses them.
             _ => Ok(Command { operands }),
         }
     }
