@@ -2,13 +2,13 @@
 //!
 //! `concertctl.toml` holds flags by their long names. A table named after a command holds flags of that command alone.
 //! The values become the defaults of the command line: clap then applies the order flag > environment > file, and
-//! checks the values. For clap a default is not given by the user, so that this module also decides what a value of the
-//! file means for the rules between flags:
+//! checks the values. clap does not count a default as given by the user, so this module also decides how a value of
+//! the file affects the rules between flags:
 //!
 //! - a required flag may come from the file ([`set_default`]),
 //! - a flag may require one that only the file holds ([`matches`]),
-//! - a flag or variable overrides the flags of the file that it conflicts with ([`set_default`]). In the file itself the
-//!   command's own table overrides the tables around it, and a conflict within a table is an error.
+//! - a flag or variable overrides the flags of the file that it conflicts with ([`set_default`]). In the file itself
+//!   the command's own table overrides the tables around it, and a conflict within a table is an error.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

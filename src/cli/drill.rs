@@ -189,7 +189,7 @@ pub(super) async fn run(args: DrillArgs, hidden: bool) -> ExitCode {
     conduct(&args, program, &options, &basis, &outputs).await
 }
 
-/// Prints what a flag asks for instead of a run.
+/// Prints the text that a flag asks for instead of a run.
 fn printed(args: &DrillArgs) -> Option<ExitCode> {
     if args.list {
         return Some(print_and_exit(&list(), 0));
@@ -234,7 +234,7 @@ impl Program {
     }
 }
 
-/// A file of that name with other content is not.
+/// Returns whether the drill is a shipped one. A file with the name of a shipped drill and other content is not.
 fn is_shipped(drill: &Drill) -> bool {
     let found = shipped().iter().find(|(known, _)| *known == drill.name);
     found.is_some_and(|(name, text)| Drill::parse(name, text).is_ok_and(|it| it == *drill))

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use clap::Command;
 use clap::builder::{OsStr as Name, Resettable};
 
-/// The command without the empty variables of its flags, and of the flags of all commands below it.
+/// The command, with empty variables ignored for its flags and the flags of all commands below it.
 pub(super) fn without_empty(command: Command) -> Command {
     without(command, |name| {
         std::env::var_os(name).is_some_and(|value| value.is_empty())
@@ -18,7 +18,7 @@ pub(super) fn without_empty(command: Command) -> Command {
 fn without(command: Command, is_empty: impl Fn(&OsStr) -> bool + Copy) -> Command {
     let command = command.mut_args(|arg| match arg.get_env() {
         Some(name) if is_empty(name) => {
-            // The help still names the variable.
+            // The help must still name the variable.
             let sign = if arg.is_hide_env_values_set() {
                 ""
             } else {

@@ -45,7 +45,7 @@ pub(super) struct DatabaseArg {
     pub(super) database_url: Option<Secret>,
 }
 
-/// The command line with each negative value joined to its flag: `--hold -5m` becomes `--hold=-5m`.
+/// The command line, with each negative value joined to its flag: `--hold -5m` becomes `--hold=-5m`.
 ///
 /// clap takes `-5m` for a flag that does not exist. Joined, it reaches the check of the value, whose message states the
 /// bounds. No flag begins with a dash and a digit, so that a flag never becomes a value.
@@ -79,7 +79,7 @@ pub(super) fn with_joined_negatives(args: Vec<OsString>) -> Vec<OsString> {
     joined
 }
 
-/// A duration with its unit.
+/// Parses a duration with its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text)
         .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 1m30s or 250ms"))
@@ -91,10 +91,10 @@ fn is_negative_duration(text: &str) -> bool {
     positive.is_some_and(|text| duration::parse(text).is_some())
 }
 
-/// A duration between two others, both given as on the command line.
+/// Parses a duration between two bounds, both given as on the command line.
 ///
-/// Both bounds are needed: zero would turn an interval into a busy loop and leave no time for a hold; a huge value
-/// would overflow sums or never come.
+/// Both bounds are needed. Zero would turn an interval into a busy loop and leave no time for a hold. A huge value
+/// would overflow sums, or its time would never come.
 pub(super) fn between(
     least: &'static str,
     most: &'static str,

@@ -139,7 +139,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
-    // These work whatever the settings of the clients are.
+    // These commands work whatever the settings of the clients are.
     match &cli.command {
         Command::Completions(args) => return completions_and_man::completions(args),
         Command::Man(args) => return completions_and_man::man(args),
@@ -167,7 +167,7 @@ pub fn main() -> ExitCode {
             Command::Drill(args) => Box::pin(drill::run(args, hidden)).await,
             Command::Tui(args) => Box::pin(tui::run(args)).await,
             Command::Load(args) => load::run(args).await,
-            // Handled above, because they need no runtime.
+            // These commands are handled above, because they need no runtime.
             Command::Completions(_) | Command::Man(_) => ExitCode::SUCCESS,
         }
     });
@@ -176,8 +176,8 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// The command line without the configuration file, if the file does not matter for it: for help, the version,
-/// completions and manual pages. They are what a user needs to mend a broken file.
+/// Parses the command line without the configuration file if the file does not matter: for help, the version,
+/// completions and manual pages. A user needs these to repair a broken file.
 fn without_file(
     command: clap::Command,
     args: &[OsString],

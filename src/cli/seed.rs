@@ -97,7 +97,7 @@ async fn into_directory(dir: &Path, profile: Profile, args: &SeedArgs) -> anyhow
             }
             let storage = DatasetStorage::Files(Arc::new(held), Options::default());
             let seeded = seed_directly(storage, profile, args).await;
-            // An error of the database does not name the directory.
+            // The error of the database does not name the directory, so this adds it.
             seeded.with_context(|| format!("the data directory {}", dir.display()))
         }
         Err(DataDirError::InUse(_)) => through_server(dir, args).await,

@@ -66,8 +66,8 @@ struct ServerTlsArgs {
 }
 
 impl ServerTlsArgs {
-    /// The files, if TLS is wanted. Each of them may come from the command line, the environment or the file of
-    /// settings, so the command line alone cannot check that they are complete.
+    /// The files, if the user wants TLS. Each file may come from the command line, the environment or the configuration
+    /// file, so clap cannot check that they are complete.
     fn files(&self) -> anyhow::Result<Option<ServerTlsFiles>> {
         let client_ca = self.tls_client_ca.clone();
         match (self.tls_cert.clone(), self.tls_key.clone()) {

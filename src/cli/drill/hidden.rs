@@ -11,7 +11,7 @@ use std::process::Command;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
-/// What the process list shows instead, before the number of the pipe.
+/// The arguments that the process list shows instead, before the number of the pipe.
 const SHOWN: [&str; 3] = ["drill", "--blind", "--arguments-from"];
 /// The most bytes of arguments: as many as a pipe holds on every system before its reader begins.
 const MAX_BYTES: usize = 16 * 1024;

@@ -91,7 +91,7 @@ pub struct LoadArgs {
 }
 
 impl LoadArgs {
-    /// Returns whether its scenario is run or planned, and not something else asked for.
+    /// Returns whether the flags ask for a run or a plan of the scenario, and not for another output.
     pub(super) fn runs(&self) -> bool {
         let asks = self.list || self.scenario_schema || self.summary_schema || self.self_check;
         self.what.is_none() && self.print_scenario.is_none() && !asks

@@ -1,4 +1,4 @@
-//! `load` of a drill: the same as `concertctl drill`.
+//! `load` with the name of a drill does the same as `concertctl drill`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -20,7 +20,7 @@ pub(super) struct Embedded {
     _data: Scratch,
 }
 
-/// Starts one on free loopback ports.
+/// Starts a server on free loopback ports.
 pub(super) async fn start(logs: &Logs, collector: Option<Otlp>) -> anyhow::Result<Embedded> {
     let data = Scratch::new().map_err(|error| {
         let (dir, advice) = (std::env::temp_dir(), files::advice(&error));
@@ -56,7 +56,7 @@ impl Embedded {
     }
 }
 
-/// The beginning of the names of temporary directories. The number of their process follows.
+/// The prefix of the names of temporary directories. The id of their process follows.
 const PREFIX: &str = "concertctl-load-";
 
 /// A private temporary directory, removed when dropped. A run that was killed leaves it, and a later run removes it.
@@ -76,7 +76,7 @@ impl Scratch {
         // Other users must not read it, because it contains the database and the key of the tokens.
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         let lock = File::open(&path)?;
-        // Where the file system has no locks, the number of the process alone tells that it lives.
+        // If the file system has no locks, only the process id shows whether the process lives.
         let _ = lock.try_lock();
         Ok(Scratch { path, _lock: lock })
     }
@@ -102,12 +102,12 @@ fn remove_left(temp: &Path) {
         is_dir && process.is_some_and(is_gone) && is_unlocked(&entry.path())
     });
     for entry in left {
-        // That of another user stays.
+        // The directory of another user cannot be removed and stays.
         let _ = std::fs::remove_dir_all(entry.path());
     }
 }
 
-/// The process that made a temporary directory with this name.
+/// The process whose temporary directory has this name.
 fn process_of(name: &str) -> Option<Pid> {
     let (process, _random) = name.strip_prefix(PREFIX)?.split_once('-')?;
     Pid::from_raw(process.parse().ok()?)
@@ -117,7 +117,8 @@ fn is_gone(process: Pid) -> bool {
     test_kill_process(process) == Err(Errno::SRCH)
 }
 
-/// Whether no process has locked the directory. In another container the process that did has another number here.
+/// Returns whether no process has locked the directory. A process in another container may hold the lock although its
+/// id does not exist here.
 fn is_unlocked(dir: &Path) -> bool {
     File::open(dir).is_ok_and(|dir| dir.try_lock().is_ok())
 }

@@ -273,7 +273,7 @@ async fn show_until_end(handle: RunHandle, mut view: ProgressOutput) -> Result<S
 }
 
 /// The first Ctrl-C or SIGTERM, or the end of the terminal, ends the run gracefully; a second Ctrl-C or SIGTERM ends
-/// the process. A shell and the kernel both announce the end of a terminal, so a second SIGHUP counts for nothing.
+/// the process. A shell and the kernel both send SIGHUP at the end of a terminal, so a second SIGHUP has no effect.
 async fn stop_on_signal(control: crate::load::LoadControl) {
     wait_for_stop().await;
     let _ = writeln!(
@@ -285,7 +285,7 @@ async fn stop_on_signal(control: crate::load::LoadControl) {
     std::process::exit(130);
 }
 
-/// Ctrl-C, SIGTERM, or SIGHUP.
+/// Waits for Ctrl-C, SIGTERM, or SIGHUP.
 pub(super) async fn wait_for_stop() {
     tokio::select! {
         () = wait_for_signal() => {}
@@ -293,8 +293,8 @@ pub(super) async fn wait_for_stop() {
     }
 }
 
-/// SIGHUP: the terminal is closed. Without a handler the process would end at once and leave the embedded server's
-/// data behind, and the changed admission of a target.
+/// Waits for SIGHUP, which means that the terminal is closed. Without a handler the process would end at once, and
+/// leave behind the embedded server's data and the changed admission of a target.
 async fn wait_for_hangup() {
     use tokio::signal::unix::{SignalKind, signal};
     // A handler would undo `nohup`.
@@ -309,7 +309,7 @@ async fn wait_for_hangup() {
     }
 }
 
-/// Whether the process was started with SIGHUP ignored. Where the system does not tell, it counts as ignored.
+/// Returns whether the process was started with SIGHUP ignored. If the system does not report it, it counts as ignored.
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -318,7 +318,7 @@ fn is_hangup_ignored() -> bool {
     ignored.is_none_or(|mask| mask & 1 == 1)
 }
 
-/// Ctrl-C, or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else {

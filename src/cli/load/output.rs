@@ -70,7 +70,7 @@ impl<'a> Outputs<'a> {
             failed.push(verdict);
             return Err(Failure::could_not(failed.join("; ")));
         }
-        // This comes last, because the measurements are written in any case.
+        // The comparison comes last, because the measurements are written in any case.
         compared?;
         Ok(summary.verdict.exit_code())
     }

@@ -30,8 +30,8 @@ impl Found {
     }
 }
 
-/// The server to rehearse on: the named one, otherwise the one that runs on the data directory. `None`: the caller must
-/// start an embedded server.
+/// Finds the server to rehearse on: the named one, otherwise the one that runs on the data directory. `None` means that
+/// the caller must start an embedded server.
 pub(super) async fn find(args: &LoadArgs) -> Result<Option<Found>, Failure> {
     if args.embedded {
         return Ok(None);
