@@ -73,7 +73,8 @@ pub(crate) struct SourceState {
 }
 
 impl SourceState {
-    /// The age in milliseconds of the data shown, and why they are old; `None` while the source answers.
+    /// The age in milliseconds of the data that are shown, and the reason why they are old; `None` while the source
+    /// answers.
     pub(crate) fn stale(&self, now: i64) -> Option<(i64, &str)> {
         match (&self.link, self.last_ok) {
             (Link::Down { reason, .. }, Some(at)) => Some((now - at, reason)),

@@ -22,17 +22,17 @@ pub struct DrillInfo {
     pub title: String,
     /// The scenario that makes the traffic.
     pub traffic: String,
-    /// How long a drill without faults watches: `30s`.
+    /// The time for which a drill without faults watches: `30s`.
     pub watch: String,
     /// The faults, with the worst case of each alert; empty for a drill without faults.
     pub plan: Vec<PlannedInject>,
-    /// Why it cannot be started.
+    /// The reason why it cannot be started.
     pub problem: Option<String>,
     /// Its newest report, and the report's file.
     pub last: Option<(PathBuf, Box<Report>)>,
 }
 
-/// The report of a drill, or why there is none.
+/// The report of a drill, or the reason why there is none.
 pub type DrillEnded = Pin<Box<dyn Future<Output = Result<Box<Report>, String>> + Send>>;
 
 /// Passes an action of the player to the blind drill. Returns false if the drill does not take it.

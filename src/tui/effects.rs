@@ -196,7 +196,7 @@ impl Effects {
     }
 
     /// Runs an action on a source, reports it as `what`, `what: detail` or `not done: what`, and logs it. Every action
-    /// on a source goes through here, so none is missing in the audit log.
+    /// on a source uses this function, so that the audit log is complete.
     fn act_on<E: Why>(
         &mut self,
         target: String,
@@ -328,7 +328,7 @@ fn at_home(path: &str) -> PathBuf {
     }
 }
 
-/// How the audit log names a launch.
+/// The description of a launch in the audit log.
 fn launch(scenario: &str, phase: Option<PhaseName>, reseed: bool) -> String {
     let phase = phase.map_or(String::new(), |phase| format!(", {phase} alone"));
     let data = if reseed { ", seeded first" } else { "" };

@@ -1,4 +1,4 @@
-//! The faults that the server has, and when they began and ended, for the marks on the charts.
+//! The faults that are active in the server, with their beginnings and ends for the marks on the charts.
 
 use std::collections::VecDeque;
 
@@ -6,24 +6,24 @@ use crate::api::faults::{ActiveFault, FaultKind};
 use crate::tui::format::{one_line, unix_ms};
 use crate::tui::time_view::{Mark, MarkKind};
 
-/// Beginnings and ends that are remembered.
+/// The most beginnings and ends that are kept.
 const MOST: usize = 64;
 
 /// The faults of the server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
-    /// At most one of a kind.
+    /// The active faults, at most one of each kind.
     pub(crate) active: Vec<ActiveFault>,
-    /// Oldest first.
+    /// The beginnings and ends, oldest first.
     pub(crate) marks: VecDeque<Mark>,
 }
 
-/// The kind in words.
+/// The name of the kind in words.
 pub(crate) fn name(kind: FaultKind) -> String {
     kind.as_str().replace('_', " ")
 }
 
-/// A fault's parameters in words: `delay 800 ms, share 0.5`.
+/// The parameters of a fault in words: `delay 800 ms, share 0.5`.
 pub(crate) fn settings(fault: &ActiveFault) -> String {
     let settings = fault.fault.settings();
     let texts = settings.iter().map(|(name, value)| {
@@ -39,7 +39,7 @@ pub(crate) fn settings(fault: &ActiveFault) -> String {
     one_line(&texts.collect::<Vec<_>>().join(", "))
 }
 
-/// Milliseconds until it ends by itself.
+/// The milliseconds until the fault ends by itself.
 pub(crate) fn left(fault: &ActiveFault, now: i64) -> i64 {
     unix_ms(&fault.ends_at).map_or(0, |end| (end - now).max(0))
 }
@@ -49,7 +49,7 @@ impl Faults {
         self.active.iter().find(|fault| fault.fault.kind() == kind)
     }
 
-    /// Takes the faults that there are at `now`.
+    /// Stores the faults that are active at `now`, and marks those that began or ended.
     pub(crate) fn take(&mut self, active: Vec<ActiveFault>, now: i64) {
         let is_in = |all: &[ActiveFault], one: &ActiveFault| {
             let same = |other: &ActiveFault| {

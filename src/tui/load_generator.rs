@@ -30,7 +30,7 @@ pub struct StartRequest {
     pub token: Option<Secret>,
 }
 
-/// The result of a run, or why it could not run.
+/// The result of a run, or the reason why it could not run.
 pub type Ended = Pin<Box<dyn Future<Output = Result<RunResult, String>> + Send>>;
 
 /// Sends a command to a run; false if the run is over or its queue of commands is full.

@@ -30,7 +30,7 @@ use crate::tui::time_view::TimeView;
 use crate::tui::zone::Zone;
 use crate::tui::zoom::Zoom;
 
-/// How an action ended.
+/// The outcome of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoticeKind {
     Info,
@@ -82,7 +82,7 @@ impl RunView {
         matches!(self.state, RunState::Running | RunState::Stopping)
     }
 
-    /// How the rehearsal was steered: `paused`, `×1.25`, `paused, ×0.8`; `None` if it follows its scenario.
+    /// The steering of the rehearsal: `paused`, `×1.25`, `paused, ×0.8`; `None` if it follows its scenario.
     pub(crate) fn steered(&self) -> Option<String> {
         let Progress { paused, pace, .. } = self.progress;
         let slowed = pace > 0.0 && (pace - 1.0).abs() > 0.005;
@@ -103,7 +103,7 @@ pub(crate) struct Load {
     /// Index into `scenarios`.
     pub(crate) chosen: usize,
     pub(crate) run: Option<RunView>,
-    /// When each phase of a rehearsal began, oldest first.
+    /// The time at which each phase of a rehearsal began, oldest first.
     pub(crate) begun: VecDeque<(i64, String)>,
 }
 
@@ -150,7 +150,7 @@ pub(crate) struct Model {
     pub(crate) navigation: Vec<Step>,
     pub(crate) zoom: Zoom,
     pub(crate) time: TimeView,
-    /// When the server cut the rate of admission, and by how much, oldest first.
+    /// The times at which the server cut the rate of admission, with the size of each cut, oldest first.
     pub(crate) cuts: std::collections::VecDeque<(i64, String)>,
     /// The panel of the overview that fills the screen.
     pub(crate) enlarged: Option<PanelId>,

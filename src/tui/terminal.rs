@@ -79,8 +79,7 @@ impl Session {
     /// Restores the terminal and stops the process, as a shell's Ctrl-Z does; returns when the process is continued.
     ///
     /// The signal goes to the whole process group, so that the program that started the console stops too and the shell
-    /// gets the terminal. Without a shell that could continue the process, the system ignores the signal, and the
-    /// console
+    /// gets the terminal. If no shell can continue the process, the system ignores the signal, and the console
     /// continues at once.
     pub(crate) async fn suspend(&mut self) -> io::Result<()> {
         restore();

@@ -23,7 +23,7 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
-    /// The sign with the same meaning, for terminals without colour.
+    /// The sign that expresses the severity on terminals without colour.
     pub(crate) const fn sign(self) -> &'static str {
         match self {
             Severity::Plain => "",

@@ -141,8 +141,8 @@ async fn keys_are_answered_at_once_while_every_source_hangs() {
         waits.push(wait.expect("a frame that answers the key"));
     }
     waits.sort();
-    // A console that waited for a source would wait for its time-out. The median: a machine under load may delay any
-    // single key.
+    // A console that waited for a source would wait for its time-out. The test uses the median, because a machine under
+    // load may delay any single key.
     assert!(waits[5] < crate::clients::TIMEOUT / 2, "{waits:?}");
     keys.send(KeyCode::Char('q')).unwrap();
     let (exit, app) = console.await.unwrap();

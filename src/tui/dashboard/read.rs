@@ -107,7 +107,7 @@ struct Reader<'a> {
     by_id: BTreeMap<u64, &'a Value>,
 }
 
-/// All panels of the file by their id, including those of folded rows.
+/// Indexes all panels of the file by their id, including those of folded rows.
 fn by_id(root: &Value) -> BTreeMap<u64, &Value> {
     fn panels(of: &Value) -> impl Iterator<Item = &Value> {
         of.get("panels")

@@ -179,7 +179,7 @@ impl Layout<'_> {
     }
 }
 
-/// An element in the classic form.
+/// Converts an element to the classic form.
 fn panel(element: &Value) -> Value {
     let at = |place: &str| element.pointer(place).cloned().unwrap_or(Value::Null);
     if text(element, "kind") == "LibraryPanel" {
@@ -210,7 +210,7 @@ fn panel(element: &Value) -> Value {
     })
 }
 
-/// A query in the classic form: its fields and its data source.
+/// Converts a query to the classic form: its fields and its data source.
 fn target(query: &Value) -> Value {
     let nothing = Value::Null;
     let spec = query.get("spec").unwrap_or(&nothing);
@@ -240,7 +240,7 @@ fn source(spec: &Value, query: &Value) -> Value {
     json!({ "type": if group.is_empty() { own } else { group }, "uid": named })
 }
 
-/// A variable in the classic form.
+/// Converts a variable to the classic form.
 fn variable(variable: &Value) -> Value {
     let mut classic = variable.get("spec").cloned().unwrap_or_else(|| json!({}));
     let Some(fields) = classic.as_object_mut() else {

@@ -37,7 +37,7 @@ impl Effects {
                 let load = Arc::clone(&self.load);
                 self.run.spawn(async move {
                     follow(progress, ended, (what, audit), &events).await;
-                    // The list shows the last report of each drill, and there is a new one.
+                    // The list shows the last report of each drill, so it is read again.
                     list(load, events).await;
                 });
             }

@@ -132,7 +132,7 @@ pub(crate) struct Binding {
 /// Suspends the console, also from dialogs.
 pub(crate) const SUSPEND: Key = Key::Ctrl('z');
 
-/// Makes a table of bindings, one line a key:
+/// Makes a table of bindings, one line per key:
 /// `reads|writes [KEYS] => ACTION "what it does", "hint for the bottom line";`
 /// The hint may be left out. A key that `writes` is off with `--read-only`.
 macro_rules! bindings {

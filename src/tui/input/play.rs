@@ -1,4 +1,4 @@
-//! The dialog of a blind drill's player: a list of what can be acknowledged, answered and done.
+//! The dialog of a blind drill's player: the alerts to acknowledge, the answers and the mitigations.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
@@ -16,10 +16,10 @@ use crate::tui::model::{Model, NoticeKind};
 use crate::tui::theme;
 use crate::tui::widgets::message::{ROOM, message};
 
-/// People admitted with each batch, to choose from.
+/// The batches of admission that the player can choose.
 const BATCHES: [u64; 3] = [1, 5, 20];
 
-/// `m`: opens the dialog, if a blind drill is played.
+/// Handles `m`: opens the dialog if a blind drill is under way.
 pub(crate) fn open(model: &mut Model) {
     let first = board(model).and_then(|board| choices(board).into_iter().next());
     match first {
@@ -31,13 +31,13 @@ pub(crate) fn open(model: &mut Model) {
     }
 }
 
-/// What the player sees, while a blind drill is under way.
+/// The player's view, while a blind drill is under way.
 fn board(model: &Model) -> Option<&Board> {
     let run = model.drills.run.as_ref().filter(|run| run.is_under_way())?;
     run.progress.blind.as_ref()
 }
 
-/// Alerts to acknowledge, then answers, then mitigations: each in words.
+/// The possible actions, each in words: alerts to acknowledge, then answers, then mitigations.
 fn choices(board: &Board) -> Vec<(String, Action)> {
     let alerts = board.alerts.iter().map(|alert| {
         let text = format!("acknowledge  {}", one_line(alert));
@@ -62,7 +62,7 @@ fn choices(board: &Board) -> Vec<(String, Action)> {
     let mut mechanisms: Vec<&String> = causes().iter().map(|cause| &cause.mechanism).collect();
     mechanisms.sort();
     mechanisms.dedup();
-    // By component, as the answers are.
+    // Sorted by component, like the answers.
     mechanisms.sort_by_key(|mechanism| remedy(mechanism));
     let clear = mechanisms.into_iter().map(|mechanism| {
         let text = remedy(mechanism).to_owned();
@@ -75,7 +75,7 @@ fn choices(board: &Board) -> Vec<(String, Action)> {
     alerts.chain(answers).chain(mitigations).collect()
 }
 
-/// Where the chosen action is in the list.
+/// The position of the chosen action in the list.
 fn place(choices: &[(String, Action)], marked: &Action) -> Option<usize> {
     choices.iter().position(|(_, action)| action == marked)
 }

@@ -24,7 +24,7 @@ pub(crate) struct Checks {
     pub(crate) reported: VecDeque<(i64, QueueState)>,
     /// The number of seats that the rehearsal had sold, with their times, in the same interval.
     pub(crate) sold: VecDeque<(i64, u64)>,
-    /// The time since which two figures disagree.
+    /// The time from which the two figures of a check disagree.
     pub(crate) since: BTreeMap<Check, i64>,
     /// The seconds by which each source's clock is ahead.
     pub(crate) ahead: BTreeMap<&'static str, i64>,

@@ -15,7 +15,7 @@ const EVERY_PROBE: Duration = Duration::from_secs(10);
 const LINES: usize = 1_000;
 /// The time range of the first request, which ends now.
 const SPAN_NS: i64 = 3_600_000_000_000;
-/// How late records may arrive: requests overlap by this time.
+/// The latest arrival of a record after its time: requests overlap by this much.
 const OVERLAP_NS: i64 = 2_000_000_000;
 /// The most that the source's clock may be ahead.
 const CLOCK_SKEW_NS: i64 = 5_000_000_000;

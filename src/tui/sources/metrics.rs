@@ -27,7 +27,7 @@ const AT_ONCE: usize = 4;
 
 pub(crate) struct Metrics {
     prometheus: Prometheus,
-    /// Answers those metric queries of boards that are LogQL.
+    /// The source for the metric queries of boards that are LogQL.
     loki: Loki,
     plan: watch::Receiver<Plan>,
     /// The plan for which the past was fetched; `None` after a failure, which may have left a gap.
@@ -72,7 +72,7 @@ fn every(queries: usize) -> Duration {
 pub(crate) struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
 
 impl Wanted {
-    /// The same without queries that are no longer among `queries`.
+    /// The same, without queries that are not among `queries`.
     fn still(&self, queries: &BTreeSet<Query>) -> Wanted {
         let queries = self.0.intersection(queries).cloned().collect();
         Wanted(queries, self.1, self.2)

@@ -102,7 +102,7 @@ pub(crate) fn spawn(
     start.poll(Source::Loki, LogTail::new(&c.loki), &no_refresh);
     start.poll(Source::Loki, BoardLogs(c.loki), &no_refresh);
     start.poll(Source::Tempo, Traces::new(c.tempo), &no_refresh);
-    // It sends no request: it reads what the clients stored from earlier answers.
+    // This task sends no request: it reads the metadata that the clients stored from earlier answers.
     start.poll(Source::Ops, Metadata::new(clients), &no_refresh);
     start.tasks
 }

@@ -94,7 +94,7 @@ pub(crate) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
     vec![Effect::Bell]
 }
 
-/// Keeps the last actions. A log that cannot be written is reported once.
+/// Keeps the last actions. Reports once if the audit log cannot be written.
 pub(crate) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<String>) {
     model.audit.push_back(entry);
     while model.audit.len() > audit::KEPT {

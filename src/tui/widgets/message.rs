@@ -38,7 +38,7 @@ fn fitted<'l>(line: &Line<'l>, width: usize) -> Line<'l> {
     let mut fitted = line.clone();
     fitted.spans.clear();
     for span in &line.spans {
-        // What fits without a cell for the ellipsis may be followed by more.
+        // A span that fills the row exactly may be followed by more text, and then the ellipsis needs a cell.
         if span.width() < room {
             room -= span.width();
             fitted.spans.push(span.clone());

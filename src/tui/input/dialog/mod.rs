@@ -35,8 +35,8 @@ pub(crate) enum Dialog {
     Form(Form),
     /// The faults of the server.
     Faults(FaultsDialog),
-    /// The actions of a blind drill's player, with the marked one. It keeps the action, not its place: places change when
-    /// an alert begins or ends.
+    /// The actions of a blind drill's player, with the marked one. It holds the action and not its position, because
+    /// positions change when an alert begins or ends.
     Play(Action),
     /// The audit log, with the scroll position.
     History(u16),

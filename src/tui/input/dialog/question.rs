@@ -7,7 +7,7 @@ use crate::tui::event::Effect;
 pub(crate) struct Question {
     pub(crate) title: &'static str,
     pub(crate) lines: Vec<String>,
-    /// The text for what `y` does.
+    /// The text for the effect of `y`.
     pub(crate) yes: &'static str,
     pub(crate) effects: Vec<Effect>,
 }

@@ -131,7 +131,7 @@ impl Form {
         }
     }
 
-    /// The verb for what Enter does.
+    /// The verb for the effect of Enter.
     pub(crate) const fn verb(&self) -> &'static str {
         match self.purpose {
             Purpose::Admission(_) | Purpose::Fault(..) => "goes on",
@@ -176,7 +176,7 @@ impl Form {
         }
     }
 
-    /// What follows, or the wrong field.
+    /// Checks the form. Returns the next step, or the wrong field.
     pub(crate) fn finish(&self, now: i64, is_rehearsing: bool) -> Result<Then, Wrong> {
         match &self.purpose {
             Purpose::Admission(state) => self.resize(state, is_rehearsing).map(Then::Ask),

@@ -133,7 +133,7 @@ pub(crate) fn launch(model: &Model, dialog: &LaunchDialog, buffer: &mut Buffer, 
 
 /// Draws a line for each scenario and one for a file, and below them the title of the chosen one.
 fn list(model: &Model, chosen: usize, buffer: &mut Buffer, area: Rect) {
-    /// The rows of the popup around the list: frame, blanks, title.
+    /// The rows of the popup besides the list: frame, blanks, title.
     const OTHERS: usize = 7;
     let scenarios = &model.load.scenarios;
     let names = scenarios.iter().map(|scenario| {

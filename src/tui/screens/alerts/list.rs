@@ -1,4 +1,4 @@
-//! Draws the list of alerts: the stage of each, since when, and who acknowledged it.
+//! Draws the list of alerts: the stage of each, its duration, and the user who acknowledged it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
@@ -14,7 +14,7 @@ use crate::tui::screens::alerts::{Row, Stage, name};
 use crate::tui::widgets::table;
 use crate::tui::{format, theme};
 
-/// The widths of sign, stage, severity, alert, age and summary.
+/// The widths of the columns: sign, stage, severity, alert, age and summary.
 const WIDTHS: [Constraint; 6] = [
     Constraint::Length(2),
     Constraint::Length(12),

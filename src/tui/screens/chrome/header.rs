@@ -19,8 +19,8 @@ use crate::tui::{faults, theme};
 /// From this width on the time has seconds.
 const WIDE: u16 = 100;
 
-/// The time with its offset, which applies to all times on the screen. On a narrow terminal the seconds are left out
-/// in favour of the tabs.
+/// The time with its offset, which applies to all times on the screen. A narrow terminal leaves out the seconds, so
+/// that the tabs have more space.
 fn clock(model: &Model, width: u16) -> Line<'static> {
     let zone = &model.settings.zone;
     let at = model.time.end.unwrap_or(model.now);
@@ -120,9 +120,9 @@ enum Detail {
     /// Names in three letters.
     Cut,
     Names,
-    /// Whole names, and that the server is in this process.
+    /// Whole names, and a note if the server is in this process.
     Place,
-    /// The same, and when silent sources are asked again.
+    /// The same, and the time at which silent sources are polled again.
     Seconds,
     /// The same in words.
     Words,
@@ -139,7 +139,7 @@ impl Detail {
     ];
 }
 
-/// That the server is in this process and ends with it, and the number of other consoles that use it.
+/// A note that the server is in this process and ends with it, and the number of other consoles that use it.
 fn embedded_server(model: &Model) -> String {
     match model.status.as_ref().map_or(0, |status| status.consoles) {
         0 | 1 => "server (embedded)".to_owned(),
@@ -199,7 +199,7 @@ fn sale(model: &Model) -> Line<'static> {
             format!("{}  ", cells::cut(&one_line(dataset), DATASET)),
             theme::quiet(),
         ));
-        // Without seats nothing is on sale, whatever the state of admission.
+        // Without seats nothing is on sale, independent of the state of admission.
         let state = match (admission.open, admission.paused) {
             (true, false) => Span::styled("● sale open ", theme::good()),
             (true, true) => Span::styled("▲ admission paused ", theme::warn()),

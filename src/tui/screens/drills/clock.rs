@@ -1,5 +1,5 @@
-//! The clock of a drill under way: each moment with its time, each budget as a bar that fills up. For a blind drill it
-//! shows no moments, only what the player may know.
+//! The clock of a drill under way: each moment with its time, and each budget as a bar that fills up. For a blind drill
+//! it shows only the facts that the player may know, and no moments.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -12,11 +12,11 @@ use crate::tui::screens::drills::DrillView;
 use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 
-/// Columns for the names of moments.
+/// The columns for the names of moments.
 const NAME: usize = 12;
-/// Columns for times and budgets behind the bars.
+/// The columns for times and budgets, right of the bars.
 const FIGURES: usize = 19;
-/// Columns for worst cases, which are left out of narrow screens.
+/// The columns for worst cases. Narrow screens leave them out.
 const WORST: usize = 19;
 
 pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static>> {
@@ -31,7 +31,7 @@ pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static
         lines.extend(blind(board, width));
         return lines;
     }
-    // A line with the alert's name stands before its moments.
+    // The name of an alert has its own line above its moments.
     let mut about: Option<&str> = None;
     for row in &progress.clock {
         if let Some(alert) = row.alert.as_deref()
@@ -55,7 +55,8 @@ pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static
     lines
 }
 
-/// The lines of a blind drill: how to watch its server, the hash of its plan, the alerts, and the player's actions.
+/// The lines of a blind drill: the command to watch its server, the hash of its plan, the alerts, and the player's
+/// actions.
 fn blind(board: &Board, width: usize) -> Vec<Line<'static>> {
     let token = board.token_file.as_ref();
     let token = token.map_or(String::new(), |path| format!(" --ops-token-file {path}"));
@@ -124,7 +125,8 @@ fn traffic(progress: &Progress) -> Line<'static> {
     Line::from(vec![Span::styled(sign, style), Span::raw(text)])
 }
 
-/// One moment: its name and its time. A moment with a budget has a bar between them, which fills up until it comes.
+/// Draws one moment: its name and its time. A moment with a budget has a bar between them, which fills up until the
+/// moment comes.
 fn moment(row: &Row, since_fault: Option<f64>, width: usize) -> Line<'static> {
     let indent = if row.alert.is_some() { "  " } else { "" };
     let name = format!("{indent}{}", row.stage.word());
@@ -170,7 +172,8 @@ fn moment(row: &Row, since_fault: Option<f64>, width: usize) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Sign and style of a budget: met, missed, nearly used up, or running. `so_far` counts while the moment has not come.
+/// Sign and style of a budget: met, missed, nearly used up, or running. `so_far` is the time that has passed while the
+/// moment has not come.
 fn state(
     stage: Stage,
     took: Option<f64>,

@@ -27,7 +27,7 @@ fn areas(area: Rect) -> [Rect; 2] {
     Layout::horizontal([Constraint::Length(list), Constraint::Min(0)]).areas(area)
 }
 
-/// The row of the list at a place.
+/// The row of the list at a position on the screen.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     let [list, _] = areas(area);
     row_of_list(list, model.drills.chosen, model.drills.list.len(), at)

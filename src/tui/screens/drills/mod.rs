@@ -36,8 +36,8 @@ impl DrillView {
         matches!(self.state, DrillState::Running | DrillState::Stopping)
     }
 
-    /// Seconds since it began, by the console's clock, so that the time goes on between two lines of progress. 0 before
-    /// the first line.
+    /// Seconds since the drill began. Uses the console's clock, so that the time continues between two lines of
+    /// progress. It is 0 before the first line.
     pub(crate) fn elapsed(&self, now: i64) -> f64 {
         let started = self.progress.started;
         let millis = if started == 0 {
@@ -57,7 +57,7 @@ pub(crate) struct Drills {
     pub(crate) list: Vec<DrillInfo>,
     /// Whether the list has been read.
     pub(crate) known: bool,
-    /// Index into `list`.
+    /// The index of the chosen drill in `list`.
     pub(crate) chosen: usize,
     /// Whether the plan of the chosen drill is shown instead of its run or its last result.
     pub(crate) plan: bool,

@@ -14,7 +14,7 @@ use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 
-/// Columns for the measured time and its budget.
+/// The columns for the measured time and its budget.
 const FIGURES: usize = 16;
 
 pub(crate) fn lines(report: &Report, kept: Option<&Path>, width: usize) -> Vec<Line<'static>> {

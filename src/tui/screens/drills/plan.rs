@@ -12,10 +12,10 @@ use crate::tui::input::forms::duration_ms;
 use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 
-/// Columns for the names before the facts.
+/// The columns for the names of the facts.
 const NAME: usize = 9;
 
-/// Traffic, faults and expected alerts, in a few lines.
+/// The traffic, the faults and the expected alerts, in a few lines.
 pub(crate) fn facts(drill: &DrillInfo, width: usize) -> Vec<Line<'static>> {
     let mut lines = fact("traffic", &drill.traffic, width);
     for inject in &drill.plan {

@@ -10,7 +10,7 @@ use crate::tui::input::dialog::question::Question;
 use crate::tui::model::{Model, NoticeKind};
 use crate::tui::screens::drills::{DrillState, started_by};
 
-/// Asks whether to start the chosen drill, unless something stands in the way.
+/// Asks whether to start the chosen drill, unless the drill cannot start now.
 pub(crate) fn start(model: &mut Model) {
     let obstacle = if model.drills.is_under_way() {
         "a drill is under way: stop it first (x)"

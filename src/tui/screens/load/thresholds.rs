@@ -7,7 +7,7 @@ use crate::load::{Judged, Outcome, Progress};
 use crate::tui::screens::load::verdict::threshold;
 use crate::tui::theme;
 
-/// The missed thresholds, for the top; then, for below the table, those that hold and those not measured yet.
+/// The missed thresholds, for the top of the screen; and those that hold or are not measured yet, for below the table.
 pub(crate) fn lines(progress: &Progress, width: usize) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
     let all = &progress.thresholds;
     if all.is_empty() {

@@ -56,14 +56,14 @@ fn every_screen_names_a_fault_at_every_size() {
 fn a_fault_is_marked_on_the_charts() {
     let marked = |model: &Model| {
         let text = text(&buffer(model, SIZES[1]));
-        // Without the header, which names it too.
+        // The header also names the fault, so it is left out.
         text.lines()
             .skip(2)
             .filter(|line| line.contains('▼'))
             .count()
     };
     let mut model = faulty(Screen::Overview);
-    // Early enough that its mark does not overlap other text below the charts.
+    // The fault begins early enough that its mark does not overlap other text below the charts.
     let fault = latency("2026-06-01T11:58:00Z", "2026-06-01T12:00:18Z");
     model.faults.take(vec![fault], NOW);
     let with = marked(&model);

@@ -166,7 +166,7 @@ fn the_player_of_a_blind_drill_acts_from_a_list_and_only_while_it_is_played() {
         [Effect::PlayDrill(acknowledged)],
         "the alerts stand first"
     );
-    // Mitigations stand last.
+    // Mitigations come last in the list.
     keys(&mut model, "m");
     press(&mut model, KeyCode::End);
     let effects = keys(&mut model, "\n");
