@@ -69,7 +69,7 @@ fn is_saturated(waits: &Latencies) -> bool {
     waits.p95() > OBJECTIVE / 2
 }
 
-/// Runs one step of the control law each [`STEP`], and skips the step if the admission of the active dataset does not
+/// Runs one step of the control law each [`STEP`]. Skips the step if the admission of the active dataset does not
 /// follow the objective. Never returns.
 pub(super) async fn run(booking: &Booking) {
     // Export each reason as zero before its first decision.
@@ -81,7 +81,7 @@ pub(super) async fn run(booking: &Booking) {
     let mut window = Window::default();
     loop {
         ticks.tick().await;
-        // A skipped step empties the window: a measurement must not span a time without steps.
+        // A skipped step empties the window, because a measurement must not span a time without steps.
         let Ok(dataset) = booking.dataset() else {
             window = Window::default();
             continue;
@@ -102,7 +102,8 @@ pub(super) async fn run(booking: &Booking) {
 
 /// Makes one decision for all servers, if it is this server's turn. `own` is the measurement of this server.
 async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
-    // `None`: another server decides this step. An error: the shared queue does not answer, and no server admits users.
+    // `None` means that another server decides this step. An error means that the shared queue does not answer, so no
+    // server admits users.
     let Ok(Some(turn)) = dataset.coordination.turn(&own).await else {
         return;
     };
@@ -113,7 +114,7 @@ async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
         .coordination
         .apply_decision(&turn, next, &decision)
         .await;
-    // `false`: another server has decided since, and its decision stands.
+    // `false` means that another server has decided since then, and its decision stands.
     if let Ok(false) | Err(Unavailable) = applied {
         return;
     }
@@ -146,7 +147,7 @@ fn millis(time: std::time::Duration) -> u64 {
 }
 
 impl ActiveDataset {
-    /// The present rate of admission, in users a second.
+    /// The current rate of admission, in users per second.
     fn admission_rate(&self) -> f64 {
         rate_of(&self.admission(), self.queue().flow().rate)
     }
@@ -161,8 +162,8 @@ fn rate_of(admission: &Admission, decided: f64) -> f64 {
 }
 
 impl Booking {
-    /// The present rate of admission under the settings `admission`, in users a second. While admission follows the
-    /// objective it is the last decided rate, which is at most the rate of the settings.
+    /// The current rate of admission under the settings `admission`, in users per second. While admission follows the
+    /// objective, it is the last decided rate, which is at most the rate of the settings.
     #[must_use]
     pub fn admission_rate(&self, admission: &Admission) -> f64 {
         let decided = self.dataset().map_or(0.0, |it| it.queue().flow().rate);

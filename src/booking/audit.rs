@@ -1,4 +1,4 @@
-//! The audit: checks the active dataset against the rules of the sale, and for writes that a client knows of.
+//! The audit: checks the active dataset against the rules of the sale, and looks up writes that a client reports.
 
 use super::{Booking, Refusal, UserId};
 use crate::store::{Audit, Fact};
@@ -20,7 +20,7 @@ impl Booking {
         Ok(self.dataset()?.store.missing(facts).await?)
     }
 
-    /// For each idempotency key, whether its write was done. A stored refusal counts as not done.
+    /// Returns for each idempotency key whether its write was done. A stored refusal counts as not done.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`], or [`Refusal::Store`].

@@ -18,8 +18,8 @@ const COPY_WITHIN: Duration = Duration::from_secs(10);
 
 type Name = (UserId, String);
 
-/// The keyed requests in progress, each with a flag: a copy of it got a final answer. An entry lives while a request
-/// holds or awaits it, so there are at most as many entries as requests.
+/// The keyed requests in progress, each with a flag that says whether a copy of it got a final answer. An entry exists
+/// while a request holds or awaits it, so there are at most as many entries as requests.
 #[derive(Default)]
 pub(super) struct Copies(Mutex<HashMap<Name, Arc<tokio::sync::Mutex<bool>>>>);
 

@@ -57,7 +57,7 @@ pub struct Rules {
     /// The admission of a dataset until an operator changes it. A change belongs to the dataset and outlives the
     /// server.
     pub admission: Admission,
-    /// How often waiting users poll.
+    /// The poll budget, which decides how often waiting users poll.
     pub polls: PollBudget,
 }
 
@@ -134,7 +134,7 @@ impl ActiveDataset {
         }
     }
 
-    /// Waits for the work under way and closes the store.
+    /// Waits for the work in progress and closes the store.
     pub async fn close(&self) {
         self.store.close().await;
     }

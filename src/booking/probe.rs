@@ -50,7 +50,7 @@ impl Booking {
         Ok(result?)
     }
 
-    /// Returns whether the shared queue is available and recovered; true without a dataset. While it is not, no one is
+    /// Returns whether the shared queue is available and recovered; true without a dataset. While it is not, no user is
     /// admitted.
     #[must_use]
     pub fn coordination_is_available(&self) -> bool {

@@ -29,20 +29,20 @@ pub struct AdmissionChange {
     pub every_ms: Option<u64>,
     /// `true` pauses, `false` resumes.
     pub paused: Option<bool>,
-    /// When the sale opens.
+    /// The time at which the sale opens.
     pub opening: Option<Opening>,
     /// Whether admission follows the settings or the objective.
     pub follow: Option<Follow>,
 }
 
-/// When the sale opens.
+/// The time at which the sale opens.
 #[derive(Clone, Copy, Debug)]
 pub enum Opening {
-    /// At once.
+    /// It opens at once.
     Now,
-    /// Closed until an operator opens it.
+    /// It stays closed until an operator opens it.
     Closed,
-    /// At this time.
+    /// It opens at this time.
     At(Timestamp),
 }
 

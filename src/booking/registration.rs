@@ -14,7 +14,8 @@ use crate::domain::token::Token;
 use crate::domain::{Place, Timestamp, UserId};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, Ticket};
 
-/// How many places of the shared queue a registration tries. A try fails if the database has given that place already.
+/// The number of places of the shared queue that a registration tries. A try fails if the database has already given
+/// that place.
 const PLACES_TRIED: usize = 3;
 /// The longest wait for another server to make durable the place that it gave to this user.
 const DURABLE_WITHIN: Duration = Duration::from_secs(2);

@@ -65,8 +65,8 @@ struct Last {
 
 impl Slot {
     /// The last map, if it is fresh enough for a request that came at `asked`: it shows the last commit, or was read
-    /// after `asked`. An error if a read failed after `asked`: that read failed for all who waited for it. Otherwise
-    /// each of them would read in turn, and the last would wait for all time-outs.
+    /// after `asked`. Returns an error if a read failed after `asked`, because that read failed for all requests that
+    /// waited for it. Otherwise each of them would read in turn, and the last would wait for all time-outs.
     fn known(
         &self,
         asked: Instant,

@@ -134,7 +134,7 @@ impl QueueState {
         self.registered.fetch_max(last.0, Ordering::AcqRel);
     }
 
-    /// The highest place that was given, as far as this server has learned.
+    /// The highest place that was given, as far as this server knows.
     #[must_use]
     pub fn registered(&self) -> Place {
         Place(self.registered.load(Ordering::Acquire))

@@ -27,7 +27,7 @@ pub const STEP: Duration = Duration::from_secs(1);
 /// The time that a measurement covers, in steps. It is long enough for [`MIN_SAMPLES`] in a small sale, and short
 /// enough to show an incident within seconds.
 pub const WINDOW: u32 = 10;
-/// The latest part of the window, in steps. If only the older part is slow, a cut has already mended the service.
+/// The latest part of the window, in steps. If only the older part is slow, a cut has already restored the latency.
 pub const RECENT: u32 = 2;
 /// The percentile of fewer samples is chance.
 pub const MIN_SAMPLES: u64 = 20;
@@ -41,10 +41,10 @@ const ROOM: f64 = 0.5;
 /// The factor of a cut. A smaller cut would not drain the service's queue within the window; a larger one would waste
 /// capacity.
 const CUT: f64 = 0.7;
-/// The samples of a window that a cut keeps, as far as they fall with the rate. At fewer than [`MIN_SAMPLES`] the rate
-/// holds, so a rate that gives fewer would never grow again, however well the service is.
+/// The smallest number of samples per window that a cut leaves, as far as the number falls with the rate. With fewer
+/// than [`MIN_SAMPLES`] the rate holds, so it could never grow again, however fast the service is.
 const KEPT_SAMPLES: u64 = 2 * MIN_SAMPLES;
-/// Share of the rate before the first cut that counts as good: that rate itself was too high.
+/// The share of the rate before the first cut that counts as good, because that rate itself was too high.
 const REMEMBERED: f64 = 0.9;
 /// Factor of growth a step, up to a rate that was good.
 const BACK: f64 = 1.25;
@@ -306,7 +306,7 @@ fn grow(next: &mut State, now: &Measurement, waiting: u64, cap: Cap) -> Reason {
     if next.rate >= cap.rate {
         return Reason::AtCap;
     }
-    // An idle service is fast, which says nothing about a higher rate.
+    // An idle service is fast, which proves nothing about a higher rate.
     if waiting < next.rate {
         return Reason::FewWaiting;
     }

@@ -1,8 +1,8 @@
-//! When a waiting client polls again.
+//! Decides when a waiting client polls again.
 //!
-//! All clients together stay near a budget of polls a second. Each client polls at most once in a tenth of its promised
-//! wait, because an earlier poll would tell the user nothing new. A pause is never longer than [`POLL_CEILING`], so a
-//! change of admission reaches everybody within that time.
+//! All clients together stay near a budget of polls per second. Each client polls at most once in a tenth of its
+//! promised wait, because an earlier poll would give the user no new information. A pause is never longer than
+//! [`POLL_CEILING`], so a change of admission reaches every user within that time.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ pub const POLL_FLOOR: Duration = Duration::from_millis(250);
 pub const POLL_CEILING: Duration = Duration::from_secs(120);
 /// A pause is at least the promised wait divided by this.
 const POLLS_IN_A_WAIT: u32 = 10;
-/// A pause is drawn from this part of its length below it and above it. It keeps clients that were answered together
-/// from returning together.
+/// A pause is drawn from a range of this share of its length on both sides. So clients that were answered together do
+/// not return together.
 const JITTER: f64 = 0.1;
 /// A client whose batch comes before its next poll comes this long after the batch.
 const AFTER_THE_BATCH: Duration = Duration::from_millis(20);
@@ -33,9 +33,9 @@ impl PollBudget {
     /// The bounds of the budget, in polls a second.
     pub const BOUNDS: std::ops::RangeInclusive<u32> = 10..=1_000_000;
 
-    /// The pause until the next poll of one of `waiting` clients, who was promised admission in `eta`; `None`: at no
-    /// known time. Watermarks move once in `entry_every`. A client whose batch comes before its next poll polls just
-    /// after the batch.
+    /// The pause until the next poll of one of `waiting` clients whose promised wait is `eta`; `None` means that the
+    /// time of admission is unknown. Watermarks move once in `entry_every`. A client whose batch comes before its next
+    /// poll polls just after the batch.
     ///
     /// `spread` is a random number in 0..1 from the caller.
     #[must_use]
@@ -85,7 +85,7 @@ mod tests {
         for budget in [500, 5_000].map(PollBudget) {
             for (waiting, batch) in [(1_000, 100), (20_000, 500)] {
                 let rate = rate(waiting, batch, budget);
-                // Those of the next batch poll just after it.
+                // Clients of the next batch poll just after it.
                 let most = f64::from(budget.0) * 1.2;
                 assert!(
                     rate <= most,

@@ -53,7 +53,7 @@ pub enum Follow {
 }
 
 impl Follow {
-    /// Both.
+    /// All values.
     pub const ALL: [Follow; 2] = [Follow::Settings, Follow::Objective];
 
     /// The word in settings, scenario files and the operations API.
@@ -181,8 +181,8 @@ impl QueueSnapshot {
         snapshot
     }
 
-    /// The queue must not hand out places up to this one. A place that was handed out but did not become durable is
-    /// handed out again, unless a batch has passed it.
+    /// The last place that counts as given. A place that was given but did not become durable is given again, unless a
+    /// batch has passed it.
     #[must_use]
     pub fn last(&self) -> Place {
         let last = self.places.last().map_or(Place(0), |(place, ..)| *place);

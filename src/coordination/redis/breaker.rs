@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 
-/// When a breaker opens, and when it is probed.
+/// The conditions under which a breaker opens and is probed.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
     /// The number of consecutive time-outs that open it.

@@ -91,8 +91,8 @@ pub(super) struct Connected {
     pub(super) evicts: Option<String>,
 }
 
-/// A node: how to connect to it, and whether over TLS. TLS is ours and not the library's, so that it has the program's
-/// own configuration.
+/// A node: its address, and whether its connection uses TLS. This program makes the TLS connection instead of the
+/// library, so that TLS uses the program's own configuration.
 #[derive(Clone, Debug)]
 struct Node {
     info: ConnectionInfo,
@@ -184,7 +184,7 @@ impl Nodes {
             Ok((connection, Info::parse(&at, &info)?))
         };
         match self.within(&at, opening).await {
-            // A server that does not speak TLS waits for the rest of what it takes for a command.
+            // A server without TLS takes the handshake for the beginning of a command, and waits for the rest.
             Err(RedisConnectError::TimedOut { at, within })
                 if in_handshake.load(Ordering::Relaxed) =>
             {
@@ -220,7 +220,8 @@ impl Nodes {
             .map_err(|error| explain(&at, &error))?;
         let owner = ranges.iter().find_map(|range| owner_of(range, slot));
         match (owner, asked.addr()) {
-            // A node that does not know its own address leaves it empty. It is then the node that was asked.
+            // A node that does not know its own address leaves it empty. The address is then that of the node that
+            // answered.
             (Some((host, port)), ConnectionAddr::Tcp(own, _)) if host.is_empty() => {
                 Ok(ConnectionAddr::Tcp(own.clone(), port))
             }
@@ -279,7 +280,7 @@ async fn secured(
         Some(why) => failed(why),
         None => explain(at, &error),
     })?;
-    // It ends when the last clone of the connection is dropped.
+    // The driver ends when the last clone of the connection is dropped.
     tokio::spawn(driver);
     Ok(connection)
 }

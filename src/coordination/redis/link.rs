@@ -167,7 +167,7 @@ impl Link {
         }
     }
 
-    /// Fails if an injected fault cuts the link.
+    /// Returns an error if an injected fault cuts the link.
     async fn check_link(&self) -> Result<(), RedisConnectError> {
         let (at, within) = (self.nodes.name(), self.probe_within);
         match tokio::time::timeout(within, self.faults.redis_link()).await {
@@ -187,7 +187,7 @@ impl Link {
         let is_current = current
             .as_ref()
             .is_some_and(|it| Arc::ptr_eq(it, connection));
-        // A late failure of an old connection says nothing about the current one.
+        // A late failure of an old connection proves nothing about the current one.
         if is_current && breaker.failed(failure, Instant::now(), rand::random()) {
             self.breaks.fetch_add(1, Ordering::AcqRel);
             self.connection.store(None);

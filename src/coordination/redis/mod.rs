@@ -80,7 +80,7 @@ pub struct RedisOptions {
     pub queue_timeout: Duration,
     /// The time-out for one page of changes, or for one part of a recovery.
     pub replication_timeout: Duration,
-    /// When calls stop, and when Redis is probed.
+    /// The settings of the circuit breaker.
     pub breaker: BreakerSettings,
 }
 
@@ -96,8 +96,8 @@ impl RedisOptions {
             claim_lease: Duration::from_secs(7),
             // All servers learn of a batch within a tenth of a second, which costs ten calls a second.
             replication_interval: Duration::from_millis(100),
-            // By then the batch is durable and all servers know it, so all admit it together. Otherwise one server
-            // could admit users while another lets earlier users wait.
+            // By then the batch is durable and all servers know it, so all admit it together. With a shorter lead, one
+            // server could admit users while another lets earlier users wait.
             lead: Duration::from_millis(300),
             // Two replications, so that a server rarely has an older copy.
             notice: Duration::from_millis(200),

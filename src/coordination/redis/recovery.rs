@@ -12,7 +12,7 @@ use crate::domain::{Place, Timestamp, UserId};
 /// about a millisecond.
 const PART: usize = 1_000;
 
-/// A number of changes that no queue has. A recovery as of it keeps the settings of the queue.
+/// A number of changes that no queue can have. A recovery with this number keeps the settings of the queue.
 const KEEP_SETTINGS: u64 = u64::MAX;
 
 impl RedisCoordination {

@@ -110,9 +110,9 @@ impl RedisCoordination {
         if self.is_available() {
             match self.pull().await {
                 Ok(()) => self.send_unsent().await,
-                // A single time-out.
+                // A single call timed out.
                 Err(Unavailable) if self.is_available() => return Replication::Unreachable,
-                // The queue was empty, or the connection was given up.
+                // The queue was empty, or the connection was closed.
                 Err(Unavailable) => {}
             }
         }
@@ -140,8 +140,8 @@ impl RedisCoordination {
     /// Waits until this server's copy of the queue is recent enough to say that `place` is not admitted. A copy is old
     /// when this process was stopped or starved. It would let a user wait whom another server has admitted.
     ///
-    /// While the shared queue does not answer, the copy is all there is: the wait is bounded by the time-out of the
-    /// queue, and there is none once its connection was given up.
+    /// While the shared queue does not answer, this copy is the only information. The time-out of the queue bounds the
+    /// wait, and there is no wait after the connection was closed.
     pub async fn catch_up(&self, place: Place) {
         let admitted = || place <= self.state.watermark_at(self.service_clock.now());
         let recent = |began: &Instant| began.elapsed() <= self.options.notice;

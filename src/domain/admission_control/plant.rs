@@ -51,7 +51,7 @@ pub(super) struct Setting {
     pub(super) seconds: u32,
     /// The capacity in a second of the run, as a share of [`CAPACITY`].
     pub(super) capacity: fn(u32) -> f64,
-    /// Added to each request before it needs a worker, however many people there are; by the second.
+    /// The time that is added to each request before it needs a worker, independent of the load; by the second.
     pub(super) delay: fn(u32) -> Ms,
 }
 
@@ -59,11 +59,11 @@ pub(super) struct Plant {
     chance: Chance,
     now: Ms,
     delay: Ms,
-    /// When a request needs a worker: its time, when it was sent, and the requests left after it.
+    /// Requests that will need a worker: the time, the time of sending, and the number of requests left after it.
     due: BinaryHeap<Reverse<(Ms, Ms, u32)>>,
-    /// Requests that wait for a worker: since when, and the requests left.
+    /// Requests that wait for a worker: the start of the wait, and the number of requests left.
     queue: VecDeque<(Ms, u32)>,
-    /// Busy workers: until when, since when the request waits, and the requests left.
+    /// Busy workers: the end of the work, the start of the request's wait, and the number of requests left.
     busy: Vec<(Ms, Ms, u32)>,
     /// For each second: the latencies of the answers, and the number of errors.
     answers: Vec<(Vec<Ms>, u64)>,
@@ -84,7 +84,7 @@ impl Plant {
         }
     }
 
-    /// Admits users. Each learns of it at the next poll.
+    /// Admits users. Each user learns of it at the next poll.
     fn admit(&mut self, people: u64) {
         for _ in 0..people {
             let poll = (self.chance.next() * 1_000.0) as Ms;

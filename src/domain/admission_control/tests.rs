@@ -54,7 +54,7 @@ fn mean(seconds: &[Second], of: impl Fn(&Second) -> f64) -> f64 {
     seconds.iter().map(of).sum::<f64>() / seconds.len() as f64
 }
 
-/// People come, and the service is fast.
+/// Users arrive, and the service is fast.
 fn well() -> Measurement {
     Measurement {
         samples: 1_000,
@@ -121,8 +121,8 @@ fn a_service_at_a_third_of_its_capacity_is_within_the_objective_after_30_s_and_b
     }
 }
 
-/// Four cuts in a row spread as `sqrt(mean of squares − square of mean) / mean` of 1, 0.7, 0.49, 0.34 says: 0.39,
-/// whatever the service. Only what comes after them is a steady state.
+/// After four cuts in a row, the rates 1, 0.7, 0.49 and 0.34 alone give a spread of `sqrt(mean of squares − square of
+/// mean) / mean` = 0.39, for any service. Only the rates after the cuts are a steady state.
 #[test]
 fn a_delay_that_fewer_people_do_not_shorten_leads_to_a_low_rate_that_stays() {
     for seed in SEEDS {
@@ -166,7 +166,7 @@ fn without_samples_the_rate_holds_whatever_else_is_measured() {
         };
         let (next, decision) = step(at(7.0), &few, 1_000, cap(1.0));
         assert_eq!((next, decision.reason), (at(7.0), Reason::FewSamples));
-        // The one thing that needs no samples.
+        // The only reason that needs no samples.
         assert!(!decision.admits);
     }
 }
