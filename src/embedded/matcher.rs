@@ -55,7 +55,7 @@ impl Matcher {
         })
     }
 
-    /// Whether a label with this value passes. A missing label has the empty value.
+    /// Returns whether a label with this value passes. A missing label has the empty value.
     pub(in crate::embedded) fn matches(&self, value: &str) -> bool {
         match (self.op, &self.regex) {
             (MatchOp::Matches, Some(regex)) => regex.is_match(value),
@@ -65,7 +65,7 @@ impl Matcher {
         }
     }
 
-    /// Whether all matchers accept the labels whose values `value` gives.
+    /// Returns whether all matchers accept the labels whose values `value` gives.
     pub(in crate::embedded) fn all<'l>(
         matchers: &[Matcher],
         value: impl Fn(&str) -> &'l str,

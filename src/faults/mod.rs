@@ -53,7 +53,7 @@ pub struct Injected {
 }
 
 impl Injected {
-    /// Whether its time is over or an operator has ended it.
+    /// Returns whether its time is over or an operator has ended it.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ended.is_cancelled() || Instant::now() >= self.ends
@@ -105,7 +105,7 @@ impl fmt::Debug for Faults {
     }
 }
 
-/// For a server without fault injection.
+/// Faults of a server without fault injection.
 impl Default for Faults {
     fn default() -> Self {
         Faults::create(None, false)
@@ -203,7 +203,7 @@ impl Faults {
         }
     }
 
-    /// Whether one of these kinds may be active. `bits` has one bit per kind.
+    /// Returns whether one of these kinds may be active. `bits` has one bit per kind.
     #[inline]
     fn may_be_active(&self, bits: u32) -> bool {
         // Relaxed is enough: the bit only says that `table` must be read, and `table` has its own ordering.

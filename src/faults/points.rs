@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::{Fault, FaultKind, Faults, Injected, LinkCut, bit};
 
-/// The time within which a blocked thread notices the end of the fault.
+/// The longest time until a blocked thread notices the end of the fault.
 const NOTICE: Duration = Duration::from_millis(20);
 
 impl Faults {
-    /// Whether a fault may affect requests.
+    /// Returns whether a fault may affect requests.
     #[must_use]
     pub fn may_affect_requests(&self) -> bool {
         self.may_be_active(bit(FaultKind::Errors) | bit(FaultKind::Latency))
@@ -29,7 +29,7 @@ impl Faults {
         }
     }
 
-    /// Delays this request if an active fault says so, at most until the fault is over.
+    /// Delays this request if a fault is active, at most until the end of the fault.
     pub async fn delay_request(&self, method: &str, route: &str) {
         let Some(injected) = self.active(FaultKind::Latency) else {
             return;
@@ -48,7 +48,7 @@ impl Faults {
         }
     }
 
-    /// Whether an active fault may affect the statement.
+    /// Returns whether an active fault may affect the statement.
     #[must_use]
     pub fn may_affect_statement(&self, name: &str) -> bool {
         self.statement_delay(name).is_some() || self.disk_is_full()
@@ -105,8 +105,8 @@ impl Faults {
         Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
     }
 
-    /// Whether the server gives out its telemetry. `false` while a fault withholds it: a fault that refuses returns at
-    /// once, one that hangs returns when it is over.
+    /// Returns whether the server exposes its telemetry. While a fault withholds it, the result is `false`: a fault
+    /// that refuses returns at once, and a fault that hangs returns at its end.
     pub async fn reports_telemetry(&self) -> bool {
         let Some(injected) = self.active(FaultKind::TelemetryGone) else {
             return true;
@@ -117,13 +117,13 @@ impl Faults {
         false
     }
 
-    /// Whether the database has no room to write.
+    /// Returns whether a fault makes the database refuse writes like a full disk.
     #[must_use]
     pub fn disk_is_full(&self) -> bool {
         self.active(FaultKind::DiskFull).is_some()
     }
 
-    /// By how much a fault sets the wall clock forward, in milliseconds. Negative: back.
+    /// The milliseconds by which a fault sets the wall clock forward; negative if it sets the clock back.
     #[must_use]
     pub fn clock_step_ms(&self) -> i64 {
         let injected = self.active(FaultKind::ClockStep);
@@ -142,13 +142,13 @@ impl Faults {
                 return injected;
             }
             if changes.changed().await.is_err() {
-                // The server is gone, so no fault can come.
+                // The server is gone, so no further fault can be injected.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Whether an active fault delays the answers of the database.
+    /// Returns whether an active fault delays the answers of the database.
     #[must_use]
     pub fn database_is_delayed(&self) -> bool {
         self.active(FaultKind::SlowStatement).is_some()
@@ -156,7 +156,7 @@ impl Faults {
     }
 }
 
-/// Whether a fault hits this request: its route is named, and it belongs to the drawn share.
+/// Returns whether a fault hits this request: the fault names its route, and the request belongs to the drawn share.
 fn hits(share: f64, routes: Option<&[String]>, method: &str, route: &str) -> bool {
     let named = |one: &String| one.split_once(' ') == Some((method, route));
     routes.is_some_and(|routes| routes.iter().any(named)) && rand::random::<f64>() < share

@@ -10,10 +10,11 @@ use sha2::{Digest as _, Sha256};
 use super::{FaultKind, Faults, Injected, Inner, Refused};
 use crate::api::faults::check_length;
 
-/// The most log records that wait. A drill has some dozens; beyond this the oldest are lost.
+/// The most log records that wait for the end of the seal. A drill has some dozens; beyond this bound the oldest are
+/// lost.
 const MAX_WAITING: usize = 256;
 
-/// The key to a seal. It ends the seal, and allows changes of faults until then.
+/// The key of a seal. It ends the seal, and allows changes of faults until then.
 pub type SealKey = String;
 
 /// A seal that is set. Only the hash of its key is kept.
@@ -27,7 +28,7 @@ pub(super) struct Seal {
 pub(super) struct Event {
     fault: Arc<Injected>,
     at: SystemTime,
-    /// Why it ended; `None` when it began.
+    /// The reason of the end; `None` for the beginning of a fault.
     ended: Option<String>,
 }
 
@@ -40,7 +41,8 @@ impl Event {
         }
     }
 
-    /// Writes the record. `late`: it waited for the end of a seal, so it states the time of the event.
+    /// Writes the record. `late` means that it waited for the end of a seal, so the record states the time of the
+    /// event.
     fn write(&self, late: bool) {
         let kind = self.fault.fault.kind().as_str();
         let at = late.then(|| jiff::Timestamp::try_from(self.at).unwrap_or_default());
@@ -112,7 +114,7 @@ impl Faults {
         self.0.unseal(|_| true);
     }
 
-    /// Whether a seal withholds faults.
+    /// Returns whether a seal withholds faults.
     #[must_use]
     pub fn are_sealed(&self) -> bool {
         self.0.sealed.load(Ordering::Relaxed)
@@ -127,7 +129,7 @@ impl Faults {
         }
     }
 
-    /// The reason of a failure that a fault causes: `named` names the fault; `withheld` does not, for the time of a
+    /// The reason of a failure that a fault causes. `named` names the fault; `withheld` does not, and is used during a
     /// seal.
     #[must_use]
     pub fn reason(&self, named: &'static str, withheld: &'static str) -> &'static str {
@@ -137,8 +139,8 @@ impl Faults {
         }
     }
 
-    /// Checks that a caller with this key may change faults. `true` when a seal is set and the key is its own; `false`
-    /// when no seal is set, so that every caller may.
+    /// Checks whether a caller with this key may change faults. Returns `true` if a seal is set and the key belongs to
+    /// it, and `false` if no seal is set, so that every caller may.
     ///
     /// # Errors
     /// A seal is set, and the key is missing or wrong.

@@ -49,7 +49,7 @@ const fn range(name: &'static str, eval: RangeFn) -> (&'static str, Kind) {
     (name, Kind::OverRange(plain(eval)))
 }
 
-/// Acts like an offset, and keeps the metric's name like an offset does.
+/// `last_over_time`, which acts like an offset, and keeps the metric's name like an offset does.
 const LAST: OverRange = OverRange {
     keeps_name: true,
     ..plain(over_time::last)

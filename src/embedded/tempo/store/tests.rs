@@ -97,7 +97,7 @@ fn an_emptied_store_counts_no_bytes() {
             ("c", Value::Bool(true)),
         ];
         store.push(&record(id, now_ns(), attributes.clone()));
-        // A second record of a trace that is not the last one.
+        // The second record belongs to a trace that is not the last one.
         store.push(&record(id / 2 + 1, now_ns(), attributes));
     }
     assert!(store.stats().bytes > 500 * 200);
