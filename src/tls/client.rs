@@ -1,8 +1,9 @@
-//! Whom clients trust, and what their failures mean.
+//! Decides which servers clients trust, and explains the failures of TLS.
 //!
 //! Every client of the process trusts the system's authorities and those of `--ca`, and shows the certificate of
-//! `--client-cert`. Both are set once, before the first client. A server on this machine whose data directory the user
-//! may read is trusted by the certificate that `server.json` holds, so its commands need no flag and no matching name.
+//! `--client-cert`. Both are set once, before the first client. If the user may read the data directory of a server on
+//! this machine, clients trust that server by the certificate in its `server.json`, so commands need no flag and no
+//! matching name.
 
 use std::error::Error;
 use std::fmt;
@@ -38,7 +39,7 @@ pub struct ClientFiles {
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// What the files contain.
+/// The contents of the files.
 #[derive(Default)]
 struct Process {
     authorities: Vec<CertificateDer<'static>>,
@@ -50,7 +51,7 @@ static PROCESS: OnceLock<Process> = OnceLock::new();
 /// Reads the files for all clients of the process. It must be called before the first client is built.
 ///
 /// # Errors
-/// What is wrong with which file, and what to do.
+/// The wrong file, the mistake, and what to do.
 pub fn configure(files: &ClientFiles) -> Result<(), String> {
     let authorities = match &files.ca {
         Some(path) => pem::authorities(path).map_err(|why| format!("--ca: {why}"))?,
@@ -111,7 +112,7 @@ pub fn trust_local(
     }
 }
 
-/// Whether `certificate` is the one of a server on this machine with that name.
+/// Returns whether `certificate` is the one of a server on this machine with that name.
 fn is_local(name: &ServerName<'_>, certificate: &CertificateDer<'_>) -> bool {
     let named = |local: &&Local| match name {
         ServerName::IpAddress(ip) => IpAddr::from(*ip) == local.ip,
@@ -128,7 +129,8 @@ fn is_local(name: &ServerName<'_>, certificate: &CertificateDer<'_>) -> bool {
 #[derive(Clone)]
 pub struct Trust {
     extra: Arc<[CertificateDer<'static>]>,
-    /// Clones share it. Reading the system's certificates takes some 10 ms, so it happens at the first https address.
+    /// Clones share the configuration. Reading the system's certificates takes some 10 ms, so it happens at the first
+    /// https address.
     config: Arc<OnceLock<Result<ClientConfig, String>>>,
 }
 
@@ -159,7 +161,7 @@ impl Trust {
     /// The configuration of a client.
     ///
     /// # Errors
-    /// There is no certificate to trust, and what to do.
+    /// There is no certificate to trust. The message says what to do.
     pub fn config(&self) -> Result<ClientConfig, String> {
         self.config.get_or_init(|| trusting(&self.extra)).clone()
     }
@@ -364,7 +366,7 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// For the server with this host name or address.
+    /// A connector for the server with this host name or address.
     ///
     /// # Errors
     /// The name cannot be in a certificate, or there is no certificate to trust.
@@ -375,8 +377,9 @@ impl Connector {
         Ok(Connector { config, name })
     }
 
-    /// For a server that does not speak HTTP. One that knows the protocols of its clients refuses those that offer none
-    /// of its own, and accepts those that offer nothing (RFC 7301, section 3.2).
+    /// A connector for a server that does not speak HTTP. Such a server may know the protocols of its own clients. It
+    /// then refuses a client that offers only other protocols, and accepts a client that offers none (RFC 7301, section
+    /// 3.2).
     #[must_use]
     pub fn without_http(self) -> Connector {
         let mut config = ClientConfig::clone(&self.config);
@@ -401,27 +404,27 @@ impl Connector {
     /// Makes the handshake over `stream`.
     ///
     /// # Errors
-    /// The failure; [`explain`] says what it means.
+    /// The handshake failed. [`explain`] describes the failure.
     pub async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         connector.connect(self.name.clone(), stream).await
     }
 }
 
-/// Whether the handshake of a connection resumed an earlier session.
+/// Returns whether the handshake of a connection resumed an earlier session.
 #[must_use]
 pub fn is_resumed(stream: &TlsStream<TcpStream>) -> bool {
     stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
 }
 
-/// What a failure of TLS means and what to do, in one line without the server's name. `None` when TLS is not the cause.
+/// Explains a failure of TLS and what to do, in one line without the server's name. `None` if TLS is not the cause.
 #[must_use]
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
     failure(error).map(meaning)
 }
 
-/// Whether the cause is that the client does not trust the server's certificate, which another authority can change. Its
-/// dates, its names and its use are other causes.
+/// Returns whether the client does not trust the authority of the server's certificate, so that another authority could
+/// help. Dates, names and uses of a certificate are other causes.
 #[must_use]
 pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     let Some(rustls::Error::InvalidCertificate(error)) = failure(error) else {
@@ -438,7 +441,7 @@ pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     }
 }
 
-/// The failure of TLS behind an error.
+/// Finds the failure of TLS behind an error.
 fn failure<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -536,7 +539,7 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// Whether the certificate is that of an authority. The library has no error of its own for it.
+/// Returns whether the certificate is that of an authority. The library has no error of its own for this.
 fn is_of_an_authority(error: &CertificateError) -> bool {
     error.to_string().contains("CaUsedAsEndEntity")
 }
@@ -554,7 +557,7 @@ mod tests {
     use super::*;
 
     fn meant(error: rustls::Error) -> String {
-        // As tokio-rustls and hyper pass it on: within an error of the operating system.
+        // The error in the form in which tokio-rustls and hyper return it: inside an error of the operating system.
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
         explain(&error).expect("TLS is the cause")
     }

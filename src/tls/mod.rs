@@ -1,8 +1,8 @@
 //! TLS of servers and clients. Every rustls configuration of the program is made here, with ring as the only crypto
 //! provider, so no other module depends on a default that another crate could change.
 //!
-//! [`server`] serves with a certificate and replaces it while running. [`client`] decides whom clients trust, and turns
-//! failures into one line that says what to do.
+//! [`server`] holds a server's certificate and replaces it while the server runs. [`client`] decides which servers
+//! clients trust, and turns failures into one line that says what to do.
 
 pub mod client;
 mod pem;

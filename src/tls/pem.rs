@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The length of the longest file that is read. The authorities of a system take some 200 KiB.
+/// The largest file that is read, in bytes. The authorities of a system take some 200 KiB.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// The certificates in a file, at least one.

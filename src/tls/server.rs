@@ -1,4 +1,4 @@
-//! The certificate with which a server serves, replaced while the server runs.
+//! The certificate of a server, which can be replaced while the server runs.
 //!
 //! A pair of certificate and key is checked completely before it is used. A bad pair never replaces a good one:
 //!
@@ -56,7 +56,7 @@ impl ServerTlsFiles {
     }
 }
 
-/// The state of the files at one moment. Equal while no file was written or replaced.
+/// The state of the files at one moment. Two values are equal if no file was written or replaced in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamps(Vec<Option<Stamp>>);
 
@@ -72,7 +72,7 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
     Ok((dev, ino, data.len(), data.ctime(), data.ctime_nsec()))
 }
 
-/// The certificate with which a server serves.
+/// The certificate that a server shows.
 pub struct ServerTls {
     files: ServerTlsFiles,
     current: ArcSwap<Pair>,
@@ -106,7 +106,7 @@ impl ServerTls {
     /// Reads and checks the files.
     ///
     /// # Errors
-    /// What is wrong with which file, and what to do.
+    /// The wrong file, the mistake, and what to do.
     pub fn open(files: ServerTlsFiles) -> Result<Arc<ServerTls>, String> {
         let pair = read(&files, Timestamp::now())?;
         Ok(Arc::new(ServerTls {
