@@ -55,7 +55,7 @@ pub struct Clock(Arc<Inner>);
 
 struct Inner {
     source: Box<dyn Source>,
-    /// By how much the wall clock is set ahead of `source`, in milliseconds.
+    /// The milliseconds by which this server sees the wall clock ahead of `source`.
     wall_ahead: AtomicI64,
     /// The difference between the service's time and the monotonic time, in milliseconds.
     offset: AtomicI64,
@@ -114,7 +114,8 @@ impl Clock {
         Timestamp(elapsed.saturating_add(self.0.offset.load(Ordering::Relaxed)))
     }
 
-    /// Sets the wall clock that this server sees ahead of the system's by so many milliseconds, or behind it.
+    /// Sets the wall clock that this server sees ahead of the system's by this many milliseconds, or behind it if
+    /// negative.
     pub fn set_wall_ahead(&self, by_ms: i64) {
         self.0.wall_ahead.store(by_ms, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
 //! `concertctl` rehearses a concert ticket on-sale, and the response to its failures.
 //!
 //! One binary: `serve` is the ticketing service, `seed` fills it, `load` drives and judges a rehearsal, `drill`
-//! rehearses the response to a fault, `tui` is the console of the person on call. `docs/architecture.md` says which
-//! module may use which; a test reads its table.
+//! rehearses the response to a fault, and `tui` is the console of the person on call. A table in `docs/architecture.md`
+//! says which module may use which, and a test checks it.
 
 #[cfg(not(unix))]
 compile_error!(

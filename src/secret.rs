@@ -36,7 +36,7 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, url) in self.0.split(',').enumerate() {
             f.write_str(if at > 0 { "," } else { "" })?;
-            // Parameters may hold a password too. The reader needs only the host.
+            // Parameters may also contain a password. The reader needs only the host.
             let url = url.split(['?', '#']).next().unwrap_or_default();
             let Some((scheme, rest)) = url.split_once("://") else {
                 f.write_str("***")?;

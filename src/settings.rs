@@ -58,9 +58,9 @@ pub struct ServeSettings {
     pub database_connections: usize,
     /// The addresses of Redis, one node or several of a cluster; `None`: coordination within this process.
     pub redis_url: Option<Secret>,
-    /// The file with the key that signs tokens; `None`: the database or the data directory holds the key.
+    /// The file with the key that signs tokens. `None` means that the database or the data directory holds the key.
     pub token_key_file: Option<PathBuf>,
-    /// A collector that receives the telemetry as well as the embedded stores.
+    /// A collector that receives the telemetry in addition to the embedded stores.
     pub otlp: Option<Otlp>,
     /// The embedded telemetry stores.
     pub embedded: EmbeddedSettings,
@@ -85,7 +85,7 @@ pub struct AlertingSettings {
     pub webhooks: Vec<Secret>,
     /// Addresses that receive messages for people, in Slack's format.
     pub slack_webhooks: Vec<Secret>,
-    /// When notifications are sent and repeated.
+    /// The times at which notifications are sent and repeated.
     pub timing: Timing,
 }
 
@@ -103,7 +103,7 @@ impl Default for AlertingSettings {
     }
 }
 
-/// How much the embedded telemetry stores keep.
+/// The limits of the embedded telemetry stores.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddedSettings {
     /// The pause between two scrapes.

@@ -129,7 +129,7 @@ impl HttpSource {
         self
     }
 
-    /// Whether anything answers there within the time-out, with any status.
+    /// Returns whether a server answers there within the time-out, with any status.
     pub async fn answers(&self, path: &str) -> bool {
         self.send(self.get(path)).await.is_ok()
     }

@@ -98,7 +98,7 @@ pub(crate) fn read_lines(body: &[u8]) -> Result<Vec<LogLine>, ClientError> {
 #[derive(Deserialize)]
 struct Answer {
     data: Data,
-    /// For example that a part of the storage did not answer.
+    /// Such as the warning that a part of the storage did not answer.
     warnings: Option<Vec<String>>,
 }
 

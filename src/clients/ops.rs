@@ -44,8 +44,8 @@ impl Ops {
         }
     }
 
-    /// Withholds faults for at most `length`: `PUT /ops/v1/seal`. Returns a client with the key, which changes faults
-    /// meanwhile.
+    /// Withholds faults for at most `length`: `PUT /ops/v1/seal`. Returns a client with the key, which can change
+    /// faults until then.
     ///
     /// # Errors
     /// [`ClientError`], with 409 when a fault is active or faults are withheld already.

@@ -19,7 +19,7 @@ struct ActiveTargets {
 
 #[derive(Deserialize)]
 struct ScrapeTarget {
-    /// Such as `5s` or `1m30s`. Prometheus reports it since version 2.31.
+    /// An interval such as `5s` or `1m30s`. Prometheus has reported it since version 2.31.
     #[serde(rename = "scrapeInterval", default)]
     interval: String,
 }

@@ -146,8 +146,8 @@ impl RotatingFile {
         whole
     }
 
-    /// Renames the file and begins a new one with the same mode: who may read the log may read on. If several processes
-    /// write the same file, one of them rotates and the others follow.
+    /// Renames the file and begins a new one with the same mode, so that users who may read the log can continue. If
+    /// several processes write the same file, one of them rotates it and the others follow.
     fn rotate(&mut self) -> io::Result<()> {
         let mut mode = None;
         if let Some(path) = &self.path {

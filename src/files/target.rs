@@ -27,7 +27,7 @@ pub(super) enum Target {
     Descriptor(PathBuf),
 }
 
-/// Whether both paths lead to one regular file, where the second document would replace the first.
+/// Returns whether both paths lead to one regular file, in which the second document would replace the first.
 #[must_use]
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| match Target::of(path).ok()? {

@@ -74,7 +74,7 @@ pub(super) fn get(router: &Router, path: &str) -> (StatusCode, Vec<u8>) {
     (status, body)
 }
 
-/// Panics unless both numbers are the same, NaN included, but for rounding.
+/// Panics unless both numbers are equal except for rounding. NaN equals NaN.
 #[track_caller]
 pub(super) fn assert_close(left: f64, right: f64, what: &str) {
     let scale = left.abs().max(right.abs()).max(1e-9);

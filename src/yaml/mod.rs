@@ -78,8 +78,8 @@ fn one_line(text: &str) -> String {
 
 impl std::error::Error for FileError {}
 
-/// Whether `text` can be a title or a name: 1 to `most` characters on one line. A control character would break the
-/// line and could change the terminal.
+/// Returns whether `text` can be a title or a name: 1 to `most` characters on one line. A control character would break
+/// the line and could change the terminal.
 #[must_use]
 pub fn is_label(text: &str, most: usize) -> bool {
     let text = text.trim();
@@ -224,13 +224,13 @@ fn of_parser(
     let field = at.and_then(|at| positions.field(at)).map(str::to_owned);
     let given = at.and_then(|at| standing_at(text, at));
     let Wording { mistake, missing } = wording::of_yaml(error, given);
-    // Empty where a list in several lines begins: its first dash is before its first item.
+    // The value is empty if a list over several lines begins there, because its first dash precedes its first item.
     let near = field.as_deref().unwrap_or_default();
     let is_in = |path: &str| {
         let below = near.strip_prefix(path);
         below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
     };
-    // No value begins with a colon, so that an empty value is followed by the next thing on the line.
+    // No value begins with a colon. The parser's position for an empty value is that of the next text on the line.
     let is_empty = given.is_some_and(|given| given.starts_with(':'));
     let (field, mistake) = match (missing, in_tree) {
         (Some(missing), Some(tree)) if tree.missing.as_ref() == Some(&missing) => {
@@ -278,7 +278,7 @@ fn is_in_brackets(text: &str) -> bool {
             true => "",
             false => line.split(" #").next().unwrap_or_default(),
         };
-        // Brackets within quotes are no brackets.
+        // Brackets within quotes do not count.
         for code in code.split(['"', '\'']).step_by(2) {
             for sign in code.chars() {
                 match sign {

@@ -151,7 +151,7 @@ fn missing(field: &str) -> Wording {
     }
 }
 
-/// The given value is not of the type that serde names `wanted`.
+/// Says that the given value is not of the type that serde names `wanted`.
 fn is_not(given: Option<&str>, wanted: &str) -> String {
     let described = expected(wanted);
     let given = match given {

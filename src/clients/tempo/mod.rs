@@ -107,7 +107,7 @@ pub struct Span {
 pub struct SpanEvent {
     /// From the trace's start, in nanoseconds.
     pub offset_ns: u64,
-    /// `exception` for one.
+    /// The name of the event. For an exception, it is `exception`.
     pub name: String,
     /// Values as text.
     pub attributes: BTreeMap<String, String>,

@@ -49,7 +49,7 @@ pub(super) fn service() -> &'static Service {
     SERVICE.get_or_init(|| runtime().block_on(start()).expect("the service starts"))
 }
 
-/// Removes what the service wrote to disk, if it was started. It cannot be used afterwards.
+/// Removes the files of the service, if it was started. The service cannot be used after this.
 pub fn remove_files() {
     if let Some(service) = SERVICE.get() {
         let _ = std::fs::remove_dir_all(&service.dir);
@@ -150,7 +150,7 @@ async fn queue(booking: &Arc<Booking>) -> anyhow::Result<Vec<(String, i64)>> {
     Ok(tokens)
 }
 
-/// Seeding would replace the dataset under the requests that follow.
+/// Refuses seeding, which would replace the dataset under the requests that follow.
 struct NoSeeding;
 
 impl SeedControl for NoSeeding {
