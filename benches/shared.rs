@@ -1,5 +1,5 @@
-//! Compares the service on PostgreSQL, MariaDB and Redis with the best possible result: `cargo bench --bench shared`, or
-//! a part of it: `cargo bench --bench shared -- reservations|seeding|polls`.
+//! Compares the service on PostgreSQL, MariaDB and Redis with the best possible result: `cargo bench --bench shared`,
+//! or a part of it: `cargo bench --bench shared -- reservations|seeding|polls`.
 //!
 //! It starts private servers. The compared programs run in turn on the same machine, so read the ratios, not the
 //! absolute figures.

@@ -20,7 +20,7 @@ pub fn addr(url: &str) -> SocketAddr {
 /// A request to be sent.
 pub type Outgoing = Request<Full<Bytes>>;
 
-/// Sends the requests that `next` gives for 0, 1, 2… over `connections`, until it gives `None` or the time is over.
+/// Sends the requests that `next` returns for 0, 1, 2… over `connections`, until it returns `None` or the time is over.
 /// Returns the answers per second. Every answer must have the status `expected`.
 pub async fn drive(
     to: SocketAddr,
