@@ -254,7 +254,8 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
     let buyers = Buyers::start(&one.ops, &apis, Follow::Objective).await;
     until_rate(&one.ops, "the rate has grown", |rate| rate > 0.5 * CAP).await;
 
-    // Every connection of this server is slow. No server reaches its capacity: only the answers of this one are late.
+    // Every connection of this server is slow. No server reaches its capacity, and only the answers of this one are
+    // late.
     slow_down(&slow.ops, 2 * OBJECTIVE).await;
     for server in [one, slow] {
         until_rate(&server.ops, "the rate falls", |rate| rate <= 0.5 * CAP).await;

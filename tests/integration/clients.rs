@@ -38,7 +38,7 @@ async fn prometheus_answers_instants_and_ranges() {
 
 #[tokio::test]
 async fn a_query_too_long_for_a_url_is_sent_as_a_form() {
-    // The source answers forms only.
+    // The source answers only requests with a form.
     let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
     let answer = axum::routing::post(move || async move { body });
     let app = axum::Router::new().route("/api/v1/query", answer);

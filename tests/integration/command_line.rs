@@ -110,7 +110,7 @@ async fn a_target_alone_is_enough_if_its_directory_names_the_operations_api() {
         "{found:?}"
     );
 
-    // No server is known to have this port.
+    // No data directory records a server with this port.
     let elsewhere = run(&["load", "--target", "http://127.0.0.1:1"]).await;
     elsewhere.failed_with(2, &["--ops-url http://HOST:8081", "--data-dir"]);
 }

@@ -211,14 +211,14 @@ fn an_interrupted_run_still_reports_and_is_inconclusive() {
     reports_after(rustix::process::Signal::TERM);
 }
 
-/// Where the system tells which signals a process ignores.
+/// Linux only, because the system must report which signals a process ignores.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_whose_terminal_closes_still_reports_and_leaves_nothing() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
-    // Under `nohup` the run would go on.
+    // Under `nohup` the run would continue.
     if ignored & 1 == 0 {
         reports_after(rustix::process::Signal::HUP);
     }
@@ -286,7 +286,7 @@ async fn a_run_removes_the_data_of_a_killed_run_and_of_no_other() {
     let tmp = tempfile::tempdir().unwrap();
     let (_goes_on, of_a_running) = long_run(tmp.path()).await;
     let (killed, of_a_killed) = long_run(tmp.path()).await;
-    // With SIGKILL.
+    // Dropping the guard sends SIGKILL.
     drop(killed);
     assert!(of_a_killed.exists(), "nobody could remove it");
     let (_later, of_a_later) = long_run(tmp.path()).await;

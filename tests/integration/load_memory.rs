@@ -1,4 +1,4 @@
-//! The memory of the load generator beside the number of users who wait.
+//! The memory of the load generator per waiting user.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use crate::support::port::Port;
 use crate::support::process::{Running, ServerProcess, concertctl};
 use crate::support::{eventually, profile, seed, token_of};
 
-/// The bytes of a waiting user, with those that the process takes for other reasons meanwhile, about 10 MB. A user who
-/// waits in a task of its own takes more than 12,000.
+/// The bytes per waiting user, including some 10 MB that the process takes for other purposes in the same time. A user
+/// that waits in a separate task takes more than 12,000.
 const MOST_BYTES: u64 = 5_000;
 const USERS: u64 = 5_000;
 
-/// Runs `users` who wait, until half of them have polled. Returns the peak memory of the generator in bytes.
+/// Runs `users` users who wait, until half of them have polled. Returns the peak memory of the generator in bytes.
 async fn peak_memory(users: u64) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;

@@ -109,7 +109,7 @@ async fn fields_of_logfmt_json_paths_and_regular_expressions_become_labels() {
             r#"{app="x"} | logfmt | label_format level=missing | level="error""#,
             &[2],
         ),
-        // A template does not see what the same stage sets before it.
+        // A template does not see labels that the same stage has set before it.
         (
             r#"{app="x"} | logfmt | label_format level="new", was="{{.level}}" | was="error" | level="new""#,
             &[2],
@@ -133,7 +133,7 @@ async fn fields_of_logfmt_json_paths_and_regular_expressions_become_labels() {
             &[4],
         ),
         (r#"{app="j"} | json missing="a.x" | missing="""#, &[4]),
-        // An object is the text that stands in the line.
+        // An object becomes its text in the line.
         (
             r#"{app="j"} | json all="a.b" | all=`[{"c":"x"},{"c":"y"}]`"#,
             &[4],
@@ -239,7 +239,7 @@ async fn numbers_are_unwrapped_and_series_aggregated() {
             format!("avg(sum by (level) (count_over_time({x} [10s])))"),
             &["{} 1.3333333333333333"],
         ),
-        // A line that is not logfmt has no labels of it, and no error.
+        // A line that is not logfmt gets no labels and no error.
         (
             r#"sum(count_over_time({app="j"} | logfmt [10s]))"#.to_owned(),
             &["{} 1"],

@@ -203,7 +203,7 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
     (server, user)
 }
 
-/// Until the server has reported it, and the database takes writes again.
+/// Returns when the server has reported the full disk and the database accepts writes again.
 async fn disk_is_full_for_a_moment(server: &ServerProcess) {
     let is_up = async || {
         let metrics = server.ops.metrics().await.unwrap();

@@ -52,7 +52,7 @@ async fn answered_and_done<B: Backend>(
         };
         answered += usize::from(paid);
     }
-    // When a later write has ended, all writes in progress have ended too.
+    // If a later write has ended, all earlier writes have ended too.
     let other = server.registered(50).await;
     eventually("writes go on", || async {
         (other.charge(json!(1)).await.status == 200).then_some(())

@@ -97,7 +97,7 @@ async fn copies_on_two_servers_get_one_answer_while_redis_is_down() {
     assert_refused!(other, 409, "queue.already-registered");
 }
 
-/// The seat lock of a server that was killed, and the requests that find it.
+/// Requests that find the seat lock of a server that was killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lock_of_a_dead_server_refuses_others_until_its_lease_ends_but_not_a_copy() {
     if Fleet::skipped() {

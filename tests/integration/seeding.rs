@@ -33,7 +33,7 @@ impl Place {
         Place {
             data: dir.path().join("data"),
             small: write("small.yaml", profile(2, 10, 20)),
-            // It takes seconds, so that a test can interrupt it.
+            // The large profile takes seconds, so that a test can interrupt the seeding.
             large: write("large.yaml", large()),
             _dir: dir,
         }

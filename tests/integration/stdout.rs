@@ -306,7 +306,7 @@ async fn progress_on_standard_output_is_json_lines_and_nothing_else() {
 fn only_these_files_write_to_standard_output() {
     const ALLOWED: &[&str] = &[
         "cli/stdout.rs",
-        // It writes events over a pipe to the drill that started it.
+        // The guard writes events over a pipe to the drill that started it.
         "drill/guard.rs",
         "tui/terminal.rs",
         "telemetry/logs/writer.rs",

@@ -161,7 +161,7 @@ async fn an_invalid_export_interval_or_time_out_is_reported_in_the_log() {
     }
 }
 
-/// The load generator's own exports, with a server in another process.
+/// Tests the load generator's own exports, with a server in another process.
 #[tokio::test]
 async fn a_load_generator_ends_although_its_last_export_never_ends() {
     let hole = BlackHole::open().await;

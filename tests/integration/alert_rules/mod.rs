@@ -51,7 +51,8 @@ fn names_in(folder: &str, end: &str) -> BTreeSet<String> {
     stems.collect()
 }
 
-/// Runs a tool over a file of the repository; returns whether it accepts the file. The test runner bounds the time.
+/// Runs a tool over a file of the repository. Returns whether the tool accepts the file. The test runner bounds the
+/// time.
 fn accepts(program: &'static str, args: &[&str], file: &str) -> bool {
     if on_path(program).is_none() {
         return skipped(program);

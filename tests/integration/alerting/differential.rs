@@ -91,7 +91,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Gives both the samples, and waits until the real one has evaluated the rules over their whole time.
+    /// Sends the samples to both, and waits until the real one has evaluated the rules over their whole time.
     async fn evaluated() -> Pair {
         let dir = tempfile::tempdir().unwrap();
         let listener = Listener::start().await;

@@ -85,7 +85,7 @@ async fn an_alert_that_fired_and_resolved_while_its_receiver_was_unreachable_is_
     listener.until("A is tried", is("A", "firing")).await;
     notifier.resolve("A");
     notifier.fire("B");
-    // The message about B waits behind the one about A, until A needs no message any more.
+    // The message about B waits behind the one about A until the message about A is obsolete.
     listener.until("B is tried", is("B", "firing")).await;
     well.store(true, Ordering::Relaxed);
     eventually("B is sent", || async {

@@ -1,4 +1,4 @@
-//! Blind drills: what is broken is withheld from everything that a player can ask, and the response is graded.
+//! Blind drills: every answer that a player can get withholds the fault, and the response is graded.
 
 mod play;
 mod runbooks;

@@ -150,7 +150,7 @@ async fn the_process_list_and_the_progress_say_nothing_until_the_end() {
     let progress = files.path("progress");
     let mut command = files.command(&["--progress", &progress, "--player", "-"]);
     let data = files.path("data");
-    // The tester's own environment may name anything.
+    // The environment of the user who runs the test may contain any name.
     command
         .env_clear()
         .env("TMPDIR", files.dir.path())
@@ -178,14 +178,14 @@ async fn the_process_list_and_the_progress_say_nothing_until_the_end() {
     ] {
         writeln!(player, "{line}").unwrap();
     }
-    // The same questions find it afterwards.
+    // After the drill, the same requests find the fault.
     let status = drill.0.wait().unwrap();
     assert_eq!(status.code(), Some(0), "{}", files.report());
     assert!(!naming(&log()).is_empty());
     assert!(log().contains("secret-errors"));
 }
 
-/// A killed server that the guard starts again is another process, without the seal of the first.
+/// A killed server that the guard starts again is another process, without the seal of the first one.
 #[tokio::test]
 async fn a_server_that_is_back_after_its_time_withholds_faults_until_the_end() {
     let files = Files::new("");
@@ -226,7 +226,7 @@ async fn a_server_that_is_back_after_its_time_withholds_faults_until_the_end() {
     })
     .await;
     eventually("it is back", || async { ops.status().await.ok() }).await;
-    // The drill asks five times a second.
+    // The drill asks five times per second.
     eventually("it withholds faults", || async {
         let refused = ops.end_faults(None).await;
         matches!(refused, Err(ClientError::Refused { status: 409, .. })).then_some(())
@@ -240,10 +240,10 @@ async fn a_server_that_is_back_after_its_time_withholds_faults_until_the_end() {
     drill.0.wait().unwrap();
 }
 
-/// Lines of progress without the fields that are named after faults, which must be empty.
+/// The lines of progress without the fields that are named after faults. Those fields must be empty.
 fn without_fields(log: &str) -> String {
     let mut text = String::new();
-    // The last line may be half written.
+    // The last line may be incomplete.
     for line in log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

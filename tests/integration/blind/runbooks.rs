@@ -1,4 +1,4 @@
-//! The shipped player knows only the runbooks.
+//! The rules of the shipped player come only from the runbooks.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn every_query_of_the_shipped_player_stands_in_the_runbook_of_its_alert() {
     for rule in &script.rules {
         let alert = match &rule.when {
             When::Alert(alert) => alert,
-            // The page "No alert fires".
+            // This rule follows the page "No alert fires".
             When::After(_) => "README",
             When::Server(_) => continue,
         };

@@ -1,4 +1,5 @@
-//! Nothing that a player can ask names a withheld fault, and the same questions find it when it is shown again.
+//! While a fault is withheld, no answer that a player can get names it. When it is shown again, the same requests find
+//! it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +13,10 @@ use crate::support::{client, eventually, profile, seed};
 
 const LONG: Duration = Duration::from_secs(120);
 
-/// The answer of the faults API when there is none.
+/// The answer of the faults API without an active fault.
 const NONE: &str = r#"{"faults":[]}"#;
 
-/// Lines of `text` that name a fault. Helps and gauges at 0 are in every exposition, so they do not count.
+/// The lines of `text` that name a fault. Help texts and gauges at 0 are in every exposition, so they do not count.
 pub(super) fn naming(text: &str) -> Vec<String> {
     let kinds = FaultKind::ALL.iter().map(|kind| kind.as_str());
     let kinds: Vec<&str> = kinds.filter(|name| name.contains('_')).collect();
@@ -27,7 +28,7 @@ pub(super) fn naming(text: &str) -> Vec<String> {
     let is_neutral = |line: &str| {
         let zero = line.ends_with(" 0") || line.ends_with(" 0.0");
         let is_page_fault = line.starts_with("node_");
-        // The step itself is measured: it is the symptom that the player has to find.
+        // The metric of the clock step itself is the symptom that the player has to find.
         let is_symptom = line.starts_with("concert_clock_steps_total");
         zero || line.starts_with('#') || is_page_fault || is_symptom || line == NONE
     };
@@ -35,7 +36,7 @@ pub(super) fn naming(text: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// Everything that a player can ask a server, as text: the address or the file, and the answer.
+/// Everything that a player can get from a server, as text: the address or the file, and the answer.
 pub(super) async fn everything(server: &ServerProcess, dir: &Path) -> Vec<(String, String)> {
     let (ops, token) = (&server.ops_url, &server.ops_token);
     let mut all = Vec::new();
@@ -48,7 +49,7 @@ pub(super) async fn everything(server: &ServerProcess, dir: &Path) -> Vec<(Strin
         (url, text)
     };
     let loki = "loki/api/v1/query_range?query=%7Bservice_name%3D~%22.%2B%22%7D&limit=5000";
-    // The log first: these questions stand in it too.
+    // The log is read first, because it records these requests too.
     for path in [
         loki,
         "metrics",
@@ -76,7 +77,7 @@ pub(super) async fn everything(server: &ServerProcess, dir: &Path) -> Vec<(Strin
     all
 }
 
-/// Command line, environment and thread names of a process, from the process list.
+/// Command line, environment and thread names of a process, from `/proc`.
 pub(super) fn of_process(pid: i32) -> Vec<(String, String)> {
     let proc = Path::new("/proc").join(pid.to_string());
     let tasks = std::fs::read_dir(proc.join("task")).into_iter().flatten();
@@ -116,7 +117,8 @@ fn leaks(all: &[(String, String)]) -> Vec<(String, String)> {
     found.collect()
 }
 
-/// A weak fault of each kind that this server can inject: it must still answer, its metrics included.
+/// A weak fault of each kind that this server can inject. With all of them the server must still answer, including its
+/// metrics.
 fn faults() -> Vec<Fault> {
     let routes = |route: &str| Some(vec![route.to_owned()]);
     FaultKind::injectable()
@@ -149,7 +151,7 @@ fn faults() -> Vec<Fault> {
 async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = concertctl();
-    // The tester's own environment may name anything.
+    // The environment of the user who runs the test may contain any name.
     command.env_clear();
     let server = ServerProcess::with(command, dir.path(), &["--log", "debug"]).await;
     seed(&server.ops, &profile(1, 10, 10)).await;
@@ -160,13 +162,13 @@ async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown
             .await
             .unwrap();
     }
-    // The faults are there: users feel them.
+    // The faults are active: users get errors.
     let refused = client()
         .get(format!("{}/concerts", server.api))
         .send()
         .await;
     assert_eq!(refused.unwrap().status(), 500);
-    // Two scrapes and evaluations later everything would have shown it.
+    // After two scrapes and evaluations every metric and alert would have shown the faults.
     let scrapes = format!(
         "{}/api/v1/query?query=count_over_time(up[5m])%20%3E%203",
         server.ops_url
@@ -187,7 +189,7 @@ async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown
         "a withheld fault is shown: {withheld:?}"
     );
 
-    // Only the holder of the key changes faults, or shows them.
+    // Only the holder of the key can change faults or show them.
     for refused in [
         server.ops.end_faults(None).await,
         server.ops.end_faults(Some(FaultKind::Errors)).await,
@@ -224,7 +226,7 @@ async fn nothing_names_a_withheld_fault_and_everything_names_it_when_it_is_shown
         })
         .await;
     }
-    // Faults can be injected by hand again.
+    // Faults can be injected again without the key.
     server.ops.end_faults(None).await.unwrap();
 }
 

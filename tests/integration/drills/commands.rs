@@ -1,4 +1,4 @@
-//! Faults that commands of the user's own begin and end.
+//! Faults that begin and end by the user's own commands.
 
 use super::{drill, run, stderr};
 use crate::support::eventually;
@@ -61,7 +61,7 @@ fn a_command_that_hangs_is_killed_and_undone() {
 async fn a_command_that_hangs_is_killed_with_what_it_started() {
     let dir = tempfile::tempdir().unwrap();
     let id = dir.path().join("id");
-    // It does not write to the drill's standard error, which this test reads to its end.
+    // The command must not write to the drill's standard error, because this test reads that to its end.
     let text = drill(
         &format!(
             "{{ kind: command, run: 'sleep 600 2>/dev/null & echo $! >{}; wait', undo: 'true', for: 2s }}",
@@ -74,7 +74,7 @@ async fn a_command_that_hangs_is_killed_with_what_it_started() {
     let reason = reports[0]["reasons"].to_string();
     assert!(reason.contains("did not end within 8 s"), "{reason}");
     let id = std::fs::read_to_string(id).unwrap();
-    // A process that has ended has no command line any more, also if nobody waited for it yet.
+    // A process that has ended has no command line, even if its parent has not waited for it yet.
     let line = format!("/proc/{}/cmdline", id.trim());
     eventually("what it started is killed", || async {
         let line = std::fs::read_to_string(&line).unwrap_or_default();

@@ -22,7 +22,7 @@ impl Endless {
         Endless::of(&drill(fault, "{ recovered: 30s }"))
     }
 
-    /// The same with an alert that does not fire: after its fault it waits for the alert, longer than any test.
+    /// The same with an alert that does not fire. After its fault the drill waits for the alert, longer than any test.
     pub(super) fn following(fault: &str) -> Endless {
         Endless::of(&drill(fault, "{ fires: { HighErrorRate: 2m } }"))
     }
@@ -40,7 +40,8 @@ impl Endless {
         std::fs::write(&file, text).unwrap();
         let mut command = command(dir.path(), &[file.to_str().unwrap(), "--allow-commands"]);
         command.arg("--progress").arg(dir.path().join("progress"));
-        // A process group, as a shell with job control makes it: signals of the terminal reach the whole group.
+        // The drill gets its own process group, like from a shell with job control: signals of the terminal reach the
+        // whole group.
         command.process_group(0).stderr(Stdio::null());
         let process = Guard(command.spawn().unwrap());
         Endless { dir, process }
@@ -79,7 +80,7 @@ pub(super) fn data_directory(dir: &Path) -> Option<PathBuf> {
     data.map(|data| data.path())
 }
 
-/// Operations listener and token of the server of a drill in `dir`.
+/// Operations listener and token of the server that a drill in `dir` started.
 pub(super) fn operations(dir: &Path) -> Option<(String, String)> {
     let data = data_directory(dir)?;
     let file = std::fs::read(data.join("server.json")).ok()?;
@@ -94,7 +95,7 @@ fn processes(dir: &Path) -> Vec<u32> {
     running(|id| serves(id, dir) || guards(id, dir))
 }
 
-/// How many threads of the guard of a drill in `dir` use a processor. Those that only wait do not count.
+/// The number of threads of the guard of a drill in `dir` that use a processor. Threads that only wait do not count.
 pub(super) fn busy_guard_threads(dir: &Path) -> usize {
     let is_busy = |thread: &PathBuf| {
         let status = std::fs::read_to_string(thread.join("status")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a drill finds out: alerts, recovery, what says nothing about the response, and its report.
+//! The findings of a drill: alerts, recovery, the reasons why it is inconclusive, and its report.
 
 use serde_json::Value;
 
@@ -115,7 +115,7 @@ fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
         "{reason}"
     );
     assert!(reason.contains("rules.yml:"), "{reason}");
-    // A drill of another rule passes.
+    // A drill that needs only another rule passes.
     let other = drill(
         "{ kind: errors, share: 0.5, for: 5s }",
         "{ fires: { ErrorBudgetBurnFast: 8s }, may_fire: [HighErrorRate, ErrorBudgetBurnSlow] }",

@@ -1,4 +1,4 @@
-//! What a drill leaves when it is killed: nothing.
+//! A drill that is killed leaves nothing behind.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -14,18 +14,18 @@ use super::on_server::OnServer;
 use crate::support::process::Guard;
 use crate::support::{eventually, ops_client};
 
-/// When a drill is killed.
+/// The point at which a drill is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Point {
-    /// It waits for the moment of its fault.
+    /// The drill waits for the moment of its fault.
     Before,
     /// The fault has just begun.
     AtInjection,
-    /// The drill knows that the fault is on.
+    /// The drill knows that the fault is active.
     During,
     /// The fault is about to end.
     AtClearing,
-    /// The fault has ended, and the drill follows what comes after.
+    /// The fault has ended, and the drill waits for the rest of the response.
     After,
 }
 
@@ -37,13 +37,13 @@ const POINTS: [Point; 5] = [
     Point::After,
 ];
 
-/// How long the faults of the table last.
+/// The length of the faults in the table.
 const LASTS: Duration = Duration::from_secs(4);
-/// A fault that is on for longer than this beyond its time has not ended by itself.
+/// A fault that is still active this long after its time has not ended by itself.
 const LATE: Duration = Duration::from_secs(5);
 
 impl Point {
-    /// Whether a drill at this `step`, with a fault that began `since`, has come to this point.
+    /// Returns whether a drill at this `step`, whose fault began at `since`, has reached this point.
     fn is_reached(self, step: &str, since: Option<Instant>) -> bool {
         match self {
             Point::Before => step == "waiting",
@@ -57,7 +57,7 @@ impl Point {
     }
 }
 
-/// The step in the last line that the drill in `dir` wrote to its file of progress.
+/// The step in the last line of progress of the drill in `dir`.
 fn step(dir: &Path) -> String {
     let text = std::fs::read_to_string(dir.join("progress")).unwrap_or_default();
     let lines = text.lines().rev();
@@ -66,7 +66,8 @@ fn step(dir: &Path) -> String {
     step.take(1).collect()
 }
 
-/// Kills a drill of `fault` at each point, and checks that its running server has the fault no longer than its time.
+/// Kills a drill of `fault` at each point, and checks that its running server does not have the fault longer than its
+/// length.
 async fn ends_in_its_time(fault: &str) {
     let on = OnServer::start().await;
     for point in POINTS {
@@ -89,7 +90,7 @@ async fn ends_in_its_time(fault: &str) {
         })
         .await;
         let lasted = since.map(|since| since.elapsed());
-        // After the fault the drill has seen to its end itself.
+        // After the fault, the drill itself has ended it.
         assert!(
             point == Point::After || lasted.is_none_or(|lasted| lasted < LASTS + LATE),
             "{of}: {lasted:?}"
@@ -97,7 +98,7 @@ async fn ends_in_its_time(fault: &str) {
     }
 }
 
-/// Kills the drill when it has come to the point. Returns when its fault was first seen.
+/// Kills the drill when it has reached the point. Returns the time at which its fault was first seen.
 async fn killed_at<F: Future<Output = Option<bool>>>(
     point: Point,
     drill: &mut Guard,
@@ -170,7 +171,7 @@ async fn a_cpu_hog_ends_in_its_time_while_its_drill_goes_on() {
     drill
         .until("it is free again", |dir| busy_guard_threads(dir) == 0)
         .await;
-    // At its end the drill takes back whatever is left. It has not come to its end.
+    // At its end a drill undoes its faults. This drill has not reached its end.
     drill
         .until("the drill goes on", |dir| step(dir) == "following")
         .await;

@@ -1,4 +1,4 @@
-//! A drill of a running server, which outlives it.
+//! A drill on a running server, which continues after the drill.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use super::command;
 use crate::support::port::Port;
 use crate::support::process::ServerProcess;
 
-/// The server, and where its notifications go.
+/// The server, and the address for its notifications.
 pub(super) struct OnServer {
     pub(super) dir: TempDir,
     pub(super) server: ServerProcess,

@@ -1,4 +1,4 @@
-//! What is refused before a drill sends anything, and the schemas of drills and reports.
+//! Drills that are refused before they send anything, and the schemas of drills and reports.
 
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ fn the_shipped_drills_for_real_programs_are_valid() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/real-stack");
     let files = std::fs::read_dir(folder).unwrap();
     let files = files.map(|entry| entry.unwrap().path());
-    // Those for several servers are in a folder of their own.
+    // Drills for several servers are in a separate folder.
     let files: Vec<_> = files.filter(|path| path.is_file()).collect();
     let mut args = vec!["--plan", "--allow-commands"];
     args.extend(files.iter().map(|path| path.to_str().unwrap()));

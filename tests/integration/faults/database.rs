@@ -71,7 +71,7 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     let Some(mut rehearsal) = Rehearsal::<B>::begin().await else {
         return;
     };
-    // Only waiting users still poll when the database is down, so some must be waiting then.
+    // Only waiting users still poll when the database is down, so some must be waiting at that time.
     let batch = |batch| AdmissionChange {
         batch: Some(batch),
         ..AdmissionChange::default()
@@ -136,7 +136,7 @@ async fn an_exhausted_pool_slows_admission_down_and_is_reported<B: Backend>() {
         return;
     };
     let from = Instant::now();
-    // A write waits for this and holds a connection.
+    // A write waits for these locks and holds a connection.
     let tables = ["admissions", "reservations", "queue_places"];
     let held = rehearsal.database().hold_tables(&tables).await;
     refuses_clearly(&rehearsal).await;
@@ -162,7 +162,7 @@ async fn connections_ended_one_by_one_cost_nothing_but_the_requests_that_they_ca
         return;
     };
     let from = Instant::now();
-    // Each of these sessions, whatever it is for; new ones take their places meanwhile.
+    // Each of these sessions is ended, whatever its purpose. New sessions replace them.
     let sessions = rehearsal.database().sessions().await;
     for session in &sessions {
         rehearsal.database().end_session(*session).await;

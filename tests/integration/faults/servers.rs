@@ -69,10 +69,10 @@ async fn three_servers_rehearse_an_on_sale_as_one<B: Backend>() {
     let servers = fleet.servers();
     let out = fleet.dir(0).join("summary.json");
     let mut load = concertctl();
-    // As many users as three servers in a debug build can serve on two cores.
+    // The largest number of users that three servers in a debug build can serve on two cores.
     load.args(["load", "onsale-short", "--reseed", "--quiet"])
         .args(["--set", "users=600", "--set", "admission.batch=60"])
-        // What is judged here is the queue and the books, not how fast a busy machine serves them.
+        // The test judges the queue and the books, not the speed of the machine.
         .args(["--set", "thresholds.buying.p95=1m"])
         .args(["--set", "generator.lag_p99=10s"])
         .args(["--set", "limits.duration=2m"])

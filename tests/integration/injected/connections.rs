@@ -113,7 +113,7 @@ async fn the_next_dataset_is_exhausted_too<B: Backend>() {
     seed(&server.ops, &profile(1, 20, 1_000)).await;
     let took = begun.elapsed();
     assert_eq!(server.status().await.dataset.unwrap().seats, 40);
-    // Another user each time, because a user who got a place before the fault keeps it without the database.
+    // Each request is from another user, because a user who got a place before the fault keeps it without the database.
     let users = AtomicI64::new(1);
     eventually("the new connections are taken", || async {
         let user = users.fetch_add(1, Ordering::Relaxed);

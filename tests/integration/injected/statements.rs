@@ -128,7 +128,7 @@ async fn a_slow_statement_holds_its_connection_to_postgres_and_its_time_out_ends
     server.stop().await;
 }
 
-/// A charge without a key is never repeated after it has begun. Here it has not begun.
+/// A charge without a key is never repeated after it has begun. Here the charge itself has not begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_charge_whose_connection_is_lost_during_the_delay_is_still_made() {
     needs!(Server<PostgresEmbedded>);

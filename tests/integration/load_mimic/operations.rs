@@ -156,7 +156,7 @@ async fn lookup(
         checked: checked as u64,
         missing: missing as u64,
         examples: Vec::new(),
-        // As a server that does not look up keys.
+        // Older servers do not look up keys and leave this out.
         done: None,
     };
     Ok(Json(answer).into_response())

@@ -1,4 +1,4 @@
-//! The rights that docker/mysql-grants.sql gives: they suffice, and each of them is needed.
+//! The rights in docker/mysql-grants.sql: they suffice, and each of them is needed.
 
 use serde_json::json;
 
@@ -12,14 +12,14 @@ const GRANTS: &str = include_str!("../../../docker/mysql-grants.sql");
 /// A MariaDB whose user has only these rights, and none on the procedures that it creates.
 async fn granted() -> Option<MariaDb> {
     let mysql = MariaDb::start_with(&["--automatic-sp-privileges=OFF"]).await?;
-    // As in the image, before it runs the file.
+    // The image also does this before it runs the file.
     let before =
         "REVOKE ALL ON `concert%`.* FROM 'concert'@'%'; GRANT ALL ON `concert`.* TO 'concert'@'%'";
     mysql.sql(&format!("{before}; {GRANTS}")).await;
     Some(mysql)
 }
 
-/// Seeds, and lets a user buy a seat and give another one back. An error names the step that failed.
+/// Seeds a dataset, and lets a user buy one seat and cancel another. An error names the step that failed.
 async fn sells(mysql: &MariaDb) -> Result<(), String> {
     let (dir, url) = (tempfile::tempdir().unwrap(), mysql.url());
     let seeded = run(dir.path(), &["seed", "demo", "--replace"], &url).await;

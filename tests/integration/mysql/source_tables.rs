@@ -1,4 +1,4 @@
-//! A sale in the tables of a MySQL seed is taken over into a dataset, as docs/mysql-seed.md shows.
+//! Takes over a sale from the tables of a MySQL seed into a dataset, as docs/mysql-seed.md shows.
 
 use super::start_up::{run, serve};
 use crate::support::MariaDb;
@@ -94,7 +94,7 @@ async fn a_sale_in_the_tables_of_the_seed_is_taken_over_and_goes_on() {
     let mut user = server.user(50);
     assert_eq!(user.register().await.status, 201);
     user.until_active().await;
-    // The last seat of the last date of the concert on sale.
+    // The seat is the last one of the last date of the concert on sale.
     assert_eq!(user.seat_status(20, 100).await, "AVAILABLE");
     user.reserved(100).await;
     assert_eq!(user.seat_status(20, 100).await, "PENDING");

@@ -1,4 +1,5 @@
-//! `serve` and `seed` with an unusable MySQL database: one line with the problem and advice, exit code 1, no password in
+//! `serve` and `seed` with an unusable MySQL database: one line with the problem and advice, exit code 1, no password
+//! in the output.
 //! the output.
 
 use std::path::Path;
@@ -16,7 +17,7 @@ pub(super) async fn run(dir: &Path, args: &[&str], url: &str) -> Ended {
     finish(command).await
 }
 
-/// The end of a server that should not start.
+/// The end of a server that must not start.
 pub(super) async fn serve(url: &str) -> Ended {
     let dir = tempfile::tempdir().unwrap();
     let anywhere = ["--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"];
@@ -96,7 +97,7 @@ async fn seeding_replaces_only_when_asked_and_removes_what_is_not_active() {
     assert_eq!(seed(&["seed", "demo"]).await.code, Some(0));
     let refused = seed(&["seed", "demo"]).await;
     refused.failed_with(1, &["exists already", "--replace"]);
-    // An unfinished dataset of a seeding that was killed.
+    // The database of a seeding that was killed.
     mysql.sql("CREATE DATABASE concert_00000000000000aa").await;
     let replaced = seed(&["seed", "demo", "--replace"]).await;
     assert_eq!(replaced.code, Some(0), "{replaced:?}");

@@ -1,4 +1,4 @@
-//! TLS to MariaDB: what each `ssl-mode` accepts and refuses.
+//! TLS to MariaDB: the certificates that each `ssl-mode` accepts and refuses.
 
 use concertctl::store::mysql::{Database, MySqlOptions};
 

@@ -224,7 +224,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Usually a number that exists: a small id, or one of the user.
+    /// Usually a number that exists: a small id, or an id of the user.
     fn integer(&mut self, name: &str, schema: &Value, holder: &Holder) -> Value {
         match name {
             "userId" if self.chance(70) => return json!(holder.user),

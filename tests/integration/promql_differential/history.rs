@@ -216,7 +216,7 @@ impl History {
                             total = 0.0;
                         }
                         let requests = (noise.next() * 40.0).floor();
-                        // No request of "/slow" is within any bucket but the last.
+                        // No request of "/slow" is within any bucket except the last.
                         let share = ((b + 1) as f64 / 8.0).powi(n as i32 + 1);
                         total += if n == 2 && b < 7 {
                             0.0

@@ -15,15 +15,15 @@ use super::client::{Doubt, Reply, Request, Verdict};
 use super::journal::Intent;
 use super::traffic::Shared;
 
-/// Attempts at one keyed write.
+/// The largest number of attempts at one keyed write.
 const ATTEMPTS: usize = 8;
-/// Polls of one place before its buyer gives up.
+/// The largest number of polls of one place before its buyer gives up.
 const POLLS: usize = 60;
-/// The price of the cheapest seat is above this; a charge covers any seat.
+/// The least amount of a charge. It is above the price of every seat, so one charge covers any seat.
 const CHARGE: i64 = 100_000;
 
-/// Refusals that are the decision on a keyed request. Any other refusal of a repeat leaves the
-/// outcome of the earlier attempts open.
+/// Refusals that are the decision on a keyed request. Any other refusal of a repeat leaves the outcome of the earlier
+/// attempts open.
 const DECISIONS: [&str; 7] = [
     "seat.taken",
     "reservation.limit",
@@ -39,9 +39,9 @@ pub struct Buyer {
     number: usize,
     random: StdRng,
     keys: u64,
-    /// The position last seen by each server, and the token it belongs to.
+    /// The position that each server reported last, and the token that it belongs to.
     positions: HashMap<(usize, String), u64>,
-    /// Users for whom a registration was sent.
+    /// The users for whom a registration was sent.
     registered: HashSet<i64>,
 }
 
@@ -87,7 +87,7 @@ impl Buyer {
             match self.random.random_range(0..10) {
                 0..=2 => self.cancel(&token, reservation).await,
                 3..=7 => self.buy(user, &token, reservation).await,
-                // The hold expires.
+                // Nothing is sent, so the hold expires.
                 _ => {}
             }
         }

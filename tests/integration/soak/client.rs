@@ -1,5 +1,5 @@
-//! A small HTTP client of the ticketing API. It shares no code with the load generator, so the two
-//! cannot share an error.
+//! A small HTTP client of the ticketing API. It shares no code with the load generator, so the two cannot have the same
+//! error.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,11 +52,11 @@ impl Request {
 /// A response, or the lack of one.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
-    /// 0: the client got no response.
+    /// The status, or 0 if the client got no response.
     pub status: u16,
     /// The header `Wait-Token`.
     pub token: Option<String>,
-    /// Null when the body is not JSON.
+    /// The body, or null if it is not JSON.
     pub body: Value,
 }
 

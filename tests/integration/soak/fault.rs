@@ -268,8 +268,8 @@ impl Fault {
         None
     }
 
-    /// A server does not start without its database and Redis, so it comes back after them; settings
-    /// come last.
+    /// The order in which faults end. A server does not start without its database and Redis, so it is restarted after
+    /// them; settings come last.
     pub fn order_of_end(&self) -> u8 {
         match self.kind.target() {
             Target::Database | Target::Redis => 0,

@@ -53,7 +53,7 @@ pub struct Held {
     pub user: i64,
     pub seat: i64,
     pub price: i64,
-    /// Unix milliseconds.
+    /// The end of the hold, in Unix milliseconds.
     pub expires_at: i64,
     acknowledged: Instant,
 }
@@ -80,22 +80,22 @@ impl Doubts {
 
 /// The facts.
 ///
-/// Invariant: an intent is recorded as unknown before its first attempt is sent, so a row that no
-/// fact explains was written without a request, or after its request was refused.
+/// Invariant: an intent is recorded as unknown before its first attempt is sent. So a row that no fact explains was
+/// written without a request, or after its request was refused.
 #[derive(Debug, Default)]
 pub struct Facts {
     pub places: Vec<Placed>,
-    /// By user.
+    /// Registrations with an unknown outcome, by user.
     pub doubtful_places: HashMap<i64, Doubts>,
-    /// By amount.
+    /// Charges by amount.
     pub charges: HashMap<i64, Charge>,
-    /// By reservation.
+    /// Acknowledged reservations by their id.
     pub reservations: HashMap<i64, Held>,
-    /// By user and seat.
+    /// Reservations with an unknown outcome, by user and seat.
     pub doubtful_reservations: HashMap<(i64, i64), Doubts>,
-    /// By reservation.
+    /// Payments by reservation.
     pub payments: HashMap<i64, Verdict>,
-    /// By reservation.
+    /// Cancellations by reservation.
     pub cancels: HashMap<i64, Verdict>,
     /// The errors that the clients saw.
     pub violations: Vec<String>,

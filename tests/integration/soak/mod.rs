@@ -33,7 +33,7 @@ use self::traffic::{Sale, Traffic};
 const RECOVERY: Duration = Duration::from_secs(60);
 /// Acknowledged writes that show that a server works again.
 const WRITES: u64 = 5;
-/// Tokens that are tried at every server after a step.
+/// The number of tokens that are tried at every server after a step.
 const TOKENS: usize = 20;
 
 /// The condition that ends a run.
@@ -206,14 +206,14 @@ impl Soak {
         Some(queue.admitted_mark)
     }
 
-    /// Compares facts and rows while no request is under way.
+    /// Compares facts and rows while no request is in progress.
     async fn check(&mut self) -> Findings {
         let _gate = self.traffic.hold().await;
         let rows = self.service.snapshot().await;
         let (mut findings, sample) = {
             let facts = self.traffic.shared.facts.lock();
-            // Not the random numbers of the deck: the amount drawn here differs between runs, and the sequence of
-            // faults must not.
+            // The random numbers of the deck are not used here, because the amount drawn here differs between runs, and
+            // the sequence of faults must not.
             let mut random = rand::rng();
             let latest = facts.places.iter().rev().take(TOKENS / 2).cloned();
             let any = (0..TOKENS / 2).filter_map(|_| {
@@ -233,8 +233,8 @@ impl Soak {
         findings
     }
 
-    /// Checks that a token still has its place and state; returns the violation. `watermark` is durable, so the server
-    /// must come to know it.
+    /// Checks that a token still has its place and state. Returns the violation. `watermark` is durable, so the server
+    /// must learn of it.
     async fn token(&self, server: usize, placed: &Placed, watermark: u64) -> Option<String> {
         let client = &self.traffic.shared.client;
         let begun = Instant::now();

@@ -8,7 +8,7 @@ use crate::support::Database;
 use crate::support::backend::dataset_file;
 use crate::support::database::Kind;
 
-/// Everything that the invariants are about.
+/// The rows that the invariants need.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub places: Vec<PlaceRow>,

@@ -1,5 +1,5 @@
-//! Every operation of a shared database is dropped at each of its await points, as when a client hangs up. That leaves no
-//! open transaction, no lock, and no connection on which another operation gets a wrong answer.
+//! Drops every operation of a shared database at each of its await points, as when a client disconnects. This must
+//! leave no open transaction, no lock, and no connection on which another operation gets a wrong answer.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -24,13 +24,13 @@ on_each_database!(
     a_dropped_charge_is_decided_by_its_repeat,
 );
 
-/// More than the await points of any operation.
+/// More polls than any operation has await points.
 const MOST_POLLS: usize = 3_000;
-/// More than those of a connection to MariaDB, or of any operation that finds an open one.
+/// More polls than a connection to MariaDB needs, or than any operation that finds an open connection.
 const EACH_UP_TO: usize = 16;
 
-/// The next number of polls. PostgreSQL's driver yields hundreds of times while it hashes the password, so beyond
-/// [`EACH_UP_TO`] some are left out.
+/// The next number of polls. PostgreSQL's driver yields hundreds of times while it hashes the password, so some numbers
+/// above [`EACH_UP_TO`] are left out.
 fn after(polls: usize) -> usize {
     match polls < EACH_UP_TO {
         true => polls + 1,
@@ -38,7 +38,7 @@ fn after(polls: usize) -> usize {
     }
 }
 
-/// The operations, in this order: the last one sells seats and uses up places.
+/// The operations in the order of the test. The last ones sell seats and use up places.
 const OPERATIONS: [&str; 26] = [
     "catalog",
     "queue_snapshot",
@@ -68,10 +68,11 @@ const OPERATIONS: [&str; 26] = [
     "pay",
 ];
 
-/// One of each kind: these are also dropped while they connect, which is the same for all of a kind.
+/// One operation of each kind. These are also dropped while they connect, because that is the same for all operations
+/// of a kind.
 const CONNECTING: [&str; 4] = ["balance", "audit", "register", "reserve"];
 
-/// Operations that end with the store, or never.
+/// Operations that end only with the store, or never.
 const OTHERS: [&str; 2] = ["close", "hold_connections"];
 
 #[test]
@@ -85,9 +86,9 @@ fn every_operation_is_dropped() {
     assert_eq!(all, BTreeSet::from(OPERATIONS));
 }
 
-/// The users whose balances are checked. Each has another, so that the answer to another query shows.
+/// The users whose balances are checked. Each has a different balance, so that the answer to another query is detected.
 const READERS: std::ops::RangeInclusive<i64> = 45..=50;
-/// The user of most operations. Users 1 to this stand at the places with their numbers.
+/// The user of most operations. The users from 1 to this number have the places with their numbers.
 const USER: i64 = 40;
 /// Users without a place.
 const REGISTERS: i64 = 41;
@@ -112,17 +113,17 @@ async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Opti
     .await
 }
 
-/// One attempt: its number in all, and among those of its operation.
+/// One attempt: its number among all attempts, and among those of its operation.
 #[derive(Clone, Copy)]
 struct Attempt {
     nth: i64,
     of_operation: i64,
-    /// What [`prepare`] made.
+    /// The seat that [`prepare`] found. It is free, or held for `reservation`.
     seat: i64,
     reservation: ReservationId,
 }
 
-/// Ends all holds, and holds a free seat where the operation needs it.
+/// Ends all holds, finds a free seat, and holds it if the operation needs a hold.
 async fn prepare(db: &Opened, operation: &str, nth: i64, of_operation: i64) -> Attempt {
     db.expire(1_000, 100).await;
     let mut seat = SEATS;
@@ -132,7 +133,7 @@ async fn prepare(db: &Opened, operation: &str, nth: i64, of_operation: i64) -> A
     let reservation = match operation {
         "cancel" => db.reserved(USER, seat).await,
         "pay" => db.reserved(of_operation, seat).await,
-        // In the past.
+        // The hold is in the past, so that it has expired.
         "expire_holds" => {
             db.reserved(USER, seat).await;
             ReservationId(0)
@@ -147,7 +148,7 @@ async fn prepare(db: &Opened, operation: &str, nth: i64, of_operation: i64) -> A
     }
 }
 
-/// The operations that change nothing.
+/// Runs an operation that changes nothing; `None` if `operation` is not one.
 async fn read(db: &Opened, operation: &str) -> Option<Result<(), StoreError>> {
     let (store, user, name) = (&db.store, UserId(USER), key("none"));
     Some(match operation {
@@ -182,7 +183,7 @@ async fn read(db: &Opened, operation: &str) -> Option<Result<(), StoreError>> {
     })
 }
 
-/// The others.
+/// Runs an operation that writes.
 async fn write(db: &Opened, operation: &str, attempt: Attempt) -> Result<(), StoreError> {
     let (store, user, nth) = (&db.store, UserId(USER), attempt.nth);
     let name = key(&format!("{operation} {nth}"));
@@ -236,7 +237,7 @@ async fn write(db: &Opened, operation: &str, attempt: Attempt) -> Result<(), Sto
     }
 }
 
-/// Checks the answers on both connections, and that nothing is open or locked.
+/// Checks the answers on both connections, and that no transaction is open and nothing is locked.
 async fn nothing_is_left(db: &Opened, what: &str) {
     let reads = READERS.map(|user| db.store.balance(UserId(user)));
     let balances: Vec<_> = join_all(reads)
@@ -246,7 +247,7 @@ async fn nothing_is_left(db: &Opened, what: &str) {
         .collect();
     let expected: Vec<_> = READERS.map(|user| Some(Money(user * 1_000))).collect();
     assert_eq!(balances, expected, "{what}");
-    // Fails at once if another transaction has a lock on one of the rows.
+    // The statement fails at once if another transaction has a lock on one of the rows.
     let tables = [
         "users",
         "seats",
@@ -257,7 +258,7 @@ async fn nothing_is_left(db: &Opened, what: &str) {
     ];
     let locks = tables.map(|table| format!("SELECT 1 FROM {table} FOR UPDATE NOWAIT"));
     let (locks, dataset, server) = (locks.join("; "), db.dataset(), db.server());
-    // A server notices a closed connection a moment later.
+    // A server notices a closed connection after a moment.
     eventually(&format!("{what}: no transaction is open"), || async {
         (server.open_transactions().await == 0).then_some(())
     })
@@ -268,7 +269,7 @@ async fn nothing_is_left(db: &Opened, what: &str) {
     .await;
 }
 
-/// Locks with a name, beside that of the presence.
+/// The named locks other than those of the presence.
 async fn named_locks(db: &Opened) -> String {
     let sql = match db.server().kind() {
         Kind::Postgres => "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
@@ -293,7 +294,7 @@ async fn two_connections(kind: Kind) -> Option<Opened> {
     Some(db)
 }
 
-/// Closes the connections of the pool, so that the next operation makes one.
+/// Closes the connections of the pool, so that the next operation opens one.
 async fn close_connections(db: &Opened) {
     // Each has sent its statement when it is dropped, unless the answer came at once.
     let read = |user| dropped_after(1, db.store.balance(UserId(user)));
@@ -356,7 +357,7 @@ async fn a_dropped_charge_is_decided_by_its_repeat(kind: Kind) {
                 .charge(user, Money(1), Timestamp(5), Some(name.clone()))
         };
         let ended = dropped_after(polls, charge()).await;
-        // Whether or not the first was done.
+        // The repeat succeeds whether or not the first attempt was done.
         let repeat = charge().await.unwrap();
         assert!(!matches!(repeat, Keyed::Mismatch), "{repeat:?}");
         let charges = i64::try_from(polls).unwrap() + 1;

@@ -36,7 +36,8 @@ async fn charge(db: &Opened, key: Option<Idempotency>) -> Result<Keyed<ChargeOut
         .await
 }
 
-/// Makes the first `times` inserts into the ledger fail with the error. Failed ones count although they are rolled back.
+/// Makes the first `times` inserts into the ledger fail with the error. Failed inserts count although they are rolled
+/// back.
 async fn ledger_fails(db: &Opened, error: &str, times: u32) {
     db.tamper(&match db.server().kind() {
         Kind::Postgres => format!(

@@ -1,4 +1,4 @@
-//! Backends of the service: PostgreSQL or MariaDB, and Redis, beside a server, and the settings that make the server use them.
+//! Backends of the service: the database and Redis beside a server, and the settings that make the server use them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{Postgres, Redis};
 pub trait Backend {
     /// `None`: the embedded database.
     const DATABASE: Option<Kind> = None;
-    /// Whether servers share a queue. Otherwise it is inside the process.
+    /// Whether servers share a queue in Redis. Otherwise the queue is inside the process.
     const REDIS: bool = false;
 }
 
@@ -118,7 +118,7 @@ impl Parts {
         database.into_iter().chain(redis).collect()
     }
 
-    /// Fails if a server with a dataset does not use the parts, because then its tests prove nothing.
+    /// Fails if a server with a dataset does not use the parts, because its tests would prove nothing.
     pub async fn assert_used(&self) {
         if let Some(database) = &self.database {
             let tables = match database.kind() {
@@ -148,7 +148,8 @@ impl Parts {
         database.tamper(&dataset, statements).await.map(drop)
     }
 
-    /// Makes the shared database take at least `delay` for every reservation. The embedded database has a setting for this.
+    /// Makes the shared database take at least `delay` for every reservation. The embedded database has a setting for
+    /// this.
     pub async fn slow_down(&self, delay: Duration) {
         let Some(database) = &self.database else {
             return;

@@ -1,4 +1,4 @@
-//! A private database that servers can share: PostgreSQL or MariaDB. What a test needs of both is here.
+//! A private database that servers can share, PostgreSQL or MariaDB, with the functions that tests need of both.
 
 use std::net::SocketAddr;
 
@@ -146,7 +146,8 @@ impl Database {
         Ok(self.kind().dataset(&epoch))
     }
 
-    /// Runs the statements of a test for all databases in a dataset, with all rights. An error is the database's message.
+    /// Runs the statements of a test for all databases in a dataset, with all rights. An error is the database's
+    /// message.
     pub async fn tamper(&self, dataset: &str, statements: &str) -> Result<String, String> {
         match self {
             Database::Postgres(postgres) => {
@@ -166,7 +167,7 @@ impl Database {
         Holding { _open: open }
     }
 
-    /// Lets no other session read or write these tables until the result is dropped.
+    /// Blocks reads and writes of these tables by other sessions until the result is dropped.
     pub async fn hold_tables(&self, tables: &[&str]) -> Holding {
         let dataset = self.dataset().await;
         let tables = |mode: &str| {
@@ -207,7 +208,7 @@ impl Database {
         drop(self.ask(&end).await);
     }
 
-    /// The transactions that the servers' sessions have open.
+    /// The number of open transactions of the servers' sessions.
     pub async fn open_transactions(&self) -> usize {
         match self {
             Database::Postgres(postgres) => {
@@ -223,7 +224,7 @@ impl Database {
         }
     }
 
-    /// The sessions that wait for a lock of another.
+    /// The number of sessions that wait for a lock of another session.
     pub async fn waiting(&self) -> usize {
         match self {
             Database::Postgres(postgres) => {

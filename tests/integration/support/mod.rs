@@ -86,7 +86,7 @@ pub fn quiet_logs() -> Logs {
     .unwrap()
 }
 
-/// A profile of one concert: `dates` × `seats` seats, `users` users.
+/// A profile of two concerts, each with `dates` × `seats` seats, and of `users` users. The first concert is on sale.
 pub fn profile(dates: u32, seats: u32, users: u32) -> String {
     format!(
         "name: test\nconcerts: 2\ndates_per_concert: {dates}\nseats_per_date: {seats}\nusers: {users}\n\

@@ -47,7 +47,7 @@ fn without_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
-    // Also hides a server of that user: commands look for one in the default directory.
+    // This also hides a server of that user, because commands look for one in the default directory.
     command.env(
         "XDG_DATA_HOME",
         std::env::temp_dir().join("concertctl-tests-have-none"),

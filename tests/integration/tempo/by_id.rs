@@ -1,4 +1,4 @@
-//! One trace, asked for by its id.
+//! Reads one trace by its id.
 
 use std::sync::Arc;
 

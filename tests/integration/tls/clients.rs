@@ -1,4 +1,4 @@
-//! Everything of the program that talks to its own server, to a collector or to a receiver of alerts, over TLS.
+//! TLS between the program and its own server, a collector, or a receiver of alerts.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Authority, Secured, run, sink};
 use crate::support::process::concertctl;
 use crate::support::{PATIENCE, eventually};
 
-/// No client trusts the authority, and the certificate has none of the server's addresses.
+/// No client trusts the authority, and the certificate does not contain the server's address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_find_a_server_by_its_data_directory_without_more_flags() {
     let authority = Authority::new();
@@ -108,7 +108,7 @@ async fn collectors_and_receivers_of_alerts_trust_the_authority_of_the_flag() {
     assert!(head.starts_with("POST /alerts"), "{head}");
 }
 
-/// A handshake of two seconds before each of the first requests. Latency and service contain none of it.
+/// The handshakes before the first requests take two seconds each. Neither latency nor service time includes them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_handshake_is_in_no_latency() {
     const SLOW: Duration = Duration::from_secs(2);

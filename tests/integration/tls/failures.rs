@@ -1,8 +1,8 @@
-//! Each failure of TLS is one line that says what is wrong, where, and what to do, in every command.
+//! In every command, each failure of TLS is one line that says what is wrong, where, and what to do.
 
 use super::{Authority, Pair, Secured, run, sink};
 
-/// The commands that talk to a server, for one at `url`.
+/// The commands that connect to a server, for a server at `url`.
 fn commands(url: &str) -> Vec<Vec<String>> {
     let lines = [
         format!("health {url}"),

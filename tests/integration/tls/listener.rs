@@ -31,7 +31,7 @@ async fn both_listeners_speak_https_and_nothing_else() {
     let name = "concert_tls_certificate_expiry_timestamp_seconds ";
     let expiry = metrics.lines().find_map(|line| line.strip_prefix(name));
     let expiry: f64 = expiry.expect("the metric").parse().unwrap();
-    // The end of the year 4000.
+    // The certificate expires at the end of the year 4000.
     assert!((6.4e10..6.5e10).contains(&expiry), "{expiry}");
     for port in [server.api_port, server.ops_port] {
         let plain = crate::support::client();
@@ -79,7 +79,7 @@ async fn with_an_authority_for_clients_only_its_clients_get_in() {
     let known = authority.issue("client", &["client"]);
     let served = asked(Some(&known)).await;
     assert_eq!(served.code, Some(0), "{served:?}");
-    // The server scrapes itself, and shows its own certificate, which the authority for clients did not issue.
+    // The server scrapes itself and shows its own certificate, which the authority for clients did not issue.
     client::configure(&ClientFiles {
         ca: Some(servers.ca.clone()),
         certificate: Some((known.certificate, known.key)),
@@ -105,14 +105,14 @@ async fn a_handshake_that_never_ends_delays_no_other_and_is_cut() {
         let mut stream = TcpStream::connect(("127.0.0.1", server.api_port))
             .await
             .unwrap();
-        // The head of a record of 512 bytes, and none of them.
+        // The head of a record of 512 bytes, without its content.
         stream.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
         slow.push(stream);
     }
     let live = client.get(format!("{}/health/live", server.api())).send();
     let live = tokio::time::timeout(Duration::from_secs(5), live).await;
     assert_eq!(live.expect("no delay").unwrap().status(), 200);
-    // Each is cut after the time for a header.
+    // Each connection is closed after the time-out for headers.
     let mut first = slow.swap_remove(0);
     let mut rest = Vec::new();
     let cut = tokio::time::timeout(Duration::from_secs(20), first.read_to_end(&mut rest)).await;
@@ -129,7 +129,7 @@ async fn unfinished_handshakes_count_for_their_address() {
     let authority = Authority::new();
     let pair = authority.issue("server", &["localhost"]);
     let server = Secured::start(&pair, &[]).await;
-    // The operations listener allows 64 connections from one address. The oldest goes.
+    // The operations listener allows 64 connections from one address. One more evicts the oldest.
     let mut open = Vec::new();
     for _ in 0..65 {
         let mut stream = TcpStream::connect(("127.0.0.1", server.ops_port))
@@ -160,8 +160,8 @@ async fn bounded(pair: &Pair) -> (concertctl::serve::Running, tempfile::TempDir)
     )
 }
 
-/// Waits until the server has closed some of the connections and not all. The time-out of a handshake would close them
-/// all, after 10 s.
+/// Waits until the server has closed some of the connections but not all. After 10 s, the time-out of a handshake would
+/// close all of them.
 async fn some_are_closed(open: &[TcpStream]) {
     let begun = Instant::now();
     let closed = eventually("the largest are evicted", || async {
@@ -169,7 +169,7 @@ async fn some_are_closed(open: &[TcpStream]) {
             let read = stream.try_read(&mut [0; 4_096]);
             !matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
         };
-        // The answers of the handshakes come first.
+        // The first read may return the answer of the handshake, so each connection is read twice.
         let closed = open.iter().filter(is_closed).filter(is_closed).count();
         (closed > 0).then_some(closed)
     })
@@ -178,7 +178,7 @@ async fn some_are_closed(open: &[TcpStream]) {
     assert!(begun.elapsed() < Duration::from_secs(8), "by the time-out");
 }
 
-/// More connections of 16 KB than the bound allows.
+/// More connections of 16 KB each than the bound allows.
 const TOO_MANY: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,7 +189,7 @@ async fn the_bytes_of_unfinished_handshakes_are_bounded() {
     let mut open = Vec::new();
     for _ in 0..TOO_MANY {
         let mut stream = TcpStream::connect(server.api_addr).await.unwrap();
-        // A record of 16 KiB without its last bytes, with a message that is longer.
+        // A record of 16 KiB without its last bytes. Its message is longer than the record.
         let mut record = vec![22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff];
         record.resize(16_000, 0);
         let _ = stream.write_all(&record).await;

@@ -108,7 +108,7 @@ impl Pair {
         ]
     }
 
-    /// Puts the files of `other` in place of these, as a renewal does.
+    /// Replaces these files by those of `other`, as a renewal does.
     pub fn replace_by(&self, other: &Pair) {
         for (from, to) in [
             (&other.certificate, &self.certificate),
@@ -120,7 +120,7 @@ impl Pair {
         }
     }
 
-    /// A TLS server other than ours.
+    /// A TLS server that is not concertctl.
     pub fn acceptor(&self) -> TlsAcceptor {
         let chain = CertificateDer::from_pem_file(&self.certificate).unwrap();
         let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
@@ -214,7 +214,7 @@ pub async fn run(args: &[&str]) -> Ended {
     finish(command).await
 }
 
-/// A server of `acceptor` that answers every request with an empty 200, and passes on the head of each.
+/// A server that answers every request with an empty 200, and sends the head of each to the test.
 pub async fn sink(acceptor: TlsAcceptor) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -255,7 +255,7 @@ fn ring_is_the_only_crypto_provider_and_rustls_has_one_version() {
     assert_eq!(rustls, 1);
 }
 
-/// Every configuration of rustls is made in `src/tls`.
+/// Only modules in `src/tls` make a configuration of rustls.
 #[test]
 fn no_other_module_makes_a_configuration_of_tls() {
     fn walk(dir: &Path, wrong: &mut Vec<PathBuf>) {

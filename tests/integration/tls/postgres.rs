@@ -1,4 +1,4 @@
-//! PostgreSQL over TLS: what each `sslmode` accepts, and what it says of a certificate that it refuses.
+//! PostgreSQL over TLS: the certificates that each `sslmode` accepts, and the messages about refused ones.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -9,7 +9,7 @@ use concertctl::store::postgres::{Database, PgOptions};
 use super::{Authority, Pair};
 use crate::support::{Postgres, eventually};
 
-/// A PostgreSQL that has this certificate.
+/// A PostgreSQL with this certificate.
 async fn secured(pair: &Pair) -> Option<Postgres> {
     let postgres = Postgres::start().await?;
     let data = postgres.dir().join("data");
@@ -20,7 +20,7 @@ async fn secured(pair: &Pair) -> Option<Postgres> {
     for (from, to) in &files {
         give(from, to);
     }
-    // One statement in a call: it cannot run in a transaction.
+    // This statement cannot run in a transaction, so it has its own call.
     postgres.sql("ALTER SYSTEM SET ssl = on").await;
     postgres.sql("SELECT pg_reload_conf()").await;
     eventually("the server speaks TLS", || async {

@@ -1,11 +1,11 @@
-//! Coordination over a real Redis that speaks only TLS.
+//! Coordination over a real Redis whose servers connect only over TLS.
 
 use super::{Authority, Secured, run};
 use crate::support::Redis;
 use crate::support::eventually;
 use crate::support::port::Port;
 
-/// A Redis whose own port is for the tests, and whose TLS port asks clients for a certificate if `asks`.
+/// A Redis with a plain port for the tests, and a TLS port that requires a certificate of clients if `asks`.
 async fn secured(authority: &Authority, asks: bool) -> Option<(Redis, Port)> {
     let pair = authority.issue("redis", &["localhost"]);
     let port = Port::claim();

@@ -1,4 +1,4 @@
-//! A running server gets another certificate.
+//! The certificate of a running server is replaced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Authority, Secured};
 use crate::support::eventually;
 
-/// The first server's name in the certificate in use, by a client that trusts `authority` and asks `localhost`.
+/// Returns whether `localhost` answers with a certificate that a client of `authority` trusts.
 async fn serves(server: &Secured, authority: &Authority) -> bool {
     let url = format!("{}/health/live", server.api());
     authority.client().get(url).send().await.is_ok()
@@ -80,11 +80,11 @@ async fn a_change_of_the_files_is_noticed_and_a_bad_pair_is_refused() {
     let pair = first.issue("server", &["localhost"]);
     let server = Secured::start(&pair, &[]).await;
     let client = first.client();
-    // A certificate without its key, as while a renewal is half done, or wrong.
+    // The certificate is new and the key is not, as in the middle of a renewal or after a mistake.
     let next = second.issue("next", &["localhost"]);
     std::fs::copy(&next.certificate, &pair.certificate).unwrap();
     let token = crate::support::token_of(server.data.path());
-    // The query of the runbook.
+    // The query is the one in the runbook.
     let query = r#"{service_name="concertctl-api"} |= "the TLS files were""#;
     let line = eventually("the refusal is logged", || async {
         let url = format!("{}/loki/api/v1/query_range", server.ops());
@@ -105,7 +105,7 @@ async fn a_change_of_the_files_is_noticed_and_a_bad_pair_is_refused() {
     }
     assert!(serves(&server, &first).await, "the old pair stays");
     assert!(!serves(&server, &second).await);
-    // The key follows.
+    // The key is replaced too.
     std::fs::copy(&next.key, &pair.key).unwrap();
     eventually("the second certificate serves", || async {
         serves(&server, &second).await.then_some(())

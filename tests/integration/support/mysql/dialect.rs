@@ -1,6 +1,6 @@
 //! The statements of tests for all stores, as MySQL writes them.
 
-/// What the tests write, and what MySQL needs.
+/// Statements in the words of the tests, and in the words that MySQL needs.
 const DIFFERENT: &[(&str, &str)] = &[
     (
         "DROP INDEX one_live_reservation_per_seat",

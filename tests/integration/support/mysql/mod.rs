@@ -158,8 +158,8 @@ impl MariaDb {
         answer.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
-    /// Runs a script with the program `mariadb`, which knows `DELIMITER`, as the user `concert`. Returns its output; an
-    /// error is what it reported.
+    /// Runs a script as the user `concert` with the program `mariadb`, which knows `DELIMITER`. Returns its output. An
+    /// error is the text that the program reported.
     pub fn client(&self, database: &str, script: &str) -> Result<String, String> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(script.as_bytes()).unwrap();
@@ -274,7 +274,7 @@ fn launch(settings: &[OsString], port: &Port, dir: &TempDir) -> Kept {
 /// Runs statements over a new connection; see [`MariaDb::sql`].
 ///
 /// # Errors
-/// The message of the server or of the connection; after [`PATIENCE`], that there was no answer.
+/// The message of the server or of the connection. Without an answer within [`PATIENCE`], the error says so.
 pub async fn ask(url: &str, statements: &str) -> Result<String, String> {
     let work = async {
         let mut connection = MySqlConnection::connect(url).await?;
@@ -300,7 +300,7 @@ pub async fn ask(url: &str, statements: &str) -> Result<String, String> {
 fn message(error: &sqlx::Error) -> String {
     let database = error.as_database_error();
     match database {
-        // As the other databases call it.
+        // The other databases use this term.
         Some(violation) if violation.is_unique_violation() => {
             format!("unique index violated: {violation}")
         }

@@ -28,7 +28,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("max_connections", "100"),
     ("shared_buffers", "16MB"),
     ("fsync", "off"),
-    // In files of the data directory, which are removed however the server ends.
+    // Shared memory is in files of the data directory, which are removed however the server ends.
     ("dynamic_shared_memory_type", "mmap"),
 ];
 
@@ -286,7 +286,7 @@ fn url(addr: SocketAddr, user: &str, password: &str, database: &str) -> String {
 /// Runs statements over a new connection; see [`Postgres::sql`].
 ///
 /// # Errors
-/// The message of the server or of the connection; after [`PATIENCE`], that there was no answer.
+/// The message of the server or of the connection. Without an answer within [`PATIENCE`], the error says so.
 pub async fn ask(url: &str, statements: &str) -> Result<String, String> {
     let work = async {
         let mut connection = connect(url).await?;
