@@ -27,7 +27,7 @@ fn cluster_width(cluster: &str) -> usize {
     usize::from(cluster.cell_width())
 }
 
-/// As much of the beginning as fits into `room` cells.
+/// The longest beginning of `text` that fits into `room` cells.
 #[must_use]
 pub fn head(text: &str, room: usize) -> &str {
     let mut used = 0;
@@ -40,7 +40,7 @@ pub fn head(text: &str, room: usize) -> &str {
     text
 }
 
-/// As much of the end as fits into `room` cells.
+/// The longest end of `text` that fits into `room` cells.
 #[must_use]
 pub fn tail(text: &str, room: usize) -> &str {
     let mut used = 0;

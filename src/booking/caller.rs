@@ -15,8 +15,8 @@ pub struct Caller {
 }
 
 impl Booking {
-    /// Verifies a token. If this server's copy of a shared queue is old, it waits for a recent one, so that the caller
-    /// is not told to wait after another server has admitted the place.
+    /// Verifies a token. If this server's copy of a shared queue is old, this waits for a recent one, so that the
+    /// caller does not get WAIT after another server has admitted the place.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`]. [`Refusal::UnknownToken`] when this server's key did not sign the token, or the token's

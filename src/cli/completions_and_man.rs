@@ -93,7 +93,7 @@ fn named() -> Vec<Named> {
 }
 
 /// The command with the names of scenarios, drills, screens and so on as the possible values of arguments. Only the
-/// completions have them: the command line also takes what is not in the list, and has messages of its own.
+/// completions have these lists: the command line also accepts other values, and has its own messages.
 fn with_names(command: Command, shell: Shell) -> Command {
     named().into_iter().fold(command, |command, named| {
         // Where an argument also takes a file, zsh would offer only the names, so it gets none. Bash offers files if no

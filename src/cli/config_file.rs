@@ -102,7 +102,7 @@ fn with_required(
         .iter()
         .skip(1)
         .fold(command, |at, arg| at.find_subcommand(arg).unwrap_or(at));
-    // Such as `--target <URL,…>`.
+    // The usage is text such as `--target <URL,…>`.
     let names = missing.iter().filter_map(|usage| {
         let flag = usage.split([' ', '=']).next()?;
         flag.strip_prefix("--")

@@ -125,7 +125,7 @@ pub enum Replication {
 
 /// Either kind of coordination.
 pub enum Coordination {
-    /// One process, memory.
+    /// One process, with the queue in memory.
     Embedded(Box<Embedded>),
     /// Any number of servers.
     Redis(Box<RedisCoordination>),

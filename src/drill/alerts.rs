@@ -46,7 +46,7 @@ pub struct Spell {
 /// them fires.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alerts {
-    /// By alert name.
+    /// The spells by alert name, oldest first.
     pub spells: BTreeMap<String, Vec<Spell>>,
     /// Why the last poll failed. The states are unknown until a poll succeeds.
     pub problem: Option<String>,

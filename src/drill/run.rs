@@ -154,7 +154,7 @@ struct Running<'d> {
     basis: &'d Basis,
 }
 
-/// Why a drill proves nothing about the response.
+/// The reason why a drill proves nothing about the response.
 type Inconclusive = String;
 
 impl<'d> Running<'d> {
@@ -527,7 +527,7 @@ fn leave_out_what_ended_early(expectations: &mut Vec<Expectation>, injected: &[I
     expectations.retain(|it| it.alert.is_none() || !early.contains(&it.alert));
 }
 
-/// When each alert fired, in seconds from `begin`.
+/// The times at which each alert fired, in seconds from `begin`.
 fn fired(alerts: &Alerts, begin: Moment) -> BTreeMap<String, Vec<f64>> {
     let firing = |(name, spells): (&String, &Vec<Spell>)| {
         let firing = spells.iter().filter_map(|it| it.firing);
@@ -578,7 +578,7 @@ fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<S
     None
 }
 
-/// Why the traffic failed as a whole; `None` if it did not.
+/// Returns why the traffic failed as a whole; `None` if it did not.
 fn lost(summary: &Result<Summary, load::LoadError>) -> Option<String> {
     match summary {
         Ok(summary) if summary.ending == Ending::ServerLost => {

@@ -41,7 +41,7 @@ pub(super) struct ConnectionLimits {
     pub(super) unfinished: usize,
 }
 
-/// One open connection.
+/// An open connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     id: u64,

@@ -56,7 +56,7 @@ pub(super) struct Answer {
     pub done: Instant,
 }
 
-/// How and where to connect.
+/// The addresses and the settings of connections.
 #[derive(Debug)]
 pub(super) struct Connector {
     /// The server, or all servers of a service.

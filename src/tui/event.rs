@@ -143,7 +143,7 @@ pub(crate) enum Event {
     /// The drill ended, or could not be carried out.
     #[serde(skip)]
     DrillEnded(Result<Box<drill::report::Report>, String>),
-    /// A background task of this process panicked; the console goes on.
+    /// A background task of this process panicked; the console continues.
     #[serde(skip)]
     Broken(String),
 }

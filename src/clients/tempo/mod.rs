@@ -105,7 +105,7 @@ pub struct Span {
 /// An event during a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpanEvent {
-    /// From the trace's start, in nanoseconds.
+    /// The time from the trace's start to the event, in nanoseconds.
     pub offset_ns: u64,
     /// The name of the event. For an exception, it is `exception`.
     pub name: String,

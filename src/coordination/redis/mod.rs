@@ -132,7 +132,7 @@ pub struct RedisCoordination {
     /// The causes at the time of this server's last recovery.
     recovered: Mutex<Option<Causes>>,
     replica: Mutex<Replica>,
-    /// When the last complete replication began.
+    /// The time at which the last complete replication began.
     replicated: watch::Sender<Instant>,
     unsent: Mutex<Unsent>,
     /// The time before which no claim is tried.

@@ -49,7 +49,7 @@ struct Changes {
     at: Timestamp,
     generation: Option<String>,
     numbers: Vec<Option<i64>>,
-    /// What admission follows, the rate, whether users are admitted.
+    /// The source of the rate of admission, the rate, and whether users are admitted.
     flow: Vec<Option<String>>,
     batches: Vec<String>,
     ended: Vec<(u64, u64)>,

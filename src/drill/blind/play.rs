@@ -45,7 +45,7 @@ pub(in crate::drill) struct Play {
     /// The drill has noticed that the guard started a killed server again.
     is_back: AtomicBool,
     lacks: Mutex<Lacks>,
-    /// When the player last restarted the server.
+    /// The time at which the player last restarted the server.
     restarted: Mutex<Option<Moment>>,
     /// True if the fault could not be injected again after a restart, so that it is gone for the rest of its time.
     is_lost: AtomicBool,
@@ -162,7 +162,7 @@ impl Play {
         self.played.lock().cleared
     }
 
-    /// Why the drill proves nothing about the player: a restart removed the fault for good.
+    /// Returns why the drill proves nothing about the player; `None` unless a restart removed the fault for good.
     pub(in crate::drill) fn fault_lost(&self) -> Option<String> {
         self.is_lost.load(Ordering::Relaxed).then(|| {
             "the server was restarted, and the fault could not be injected again".to_owned()

@@ -121,7 +121,7 @@ impl TempoStore {
         Some(Arc::clone(&inner.row(seq)?.trace))
     }
 
-    /// Those of the given traces that the store still holds, in the same order.
+    /// Returns those of the given traces that the store still holds, in the same order.
     pub(super) fn traces(&self, numbers: &[u64]) -> Vec<Arc<Trace>> {
         let inner = self.inner.read();
         let rows = numbers.iter().filter_map(|seq| inner.row(*seq));

@@ -33,7 +33,7 @@ const DUPLICATE_PLACES: &str = "SELECT count(*) FROM
     (SELECT 1 FROM queue_places NOT INDEXED WHERE ended_at IS NULL GROUP BY user_id HAVING count(*) > 1)";
 
 pub(super) fn count(conn: &Connection, on_sale: u64) -> Result<Audit, StoreError> {
-    // All counts read one snapshot, because the sale goes on meanwhile.
+    // All counts read one snapshot, because the sale continues in the meantime.
     let tx = conn.unchecked_transaction()?;
     let one = |sql: &str| -> Result<u64, StoreError> {
         let count: i64 = tx.prepare(sql)?.query_row([], |row| row.get(0))?;

@@ -135,7 +135,8 @@ impl Otlp {
     }
 }
 
-/// Warnings about headers that are not sent, or not as they are meant. They leave out the texts, which may be secrets.
+/// Warnings about headers that are not sent, or are not sent as intended. They leave out the texts, which may be
+/// secrets.
 fn wrong_headers(signal: Signal) -> Vec<String> {
     let own = signal.variable("HEADERS");
     let variable = match set(&own) {

@@ -171,7 +171,8 @@ impl Query {
 /// Blocks until the result is there, at most [`QueryLimits::timeout`].
 ///
 /// # Errors
-/// Those of parsing and evaluation. [`QueryError::BadData`] for a query that returns a string or a range vector.
+/// The errors of parsing and evaluation, and [`QueryError::BadData`] for a query that returns a string or a range
+/// vector.
 pub fn evaluate(
     tsdb: &Tsdb,
     limits: &QueryLimits,

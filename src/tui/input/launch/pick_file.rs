@@ -54,7 +54,7 @@ pub(crate) fn scenario(model: &mut Model, read: Result<ScenarioInfo, String>) {
     }
 }
 
-/// Goes on with a profile file as with a named profile.
+/// Continues with a profile file like with a named profile.
 pub(crate) fn profile(model: &mut Model, read: Result<ProfileFile, String>) -> Vec<Effect> {
     let replace = crate::tui::input::dialog::answer::would_replace(model);
     let Some(Dialog::Seed(dialog)) = &mut model.dialog else {
