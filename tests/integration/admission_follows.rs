@@ -271,7 +271,7 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
     assert_eq!(one.ops.audit().await.unwrap().violations(), 0);
 }
 
-/// Prints the figures of docs/admission.md: `cargo test --release figures_of_admission -- --ignored --nocapture`.
+/// Prints the figures of docs/admission.md: `cargo test figures_of_admission -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and prints figures, for docs/admission.md"]
 async fn figures_of_admission_with_the_objective_and_without() {

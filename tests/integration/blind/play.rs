@@ -65,7 +65,7 @@ impl Files {
     }
 }
 
-/// The command of docs/drills.md: `printf '%s' "$salt$plan" | sha256sum`.
+/// Hashes `text` with `sha256sum`, as the command in docs/drills.md hashes the salt and the plan.
 fn sha256sum(text: &str) -> String {
     let mut child = Command::new("sha256sum")
         .stdin(Stdio::piped())
