@@ -87,7 +87,7 @@ pub struct Timed {
     /// Seconds since the server raised the metric, or on the way back since it cleared the metric. Absent if the hop
     /// did not happen.
     pub seconds: Option<f64>,
-    /// What to check if this is the first hop that did not happen.
+    /// Advice on what to check. Only the first hop that did not happen has it.
     pub advice: Option<String>,
 }
 

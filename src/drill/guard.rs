@@ -32,21 +32,21 @@ pub(super) enum Order {
     Start(Server),
     /// Kills the server (SIGKILL), and starts it again later with other arguments.
     Kill {
-        /// How long the server stays away, in ms.
+        /// The time from the kill to the next start, in ms.
         for_ms: u64,
         /// The arguments of the next start.
         args: Vec<String>,
     },
     /// Stops the server's process (SIGSTOP), and continues it later (SIGCONT).
     Freeze {
-        /// How long the server stands still, in ms.
+        /// The time from SIGSTOP to SIGCONT, in ms.
         for_ms: u64,
     },
     /// Keeps processors busy.
     Hog {
         /// The number of processors.
         cores: usize,
-        /// How long they are busy, in ms.
+        /// The time for which the processors are busy, in ms.
         for_ms: u64,
     },
     /// Ends all faults of the server's process, of the processors and of commands before their time.

@@ -51,7 +51,7 @@ pub struct Planned {
     pub budget: String,
     /// The worst case by rule and settings, in seconds.
     pub predicted: f64,
-    /// Where its rule stands: `otel/prometheus/alerts.yml:93`.
+    /// The file and the line of its rule: `otel/prometheus/alerts.yml:93`.
     pub rule: String,
 }
 

@@ -1,4 +1,4 @@
-//! How long an alert can take at worst, by its rule and the settings around it.
+//! Computes the longest time that an alert can take, from its rule and the settings.
 //!
 //! From the start of a fault to the notification these add up:
 //!
@@ -46,7 +46,7 @@ pub struct Rule {
     pub expr: String,
     /// True for an alerting rule, false for a recording rule.
     pub is_alert: bool,
-    /// How long the expression must be true before the alert fires.
+    /// The time for which the expression must be true before the alert fires.
     pub for_duration: Duration,
     /// The time between two evaluations.
     pub interval: Duration,
@@ -67,7 +67,7 @@ pub struct Settings {
     pub group_wait: Duration,
 }
 
-/// How a fault shows in what is measured.
+/// The effect of a fault on the measurements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effect {
     /// The smallest share of the requests that the fault hits: above 0, at most 1.
@@ -151,7 +151,8 @@ pub fn predict(
     let firing = alerts.map(|rule| {
         let gather = match promql::parse(&rule.expr) {
             Ok(expr) => reader.gather(&expr, DEPTH),
-            // A rule that does not parse never fires, so its time does not matter. The program that evaluates it reports the error.
+            // A rule that does not parse never fires, so its time does not matter. The program that evaluates it reports
+            // the error.
             Err(_) => Gather::default(),
         };
         let evaluation = rule.interval * (gather.recordings + 1);
@@ -183,7 +184,7 @@ fn round_up(time: Duration, interval: Duration) -> Duration {
     interval * u32::try_from(times).unwrap_or(u32::MAX)
 }
 
-/// What delays the expression before it can become true.
+/// The delays before the expression can become true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Gather {
     time: Duration,
@@ -286,8 +287,8 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        // The shipped rule for slow statements has one series per `db_operation_name`. The fault hits every operation in
-        // its series, so the share is 1. The text must match the grouping in that rule.
+        // The shipped rule for slow statements has one series per `db_operation_name`. The fault hits every operation
+        // in its series, so the share is 1. The text must match the grouping in that rule.
         let share = match binary
             .lhs
             .to_string()

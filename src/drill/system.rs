@@ -31,7 +31,7 @@ pub struct Given {
     pub alertmanager: HttpSource,
     /// The address at which the drill receives notifications. The system's Alertmanager is set up to post them there.
     pub notified_at: SocketAddr,
-    /// Whether the drill may replace its dataset.
+    /// Whether the drill may replace the system's dataset.
     pub reseed: Reseed,
 }
 

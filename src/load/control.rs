@@ -20,7 +20,7 @@ pub enum Command {
     Faster,
     /// Slows down by a quarter: pauses and gaps become longer, polls come later.
     Slower,
-    /// Ends the phase of most users. They go on to the next phase or are done.
+    /// Ends the phase that most users are in. They begin the next phase or finish.
     Next,
     /// Ends the run gracefully: it waits for requests in flight, audits, and writes the summary as usual.
     Stop,

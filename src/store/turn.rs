@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 
-/// How long a caller waits for the outcome of begun work after its own time-out.
+/// The time for which a caller, after its own time-out, still waits for the outcome of work that has begun.
 pub(super) const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
 
 const WAITING: u8 = 0;

@@ -27,8 +27,8 @@ use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
 use crate::tui::sources::series::{self, QueryAnswer};
 
-/// Something that happened. A recording stores the variants without `serde(skip)`: `Recorder::note` ignores an event that
-/// does not serialize.
+/// Something that happened. A recording stores the variants without `serde(skip)`: `Recorder::note` ignores an event
+/// that does not serialize.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Event {

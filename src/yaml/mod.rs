@@ -175,8 +175,9 @@ struct InTree {
 
 /// Parses the text as a tree of values, and the tree as a `T`. `None` if the first fails, or if both succeed.
 ///
-/// The YAML parser asks for a text wherever a value is no list and no map. So its error about a list does not say that
-/// a number is wanted, and it does not give the path of a missing field. The tree's error does.
+/// The YAML parser expects a text wherever a value is neither a list nor a map. So its error about a list does not say
+/// that a number is needed, and its error about a missing field does not give the path. The error of the tree does
+/// both.
 fn in_tree<T: DeserializeOwned>(text: &str, bounds: Bounds) -> Option<InTree> {
     let tree: serde_json::Value =
         serde_saphyr::from_str_with_options(text, options(bounds)).ok()?;

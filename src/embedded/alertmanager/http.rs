@@ -167,8 +167,8 @@ fn filters(params: &Params) -> Result<Vec<Matcher>, Rejected> {
         .collect()
 }
 
-/// The value of a boolean parameter, of which the last one counts. It is true by default. Like Alertmanager, this
-/// reads every other text than these as false.
+/// The value of a boolean parameter, true by default. If the parameter is given several times, the last value counts.
+/// Like Alertmanager, this reads every text that is not in `TRUE` as false.
 fn flag(params: &Params, name: &str) -> bool {
     const TRUE: [&str; 10] = [
         "true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled",

@@ -1,5 +1,5 @@
 //! `| logfmt`: `key=value key="a value" flag`. As in Loki 3, a key without a value makes no label, and a text that is
-//! not logfmt is skipped up to the next blank: it is no error.
+//! not logfmt is skipped up to the next blank, without an error.
 
 use super::json::Value;
 

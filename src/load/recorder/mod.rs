@@ -162,7 +162,7 @@ pub struct Frame {
     pub connection_wait: Histogram<u64>,
     /// The number of connections that were opened.
     pub opened: u64,
-    /// The time of TLS handshakes, in µs. It is no part of any latency.
+    /// The times of TLS handshakes, in µs. No latency includes them.
     pub handshakes: Histogram<u64>,
     /// The number of handshakes that resumed a session.
     pub resumed: u64,

@@ -114,7 +114,7 @@ impl RunContext {
         self.workers * self.shard.of
     }
 
-    /// Ends a phase on command. Its users go on to the next phase or are done.
+    /// Ends a phase on command. Its users begin the next phase or finish.
     pub(in crate::load) fn end_phase(&self, phase: PhaseName) {
         match phase {
             PhaseName::Register => self.ended_phases[0].cancel(),

@@ -47,7 +47,7 @@ pub(super) struct WaitingLine<'w> {
     paused: Option<Instant>,
     /// The end of the latest pause of the run. A poll that was due in the pause is due then.
     resumed: Option<Instant>,
-    /// Whether an operator ended the phase, so that no user waits on.
+    /// Whether an operator ended the phase, so that no user waits any longer.
     ended: bool,
 }
 

@@ -13,8 +13,8 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Checks a filter such as `info` or `info,concertctl::store=debug`. The empty text is `info`.
 ///
-/// `EnvFilter` takes a word that is no level for a target, and then logs nothing of all others: `warning` would silence
-/// the program. So a target needs a level, or a path such as `concertctl::store`.
+/// `EnvFilter` reads a word that is not a level as a target, and then logs only that target: `warning` would silence
+/// the program. So a target must have a level, or be a path such as `concertctl::store`.
 ///
 /// # Errors
 /// The text is not a filter. The message names the wrong part and the nearest level.

@@ -49,7 +49,7 @@ fn number(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
-/// A percentage, or a number of which `whole` is the largest, as a share from 0 to 1.
+/// Converts a percentage, or a number from 0 to `whole`, to a share from 0 to 1.
 fn share(text: &str, whole: f64) -> Option<f64> {
     let share = match text.strip_suffix('%') {
         Some(percentage) => number(percentage)? / 100.0,

@@ -61,7 +61,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             model.answers.apply_logs(&wanted, answers);
         }
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
-        // Drop evidence for an alert that is no longer the chosen one.
+        // `Model::evidence` ignores evidence of an alert that is not chosen.
         Event::Evidence(found) => model.alerts.evidence = Some(*found),
         Event::Silences(silences) => {
             model.alerts.silences = silences;

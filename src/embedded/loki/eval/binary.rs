@@ -164,7 +164,7 @@ fn one_to_one(
     Ok(series)
 }
 
-/// The points of a side by key and time, of which each may have one.
+/// The points of a side by key and time. More than one point for a key and a time is an error.
 fn points_by_key(
     series: &[ResultSeries],
     matching: &Matching,
