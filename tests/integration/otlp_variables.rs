@@ -290,26 +290,32 @@ async fn an_answer_that_is_not_otlp_does_not_count_as_delivery() {
 
 #[tokio::test]
 async fn rejected_records_of_an_export_are_counted_and_logged() {
-    let partly: Reply = || {
+    fn answer(rejected: i64, why: &str) -> Response {
         let partial = ExportLogsPartialSuccess {
-            rejected_log_records: 1_000_000,
-            error_message: "too old".to_owned(),
+            rejected_log_records: rejected,
+            error_message: why.to_owned(),
         };
         let body = ExportLogsServiceResponse {
             partial_success: Some(partial),
         };
         let kind = [(header::CONTENT_TYPE, "application/x-protobuf")];
         (kind, body.encode_to_vec()).into_response()
-    };
-    let collector = Scripted::start(&[partly]).await;
+    }
+    let replies: [Reply; 3] = [
+        || answer(1_000_000, "too old"),
+        || answer(0, ""),
+        || answer(1_000_000, "too long"),
+    ];
+    let collector = Scripted::start(&replies).await;
     let dir = tempfile::tempdir().unwrap();
     let server = serve(dir.path(), &collector.url, &[], &[]).await;
     eventually("the rejected records are counted", || async {
-        (dropped(&server, "logs").await >= 1_000_000.0).then_some(())
+        (dropped(&server, "logs").await >= 2_000_000.0).then_some(())
     })
     .await;
-    eventually("the log reports it", || async {
-        log_of(dir.path()).contains("too old").then_some(())
+    eventually("the log reports each beginning of rejections", || async {
+        let log = log_of(dir.path());
+        (log.contains("too old") && log.contains("too long")).then_some(())
     })
     .await;
 }

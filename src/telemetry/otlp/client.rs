@@ -70,7 +70,7 @@ impl HttpClient for Client {
             })
         })?;
         match judge(self.delivery.signal(), &answer, Timestamp::now()) {
-            Ok(None) => {}
+            Ok(None) => self.delivery.accepted_whole(),
             Ok(Some(rejected)) => self.delivery.rejected(rejected.count, &rejected.why),
             Err(refusal) => return Err(self.refused(refusal)),
         }

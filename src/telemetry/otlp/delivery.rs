@@ -173,8 +173,13 @@ impl Delivery {
         not_before.is_some_and(|at| Instant::now() < at)
     }
 
+    /// Records that the collector took the whole push, so that the next rejection is logged.
+    pub(super) fn accepted_whole(&self) {
+        self.rejecting.store(false, Ordering::Relaxed);
+    }
+
     /// Counts `count` records, spans or data points as lost, because the collector rejected them in an accepted push.
-    /// Only the first such push is logged.
+    /// Of several such pushes in a row only the first is logged.
     pub(super) fn rejected(&self, count: u64, why: &str) {
         self.lost(count);
         if !self.rejecting.swap(true, Ordering::Relaxed) {
