@@ -1,7 +1,7 @@
 //! Records the alerts while a drill runs: the states of the rules, the list of the API that the console asks, and the
 //! notifications that the drill's own receiver gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ use crate::clients::prometheus::{Labels, Prometheus, RuleState};
 pub(super) const EVERY: Duration = Duration::from_millis(250);
 /// The most alert names that are recorded. A rule pack has some dozens.
 const MOST: usize = 1_000;
+/// The most alerts of one name that are told apart.
+const MAX_OF_A_NAME: usize = 1_000;
 /// The largest notification that the receiver reads, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
@@ -50,6 +52,8 @@ pub struct Alerts {
     pub spells: BTreeMap<String, Vec<Spell>>,
     /// Why the last poll failed. The states are unknown until a poll succeeds.
     pub problem: Option<String>,
+    /// The labels of the alerts, by name, that the receiver was told of as firing.
+    pub(super) notified_firing: BTreeMap<String, BTreeSet<Labels>>,
 }
 
 /// Records the alerts until it is dropped.
@@ -188,16 +192,29 @@ impl Alerts {
         }
     }
 
-    fn notified(&mut self, name: &str, is_firing: bool, now: Moment) {
+    /// Takes a notification about one alert. The end counts when the receiver knows of no firing alert of that name.
+    fn notified(&mut self, labels: &Labels, is_firing: bool, now: Moment) {
+        let name = name(labels);
         if is_firing {
             if let Some(spell) = self.open(name) {
                 spell.notified.get_or_insert(now);
+                let firing = self.notified_firing.entry(name.to_owned()).or_default();
+                if firing.len() < MAX_OF_A_NAME {
+                    firing.insert(labels.clone());
+                }
             }
             return;
         }
+        if let Some(firing) = self.notified_firing.get_mut(name) {
+            firing.remove(labels);
+            if !firing.is_empty() {
+                return;
+            }
+        }
+        // The newest: an alert that fires again before its end was told is told of as one that goes on.
         let spells = self.spells.get_mut(name);
         let waiting = |spell: &&mut Spell| spell.notified.is_some() && spell.end_notified.is_none();
-        if let Some(spell) = spells.and_then(|spells| spells.iter_mut().find(waiting)) {
+        if let Some(spell) = spells.and_then(|spells| spells.iter_mut().rfind(waiting)) {
             spell.end_notified = Some(now);
         }
     }
@@ -211,6 +228,8 @@ impl Alerts {
         // An alert that becomes pending again before it fired continues its spell.
         if spells.last().is_none_or(|last| last.resolved.is_some()) {
             spells.push(Spell::default());
+            // The rule has ended for all of them, also for those whose end nobody is told of, after a restart.
+            self.notified_firing.remove(name);
         }
         spells.last_mut()
     }
@@ -235,7 +254,7 @@ async fn take(State(alerts): State<Arc<Mutex<Alerts>>>, body: Bytes) -> StatusCo
     };
     let mut alerts = alerts.lock();
     for alert in &notification.alerts {
-        alerts.notified(name(&alert.labels), alert.status == "firing", now);
+        alerts.notified(&alert.labels, alert.status == "firing", now);
     }
     StatusCode::OK
 }
@@ -264,15 +283,44 @@ mod tests {
         assert_eq!(shown.collect::<Vec<_>>(), [Some(3), Some(9)]);
     }
 
+    fn slow(operation: &str) -> Labels {
+        let labels = [("alertname", "Slow"), ("operation", operation)];
+        let owned = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Labels::from(owned)
+    }
+
+    #[test]
+    fn the_end_of_one_of_several_alerts_of_a_name_is_not_the_end_of_all() {
+        let mut alerts = Alerts::default();
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 1);
+        alerts.notified(&slow("a"), true, 2);
+        alerts.notified(&slow("b"), true, 2);
+        alerts.notified(&slow("a"), false, 3);
+        assert_eq!(alerts.of("Slow")[0].end_notified, None);
+        states(&mut alerts, &[], 4);
+        alerts.notified(&slow("b"), false, 5);
+        assert_eq!(alerts.of("Slow")[0].end_notified, Some(5));
+        // A restart forgets an alert: its end is never told, and does not hide the end of the next spell.
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 6);
+        alerts.notified(&slow("a"), true, 7);
+        states(&mut alerts, &[], 8);
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 9);
+        alerts.notified(&slow("b"), true, 10);
+        states(&mut alerts, &[], 11);
+        alerts.notified(&slow("b"), false, 12);
+        let ends = alerts.of("Slow").iter().map(|spell| spell.end_notified);
+        assert_eq!(ends.collect::<Vec<_>>(), [Some(5), None, Some(12)]);
+    }
+
     #[test]
     fn a_spell_goes_from_pending_to_the_notification_of_its_end() {
         let mut alerts = Alerts::default();
         states(&mut alerts, &[("Slow", RuleState::Pending)], 1);
         states(&mut alerts, &[("Slow", RuleState::Firing)], 2);
         alerts.saw_listed(["Slow"].into_iter(), 3);
-        alerts.notified("Slow", true, 4);
+        alerts.notified(&slow("a"), true, 4);
         states(&mut alerts, &[], 5);
-        alerts.notified("Slow", false, 6);
+        alerts.notified(&slow("a"), false, 6);
         let spell = Spell {
             pending: Some(1),
             firing: Some(2),

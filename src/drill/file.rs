@@ -271,6 +271,13 @@ impl Drill {
         }
         for (index, inject) in self.injects.iter().enumerate() {
             let path = format!("injects.{index}");
+            let earlier = index
+                .checked_sub(1)
+                .map(|before| self.injects[before].at.from);
+            if earlier.is_some_and(|earlier| inject.at.from < earlier) {
+                let problem = "begins before the fault above it: write the faults in the order of their beginning";
+                add(&format!("{path}.at"), problem.to_owned());
+            }
             if let Some((field, problem)) = check_fault(inject.at, &inject.fault) {
                 add(&format!("{path}{field}"), problem);
             }
@@ -460,6 +467,14 @@ mod tests {
                 SLOW.replace("injects:", "set: { usrs: 3 }\ninjects:"),
                 "set",
                 "usrs",
+            ),
+            (
+                format!(
+                    "{SLOW}{}",
+                    SLOW[SLOW.find("  - at").unwrap()..].replace("6s..10s", "5s")
+                ),
+                "drill.yaml:9:",
+                "injects.1.at: begins before the fault above it",
             ),
         ];
         for (text, place, problem) in cases {

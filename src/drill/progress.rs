@@ -280,11 +280,7 @@ fn clock(
     let injected = observed.injected.get(index).copied();
     let t0 = injected.map(|it| it.began);
     let since = |moment: Moment| t0.map(|t0| seconds(t0, moment));
-    let symptom = observed
-        .seconds
-        .iter()
-        .find(|second| !second.met && t0.is_some_and(|t0| second.at + 1_000 > t0));
-    let symptom = symptom.and_then(|second| since(second.at)).map(at_least_0);
+    let symptom = observed.symptom(index).and_then(since);
     let mut rows = vec![
         row(Stage::Fault, t0.map(|_| 0.0)),
         row(Stage::Symptom, symptom),
@@ -302,13 +298,14 @@ fn clock(
     let over = injected.filter(|it| it.ended <= observed.ended);
     let from = over.and_then(|it| since(it.ended));
     let took = recovered.and_then(|it| it.measured);
+    let mitigated = match inject.expect.recovered {
+        Some(_) => from.zip(took).map(|(from, took)| from + took),
+        None => over.and_then(|_| since(observed.mitigated(index)?)),
+    };
     rows.push(Row {
         from,
         budget: inject.expect.recovered.map(|it| it.0.as_secs_f64()),
-        ..row(
-            Stage::Mitigated,
-            from.zip(took).map(|(from, took)| from + took),
-        )
+        ..row(Stage::Mitigated, mitigated)
     });
     rows
 }
@@ -354,7 +351,7 @@ fn of_alert(
     rows
 }
 
-/// The spell that the fault at `began` raised. A spell that fired before the fault does not count as detection.
+/// The first spell that fired since `began`, or that has not fired yet. Unlike the verdict's, it may still be pending.
 fn spell(spells: &[Spell], began: Moment) -> Option<Spell> {
     let of_this = |spell: &&Spell| match spell.firing {
         Some(at) => at >= began,

@@ -326,7 +326,7 @@ mod tests {
         };
         let alerts = Alerts {
             spells: [("SlowBuying".to_owned(), vec![old, spell, listed])].into(),
-            problem: None,
+            ..Alerts::default()
         };
         // A bad second before the fault does not count as harm of the drill.
         let errors = |at| u64::from(at == 95 || (102..122).contains(&at)) * 10;

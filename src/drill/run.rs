@@ -230,16 +230,15 @@ impl<'d> Running<'d> {
         });
     }
 
-    /// The faults with their beginnings, in that order. The draws depend only on the seed.
+    /// The faults with their beginnings, in the order of the file: one runs after the other, and the n-th of `injected`
+    /// is the n-th of the file. The draws depend only on the seed.
     fn plan(&self, opened: Moment) -> Vec<(Moment, &'d Inject)> {
         let mut random = SmallRng::seed_from_u64(self.options.seed);
-        let mut plan: Vec<(Moment, &Inject)> = Vec::new();
-        for inject in &self.drill.injects {
+        let mut draw = |inject: &'d Inject| {
             let (from, to) = (millis(inject.at.from.0), millis(inject.at.to.0));
-            plan.push((opened + random.random_range(from..=to), inject));
-        }
-        plan.sort_by_key(|(moment, _)| *moment);
-        plan
+            (opened + random.random_range(from..=to), inject)
+        };
+        self.drill.injects.iter().map(&mut draw).collect()
     }
 
     async fn opened(&mut self) -> Result<Moment, Inconclusive> {

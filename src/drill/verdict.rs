@@ -494,7 +494,7 @@ mod tests {
         }
         Alerts {
             spells,
-            problem: None,
+            ..Alerts::default()
         }
     }
 

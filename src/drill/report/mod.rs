@@ -54,7 +54,7 @@ fn sentence(report: &Report) -> String {
         Verdict::Passed if all == 0 => "Passed: nothing was broken, and no alert fired.".to_owned(),
         Verdict::Passed => format!(
             "Passed: {} within the budget, and no alert was false.",
-            were(all, "expectation was met", "expectations were met")
+            counted(all, "expectation was met", "expectations were met")
         ),
         Verdict::Inconclusive(reasons) => {
             let reason = reasons.first().map_or("", String::as_str);
@@ -73,23 +73,23 @@ fn sentence(report: &Report) -> String {
             let mut parts: Vec<String> = counts
                 .map(|(count, what)| format!("{count} {what}"))
                 .collect();
+            if let Some(first) = parts.first_mut() {
+                let expectations = counted(all, "expectation", "expectations");
+                first.insert_str(0, &format!("of {expectations}, "));
+            }
             if !report.false_alarms.is_empty() {
                 let count = report.false_alarms.len();
-                parts.push(were(count, "alert was false", "alerts were false"));
+                parts.push(counted(count, "alert was false", "alerts were false"));
             }
             match (parts.is_empty(), reasons.first()) {
                 (true, Some(reason)) => format!("Failed: {reason}."),
-                _ => format!(
-                    "Failed: of {}, {}.",
-                    were(all, "expectation", "expectations"),
-                    parts.join(", ")
-                ),
+                _ => format!("Failed: {}.", parts.join(", ")),
             }
         }
     }
 }
 
-fn were(count: usize, one: &str, many: &str) -> String {
+fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 

@@ -22,6 +22,10 @@ fn a_report_says_in_one_sentence_how_the_drill_ended() {
         passed("calm").sentence,
         "Passed: 2 expectations were met within the budget, and no alert was false."
     );
+    let mut noisy = passed("calm");
+    noisy.false_alarms = failed().false_alarms;
+    noisy.verdict = Verdict::Failed(vec!["Other fired".to_owned()]);
+    assert_eq!(noisy.concluded().sentence, "Failed: 1 alert was false.");
     let mut lost = passed("calm");
     lost.verdict = Verdict::Failed(vec!["3 seats were sold twice".to_owned()]);
     assert_eq!(
