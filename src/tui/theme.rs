@@ -151,17 +151,23 @@ fn plain_char(c: char) -> char {
         '▲' | '↑' => '^',
         '▼' | '↓' => 'v',
         '✖' | '✗' => 'X',
-        '✔' => 'v',
+        '✔' | '✓' => 'v',
         '▶' | '→' | '›' | '»' | '≥' => '>',
         '←' | '‹' | '«' | '◀' | '≤' => '<',
-        '█' | '▇' | '▆' | '▅' => '#',
+        '█' | '▇' | '▆' | '▅' | '■' => '#',
         '▓' | '▒' | '▄' => '=',
         '░' | '·' | '▁' | '▂' | '▃' => '.',
         '▪' => '.',
-        '…' => '~',
+        '…' | '∞' => '~',
         '×' => 'x',
         '±' => '+',
         '−' => '-',
+        // `42 °C` becomes `42  C`: an `o` could be read as a zero.
+        '°' => ' ',
+        'µ' | 'μ' => 'u',
+        '€' => 'E',
+        '£' => 'L',
+        '¥' => 'Y',
         '“' | '”' => '"',
         '’' | '‘' => '\'',
         '\u{2800}' => ' ',
@@ -185,6 +191,14 @@ mod tests {
         assert!(buffer.content.iter().all(|cell| cell.symbol().is_ascii()));
         let line: String = buffer.content.iter().map(|cell| cell.symbol()).collect();
         assert!(line.starts_with("+-* 12 ^ 5 ~ #. ?"), "{line}");
+    }
+
+    #[test]
+    fn signs_of_values_and_units_stay_readable_in_ascii() {
+        let mut buffer = Buffer::with_lines(["■ ∞ -∞ 42 °C €5 £6 ¥7 µs ✓"]);
+        ascii(&mut buffer);
+        let line: String = buffer.content.iter().map(|cell| cell.symbol()).collect();
+        assert_eq!(line, "# ~ -~ 42  C E5 L6 Y7 us v");
     }
 
     #[test]
