@@ -2,8 +2,8 @@
 //! and every selection is reversed. The colours are the Okabe-Ito set (M. Okabe and K. Ito, "Color Universal Design",
 //! 2008), which people with any kind of colour vision can distinguish, in the nearest of the 256 terminal colours.
 //!
-//! For terminals without colour or without Unicode, two passes change the finished frame ([`monochrome`] and
-//! [`ascii`]), so that screens need not handle them.
+//! Three passes ([`monochrome`], [`light`], [`ascii`]) change the finished frame for terminals without colour, with a
+//! light background, or without Unicode, so that screens need not handle them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,9 +16,9 @@ pub(crate) enum Severity {
     Plain,
     /// Within bounds.
     Good,
-    /// Beyond the warning threshold.
+    /// At or beyond the warning threshold.
     Warn,
-    /// Beyond the objective.
+    /// At or beyond the upper threshold.
     Bad,
 }
 
@@ -87,7 +87,8 @@ pub(crate) fn bad() -> Style {
     Style::new().fg(VERMILION).add_modifier(Modifier::BOLD)
 }
 
-pub(crate) fn second() -> Style {
+/// The second of two series, and spans of another service.
+pub(crate) fn second_colour() -> Style {
     Style::new().fg(PURPLE)
 }
 
@@ -216,7 +217,15 @@ mod tests {
 
     #[test]
     fn on_a_light_background_every_colour_is_darker() {
-        let dark = [good(), warn(), bad(), accent(), second(), quiet(), border()];
+        let dark = [
+            good(),
+            warn(),
+            bad(),
+            accent(),
+            second_colour(),
+            quiet(),
+            border(),
+        ];
         let mut buffer = Buffer::empty(Rect::new(0, 0, 7, 1));
         for (x, style) in (0..).zip(dark) {
             buffer.set_string(x, 0, "a", style);
