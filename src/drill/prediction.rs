@@ -149,7 +149,7 @@ pub fn predict(
         .iter()
         .filter(|rule| rule.is_alert && rule.name == name);
     let firing = alerts.map(|rule| {
-        let gather = match promql::parse(&rule.expr) {
+        let gather = match promql::parse_expr(&rule.expr) {
             Ok(expr) => reader.gather(&expr, DEPTH),
             // A rule that does not parse never fires, so its time does not matter. The program that evaluates it reports
             // the error.
@@ -173,7 +173,7 @@ pub fn predict(
 fn recordings(rules: &[Rule]) -> BTreeMap<&str, Expr> {
     let recordings = rules.iter().filter(|rule| !rule.is_alert);
     recordings
-        .filter_map(|rule| Some((rule.name.as_str(), promql::parse(&rule.expr).ok()?)))
+        .filter_map(|rule| Some((rule.name.as_str(), promql::parse_expr(&rule.expr).ok()?)))
         .collect()
 }
 

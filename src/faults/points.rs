@@ -16,7 +16,8 @@ impl Faults {
         self.may_be_active(bit(FaultKind::Errors) | bit(FaultKind::Latency))
     }
 
-    /// The status to answer instead of serving this request. `None` if the request is served.
+    /// The status to answer instead of serving this request. `None` if the request is served. Draws at random: call it
+    /// once for each request.
     pub fn error_for(&self, method: &str, route: &str) -> Option<u16> {
         let injected = self.active(FaultKind::Errors)?;
         match &injected.fault {
@@ -157,6 +158,7 @@ impl Faults {
 }
 
 /// Returns whether a fault hits this request: the fault names its route, and the request belongs to the drawn share.
+/// A fault that was injected always names routes (`http::ops::faults` fills them in); without routes it hits nothing.
 fn hits(share: f64, routes: Option<&[String]>, method: &str, route: &str) -> bool {
     let named = |one: &String| one.split_once(' ') == Some((method, route));
     routes.is_some_and(|routes| routes.iter().any(named)) && rand::random::<f64>() < share

@@ -24,6 +24,7 @@ mod mutate;
 #[cfg(test)]
 mod tests;
 
+/// The targets `ops` and `requests` start a service that writes files. Tests call this function to remove them.
 pub use requests::remove_files;
 
 /// One parser, or a family of parsers that share an input format.

@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::client_stream::ClientStream;
 use super::connections::{Connection, ConnectionLimits, Connections, InFlight, Slot};
 use super::error::RETRY_AFTER;
+use super::served_stream::ServedStream;
 use super::wire::{HoldsBack, Wire};
 use crate::tls::ServerTls;
 
@@ -186,7 +186,7 @@ impl Serving {
     {
         let client = Arc::clone(&slot.connection);
         // The stream holds the slot, because an upgraded stream outlives its HTTP connection.
-        let stream = ClientStream::new(stream, slot, self.header_timeout);
+        let stream = ServedStream::new(stream, slot, self.header_timeout);
         let service = answering(self.router, Arc::clone(&client));
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection.with_upgrades());

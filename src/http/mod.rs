@@ -6,7 +6,6 @@
 
 mod accounts;
 mod body;
-mod client_stream;
 mod concerts;
 mod connections;
 pub mod cors;
@@ -24,6 +23,7 @@ mod queue;
 pub mod rate_limit;
 mod request_guard;
 mod reservations;
+mod served_stream;
 mod strictness;
 mod wire;
 

@@ -1,5 +1,6 @@
-//! The state of the console as plain data, without widgets and I/O. Only `update` changes it, only `screens` reads it.
-//! Times are Unix milliseconds and come with the events.
+//! The state of the console as plain data, without widgets and I/O. It changes only while `update` handles an event,
+//! and in `app` (time, size, recording, and its state at the start). The drawing code only reads it. Times are Unix
+//! milliseconds and come with the events.
 
 pub(crate) mod screen;
 
@@ -85,8 +86,8 @@ impl RunView {
     /// The steering of the rehearsal: `paused`, `×1.25`, `paused, ×0.8`; `None` if it follows its scenario.
     pub(crate) fn steered(&self) -> Option<String> {
         let Progress { paused, pace, .. } = self.progress;
-        let slowed = pace > 0.0 && (pace - 1.0).abs() > 0.005;
-        let pace = slowed.then(|| {
+        let changed = pace > 0.0 && (pace - 1.0).abs() > 0.005;
+        let pace = changed.then(|| {
             let text = format!("×{pace:.2}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         });

@@ -2,8 +2,8 @@
 //! and every selection is reversed. The colours are the Okabe-Ito set (M. Okabe and K. Ito, "Color Universal Design",
 //! 2008), which people with any kind of colour vision can distinguish, in the nearest of the 256 terminal colours.
 //!
-//! For terminals without colour or without Unicode, two passes change the finished frame ([`monochrome`] and
-//! [`ascii`]), so that screens need not handle them.
+//! Three passes ([`monochrome`], [`light`], [`ascii`]) change the finished frame for terminals without colour, with a
+//! light background, or without Unicode, so that screens need not handle them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,9 +16,9 @@ pub(crate) enum Severity {
     Plain,
     /// Within bounds.
     Good,
-    /// Beyond the warning threshold.
+    /// At or beyond the warning threshold.
     Warn,
-    /// Beyond the objective.
+    /// At or beyond the upper threshold.
     Bad,
 }
 
@@ -87,7 +87,8 @@ pub(crate) fn bad() -> Style {
     Style::new().fg(VERMILION).add_modifier(Modifier::BOLD)
 }
 
-pub(crate) fn second() -> Style {
+/// The second of two series, and spans of another service.
+pub(crate) fn second_colour() -> Style {
     Style::new().fg(PURPLE)
 }
 
@@ -151,17 +152,23 @@ fn plain_char(c: char) -> char {
         '▲' | '↑' => '^',
         '▼' | '↓' => 'v',
         '✖' | '✗' => 'X',
-        '✔' => 'v',
+        '✔' | '✓' => 'v',
         '▶' | '→' | '›' | '»' | '≥' => '>',
         '←' | '‹' | '«' | '◀' | '≤' => '<',
-        '█' | '▇' | '▆' | '▅' => '#',
+        '█' | '▇' | '▆' | '▅' | '■' => '#',
         '▓' | '▒' | '▄' => '=',
         '░' | '·' | '▁' | '▂' | '▃' => '.',
         '▪' => '.',
-        '…' => '~',
+        '…' | '∞' => '~',
         '×' => 'x',
         '±' => '+',
         '−' => '-',
+        // `42 °C` becomes `42  C`: an `o` could be read as a zero.
+        '°' => ' ',
+        'µ' | 'μ' => 'u',
+        '€' => 'E',
+        '£' => 'L',
+        '¥' => 'Y',
         '“' | '”' => '"',
         '’' | '‘' => '\'',
         '\u{2800}' => ' ',
@@ -188,6 +195,14 @@ mod tests {
     }
 
     #[test]
+    fn signs_of_values_and_units_stay_readable_in_ascii() {
+        let mut buffer = Buffer::with_lines(["■ ∞ -∞ 42 °C €5 £6 ¥7 µs ✓"]);
+        ascii(&mut buffer);
+        let line: String = buffer.content.iter().map(|cell| cell.symbol()).collect();
+        assert_eq!(line, "# ~ -~ 42  C E5 L6 Y7 us v");
+    }
+
+    #[test]
     fn the_monochrome_pass_keeps_bold_and_reversed_text() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 2, 1));
         buffer.set_string(0, 0, "ab", bad().add_modifier(Modifier::REVERSED));
@@ -202,7 +217,15 @@ mod tests {
 
     #[test]
     fn on_a_light_background_every_colour_is_darker() {
-        let dark = [good(), warn(), bad(), accent(), second(), quiet(), border()];
+        let dark = [
+            good(),
+            warn(),
+            bad(),
+            accent(),
+            second_colour(),
+            quiet(),
+            border(),
+        ];
         let mut buffer = Buffer::empty(Rect::new(0, 0, 7, 1));
         for (x, style) in (0..).zip(dark) {
             buffer.set_string(x, 0, "a", style);

@@ -1,8 +1,8 @@
 //! The templates of labels and annotations: Go's `text/template` with Prometheus's functions, so that existing rule
 //! files expand to the same text.
 //!
-//! A template that does not parse is refused with its position, like Prometheus refuses its file. A template that
-//! cannot be evaluated never stops its rule: the text of the alert shows the problem.
+//! A template that does not parse is refused with the position of the mistake. Prometheus refuses the whole rule file
+//! then. A template that cannot be evaluated never stops its rule: the text of the alert shows the problem.
 
 mod ast;
 mod exec;
@@ -44,13 +44,13 @@ impl TemplateError {
     }
 }
 
-/// Evaluates a PromQL expression at the instant of the evaluation.
+/// Evaluates a PromQL expression at the time at which the rule is evaluated.
 pub(super) type Query<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
 
 /// The data that a template can use.
 #[derive(Clone, Copy)]
 pub struct Data<'a> {
-    /// The labels of the series that the expression returned, including its name.
+    /// The labels of the series that the expression returned, including the metric's name.
     pub labels: &'a Labels,
     /// The labels that are added to alerts when they are sent.
     pub external_labels: &'a BTreeMap<String, String>,
@@ -58,7 +58,7 @@ pub struct Data<'a> {
     pub external_url: &'a str,
     /// The value of the expression.
     pub value: f64,
-    /// Evaluates the function `query`.
+    /// What the template's function `query` calls.
     pub query: &'a Query<'a>,
 }
 

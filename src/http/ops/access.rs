@@ -1,5 +1,5 @@
-//! Access to the operations listener. Every request must use one of the listener's names. A request that changes
-//! something or reads about users needs the token.
+//! Access to the operations listener. On a loopback listener every request must use one of the listener's names; other
+//! listeners accept any name. A request that changes something or reads about users needs the token.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl BearerToken {
     }
 }
 
-/// Passes on requests that carry the token, and refuses all others.
+/// Passes on requests that carry the token. Refuses all others, and writes that come from a page of another site.
 pub(super) async fn authorize(
     State(token): State<BearerToken>,
     request: Request,
@@ -80,8 +80,9 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 
 /// The host names that the listener answers to.
 ///
-/// A listener on loopback answers to loopback names only. This stops a web page that makes its own host name resolve
-/// to 127.0.0.1 (DNS rebinding), because the browser still sends that host name.
+/// A listener on loopback answers only to loopback names and to the names of `--ops-host`. This stops a web page that
+/// makes its own host name resolve to 127.0.0.1 (DNS rebinding), because the browser still sends that host name. Any
+/// other listener answers to every name.
 #[derive(Clone, Debug)]
 pub struct Hosts {
     loopback: bool,
@@ -121,7 +122,7 @@ fn is_loopback(host: &Authority) -> bool {
     }
 }
 
-/// Passes on requests that use one of the listener's names, and refuses all others.
+/// Passes on requests whose Host is allowed ([`Hosts`]), and refuses all others.
 pub(super) async fn check_host(
     State(hosts): State<Hosts>,
     request: Request,

@@ -17,7 +17,8 @@ pub(super) struct Held {
 }
 
 impl User {
-    /// Looks at dates and seats and tries to reserve, with another seat each time.
+    /// Looks at dates and seats and tries to reserve. It draws a seat for each attempt, which may be the same seat
+    /// again.
     pub(super) async fn find_seat(&mut self, token: &HeaderValue) -> Result<Held, End> {
         let think = self.worker.run.scenario.think;
         let contention = self.worker.run.scenario.contention;

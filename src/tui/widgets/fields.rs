@@ -35,7 +35,8 @@ pub(crate) fn fields(
     lines
 }
 
-/// Splits a value into lines of at most `width` cells, at least one. Blanks are kept, because values may be code.
+/// Splits a value into lines of at most `width` cells, at least one. Blanks within a line are kept, because values may
+/// be code; those at its end are dropped.
 fn chunks(value: &str, width: usize) -> Vec<String> {
     let mut chunks = Vec::new();
     for line in value.lines() {

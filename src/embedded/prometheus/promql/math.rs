@@ -1,4 +1,5 @@
-//! Functions of one value. Infinities and NaN give the same results as in Go.
+//! Arithmetic of the functions: on one value, or on a value and a parameter. Infinities and NaN give the same
+//! results as in Go.
 
 /// The larger value. Infinity wins even over NaN.
 pub(super) fn max(a: f64, b: f64) -> f64 {
@@ -40,7 +41,7 @@ pub(super) fn radians(v: f64) -> f64 {
     v * std::f64::consts::PI / 180.0
 }
 
-/// Converts to an integer like the hardware under Prometheus: a value that does not fit becomes the smallest integer.
+/// Converts to an integer like Go on x86-64: a value that does not fit becomes the smallest integer.
 pub(super) fn to_integer(v: f64) -> i64 {
     // 2^63 is exact as a float, the largest integer is not.
     let limit = 9_223_372_036_854_775_808.0;

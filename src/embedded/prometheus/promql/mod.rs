@@ -1,13 +1,14 @@
 //! PromQL over the embedded store: instant queries and range queries.
 //!
-//! A query takes four steps. `guard` bounds, normalises and parses the text. `check` refuses unsupported parts of the
-//! language. `eval` computes a column for each series, with one value per step. `value` holds the result. `select`
+//! A query takes three steps. `guard` bounds, normalises and parses the text. `check` refuses unsupported parts of the
+//! language. `eval` computes a column for each series, with one value per step; `value` defines the results. `select`
 //! reads series, also those of subqueries, and `windows` slides ranges over them. The table `functions` lists the
 //! functions, and `calls` evaluates them. Aggregations, matching and set operators have their own files.
 //!
 //! The supported language is that of Prometheus 2.42 without native histograms. Two uses of `@` are also refused,
-//! because 2.42 reads them at times that move with the steps: over a range under a function that depends on the step
-//! (`predict_linear`, or one with such a parameter), and within the parameter of an aggregation.
+//! because 2.42 reads them at times that move with the steps:
+//! - on the range argument of `predict_linear`, or of a function with a parameter that changes from step to step;
+//! - within the parameter of an aggregation.
 
 mod aggregate;
 mod binary;
@@ -45,8 +46,9 @@ pub(crate) use quantile::of_values as quantile_of_values;
 pub(crate) use selector::Selector;
 pub(crate) use value::{Point, QueryResult};
 
-/// Parses a query within the bounds that every query has.
-pub(crate) fn parse(text: &str) -> Result<Expr, QueryError> {
+/// Parses a query within the default length and nesting. Unlike [`Query::parse`], it does not refuse unsupported parts
+/// of the language.
+pub(crate) fn parse_expr(text: &str) -> Result<Expr, QueryError> {
     guard::parse(text, QueryLimits::default().max_query_bytes)
 }
 

@@ -102,7 +102,8 @@ impl Tsdb {
     pub fn mark_stale(&self, ids: impl IntoIterator<Item = SeriesId>, t: i64) {
         let mut inner = self.inner.write();
         for id in ids {
-            // A refusal means that the series has a newer sample, so it has not ended.
+            // A refusal means that the series was removed, or that it has a sample at `t` or later, so it has not
+            // ended.
             let _ = inner.append_to(&self.config, id, t, f64::from_bits(STALE_NAN_BITS));
         }
     }
@@ -286,13 +287,14 @@ impl Inner {
         by_age.sort_unstable();
         for (_, id) in by_age {
             if self.bytes <= config.max_bytes / 10 * 9 {
-                return;
+                break;
             }
             self.remove(id);
         }
+        self.free_symbols();
     }
 
-    /// Removes series whose last sample is too old, and strings that no series uses.
+    /// Removes series whose last sample is too old.
     fn collect(&mut self, config: &TsdbConfig) {
         let Some(newest) = self.newest else { return };
         let horizon = horizon(config, newest);
@@ -308,6 +310,11 @@ impl Inner {
         for id in gone {
             self.remove(id);
         }
+        self.free_symbols();
+    }
+
+    /// Frees the strings that no series uses. A string that a query still uses is freed by a later call.
+    fn free_symbols(&mut self) {
         self.symbols.retain(|s| Arc::strong_count(s) > 1);
     }
 

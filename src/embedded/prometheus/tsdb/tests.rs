@@ -121,6 +121,18 @@ fn a_budget_smaller_than_the_heads_still_holds() {
 }
 
 #[test]
+fn the_strings_of_series_removed_for_the_byte_budget_are_freed() {
+    let db = small(2_000, 600, 1_000);
+    for n in 0..500 {
+        db.append(&labels("a", n), n as i64, 1.0).unwrap();
+    }
+    let inner = db.inner.read();
+    assert!(inner.series.len() < 100, "series were removed");
+    // `__name__`, `a` and `n`, and a value of `n` for each series.
+    assert_eq!(inner.symbols.len(), 3 + inner.series.len());
+}
+
+#[test]
 fn a_stale_marker_ends_a_series_unless_it_went_on() {
     let db = Tsdb::new(TsdbConfig::default());
     let ended = db.append(&labels("a", 0), 1000, 1.0).unwrap();

@@ -99,7 +99,8 @@ pub(super) fn tested(summary: &Summary) -> Markup {
     }
 }
 
-/// The scenario as a file that can be run again. It leaves out the fields that the original left out.
+/// The scenario as a file that can be run again. It contains the defaults. It leaves out only fields without a value
+/// (`null`).
 fn settings(summary: &Summary) -> String {
     let text = serde_saphyr::to_string(&summary.settings)
         .or_else(|_| serde_json::to_string_pretty(&summary.settings))

@@ -299,12 +299,12 @@ fn tps_chart(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
     let legend = Line::from(vec![
         Span::styled("TPS  ", theme::quiet()),
         Span::styled("── server  ", theme::accent()),
-        Span::styled("── rehearsal", theme::second()),
+        Span::styled("── rehearsal", theme::second_colour()),
     ]);
     buffer.set_line(area.x, area.y, &legend, area.width);
     let mut lines = vec![ChartLine {
         track: &run.tps,
-        style: theme::second(),
+        style: theme::second_colour(),
     }];
     let server = &model.metrics.get(PanelId::Tps).tracks;
     lines.extend(server.values().map(|track| ChartLine {

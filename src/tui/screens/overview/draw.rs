@@ -41,7 +41,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let [left, right] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(bottom);
     sale::seats(model, buffer, left);
-    sale::draw(model, buffer, right);
+    sale::admission_and_alerts(model, buffer, right);
 }
 
 fn draw_tiles(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -135,7 +135,7 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
         foot(buffer, area, &format!("▲ {other}"), theme::warn());
     } else if let (Some((_, own)), Freshness::Fresh) = (run.and_then(|run| own(run, id)), &fresh) {
         let text = format!("run {}", panel.unit.text(own));
-        foot(buffer, area, &text, theme::second());
+        foot(buffer, area, &text, theme::second_colour());
     }
 }
 
@@ -293,7 +293,7 @@ fn chart(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     if let Some((_, (track, _))) = own {
         lines.push(ChartLine {
             track,
-            style: theme::second(),
+            style: theme::second_colour(),
         });
     }
     let style = if severity >= Severity::Warn {

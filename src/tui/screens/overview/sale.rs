@@ -131,7 +131,7 @@ fn reservations(model: &Model, buffer: &mut Buffer, area: Rect) {
 }
 
 /// Draws admission and the firing alerts.
-pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
+pub(crate) fn admission_and_alerts(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Ops).or(freshness(model, Source::Prometheus));
     let inside = frame(
         buffer,
@@ -236,6 +236,7 @@ fn slowed(admission: &AdmissionState) -> Option<Span<'static>> {
     is_slowed.then(|| Span::styled(text, theme::warn()))
 }
 
+/// The admitted-up-to watermark, and the number of registered users.
 fn mark(model: &Model) -> Vec<Span<'static>> {
     // Both numbers are from one answer, because a scrape may still be about the previous dataset.
     if let Some(queue) = model.status.as_ref().map(|status| status.queue) {

@@ -19,7 +19,7 @@ use crate::tui::{theme, timeline, window};
 fn line_style(index: usize) -> Style {
     [
         theme::accent(),
-        theme::second(),
+        theme::second_colour(),
         theme::good(),
         theme::text(),
     ][index % 4]

@@ -4,7 +4,7 @@ use crate::tui::input::keys::{Binding, Scope, bindings};
 use crate::tui::model::Screen;
 
 pub(crate) const KEYS: &[Binding] = bindings! { Scope::On(Screen::Traces);
-    reads  [Enter]    => Open          "the trace as a waterfall; there: the span in full", "open";
+    reads  [Enter]    => Open          "the trace as a waterfall; in the waterfall, the whole span", "open";
     reads  ['v']      => Order         "the slowest, the failed, the newest", "which";
     reads  ['/']      => Filter        "filter by name, service or id", "filter";
     reads  ['d']      => LeastDuration "only those that took 10, 100, 500 ms, 1 s or longer", "duration";

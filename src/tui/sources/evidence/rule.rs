@@ -3,7 +3,9 @@
 use promql_parser::parser::token::{
     T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, TokenType,
 };
-use promql_parser::parser::{self, BinaryExpr, Expr};
+use promql_parser::parser::{BinaryExpr, Expr};
+
+use crate::embedded::prometheus::promql::parse_expr;
 
 /// The parts of a rule's expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +25,10 @@ pub(crate) enum Limit {
     Query(String),
 }
 
-/// Splits `expr`; `None` if it cannot be parsed. Of several conditions the first is drawn: the others only restrict
-/// when the alert fires.
+/// Splits `expr`; `None` if it cannot be parsed. Of several conditions only the first is drawn. Those after `and` and
+/// `unless` restrict when the alert fires. One after `or` makes it fire too, and is not shown.
 pub(crate) fn judged(expr: &str) -> Option<Judged> {
-    let expr = parser::parse(expr).ok()?;
+    let expr = parse_expr(expr).ok()?;
     let first = first_condition(&expr);
     let Expr::Binary(BinaryExpr { op, lhs, rhs, .. }) = first else {
         return Some(Judged {
@@ -76,7 +78,7 @@ fn number(expr: &Expr) -> Option<f64> {
 
 /// The side of the limit on which the alert fires: `above`, `below`, or `None` for an equality.
 pub(crate) fn side(expr: &str) -> Option<&'static str> {
-    let expr = parser::parse(expr).ok()?;
+    let expr = parse_expr(expr).ok()?;
     let Expr::Binary(BinaryExpr { op, lhs, .. }) = first_condition(&expr) else {
         return None;
     };
@@ -118,6 +120,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_is_nested_too_deep_gives_no_figure() {
+        // Within the largest length of a query. A recursion over this many levels could exhaust the stack.
+        let levels = 8_000;
+        let deep = format!("{}up{} == 0", "(".repeat(levels), ")".repeat(levels));
+        assert_eq!(judged(&deep), None);
+        assert_eq!(side(&format!("{deep} > 1")), None);
+    }
+
+    #[test]
+    fn a_function_that_the_parser_knows_by_its_later_name_gives_a_figure() {
+        let it = judged("holt_winters(a[5m], 0.5, 0.5) > 1").unwrap();
+        assert_eq!(it.limit, Some(Limit::Number(1.0)));
+    }
+
+    #[test]
     fn the_side_of_the_limit_is_that_of_the_alert() {
         let sides = [
             "a > 1 and b < 2",
@@ -143,9 +160,9 @@ mod tests {
         for rule in rules.filter(|rule| rule["alert"].is_string()) {
             let it = judged(rule["expr"].as_str().unwrap());
             let it = it.unwrap_or_else(|| panic!("{rule}"));
-            parser::parse(&it.query).unwrap_or_else(|error| panic!("{rule}: {error}"));
+            parse_expr(&it.query).unwrap_or_else(|error| panic!("{rule}: {error}"));
             if let Some(Limit::Query(limit)) = it.limit {
-                parser::parse(&limit).unwrap();
+                parse_expr(&limit).unwrap();
             }
             drawn += 1;
         }

@@ -284,7 +284,7 @@ fn text(
     if columns.service > 0 {
         let service = cells::column(&short(&span.service), SERVICE) + " ";
         let style = if is_other(waterfall, span) {
-            theme::second()
+            theme::second_colour()
         } else {
             theme::accent()
         };
@@ -306,7 +306,7 @@ fn style(waterfall: &Waterfall, span: &Span) -> Style {
     if is_failed(span) {
         theme::bad()
     } else if is_other(waterfall, span) {
-        theme::second()
+        theme::second_colour()
     } else {
         theme::accent()
     }

@@ -1,6 +1,6 @@
-//! The stream of a client's connection below the HTTP parser, and above TLS if there is TLS. It adds bounds that the
-//! parser lacks: a time-out for headers, the bytes of unfinished headers, and a body drain when the connection closes
-//! while the client still sends.
+//! The server's end of a connection, between the HTTP parser and TLS (or the socket). It ends a connection whose header
+//! takes too long, reports the bytes of unfinished headers to `connections`, which bounds them, and reads what a client
+//! still sends before the connection closes.
 
 use std::io;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 256 * 1024;
 
 /// A connection with its bounds.
-pub(super) struct ClientStream<S> {
+pub(super) struct ServedStream<S> {
     stream: S,
     connection: Arc<Connection>,
     /// Held until the stream is closed.
@@ -41,9 +41,9 @@ pub(super) struct ClientStream<S> {
     draining: Option<(usize, Pin<Box<Sleep>>)>,
 }
 
-impl<S: HoldsBack> ClientStream<S> {
+impl<S: HoldsBack> ServedStream<S> {
     pub(super) fn new(stream: S, slot: Slot, header_timeout: Duration) -> Self {
-        ClientStream {
+        ServedStream {
             stream,
             connection: Arc::clone(&slot.connection),
             _slot: slot,
@@ -94,9 +94,9 @@ impl<S: HoldsBack> ClientStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
-    /// Returns whether the time-out of an unfinished header has passed. It first waits until the answer to the previous
-    /// request is sent.
+impl<S: AsyncRead + AsyncWrite + Unpin> ServedStream<S> {
+    /// Answers 408 and returns `true` if the time-out of an unfinished header has passed. Returns `false` while an
+    /// earlier request is still being answered.
     fn header_timed_out(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((_, end)) = &mut self.header else {
             return false;
@@ -130,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + HoldsBack + Unpin> AsyncRead for ClientStream<S> {
+impl<S: AsyncRead + AsyncWrite + HoldsBack + Unpin> AsyncRead for ServedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + HoldsBack + Unpin> AsyncRead for ClientStream<S
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
