@@ -1,9 +1,10 @@
 //! Ad hoc filters: label matchers that Grafana adds to every selector of every query.
 
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::{Expr, parse};
+use promql_parser::parser::Expr;
 use serde_json::Value;
 
+use crate::embedded::prometheus::promql::parse_expr;
 use crate::tui::dashboard::json::text;
 use crate::tui::dashboard::vars::{is_name, kept};
 
@@ -68,7 +69,7 @@ pub(crate) fn filtered(query: String, filters: &[Filter]) -> String {
         return query;
     }
     let matchers: Vec<Matcher> = filters.iter().filter_map(Filter::matcher).collect();
-    match parse(&query) {
+    match parse_expr(&query) {
         Ok(mut expr) => {
             add(&mut expr, &matchers);
             expr.to_string()
