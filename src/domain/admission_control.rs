@@ -248,9 +248,16 @@ pub fn step(state: State, now: &Measurement, waiting: u64, cap: Cap) -> (State, 
     if next.rate >= next.good {
         next.in_trouble = false;
     }
+    // While a request is older than the objective nobody is admitted, but for no longer than the window: then users come
+    // in at the floor, so that the queue advances and the service is measured, however long the trouble lasts.
+    let is_slow = now.oldest > OBJECTIVE;
+    let (rate, admits) = match (is_slow, now.admitted) {
+        (true, 0) => (cap.floor, true),
+        _ => (next.rate, !is_slow),
+    };
     let decision = Decision {
-        rate: next.rate,
-        admits: now.oldest <= OBJECTIVE,
+        rate,
+        admits,
         reason,
     };
     (next, decision)

@@ -41,6 +41,8 @@ pub(super) struct Second {
     pub(super) p95: Ms,
     pub(super) errors: u64,
     pub(super) served: u64,
+    /// Users who were admitted in this second.
+    pub(super) admitted: u64,
 }
 
 /// The parameters of a run.
@@ -198,6 +200,7 @@ pub(super) fn run(setting: &Setting) -> Vec<Second> {
             p95: p95(times),
             errors: *errors,
             served: times.len() as u64,
+            admitted: plant.admitted.last().copied().unwrap_or_default(),
         });
         plant.answers.push(Default::default());
         plant.admitted.push(0);

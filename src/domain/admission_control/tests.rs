@@ -24,8 +24,8 @@ fn with_incident(seed: u64, share: f64, controlled: bool) -> Vec<Second> {
     })
 }
 
-/// Each request takes 600 ms more for five minutes.
-fn with_delay(seed: u64) -> Vec<Second> {
+/// Each request takes `EXTRA_MS` more for five minutes.
+fn with_delay<const EXTRA_MS: u64>(seed: u64) -> Vec<Second> {
     run(&Setting {
         seed,
         cap: cap(0.75),
@@ -33,7 +33,7 @@ fn with_delay(seed: u64) -> Vec<Second> {
         seconds: 600,
         capacity: |_| 1.0,
         delay: |second| match (100..400).contains(&second) {
-            true => 600,
+            true => EXTRA_MS,
             false => 0,
         },
     })
@@ -60,6 +60,7 @@ fn well() -> Measurement {
         samples: 1_000,
         p95: OBJECTIVE / 10,
         recent_p95: OBJECTIVE / 10,
+        admitted: 100,
         ..Measurement::default()
     }
 }
@@ -126,12 +127,34 @@ fn a_service_at_a_third_of_its_capacity_is_within_the_objective_after_30_s_and_b
 #[test]
 fn a_delay_that_fewer_people_do_not_shorten_leads_to_a_low_rate_that_stays() {
     for seed in SEEDS {
-        let seconds = with_delay(seed);
+        let seconds = with_delay::<600>(seed);
         let steady = &seconds[250..400];
         let of = format!("seed {seed}");
         assert!(spread(steady) <= 0.25, "{of}: {:.2}", spread(steady));
         assert!(mean(steady, |it| it.rate) <= 0.1 * seconds[99].rate, "{of}");
         assert!(seconds[500].rate >= 0.8 * seconds[99].rate, "{of}");
+    }
+}
+
+#[test]
+fn the_queue_advances_however_long_requests_are_older_than_the_objective() {
+    for seed in SEEDS {
+        let seconds = with_delay::<5_000>(seed);
+        // At the floor of 0.3 users a second one user takes up to four seconds.
+        let longest_pause = WINDOW as usize + 5;
+        for (at, window) in seconds[100..400].windows(longest_pause).enumerate() {
+            let admitted: u64 = window.iter().map(|it| it.admitted).sum();
+            assert!(
+                admitted > 0,
+                "seed {seed}: nobody for {longest_pause} s from {}",
+                100 + at
+            );
+        }
+        let incident = mean(&seconds[150..400], |it| it.admitted as f64);
+        assert!(
+            incident <= 0.05 * seconds[99].rate,
+            "seed {seed}: {incident}"
+        );
     }
 }
 
@@ -168,6 +191,11 @@ fn without_samples_the_rate_holds_whatever_else_is_measured() {
         assert_eq!((next, decision.reason), (at(7.0), Reason::FewSamples));
         // The only reason that needs no samples.
         assert!(!decision.admits);
+        // When nobody came in for a whole window, the floor does.
+        let paused = Measurement { admitted: 0, ..few };
+        let (next, decision) = step(at(7.0), &paused, 1_000, cap(1.0));
+        assert_eq!((next, decision.rate), (at(7.0), cap(1.0).floor()));
+        assert!(decision.admits);
     }
 }
 
