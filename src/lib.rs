@@ -34,6 +34,7 @@ pub mod secret;
 pub mod seeding;
 pub mod serve;
 pub mod settings;
+pub mod size;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

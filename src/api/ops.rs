@@ -31,6 +31,9 @@ pub struct Status {
     /// its own.
     #[serde(default)]
     pub consoles: u64,
+    /// The resident memory of the server in bytes; absent where the system does not report it.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
 }
 
 /// The request header with which a console identifies itself.

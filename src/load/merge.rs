@@ -285,6 +285,7 @@ fn generator(whole: &mut Summary, parts: &[Summary]) {
     generator.connections = of(|it| it.connections);
     generator.wanted = of(|it| it.wanted);
     generator.memory = parts.iter().filter_map(|part| part.generator.memory).max();
+    whole.server_memory = parts.iter().filter_map(|part| part.server_memory).max();
     let busiest = parts.iter().filter_map(|part| part.generator.busiest);
     generator.busiest = busiest.max_by(|one, other| one.running.total_cmp(&other.running));
     let limited = parts.iter().flat_map(|part| {
@@ -312,6 +313,8 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
         lookup: whole.lookup.as_ref(),
         unacknowledged: Some(&whole.unacknowledged),
         unfinished,
+        generator_memory: whole.generator.memory,
+        server_memory: whole.server_memory,
         ending: whole.ending,
     };
     let quality = MeasurementQuality {

@@ -15,6 +15,7 @@ const MAX_SEATS: u64 = 100_000_000;
 const BUILT_IN: &[(&str, &str)] = &[
     ("demo", include_str!("../../seed/demo.yaml")),
     ("onsale", include_str!("../../seed/onsale.yaml")),
+    ("million", include_str!("../../seed/million.yaml")),
 ];
 
 /// A dataset profile (`seed/*.yaml`).

@@ -228,6 +228,7 @@ async fn status(State(facts): Shared) -> Json<Status> {
         queue: QueueState::default(),
         admission: admission_of(&facts),
         consoles: 1,
+        memory_bytes: None,
     })
 }
 

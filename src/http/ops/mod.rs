@@ -34,7 +34,7 @@ use crate::api::ErrorCode;
 use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
 use crate::booking::{Booking, DatasetInfo, Refusal};
 use crate::faults::Faults;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, host};
 
 /// The state that the operations handlers share.
 #[derive(Clone)]
@@ -174,6 +174,7 @@ async fn status(
         queue,
         admission: admission_state(&state.booking, &admission),
         consoles,
+        memory_bytes: host::resident_memory(),
     }))
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use self::groups::Resolved;
 pub(super) use self::windows::LiveThresholds;
-use super::model::PhaseName;
-use super::recorder::Frame;
+use super::model::{Class, Operation, PhaseName};
+use super::recorder::{BUYERS, Frame, span_seconds};
 use super::scenario::Scenario;
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::{Audit, LookupAnswer};
@@ -38,6 +38,8 @@ pub enum Unit {
     PerSecond,
     /// A count.
     Count,
+    /// Bytes.
+    Bytes,
 }
 
 impl Unit {
@@ -49,6 +51,7 @@ impl Unit {
             Unit::Share => format!("{:.2} %", value * 100.0),
             Unit::PerSecond => format!("{value:.1}/s"),
             Unit::Count => format!("{value:.0}"),
+            Unit::Bytes => format!("{:.0} MB", value / 1e6),
         }
     }
 }
@@ -216,6 +219,10 @@ pub(super) struct Evidence<'a> {
     pub unacknowledged: Option<&'a Unacknowledged>,
     /// The number of users who did not reach an intended end.
     pub unfinished: u64,
+    /// The peak memory of the generator, in bytes; absent where the system does not report it.
+    pub generator_memory: Option<u64>,
+    /// The largest memory of the server that was seen, in bytes; absent if the server never reported it.
+    pub server_memory: Option<u64>,
     pub ending: Ending,
 }
 
@@ -308,6 +315,48 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
             .then(|| frame.eta_error.value_at_quantile(0.95) as f64 / 1e3);
         let (name, limit) = ("eta_error".to_owned(), limit.0.as_secs_f64() * 1e3);
         judged.push(Judged::new(name, Unit::Milliseconds, most, limit, measured));
+    }
+    judge_size(scenario, evidence, judged);
+}
+
+/// Judges what the run cost: the time of the registrations, and the memory of both sides.
+fn judge_size(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec<Judged>) {
+    let business = &scenario.thresholds.business;
+    let most = Relation::AtMost;
+    let registers = evidence
+        .only_phase
+        .is_none_or(|only| only == PhaseName::Register);
+    if let (Some(limit), true) = (business.register_time, registers) {
+        let registered = evidence.frame.cell(BUYERS, Operation::Register, Class::Ok);
+        let span = registered.and_then(|cell| cell.span);
+        let measured = span.map(|span| span_seconds(span) * 1e3);
+        let limit = limit.0.as_secs_f64() * 1e3;
+        let name = "register_time".to_owned();
+        judged.push(Judged::new(name, Unit::Milliseconds, most, limit, measured));
+    }
+    for (name, limit, measured) in [
+        (
+            "generator_memory",
+            business.generator_memory,
+            evidence.generator_memory,
+        ),
+        (
+            "server_memory",
+            business.server_memory,
+            evidence.server_memory,
+        ),
+    ] {
+        if let Some(limit) = limit {
+            let measured = measured.map(|measured| measured as f64);
+            let limit = limit.0 as f64;
+            judged.push(Judged::new(
+                name.to_owned(),
+                Unit::Bytes,
+                most,
+                limit,
+                measured,
+            ));
+        }
     }
 }
 

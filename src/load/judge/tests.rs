@@ -45,6 +45,8 @@ fn judge(overrides: &[&str], frame: &Frame) -> Vec<(String, Outcome)> {
         lookup: None,
         unacknowledged: None,
         unfinished: 0,
+        generator_memory: Some(300_000_000),
+        server_memory: None,
         ending,
     };
     let scenario = scenario(overrides);

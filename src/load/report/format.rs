@@ -38,6 +38,11 @@ pub(super) fn gap(value: f64) -> String {
     }
 }
 
+/// A number of bytes in megabytes.
+pub(super) fn megabytes(bytes: f64) -> String {
+    format!("{} MB", number((bytes / 1e6).round()))
+}
+
 /// Formats a value of a threshold in its unit.
 pub(super) fn value(judged: &Judged, value: f64) -> String {
     match judged.unit {
@@ -45,6 +50,7 @@ pub(super) fn value(judged: &Judged, value: f64) -> String {
         Unit::Share => format!("{} %", trimmed(value * 100.0)),
         Unit::PerSecond => format!("{}/s", number(value)),
         Unit::Count => number(value),
+        Unit::Bytes => megabytes(value),
     }
 }
 

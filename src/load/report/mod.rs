@@ -6,7 +6,9 @@ mod comparison;
 pub(crate) mod format;
 pub(crate) mod html;
 
-use self::format::{busiest, connections, ending, gap, millis, millis_without_unit, name, value};
+use self::format::{
+    busiest, connections, ending, gap, megabytes, millis, millis_without_unit, name, value,
+};
 pub use self::html::html;
 use super::judge::{Outcome, Verdict};
 use super::plan::number;
@@ -342,7 +344,7 @@ fn generator(out: &mut String, summary: &Summary) {
         parts.push(format!("wait for a connection p99 {}", millis(wait.p99)));
     }
     if let Some(memory) = generator.memory {
-        parts.push(format!("{:.0} MB", memory as f64 / 1e6));
+        parts.push(megabytes(memory as f64));
     }
     paragraph(out, "generator", &parts);
 }

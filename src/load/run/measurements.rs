@@ -84,6 +84,8 @@ impl<'s> Measurements<'s> {
             lookup: None,
             unacknowledged: None,
             unfinished: 0,
+            generator_memory: None,
+            server_memory: None,
             ending: Ending::Stopped,
         };
         let mut judged = judge::judge_requests(&self.options.scenario, &evidence);

@@ -26,6 +26,8 @@ pub(super) struct ServerWatch {
 #[derive(Default)]
 struct Seen {
     queue: Mutex<Option<QueueState>>,
+    /// The largest memory that the server reported, in bytes.
+    memory: Mutex<Option<u64>>,
     audits: Mutex<Audits>,
     /// Texts of the timeline's marks that were not taken yet.
     marks: Mutex<Vec<String>>,
@@ -57,6 +59,11 @@ impl ServerWatch {
         *self.seen.queue.lock()
     }
 
+    /// The largest memory that the server reported at a poll of the queue, in bytes.
+    pub(super) fn memory(&self) -> Option<u64> {
+        *self.seen.memory.lock()
+    }
+
     /// The audits so far.
     pub(super) fn audits(&self) -> AuditsDuring {
         self.seen.audits.lock().during
@@ -84,6 +91,8 @@ async fn follow_queue(ops: Ops, seen: Arc<Seen>) {
     loop {
         if let Ok(status) = ops.status().await {
             *seen.queue.lock() = Some(status.queue);
+            let mut memory = seen.memory.lock();
+            *memory = (*memory).max(status.memory_bytes);
         }
         tokio::time::sleep(STATUS_EVERY).await;
     }

@@ -50,6 +50,7 @@ impl Rehearsal<'_> {
             unacknowledged: findings.unacknowledged,
             audit_problem: findings.problem,
             audits: self.server.audits(),
+            server_memory: self.server.memory(),
             fairness: Fairness::of(frame),
             connections: ConnectionSummary::of(frame),
             generator,
@@ -86,6 +87,8 @@ impl Rehearsal<'_> {
             lookup: findings.lookup.as_ref(),
             unacknowledged: Some(&findings.unacknowledged),
             unfinished: under_way.map(|(_, count)| count).sum(),
+            generator_memory: generator.memory,
+            server_memory: self.server.memory(),
             ending,
         };
         let quality = MeasurementQuality {

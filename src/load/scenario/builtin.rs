@@ -31,6 +31,7 @@ const BUILTINS: &[Builtin] = shipped![
     "onsale-short",
     "onsale",
     "hot-seat",
+    "million",
     "late-surge",
     "refresh-storm",
     "back-door",

@@ -1,4 +1,4 @@
-//! Values of scenario files that are written as text: durations and distributions of durations.
+//! Values of scenario files that are written as text: durations, distributions of durations, sizes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +10,7 @@ use rand_distr::{Distribution as _, Exp1, StandardNormal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::duration;
+use crate::size::{self, Size};
 
 /// A duration in the notation of scenarios: numbers with units, the larger first: `15s`, `250ms`, `1us`, `1.5s`,
 /// `1m30s`, `2h`.
@@ -252,6 +253,7 @@ macro_rules! as_text {
 
 as_text!(Time, EXPECTED);
 as_text!(Pause, PAUSE);
+as_text!(Size, size::EXPECTED);
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,20 @@ impl JsonSchema for Time {
     }
 }
 
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number of bytes with its unit, such as 400MB or 1GiB.",
+            "type": "string",
+            "pattern": "^[0-9]+ *([kKmMgG]([iI]?[bB])?|[bB])?$",
+        })
+    }
+}
+
 impl JsonSchema for Pause {
     fn schema_name() -> Cow<'static, str> {
         "Pause".into()

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::durations::Time;
 use super::percentile::Percentile;
 use crate::load::model::{Operation, PhaseName};
+use crate::size::Size;
 
 /// Everything under `thresholds:`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -226,11 +227,17 @@ pub struct Business {
     pub dropped: Option<u64>,
     /// 95 % of the users are admitted within this of the promised time.
     pub eta_error: Option<Time>,
+    /// All buyers have registered within this, from the first answer to the last.
+    pub register_time: Option<Time>,
+    /// The peak memory of the generator is at most this. With the server in the same process it includes the server.
+    pub generator_memory: Option<Size>,
+    /// The resident memory of the server is at most this whenever the generator asks, once a second.
+    pub server_memory: Option<Size>,
 }
 
 impl Business {
     /// The names in scenario files.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 13] = [
         "oversold",
         "sold",
         "double_charges",
@@ -241,6 +248,9 @@ impl Business {
         "unfinished",
         "dropped",
         "eta_error",
+        "register_time",
+        "generator_memory",
+        "server_memory",
     ];
 
     fn count(&mut self, name: &str) -> Option<&mut Option<u64>> {
@@ -277,19 +287,30 @@ impl<'de> Visitor<'de> for ThresholdsVisitor {
         while let Some(name) = map.next_key::<String>()? {
             if let Some(count) = read.business.count(&name) {
                 *count = map.next_value()?;
-            } else if name == "eta_error" {
-                read.business.eta_error = map.next_value()?;
-            } else {
-                let group = map.next_value::<Group>()?;
-                if read.groups.iter().any(|(known, _)| *known == name) {
-                    return Err(de::Error::custom(format!(
-                        "the group `{name}` appears twice: write its limits in one group"
-                    )));
-                }
-                read.groups.push((name, group));
+                continue;
+            }
+            let business = &mut read.business;
+            match name.as_str() {
+                "eta_error" => business.eta_error = map.next_value()?,
+                "register_time" => business.register_time = map.next_value()?,
+                "generator_memory" => business.generator_memory = map.next_value()?,
+                "server_memory" => business.server_memory = map.next_value()?,
+                _ => read.add_group(name, map.next_value()?)?,
             }
         }
         Ok(read)
+    }
+}
+impl Thresholds {
+    /// Adds the limits of a group, each group once.
+    fn add_group<E: de::Error>(&mut self, name: String, group: Group) -> Result<(), E> {
+        if self.groups.iter().any(|(known, _)| *known == name) {
+            return Err(E::custom(format!(
+                "the group `{name}` appears twice: write its limits in one group"
+            )));
+        }
+        self.groups.push((name, group));
+        Ok(())
     }
 }
 
@@ -320,6 +341,9 @@ impl Serialize for Thresholds {
             map.serialize_entry(name, &limit)?;
         }
         map.serialize_entry("eta_error", &business.eta_error)?;
+        map.serialize_entry("register_time", &business.register_time)?;
+        map.serialize_entry("generator_memory", &business.generator_memory)?;
+        map.serialize_entry("server_memory", &business.server_memory)?;
         map.end()
     }
 }

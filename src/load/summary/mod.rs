@@ -87,6 +87,9 @@ pub struct Summary {
     pub audit_problem: Option<String>,
     /// The audits during the run.
     pub audits: AuditsDuring,
+    /// The largest resident memory of the server during the run, in bytes; absent if it never reported it.
+    #[serde(default)]
+    pub server_memory: Option<u64>,
     /// The fairness of the queue.
     pub fairness: Fairness,
     /// The connections of the users.

@@ -46,6 +46,18 @@ impl HostMetrics {
     }
 }
 
+/// The resident memory of this process, in bytes. Linux only; elsewhere `None`.
+pub(crate) fn resident_memory() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        process::resident_memory()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        None
+    }
+}
+
 impl Reader {
     fn read(&self, out: &mut Exposition<'_>) {
         #[cfg(target_os = "linux")]

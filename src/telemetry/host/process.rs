@@ -51,6 +51,11 @@ pub(super) fn render(out: &mut Exposition<'_>) {
     }
 }
 
+/// The resident memory of this process, in bytes.
+pub(super) fn resident_memory() -> Option<u64> {
+    status_bytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// The field `number` of `/proc/self/stat`, counted from 1 as in proc(5).
 fn stat_field(stat: &str, number: usize) -> Option<f64> {
     // The second field, the name of the program, may contain any character, including parentheses.

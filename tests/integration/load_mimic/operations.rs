@@ -62,6 +62,7 @@ async fn status(app: App) -> Json<Status> {
         queue,
         admission: admission_state(&world),
         consoles: 0,
+        memory_bytes: None,
     })
 }
 

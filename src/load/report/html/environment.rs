@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::markup::{esc, facts, sentence};
 use crate::load::plan::number;
-use crate::load::report::format::{busiest, connections, instant, millis};
+use crate::load::report::format::{busiest, connections, instant, megabytes, millis};
 use crate::load::summary::{Latency, Summary};
 
 /// The section about the load generator: whether it was the limit, and its figures.
@@ -17,7 +17,7 @@ pub(super) fn generator(summary: &Summary) -> Markup {
         )
     };
     let memory = generator.memory;
-    let memory = memory.map(|it| format!("{} MB", number(it as f64 / 1e6)));
+    let memory = memory.map(|it| megabytes(it as f64));
     let files = generator.file_limit.map(|it| number(it as f64));
     let opened = summary.connections;
     let handshakes = opened.handshake.map_or_else(
