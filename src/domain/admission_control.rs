@@ -112,22 +112,24 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Joins the measurements of two servers: the sum of each count, the worse of each other figure.
+    /// Joins the measurements of all servers: the sum of what each counts alone, the worst of each other figure.
     #[must_use]
-    pub fn worst(self, other: Measurement) -> Measurement {
-        // A server with few samples does not count: their percentile is chance.
-        let p95 = |of: &Measurement| match of.samples >= MIN_SAMPLES {
-            true => of.p95,
-            false => Duration::ZERO,
-        };
+    pub fn of_servers(all: &[Measurement]) -> Measurement {
+        // The percentile of few samples is chance. It counts only if no server has more.
+        let has_enough = |of: &&Measurement| of.samples >= MIN_SAMPLES;
+        let nobody_has = !all.iter().any(|of| has_enough(&of));
+        let judged = all.iter().filter(|of| nobody_has || has_enough(of));
+        let sum = |of: fn(&Measurement) -> u64| all.iter().map(of).fold(0, u64::saturating_add);
+        let longest = |of: fn(&Measurement) -> Duration| all.iter().map(of).max();
         Measurement {
-            samples: self.samples.saturating_add(other.samples),
-            p95: p95(&self).max(p95(&other)),
-            recent_p95: self.recent_p95.max(other.recent_p95),
-            errors: self.errors.saturating_add(other.errors),
-            oldest: self.oldest.max(other.oldest),
-            saturated: self.saturated || other.saturated,
-            admitted: self.admitted.saturating_add(other.admitted),
+            samples: sum(|of| of.samples),
+            p95: judged.map(|of| of.p95).max().unwrap_or_default(),
+            recent_p95: longest(|of| of.recent_p95).unwrap_or_default(),
+            errors: sum(|of| of.errors),
+            oldest: longest(|of| of.oldest).unwrap_or_default(),
+            saturated: all.iter().any(|of| of.saturated),
+            // Each server sees the whole queue.
+            admitted: all.iter().map(|of| of.admitted).max().unwrap_or_default(),
         }
     }
 }

@@ -28,7 +28,8 @@ pub struct Second {
     pub errors: u64,
     /// The time from their due time within which 95 % of the successes were served, in ms; `None` without a success.
     pub p95_ms: Option<f64>,
-    /// The second met the objective. A second without requests proves nothing, and counts as met.
+    /// The second met the objective. A second without answers counts as met, unless a request that was answered later was
+    /// due for longer than the objective allows.
     pub met: bool,
 }
 
@@ -57,6 +58,16 @@ struct State {
 }
 
 impl State {
+    /// Marks the seconds in which somebody waited beyond the limit, from `from` to `to`, and nobody was answered. They do
+    /// not meet the objective, which only the late answer shows.
+    fn nobody_was_answered(&mut self, from: Moment, to: Moment) {
+        let waited = |second: &&mut Second| second.at + 1_000 > from;
+        let seconds = self.seconds.iter_mut().rev().take_while(waited);
+        for second in seconds.filter(|second| second.requests == 0 && second.at < to) {
+            second.met = false;
+        }
+    }
+
     fn harm(&mut self, user: i64, now: Moment) {
         if self.harmed.len() < MOST_PEOPLE || self.harmed.contains_key(&user) {
             self.harmed.insert(user, now);
@@ -101,6 +112,11 @@ impl Objective {
         let mut state = self.state.lock();
         self.turn(&mut state, now);
         let latency = sample.done.saturating_duration_since(sample.due);
+        let beyond = latency.saturating_sub(self.hypothesis.p95.0);
+        if !beyond.is_zero() {
+            let beyond = i64::try_from(beyond.as_millis()).unwrap_or(i64::MAX);
+            state.nobody_was_answered(now.saturating_sub(beyond), now);
+        }
         let is_slow = sample.class == Class::Ok && latency > self.hypothesis.p95.0;
         if is_slow || sample.class == Class::Error {
             state.harm(sample.user, now);
@@ -178,5 +194,43 @@ impl Objective {
                 state.seconds.pop_front();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::model::TraceIds;
+    use std::time::{Duration, Instant};
+
+    /// A seat map that was answered after `latency`.
+    fn answer(latency: Duration) -> Sample {
+        let due = Instant::now();
+        Sample {
+            traffic: BUYERS,
+            user: 1,
+            operation: Operation::Seats,
+            class: Class::Ok,
+            error_kind: None,
+            status: 200,
+            due,
+            sent: due,
+            done: due + latency,
+            trace: TraceIds::default(),
+        }
+    }
+
+    #[test]
+    fn seconds_in_which_people_wait_and_nobody_is_answered_do_not_meet_the_objective() {
+        let objective = Objective::new(Hypothesis::default(), 0);
+        objective.count(&answer(Duration::from_millis(20)), 500);
+        // Until 1 s nobody is due; what is due at 1 s is answered at 6.2 s; until 9 s nobody is due again.
+        objective.count(&answer(Duration::from_millis(5_200)), 6_200);
+        objective.count(&answer(Duration::from_millis(20)), 9_000);
+        let seconds = objective.seconds(10_000);
+        let met: Vec<bool> = seconds.iter().map(|second| second.met).collect();
+        let served = [true];
+        let waited = [false; 6];
+        assert_eq!(met, [&served[..], &waited, &[true; 3]].concat());
     }
 }

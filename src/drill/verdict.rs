@@ -187,10 +187,16 @@ impl Observed<'_> {
         Some(self.outside(index).next()?.at.max(began))
     }
 
-    /// The time from which the objective was met until the next fault or the end.
+    /// The first second with answers from which on the objective was met until the next fault or the end.
     pub(super) fn mitigated(&self, index: usize) -> Option<Moment> {
-        let over = self.outside(index).last()?.at + 1_000;
-        (over < self.ended).then_some(over)
+        let last = self.outside(index).last()?.at;
+        let next = self.injected.get(index + 1);
+        let until = next.map_or(self.ended, |next| next.began);
+        let mut after = self
+            .seconds
+            .iter()
+            .filter(|it| it.at > last && it.at < until);
+        Some(after.find(|it| it.requests > 0)?.at)
     }
 }
 

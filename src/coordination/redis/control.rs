@@ -30,11 +30,13 @@ impl RedisCoordination {
         type Answer = (String, Option<u64>, Option<String>, Vec<String>);
         let (_, id, state, figures): Answer = self.ask(&turn).await?;
         let Some(id) = id else { return Ok(None) };
-        let all = figures.iter().filter_map(|text| read(text));
-        let worst = all.reduce(Measurement::worst).unwrap_or(*own);
+        let mut all: Vec<Measurement> = figures.iter().filter_map(|text| read(text)).collect();
+        if all.is_empty() {
+            all.push(*own);
+        }
         Ok(Some(Turn {
             state: state.and_then(|text| read_state(&text)),
-            worst,
+            worst: Measurement::of_servers(&all),
             id,
         }))
     }

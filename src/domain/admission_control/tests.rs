@@ -310,19 +310,33 @@ fn of_two_servers_the_worse_figure_counts_unless_it_is_chance() {
         admitted: 4,
         ..well()
     };
-    let both = chance.worst(Measurement {
+    let busy = Measurement {
         oldest: OBJECTIVE,
         saturated: true,
+        admitted: 6,
         ..slow()
-    });
+    };
+    let both = Measurement::of_servers(&[chance, busy]);
     assert_eq!(
         (both.p95, both.oldest, both.errors),
         (OBJECTIVE, OBJECTIVE, 1)
     );
+    // Both see the same queue: the users are not counted twice.
     assert_eq!(
         (both.samples, both.admitted, both.saturated),
-        (1_003, 4, true)
+        (1_003, 6, true)
     );
+}
+
+#[test]
+fn servers_that_have_few_samples_each_are_slow_together() {
+    let few = Measurement {
+        samples: MIN_SAMPLES - 1,
+        ..slow()
+    };
+    let all = Measurement::of_servers(&[few, few]);
+    let (_, decision) = step(at(30.0), &all, 1_000, cap(1.0));
+    assert_eq!(decision.reason, Reason::Slow);
 }
 
 proptest::proptest! {
