@@ -1,6 +1,7 @@
 //! The files that deploy the service. No container engine runs here, so the tests check what the files say.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -382,16 +383,34 @@ fn the_image_is_built_with_the_toolchain_of_the_project() {
     assert!(dockerfile.contains("USER concertctl"), "not as root");
 }
 
-/// The files from which cargo built the program, relative to the project.
+/// The files from which rustc compiled the library, relative to the project: its newest list of dependencies.
 fn compiled_files() -> Vec<String> {
-    let listed =
-        std::fs::read_to_string(format!("{}.d", env!("CARGO_BIN_EXE_concertctl"))).unwrap();
-    let (_, files) = listed.split_once(": ").unwrap();
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
-    let relative = files
-        .split_whitespace()
-        .filter_map(|path| path.strip_prefix(root));
-    relative.map(str::to_owned).collect()
+    let compiled = Path::new(env!("CARGO_BIN_EXE_concertctl")).with_file_name("deps");
+    let library = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        let text = std::fs::read_to_string(path).ok()?;
+        let is_list = name.starts_with("concertctl-") && name.ends_with(".d");
+        let is_library = |line: &&str| line.contains("/libconcertctl-") && line.contains(".rlib: ");
+        let line = text.lines().find(is_library).filter(|_| is_list)?;
+        Some((path.metadata().ok()?.modified().ok()?, line.to_owned()))
+    };
+    let lists = std::fs::read_dir(compiled).unwrap();
+    let lists = lists.filter_map(|entry| library(&entry.ok()?.path()));
+    let (_, newest) = lists.max().expect("rustc lists the files of the library");
+    let (_, files) = newest.split_once(": ").unwrap();
+    files.split_whitespace().map(without_parents).collect()
+}
+
+/// The path without `x/..`.
+fn without_parents(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 #[test]
