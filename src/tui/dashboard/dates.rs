@@ -94,7 +94,7 @@ fn part(at: &Zoned, token: &str) -> Option<String> {
 /// `1st`, `2nd`, `3rd`, `4th`, `11th`.
 fn ordinal(number: i16) -> String {
     let ending = match (number % 10, number % 100 / 10) {
-        (1 | 2 | 3, 1) => "th",
+        (1..=3, 1) => "th",
         (1, _) => "st",
         (2, _) => "nd",
         (3, _) => "rd",
