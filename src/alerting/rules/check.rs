@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::file::{GroupText, Head, Resource, ResourceList, RuleFile, RuleText, lacking};
+use super::file::{
+    DeepHead, GroupText, Head, Resource, ResourceList, RuleFile, RuleText, is_list, lacking,
+};
 use super::{Alerting, BOUNDS, Group, Kind, Rule};
 use crate::alerting::template::Template;
 use crate::embedded::prometheus::QueryLimits;
 use crate::embedded::prometheus::exposition::is_name;
 use crate::embedded::prometheus::labels::METRIC_NAME;
 use crate::embedded::prometheus::promql::{Query, parse_duration};
-use crate::yaml::{self, FileError, Positions};
+use crate::yaml::{self, FileError, Position, Positions};
 
 /// An invalid field: its path, and the mistake.
 type Finding = (String, String);
@@ -90,7 +92,7 @@ fn documents(text: &str) -> Vec<String> {
 /// The rule files of a document, each with the path to its groups: a rule file itself, or those in Kubernetes
 /// resources.
 fn read(origin: &str, text: &str) -> Result<(Vec<(RuleFile, String)>, Positions), FileError> {
-    let Some((head, positions)) = resource_head(origin, text) else {
+    let Some((head, positions)) = resource_head(origin, text)? else {
         let (file, positions) = yaml::parse(origin, text, BOUNDS, lacking)?;
         return Ok((vec![(file, String::new())], positions));
     };
@@ -114,15 +116,35 @@ fn read(origin: &str, text: &str) -> Result<(Vec<(RuleFile, String)>, Positions)
     Ok((files.collect(), positions))
 }
 
-/// The kind of the Kubernetes resource that the document is. `None` for a rule file, and for a text that is neither:
-/// its mistake is reported as that of a rule file.
-fn resource_head(origin: &str, text: &str) -> Option<(Head, Positions)> {
+/// The kind of the Kubernetes resource that the document is. `None` for a rule file.
+fn resource_head(origin: &str, text: &str) -> Result<Option<(Head, Positions)>, FileError> {
     // Most rule files do not have the word and need no second parse.
     if !text.contains("kind") {
-        return None;
+        return Ok(None);
     }
-    let head = yaml::parse::<Head>(origin, text, BOUNDS, lacking).ok();
-    head.filter(|(head, _)| head.kind.is_some())
+    match yaml::parse::<Head>(origin, text, BOUNDS, lacking) {
+        Ok((head, positions)) => Ok(head.kind.is_some().then_some((head, positions))),
+        // The document as a rule file would be refused for the fields of a resource, and not for this mistake.
+        Err(error) => {
+            let other =
+                deep_kind(text).and_then(|(kind, at)| other_kind(origin, "kind", &kind, at));
+            Err(other.unwrap_or(error))
+        }
+    }
+}
+
+/// The kind of a single resource that is nested deeper than a rule file may be, such as a CustomResourceDefinition.
+fn deep_kind(text: &str) -> Option<(String, Option<Position>)> {
+    /// The deepest nesting that is looked through for the kind.
+    const MAX_DEPTH: usize = 64;
+    let mut options = yaml::options(BOUNDS);
+    if let Some(budget) = &mut options.budget {
+        budget.max_depth = MAX_DEPTH;
+    }
+    let head = serde_saphyr::from_str_with_options::<DeepHead>(text, options);
+    let kind = head.ok()?.kind.filter(|kind| !is_list(&kind.value))?;
+    let at = (kind.referenced.line(), kind.referenced.column());
+    Some((kind.value, Some(at)))
 }
 
 /// Refuses a resource that is not a `PrometheusRule`. A kind that is missing or not a text is left to the parser.
@@ -132,20 +154,25 @@ fn refuse_other_kinds(
     below: &str,
     kind: Option<&serde_json::Value>,
 ) -> Result<(), FileError> {
-    match kind.and_then(serde_json::Value::as_str) {
-        None | Some("PrometheusRule") => Ok(()),
-        Some(kind) => {
-            let field = format!("{below}kind");
-            let problem = format!(
-                "a Kubernetes resource of kind {kind:?} holds no rules; a PrometheusRule does"
-            );
-            Err(FileError {
-                at: positions.position(&field),
-                field: Some(field),
-                ..FileError::new(origin, problem)
-            })
-        }
+    let field = format!("{below}kind");
+    let kind = kind.and_then(serde_json::Value::as_str);
+    let refused =
+        kind.and_then(|kind| other_kind(origin, &field, kind, positions.position(&field)));
+    refused.map_or(Ok(()), Err)
+}
+
+/// The error about a resource of another kind than `PrometheusRule`.
+fn other_kind(origin: &str, field: &str, kind: &str, at: Option<Position>) -> Option<FileError> {
+    if kind == "PrometheusRule" {
+        return None;
     }
+    let problem =
+        format!("a Kubernetes resource of kind {kind:?} holds no rules; a PrometheusRule does");
+    Some(FileError {
+        at,
+        field: Some(field.to_owned()),
+        ..FileError::new(origin, problem)
+    })
 }
 
 fn placed(origin: &str, positions: &Positions, path: &str, finding: Finding) -> FileError {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_saphyr::Spanned;
 
 /// A field without a value (`groups:`) counts as missing, and gets its default.
 fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -113,11 +114,23 @@ pub(super) struct ItemHead {
     pub(super) kind: Option<Value>,
 }
 
+/// The kind of a document that may be nested deeper than a rule file, and its position.
+#[derive(Debug, Deserialize)]
+pub(super) struct DeepHead {
+    #[serde(default)]
+    pub(super) kind: Option<Spanned<String>>,
+}
+
 impl Head {
     pub(super) fn is_list(&self) -> bool {
         let kind = self.kind.as_ref().and_then(Value::as_str);
-        matches!(kind, Some("List" | "PrometheusRuleList"))
+        kind.is_some_and(is_list)
     }
+}
+
+/// Returns whether a resource of this kind is a list of resources.
+pub(super) fn is_list(kind: &str) -> bool {
+    matches!(kind, "List" | "PrometheusRuleList")
 }
 
 #[derive(Debug, Deserialize)]

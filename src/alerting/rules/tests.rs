@@ -221,6 +221,38 @@ fn a_resource_is_recognised_in_every_notation_of_yaml() {
 }
 
 #[test]
+fn a_resource_that_is_not_yaml_gets_the_place_of_its_mistake() {
+    let head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: x\n";
+    let rules = "groups:\n  - name: g\n    rules:\n    - alert: A\n      expr: up\n     for: 5m\n";
+    let error = refused(&format!("{head}spec:\n  {rules}")).to_string();
+    assert!(error.starts_with("r.yml:11:"), "{error}");
+    assert!(error.contains("is not YAML"), "{error}");
+    let template = format!("{head}  labels:\n    {{{{- include \"labels\" . | nindent 4 }}}}\n");
+    let error = refused(&template).to_string();
+    assert!(error.starts_with("r.yml:6:"), "{error}");
+    assert!(!error.contains("apiVersion"), "{error}");
+    let list = format!("{head}items: 7\n");
+    let error = refused(&list).to_string();
+    assert!(error.starts_with("r.yml:5:"), "{error}");
+}
+
+#[test]
+fn a_resource_that_is_nested_deep_is_refused_for_its_kind_or_its_depth() {
+    let nested = |kind: &str| {
+        let deep = "{a: ".repeat(20) + "b" + &"}".repeat(20);
+        format!("apiVersion: v1\nkind: {kind}\nspec: {deep}\n")
+    };
+    let error = refused(&nested("CustomResourceDefinition")).to_string();
+    let expected = "r.yml:2:7: kind: a Kubernetes resource of kind \"CustomResourceDefinition\" holds no rules";
+    assert!(error.starts_with(expected), "{error}");
+    for kind in ["PrometheusRule", "List"] {
+        let error = refused(&nested(kind)).to_string();
+        assert!(error.starts_with("r.yml:3:"), "{error}");
+        assert!(error.contains("is nested too deep"), "{error}");
+    }
+}
+
+#[test]
 fn directives_and_ends_of_documents_are_accepted() {
     let rules =
         |name: &str| format!("groups:\n- name: {name}\n  rules:\n  - {{alert: A, expr: up}}\n");

@@ -244,9 +244,10 @@ impl Run<'_> {
             return Ok(Value::Nil);
         };
         let Base::Function(name) = &first.base else {
-            return match (&first.base, arguments) {
-                (_, Some([_, ..])) => Err("can't give argument to non-function".to_owned()),
-                (Base::Literal(Value::Nil), _) => Err("nil is not a command".to_owned()),
+            let takes_argument = piped.is_some() || arguments.is_some_and(|of| !of.is_empty());
+            return match &first.base {
+                _ if takes_argument => Err("can't give argument to non-function".to_owned()),
+                Base::Literal(Value::Nil) => Err("nil is not a command".to_owned()),
                 _ => self.operand(first, dot),
             };
         };

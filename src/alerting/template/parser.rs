@@ -271,8 +271,11 @@ impl<'a> Parser<'a> {
         while let Some((at, _)) = words.next_if(|(_, token)| *token == Token::Pipe) {
             let command = self.command(words, at, depth)?;
             let first = command.operands.first();
-            if !first.is_some_and(|first| matches!(first.base, Base::Function(_))) {
-                return fail(at, "only a function can stand after `|`");
+            if !first.is_some_and(is_executable) {
+                return fail(
+                    at,
+                    "a literal or `.` cannot stand after `|`: write a function there",
+                );
             }
             commands.push(command);
         }
@@ -368,6 +371,16 @@ impl<'a> Parser<'a> {
         };
         let base = Base::Pipeline(Box::new(pipeline));
         Ok(Operand { base, fields })
+    }
+}
+
+/// Returns whether Go accepts the operand after `|`. Only a function takes the argument. The expansion refuses the other
+/// operands, so that such a template does not stop its rule.
+const fn is_executable(operand: &Operand) -> bool {
+    match operand.base {
+        Base::Function(_) | Base::Variable(_) | Base::Pipeline(_) => true,
+        Base::Dot => !operand.fields.is_empty(),
+        Base::Literal(_) => false,
     }
 }
 

@@ -351,6 +351,33 @@ fn an_evaluation_error_appears_in_the_text() {
     assert!(expand(wide, 0.25).len() <= 64);
 }
 
+/// Go parses these, and refuses them when it expands them.
+#[test]
+fn a_value_that_is_not_a_function_after_a_pipe_fails_at_expansion_and_not_at_load() {
+    for text in [
+        r#""a" | $labels.y"#,
+        "1 | $value",
+        "1 | ($value)",
+        "1 | .Value",
+        "1 | $labels.x",
+        r#"1 | (printf "%v")"#,
+        r#"1 | ("a")"#,
+        "$x := 1 | $value",
+        "if 1 | $value }}a{{ end",
+        "1 | $.x",
+        "1 | ($labels).x",
+        "1 | $",
+        r#"(1) | printf "%v" | $value"#,
+        r#"1 | $value "a""#,
+    ] {
+        let expanded = expand(&format!("{{{{ {text} }}}}"), 1.0);
+        let expected = "<error expanding template: can't give argument to non-function";
+        assert!(expanded.starts_with(expected), "{text}: {expanded}");
+    }
+    let not_reached = "{{ if false }}{{ 1 | $value }}{{ end }}ok";
+    assert_eq!(expand(not_reached, 1.0), "ok");
+}
+
 #[test]
 fn an_expansion_is_bounded_in_steps_and_text() {
     let nested = r#"{{ range query "up" }}"#.repeat(16) + "x" + &"{{ end }}".repeat(16);
@@ -383,7 +410,13 @@ fn a_template_that_does_not_parse_is_refused_with_its_place() {
             19,
             "undefined variable",
         ),
-        ("{{ $value | $value }}", 10, "only a function"),
+        ("{{ $value | . }}", 10, "cannot stand after `|`"),
+        ("{{ 1 | print | \"a\" }}", 13, "cannot stand after `|`"),
+        ("{{ 1 | \"a\" $value }}", 5, "cannot stand after `|`"),
+        ("{{ 1 | 2 }}", 5, "cannot stand after `|`"),
+        ("{{ 1 | 2i }}", 5, "cannot stand after `|`"),
+        ("{{ 1 | true }}", 5, "cannot stand after `|`"),
+        ("{{ 1 | nil }}", 5, "cannot stand after `|`"),
         ("{{ if $value }}x", 3, "no {{end}}"),
         ("x{{ end }}", 4, "unexpected {{end}}"),
         ("{{ else }}", 3, "unexpected {{else}}"),

@@ -22,7 +22,5 @@ pub(super) fn read(path: &Path) -> Result<Dashboard, String> {
         .map_err(|error| unreadable(error.to_string()))?;
     let text =
         String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
-    Dashboard::read(&text).map_err(|error| {
-        format!("{name}: {error}; export the dashboard from Grafana as JSON and give that file")
-    })
+    Dashboard::read(&text).map_err(|error| format!("{name}: {error}; {}", error.advice()))
 }

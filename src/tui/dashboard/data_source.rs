@@ -7,12 +7,17 @@ use serde_json::Value;
 
 use crate::tui::dashboard::json::{text, tidy};
 
+/// Grafana's type and identifier of the data source of its expressions.
+const EXPRESSIONS: &str = "__expr__";
+
 /// The kind of a data source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DataSource {
     /// Prometheus, or a data source with its API.
     Metrics,
     Logs,
+    /// Grafana itself, which computes expressions from the answers to other queries.
+    Computed,
     /// Any other, by its plugin id or the name in the file.
     Other(String),
     /// Not determined: no type and no known name, or a mixed panel, whose queries each name their own data source.
@@ -53,6 +58,7 @@ impl DataSources {
             Some(Value::Object(of)) => {
                 let part = |name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default();
                 match (part("type"), part("uid")) {
+                    (_, EXPRESSIONS) => DataSource::Computed,
                     ("", uid) => self.named(uid),
                     ("datasource", "-- Mixed --") => DataSource::Unknown,
                     ("datasource", "-- Dashboard --") => self.named("-- Dashboard --"),
@@ -62,6 +68,13 @@ impl DataSources {
             }
             _ => DataSource::Unknown,
         }
+    }
+
+    /// The name that a user gave the `datasource` of `json`; empty if it has none.
+    pub(crate) fn name_of(json: &Value) -> String {
+        let name = json.get("datasource").and_then(Value::as_str);
+        let name = name.filter(|name| !name.starts_with(['$', '[']) && !name.starts_with("-- "));
+        tidy(name.unwrap_or_default())
     }
 
     /// The kind by a name or an identifier. A variable stands for a type, and Grafana's own names are known. Any other
@@ -76,6 +89,7 @@ impl DataSources {
             return match name.to_ascii_lowercase().as_str() {
                 "-- mixed --" | "mixed" => DataSource::Unknown,
                 "-- grafana --" | "grafana" => DataSource::Other("Grafana".into()),
+                EXPRESSIONS => DataSource::Computed,
                 "-- dashboard --" => DataSource::Other("another panel of Grafana".into()),
                 plain => by_word(plain),
             };
@@ -93,6 +107,7 @@ fn by_type(kind: &str) -> DataSource {
     let kind = kind.to_ascii_lowercase();
     match kind.as_str() {
         "mixed" => DataSource::Unknown,
+        EXPRESSIONS => DataSource::Computed,
         "victoriametrics-metrics-datasource" => DataSource::Metrics,
         "loki" => DataSource::Logs,
         prometheus if prometheus.ends_with("prometheus") => DataSource::Metrics,
@@ -169,6 +184,15 @@ mod tests {
             (json!("tempo-metrics-prom-less"), DataSource::Unknown),
             (json!("-- Mixed --"), DataSource::Unknown),
             (json!("Loki"), DataSource::Logs),
+            (
+                json!({ "type": "__expr__", "uid": "${DS_EXPRESSION}" }),
+                DataSource::Computed,
+            ),
+            (
+                json!({ "type": "x", "uid": "__expr__" }),
+                DataSource::Computed,
+            ),
+            (json!("__expr__"), DataSource::Computed),
             (json!(null), DataSource::Unknown),
             (json!(7), DataSource::Unknown),
         ];

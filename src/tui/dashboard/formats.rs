@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::tui::dashboard::dates::dated;
 use crate::tui::dashboard::vars::Choice;
 
 /// The text that replaces a variable in a query. Without a format, several values become the alternatives of a
@@ -101,20 +102,7 @@ pub(crate) fn instant(ms: i64, format: &str) -> String {
     match format.split_once(':').unwrap_or((format, "")) {
         ("date", "seconds") => (ms / 1000).to_string(),
         ("date", "" | "iso") => at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-        ("date", pattern) => {
-            // The parts of a date format that dashboards use, longest first.
-            let parts = [
-                ("YYYY", "%Y"),
-                ("MM", "%m"),
-                ("DD", "%d"),
-                ("HH", "%H"),
-                ("mm", "%M"),
-                ("ss", "%S"),
-            ];
-            parts.iter().fold(pattern.to_owned(), |text, (part, ours)| {
-                text.replace(part, &at.strftime(ours).to_string())
-            })
-        }
+        ("date", pattern) if pattern != "ms" => dated(&at, pattern),
         _ => ms.to_string(),
     }
 }
@@ -166,6 +154,8 @@ mod tests {
         assert_eq!(instant(at, "date"), "2026-06-01T12:00:00.123Z");
         assert_eq!(instant(at, "date:iso"), "2026-06-01T12:00:00.123Z");
         assert_eq!(instant(at, "date:seconds"), "1780315200");
+        assert_eq!(instant(at, "date:ms"), "1780315200123");
+        assert_eq!(instant(at, "date:M"), "6");
         assert_eq!(instant(at, "date:YYYY-MM-DD HH:mm"), "2026-06-01 12:00");
         assert_eq!(instant(i64::MAX, "date"), i64::MAX.to_string());
     }

@@ -11,10 +11,22 @@ pub(crate) const MAX_TEXT: usize = 120;
 /// The field that holds the original path of a panel after its conversion to the classic form.
 pub(crate) const PATH: &str = "__path";
 
+/// The field that holds, after that conversion, a panel's own values of variables, by their names.
+pub(crate) const FIXED: &str = "__fixed";
+
 pub(crate) fn error(place: &str, what: impl Into<String>) -> DashboardError {
     DashboardError {
         place: place.to_owned(),
         what: what.into(),
+        too_large: false,
+    }
+}
+
+/// An error about a dashboard that exceeds a bound.
+pub(crate) fn too_large(place: &str, what: impl Into<String>) -> DashboardError {
+    DashboardError {
+        too_large: true,
+        ..error(place, what)
     }
 }
 
@@ -78,4 +90,18 @@ pub struct DashboardError {
     /// Line and column, or a path as in `$.panels[3].targets`.
     pub(crate) place: String,
     pub(crate) what: String,
+    /// The file is well-formed and exceeds a bound.
+    too_large: bool,
+}
+
+impl DashboardError {
+    /// What to do about the mistake.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        if self.too_large {
+            "split the dashboard and give one of its parts"
+        } else {
+            "export the dashboard from Grafana as JSON and give that file"
+        }
+    }
 }

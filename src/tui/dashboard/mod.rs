@@ -4,6 +4,7 @@
 pub(crate) mod adhoc;
 pub(crate) mod colour;
 pub(crate) mod data_source;
+pub(crate) mod dates;
 pub(crate) mod formats;
 pub(crate) mod grid;
 pub(crate) mod interval;
@@ -15,6 +16,7 @@ pub(crate) mod panel;
 pub(crate) mod read;
 pub(crate) mod reference;
 pub(crate) mod repeat;
+pub(crate) mod rows;
 pub(crate) mod schema_v2;
 pub(crate) mod scope;
 pub(crate) mod targets;
@@ -25,6 +27,7 @@ pub(crate) mod vars;
 
 pub(crate) use grid::{Shelf, shelves};
 pub(crate) use repeat::repeated;
+pub(crate) use rows::contents;
 pub(crate) use scope::{Scope, Times};
 pub(crate) use unit::Unit;
 pub(crate) use vars::Variable;

@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{PATH, list, number, object, text};
+use crate::tui::dashboard::panel::Bound;
+use crate::tui::dashboard::read::count;
 
 /// The height of a line of the grid in pixels, its gap included.
 const PIXELS: f64 = 38.0;
@@ -13,6 +15,12 @@ const DEFAULT_PIXELS: f64 = 250.0;
 /// Converts the dashboard: its panels are placed in a grid.
 pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError> {
     let rows = list(root, "rows", path)?;
+    let mut bound = Bound::default();
+    for row in rows {
+        bound.add(true);
+        count(row, &mut bound);
+    }
+    bound.check(&format!("{path}.rows"))?;
     // As in Grafana, all rows are headings if one of them is.
     let headed = |row: &Value| {
         let on = |name: &str| row.get(name) == Some(&Value::Bool(true));

@@ -2,16 +2,63 @@
 
 use std::sync::Arc;
 
+use crate::tui::dashboard::json::{DashboardError, too_large};
 use crate::tui::dashboard::scope::Scope;
 use crate::tui::dashboard::unit::Unit;
 use crate::tui::dashboard::vars;
+use crate::tui::format;
 use crate::tui::theme::Severity;
 
-/// The most panels of a dashboard.
-pub(crate) const MAX_PANELS: usize = 300;
+/// The most panels of a dashboard. The largest known ones have more than 800. Only visible ones are queried.
+pub(crate) const MAX_PANELS: usize = 1_000;
+/// The most rows and tabs of a dashboard.
+pub(crate) const MAX_ROWS: usize = 1_000;
 
 /// The most queries of a panel. A note on the panel gives the number of the others.
 pub(crate) const MAX_TARGETS: usize = 12;
+
+/// Counts panels and rows up to the bounds of a dashboard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bound {
+    panels: usize,
+    rows: usize,
+}
+
+impl Bound {
+    pub(crate) const fn add(&mut self, row: bool) {
+        if row {
+            self.rows += 1;
+        } else {
+            self.panels += 1;
+        }
+    }
+
+    pub(crate) const fn is_exceeded(self) -> bool {
+        self.panels > MAX_PANELS || self.rows > MAX_ROWS
+    }
+
+    /// The bound that is exceeded, with the number found.
+    fn excess(self) -> Option<String> {
+        let excess = |found: usize, most: usize, what: &str| {
+            let count = |number: usize| format::count(u64::try_from(number).unwrap_or(u64::MAX));
+            let (found, most) = (count(found), count(most));
+            format!("{found} {what}, of which a board has at most {most}")
+        };
+        if self.panels > MAX_PANELS {
+            Some(excess(self.panels, MAX_PANELS, "panels"))
+        } else if self.rows > MAX_ROWS {
+            Some(excess(self.rows, MAX_ROWS, "rows and tabs"))
+        } else {
+            None
+        }
+    }
+
+    /// Refuses a dashboard that exceeds a bound. `place` is the list that was counted.
+    pub(crate) fn check(self, place: &str) -> Result<(), DashboardError> {
+        self.excess()
+            .map_or(Ok(()), |what| Err(too_large(place, what)))
+    }
+}
 
 /// A query to a source: PromQL or LogQL.
 pub(crate) type Query = Arc<str>;
@@ -141,14 +188,15 @@ pub(crate) struct Panel {
     /// The lines of a text panel.
     pub(crate) words: Vec<String>,
     pub(crate) repeat: Option<Repeat>,
-    /// The variables that have a fixed value in this copy of a repeated panel.
+    /// The variables that have a fixed value in this panel: those that repeat it or its row, and those of its row or
+    /// tab whose names another variable has too. The first value of a name counts.
     pub(crate) fixed: Vec<(String, String)>,
     /// The index of the panel in the file.
     pub(crate) origin: usize,
     /// The file has this row folded.
     pub(crate) folded: bool,
-    /// The panel is inside such a row.
-    pub(crate) nested: bool,
+    /// The number of such rows around it.
+    pub(crate) nested: u8,
 }
 
 impl Panel {
@@ -174,7 +222,7 @@ impl Panel {
             fixed: Vec::new(),
             origin: 0,
             folded: false,
-            nested: false,
+            nested: 0,
         }
     }
 

@@ -9,9 +9,11 @@ use serde_json::Value;
 
 use crate::tui::dashboard::data_source::DataSources;
 use crate::tui::dashboard::json::DashboardError;
-use crate::tui::dashboard::json::{PATH, error, kind_of, list, object, text, tidy};
+use crate::tui::dashboard::json::{
+    FIXED, PATH, error, kind_of, list, object, text, tidy, too_large,
+};
 use crate::tui::dashboard::mappings::{mappings, of_nothing};
-use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel, Place, Repeat};
+use crate::tui::dashboard::panel::{Bound, Kind, Panel, Place, Repeat};
 use crate::tui::dashboard::thresholds::{coloured, steps};
 use crate::tui::dashboard::{
     Dashboard, MAX_BYTES, old_rows, options, schema_v2, targets, text as words, vars,
@@ -21,7 +23,7 @@ use crate::tui::format;
 pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     if source.len() > MAX_BYTES {
         let most = MAX_BYTES / 1024 / 1024;
-        return Err(error("the file", format!("larger than {most} MiB")));
+        return Err(too_large("the file", format!("larger than {most} MiB")));
     }
     let json: Value =
         serde_json::from_str(source.trim_start_matches('\u{feff}')).map_err(|no| {
@@ -33,21 +35,26 @@ pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     let (root, path) = unwrapped(&json);
     object(root, &path)?;
     let root = classic(root, &path)?;
+    let mut bound = Bound::default();
+    count(&root, &mut bound);
+    bound.check(&format!("{path}.panels"))?;
     let variables = vars::read(&root, &path)?;
     let reader = Reader {
         sources: DataSources::read(&root),
         by_id: by_id(&root),
         root: &root,
     };
-    let mut panels = Vec::new();
-    reader.collect(&path, &mut panels)?;
+    let mut panels = reader.panels_of(&root, &path, 0)?;
+    for (index, panel) in panels.iter_mut().enumerate() {
+        panel.origin = index;
+    }
     Ok(Dashboard {
         title: match tidy(text(&root, "title")) {
             empty if empty.is_empty() => "(no title)".into(),
             title => title,
         },
         variables,
-        panels: in_order(panels),
+        panels,
     })
 }
 
@@ -89,15 +96,18 @@ fn classic<'a>(root: &'a Value, path: &str) -> Result<Cow<'a, Value>, DashboardE
     Err(error(&format!("{path}.panels"), what))
 }
 
-/// The panels from top to bottom; the panels of a row follow it.
-fn in_order(mut panels: Vec<(u32, Panel)>) -> Vec<Panel> {
-    panels.sort_by_key(|(at, panel)| {
-        let inside = panel.kind != Kind::Row;
-        (*at, inside, panel.place.y, panel.place.x)
-    });
-    let panels = panels.into_iter().enumerate();
-    let panels = panels.map(|(origin, (_, panel))| Panel { origin, ..panel });
-    panels.collect()
+/// The panels in the field `panels`: of the dashboard, or of a folded row.
+fn inside(of: &Value) -> &[Value] {
+    let panels = of.get("panels").and_then(Value::as_array);
+    panels.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Counts the panels and rows in the field `panels`, including those inside folded rows.
+pub(crate) fn count(of: &Value, bound: &mut Bound) {
+    for json in inside(of) {
+        bound.add(tidy(text(json, "type")) == "row");
+        count(json, bound);
+    }
 }
 
 /// The parts of the file that are needed to read a panel.
@@ -109,15 +119,17 @@ struct Reader<'a> {
 
 /// Indexes all panels of the file by their id, including those of folded rows.
 fn by_id(root: &Value) -> BTreeMap<u64, &Value> {
-    fn panels(of: &Value) -> impl Iterator<Item = &Value> {
-        of.get("panels")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
+    let mut by_id = BTreeMap::new();
+    let mut open = vec![root];
+    while let Some(of) = open.pop() {
+        for panel in inside(of) {
+            if let Some(id) = panel.get("id").and_then(Value::as_u64) {
+                by_id.insert(id, panel);
+            }
+            open.push(panel);
+        }
     }
-    let all = panels(root).flat_map(|outer| std::iter::once(outer).chain(panels(outer)));
-    let numbered = all.filter_map(|panel| Some((panel.get("id")?.as_u64()?, panel)));
-    numbered.collect()
+    by_id
 }
 
 /// The id of the panel whose answers `json` shows, if its source is "-- Dashboard --".
@@ -132,50 +144,46 @@ fn reused(json: &Value) -> Option<u64> {
 }
 
 impl Reader<'_> {
-    /// Collects the panels, each with the vertical position by which [`in_order`] sorts it.
-    fn collect(&self, path: &str, panels: &mut Vec<(u32, Panel)>) -> Result<(), DashboardError> {
-        for (index, json) in list(self.root, "panels", path)?.iter().enumerate() {
+    /// Reads the panels of the dashboard or of a row, from top to bottom. Those of a folded row follow it.
+    fn panels_of(&self, of: &Value, path: &str, nested: u8) -> Result<Vec<Panel>, DashboardError> {
+        let mut panels = Vec::new();
+        for (index, json) in list(of, "panels", path)?.iter().enumerate() {
             let path = format!("{path}.panels[{index}]");
-            let panel = self.panel(json, &path, panels.len())?;
-            let at = panel.place.y;
-            let row = panel.kind == Kind::Row;
-            panels.push((at, panel));
-            if !row {
-                continue;
-            }
-            // The positions inside a folded row are from the time when it was open.
-            for (inner, json) in list(json, "panels", &path)?.iter().enumerate() {
-                let path = format!("{path}.panels[{inner}]");
-                let panel = self.panel(json, &path, panels.len())?;
-                let nested = Panel {
-                    nested: true,
-                    ..panel
-                };
-                panels.push((at, nested));
-            }
+            let panel = Panel {
+                nested,
+                ..self.panel(json, &path)?
+            };
+            // The positions inside a folded row are from the time when it was open, so they are sorted separately.
+            let inside = match panel.kind {
+                Kind::Row => self.panels_of(json, &path, nested.saturating_add(1))?,
+                _ => Vec::new(),
+            };
+            panels.push((panel, inside));
         }
-        Ok(())
+        panels.sort_by_key(|(panel, _)| (panel.place.y, panel.kind != Kind::Row, panel.place.x));
+        let panels = panels.into_iter();
+        let panels = panels.flat_map(|(panel, inside)| std::iter::once(panel).chain(inside));
+        Ok(panels.collect())
     }
 
-    fn panel(&self, json: &Value, path: &str, before: usize) -> Result<Panel, DashboardError> {
+    fn panel(&self, json: &Value, path: &str) -> Result<Panel, DashboardError> {
         let path = match text(json, PATH) {
             "" => path,
             original => original,
         };
         object(json, path)?;
-        if before >= MAX_PANELS {
-            return Err(error(path, format!("more than {MAX_PANELS} panels")));
-        }
-        match json
-            .get("libraryPanel")
-            .filter(|library| library.is_object())
-        {
+        let library = json.get("libraryPanel");
+        let panel = match library.filter(|library| library.is_object()) {
             Some(library) => self.of_library(library, json, path),
             None => match reused(json) {
                 Some(id) => self.of_other(id, json, path),
                 None => panel(json, path, &self.sources),
             },
-        }
+        };
+        Ok(Panel {
+            fixed: fixed(json),
+            ..panel?
+        })
     }
 
     /// A panel that shows the answers of panel `id`: it gets the same queries.
@@ -280,7 +288,13 @@ fn panel(json: &Value, path: &str, sources: &DataSources) -> Result<Panel, Dashb
     }
     match kind {
         Kind::Row => {}
-        Kind::Text => panel.words = words::lines(json),
+        Kind::Text => match words::lines(json) {
+            Ok(lines) => panel.words = lines,
+            Err(why_not) => {
+                panel.kind = Kind::NotDrawn;
+                panel.why_not = why_not.to_owned();
+            }
+        },
         Kind::NotDrawn => panel.why_not = why_not(&type_name),
         _ => {
             targets::read(json, path, sources, &mut panel)?;
@@ -310,6 +324,13 @@ fn why_not(type_name: &str) -> String {
         }
         other => format!("the console has no panels of type {other}"),
     }
+}
+
+/// The values of the variables of its row or tab whose names another variable has too.
+fn fixed(json: &Value) -> Vec<(String, String)> {
+    let fixed = json.get(FIXED).and_then(Value::as_object);
+    let value = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+    fixed.into_iter().flatten().filter_map(value).collect()
 }
 
 fn repeat(json: &Value) -> Option<Repeat> {

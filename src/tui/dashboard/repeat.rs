@@ -1,7 +1,8 @@
 //! Repeats panels and rows for each value of a variable.
 
 use crate::tui::dashboard::Scope;
-use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel};
+use crate::tui::dashboard::panel::{Bound, Kind, Panel};
+use crate::tui::dashboard::rows::contents;
 
 /// Columns of Grafana's grid.
 const COLUMNS: u16 = 24;
@@ -11,58 +12,75 @@ pub(crate) fn repeated(panels: &[Panel], scope: &Scope) -> Option<Vec<Panel>> {
     if panels.iter().all(|panel| panel.repeat.is_none()) {
         return None;
     }
-    let mut shown = Vec::new();
-    let mut at = 0;
-    while let Some(panel) = panels.get(at) {
-        let after = panels.get(at + 1..).unwrap_or_default();
-        let members = if panel.kind == Kind::Row {
-            let held =
-                |member: &&Panel| member.kind != Kind::Row && (!panel.folded || member.nested);
-            after.iter().take_while(held).count()
-        } else {
-            0
-        };
-        for copy in copies(panel, scope, &[]) {
-            let fixed = copy.fixed.clone();
-            put(&mut shown, copy);
-            for member in after.iter().take(members) {
-                for copy in copies(member, scope, &fixed) {
-                    put(&mut shown, copy);
+    let mut shown = Shown::default();
+    shown.put_all(panels, scope, &[]);
+    Some(shown.panels)
+}
+
+/// The panels so far, up to the bounds of a dashboard.
+#[derive(Default)]
+struct Shown {
+    panels: Vec<Panel>,
+    bound: Bound,
+}
+
+impl Shown {
+    /// Adds the copies of `panels`. `fixed` are the values of the rows around them.
+    fn put_all(&mut self, panels: &[Panel], scope: &Scope, fixed: &[(String, String)]) {
+        let mut at = 0;
+        while let Some(panel) = panels.get(at) {
+            let inside = contents(panels, at);
+            at = inside.end;
+            for copy in copies(panel, scope, fixed) {
+                // Without this, rows within rows would be copied long after the bound.
+                if self.bound.is_exceeded() {
+                    return;
                 }
+                let fixed = copy.fixed.clone();
+                self.put(copy);
+                self.put_all(
+                    panels.get(inside.clone()).unwrap_or_default(),
+                    scope,
+                    &fixed,
+                );
             }
         }
-        at += 1 + members;
     }
-    Some(shown)
+
+    /// Adds a panel. If there are too many, the last one states it.
+    fn put(&mut self, panel: Panel) {
+        self.bound.add(panel.kind == Kind::Row);
+        if !self.bound.is_exceeded() {
+            self.panels.push(panel);
+        } else if let Some(last) = self.panels.last_mut() {
+            let many = "more panels or rows than a board has: the rest is left out";
+            last.why_not = many.to_owned();
+        }
+    }
 }
 
-/// Adds a panel, up to [`MAX_PANELS`]. The last one states that there are more.
-fn put(shown: &mut Vec<Panel>, panel: Panel) {
-    if shown.len() < MAX_PANELS {
-        shown.push(panel);
-    } else if let Some(last) = shown.last_mut() {
-        last.why_not = format!("more panels than {MAX_PANELS}: the rest is left out");
-    }
-}
-
-/// A copy of `panel` for each value of its variable. `fixed` are the values of the row around it.
+/// A copy of `panel` for each value of its variable. `fixed` are the values of the rows around it.
 fn copies(panel: &Panel, scope: &Scope, fixed: &[(String, String)]) -> Vec<Panel> {
-    let one = |fixed: Vec<(String, String)>| Panel {
-        fixed,
+    // The first value of a name counts, so the nearest one comes first.
+    let one = |own: Option<(String, String)>| Panel {
+        fixed: own
+            .into_iter()
+            .chain(panel.fixed.iter().chain(fixed).cloned())
+            .collect(),
         ..panel.clone()
     };
     let Some(repeat) = &panel.repeat else {
-        return vec![one(fixed.to_vec())];
+        return vec![one(None)];
     };
-    // If the same variable repeats the row, the row's value is the only one.
-    let by_row = fixed.iter().any(|(name, _)| *name == repeat.variable);
-    let values = if by_row {
+    // A value that the row fixes is the only one.
+    let mut known = panel.fixed.iter().chain(fixed);
+    let values = if known.any(|(name, _)| *name == repeat.variable) {
         Vec::new()
     } else {
         scope.values(&repeat.variable)
     };
     if values.is_empty() {
-        return vec![one(fixed.to_vec())];
+        return vec![one(None)];
     }
     let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
     let width = COLUMNS / count.min(repeat.per_line).clamp(1, COLUMNS);
@@ -74,8 +92,7 @@ fn copies(panel: &Panel, scope: &Scope, fixed: &[(String, String)]) -> Vec<Panel
         }
     };
     let copies = (0_u16..).zip(values).map(|(index, value)| {
-        let fixed = fixed.iter().cloned();
-        let mut copy = one(fixed.chain([(repeat.variable.clone(), value)]).collect());
+        let mut copy = one(Some((repeat.variable.clone(), value)));
         place(index, &mut copy);
         copy
     });

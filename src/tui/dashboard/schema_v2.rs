@@ -3,12 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use crate::tui::dashboard::json::DashboardError;
-use crate::tui::dashboard::json::{PATH, error, list, number, text};
-use crate::tui::dashboard::panel::MAX_PANELS;
+use crate::tui::dashboard::json::{FIXED, PATH, error, list, number, text};
+use crate::tui::dashboard::panel::Bound;
+use crate::tui::dashboard::vars::{MAX_VARIABLES, first_value};
 use crate::tui::format;
 
 /// The deepest nesting of layouts: tabs of rows of grids, and one more.
 const MAX_DEPTH: usize = 4;
+/// The most variables of rows and tabs that have a value of their own for a panel.
+const MAX_FIXED: usize = 16;
 /// The height of a panel in an automatic layout, in lines.
 const AUTO_HEIGHT: u64 = 8;
 
@@ -18,7 +21,13 @@ pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError>
         elements: root.get("elements").and_then(Value::as_object),
         path,
         panels: Vec::new(),
-        placed: 0,
+        variables: list(root, "variables", path)?
+            .iter()
+            .take(MAX_VARIABLES)
+            .map(variable)
+            .collect(),
+        fixed: Vec::new(),
+        bound: Bound::default(),
         y: 0,
     };
     if layout.elements.is_none() {
@@ -26,11 +35,10 @@ pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError>
     }
     let nothing = Value::Null;
     layout.take(root.get("layout").unwrap_or(&nothing), "", 0)?;
-    let variables = list(root, "variables", path)?.iter().map(variable);
-    let variables: Vec<Value> = variables.collect();
+    layout.bound.check(&format!("{path}.layout"))?;
     Ok(json!({
         "title": root.get("title"),
-        "templating": { "list": variables },
+        "templating": { "list": layout.variables },
         "panels": layout.panels,
     }))
 }
@@ -40,8 +48,12 @@ struct Layout<'a> {
     elements: Option<&'a Map<String, Value>>,
     path: &'a str,
     panels: Vec<Value>,
-    /// The number of panels placed so far, including those inside folded rows.
-    placed: usize,
+    /// The variables of the dashboard, and those of rows and tabs with other names.
+    variables: Vec<Value>,
+    /// The values of the other variables of the rows and tabs around the current place, the innermost last.
+    fixed: Vec<(String, String)>,
+    /// The number of panels and headings so far, including those inside folded rows.
+    bound: Bound,
     y: u64,
 }
 
@@ -80,12 +92,15 @@ impl Layout<'_> {
                 (within, title) => format!("{within} › {title}"),
             };
             let folded = (on("collapse") || on("collapsed")) && !on("hideHeader");
+            let around = self.fixed.len();
+            self.declare(spec)?;
             // A row whose heading is hidden gets none here either, unless the tab around it has one.
             if !on("hideHeader") {
                 self.heading(&title, folded, spec);
             }
             let held = self.panels.len();
             self.take(spec.get("layout").unwrap_or(&nothing), &title, depth + 1)?;
+            self.fixed.truncate(around);
             if folded {
                 let inside = self.panels.split_off(held);
                 if let Some(fields) = self.panels.last_mut().and_then(Value::as_object_mut) {
@@ -96,9 +111,41 @@ impl Layout<'_> {
         Ok(())
     }
 
+    /// Reads the variables of a row or a tab. They become variables of the dashboard. If there is one of that name
+    /// already, the panels inside get the value of the file.
+    fn declare(&mut self, spec: &Value) -> Result<(), DashboardError> {
+        let place = format!("{}.layout.spec", self.path);
+        for own in list(spec, "variables", &place)?.iter().take(MAX_VARIABLES) {
+            let own = variable(own);
+            let name = text(&own, "name");
+            let is_new = self
+                .variables
+                .iter()
+                .all(|known| text(known, "name") != name);
+            if is_new && self.variables.len() < MAX_VARIABLES {
+                self.variables.push(own);
+            } else if let Some(value) = first_value(&own).filter(|_| self.fixed.len() < MAX_FIXED) {
+                self.fixed.push((name.to_owned(), value));
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of variables that hold at the current place only. The innermost of a name replaces the others.
+    fn fixed(&self) -> Value {
+        let fixed = self.fixed.iter();
+        let fixed = fixed.map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        Value::Object(fixed.collect())
+    }
+
     fn heading(&mut self, title: &str, folded: bool, spec: &Value) {
+        // The number of headings is bounded before they are made.
+        self.bound.add(true);
+        if self.bound.is_exceeded() {
+            return;
+        }
         self.panels.push(json!({
-            "type": "row", "title": title, "collapsed": folded,
+            "type": "row", "title": title, "collapsed": folded, FIXED: self.fixed(),
             "repeat": spec.pointer("/repeat/value"),
             "gridPos": { "x": 0, "y": self.y, "w": 24, "h": 1 },
         }));
@@ -157,9 +204,9 @@ impl Layout<'_> {
         let name = name.unwrap_or_default();
         let path = format!("{}.elements.{name}", self.path);
         // Many items may name the same element, so the bound is checked before each copy.
-        self.placed += 1;
-        if self.placed > MAX_PANELS {
-            return Err(error(&path, format!("more than {MAX_PANELS} panels")));
+        self.bound.add(false);
+        if self.bound.is_exceeded() {
+            return Ok(());
         }
         let Some(element) = self.elements.and_then(|elements| elements.get(name)) else {
             return Err(error(&path, "missing, but the layout places it"));
@@ -173,6 +220,7 @@ impl Layout<'_> {
             fields.insert("repeat".into(), part("value"));
             fields.insert("repeatDirection".into(), part("direction"));
             fields.insert("maxPerRow".into(), part("maxPerRow"));
+            fields.insert(FIXED.into(), self.fixed());
         }
         self.panels.push(panel);
         Ok(())

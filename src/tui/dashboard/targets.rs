@@ -20,6 +20,10 @@ struct Left {
     beyond: usize,
     /// The number of expressions that Grafana itself computes from the answers to other queries.
     computed: usize,
+    /// The number of visible queries without PromQL or LogQL. The file does not determine their data source.
+    foreign: usize,
+    /// The name of their data source; empty if the file has none.
+    name: String,
 }
 
 /// Reads the queries of a panel into it. A panel without a query that can be asked is not drawn.
@@ -38,19 +42,27 @@ pub(crate) fn read(
             left.hidden += 1;
             continue;
         }
-        if text_of(target, "datasource", "uid") == "__expr__" {
-            left.computed += 1;
-            continue;
-        }
         let source = match sources.of(target) {
             DataSource::Unknown => of_panel.clone(),
             known => known,
         };
+        if source == DataSource::Computed {
+            left.computed += 1;
+            continue;
+        }
         let expr = expr(target, &path)?;
         let source = with_language(source, expr);
         let counts_lines = panel.kind != Kind::Logs && source == DataSource::Logs;
-        if let Some(other) = not_asked(panel.kind, source, expr) {
+        let is_unknown = source == DataSource::Unknown;
+        if let Some(other) = not_asked(panel.kind, source) {
             left.others.push(other);
+        } else if expr.is_empty() && is_unknown {
+            left.foreign += 1;
+            let names = [DataSources::name_of(target), DataSources::name_of(json)];
+            left.name = names
+                .into_iter()
+                .find(|name| !name.is_empty())
+                .unwrap_or_default();
         } else if expr.is_empty() {
             continue;
         } else if panel.targets.len() >= MAX_TARGETS {
@@ -71,11 +83,6 @@ pub(crate) fn read(
     left.others.dedup();
     conclude(panel, &left);
     Ok(())
-}
-
-fn text_of<'a>(json: &'a Value, name: &str, inner: &str) -> &'a str {
-    let value = json.get(name).and_then(|of| of.get(inner));
-    value.and_then(Value::as_str).unwrap_or_default()
 }
 
 fn expr<'a>(target: &'a Value, path: &str) -> Result<&'a str, DashboardError> {
@@ -113,13 +120,11 @@ fn with_language(source: DataSource, expr: &str) -> DataSource {
 }
 
 /// The data source of the query, if the console does not ask it for a panel of that kind.
-fn not_asked(kind: Kind, source: DataSource, expr: &str) -> Option<String> {
+fn not_asked(kind: Kind, source: DataSource) -> Option<String> {
     match (kind, source) {
-        (Kind::Logs, DataSource::Metrics) => Some("prometheus".into()),
-        (Kind::Logs, _) if expr.is_empty() => None,
-        (Kind::Logs, DataSource::Logs | DataSource::Unknown) => None,
         (_, DataSource::Other(name)) => Some(name),
-        (_, DataSource::Metrics | DataSource::Logs | DataSource::Unknown) => None,
+        (Kind::Logs, DataSource::Metrics) => Some("prometheus".into()),
+        _ => None,
     }
 }
 
@@ -130,6 +135,11 @@ fn conclude(panel: &mut Panel, left: &Left) {
             format!("it queries {others}, which boards do not support")
         } else if left.computed > 0 {
             "Grafana computes it from other queries, which the console does not".into()
+        } else if left.foreign > 0 && left.name.is_empty() {
+            "it has no query in PromQL or LogQL".into()
+        } else if left.foreign > 0 {
+            let name = &left.name;
+            format!("it has no query in PromQL or LogQL: its data source is {name}")
         } else if left.hidden > 0 {
             "its queries are hidden".into()
         } else {

@@ -9,8 +9,8 @@ use crate::tui::format::one_line;
 const MAX_BYTES: usize = 16 * 1024;
 const MAX_LINES: usize = 100;
 
-/// The lines of a text panel, without markup.
-pub(crate) fn lines(json: &Value) -> Vec<String> {
+/// The lines of a text panel, without markup, or the reason why there are none.
+pub(crate) fn lines(json: &Value) -> Result<Vec<String>, &'static str> {
     let of = |json: &Value| {
         (
             text(json, "content").to_owned(),
@@ -25,10 +25,12 @@ pub(crate) fn lines(json: &Value) -> Vec<String> {
     while !content.is_char_boundary(end) {
         end -= 1;
     }
+    let is_cut = end < content.len();
     let content = content.get(..end).unwrap_or_default();
     // Markdown may contain HTML. The mode `code` is shown unchanged.
     let plain = match mode.as_str() {
         "code" => content.to_owned(),
+        _ if is_cut => without_tags(whole_tags(content)),
         _ => without_tags(content),
     };
     let mut lines: Vec<String> = Vec::new();
@@ -45,7 +47,31 @@ pub(crate) fn lines(json: &Value) -> Vec<String> {
     if lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
-    lines
+    if lines.is_empty() {
+        return Err(why_no_text(content));
+    }
+    Ok(lines)
+}
+
+/// The reason why `content` has no text.
+fn why_no_text(content: &str) -> &'static str {
+    let content = content.to_ascii_lowercase();
+    let has = |marks: &[&str]| marks.iter().any(|mark| content.contains(mark));
+    if content.trim().is_empty() {
+        "it is empty"
+    } else if has(&["<iframe", "<object", "<embed", "<video"]) {
+        "its content is a frame, which the console does not show"
+    } else if has(&["<img", "<svg", "<picture", "<canvas", "!["]) {
+        "its content is a picture, which the console does not show"
+    } else {
+        "it has no text"
+    }
+}
+
+/// `html` without a last tag that is not closed. A picture may be longer than the part that is read.
+fn whole_tags(html: &str) -> &str {
+    let open = html.rfind('<').filter(|open| !html[*open..].contains('>'));
+    open.map_or(html, |open| &html[..open])
 }
 
 /// The text between the tags. The end of a paragraph ends a line. Styles and scripts are left out.
@@ -91,28 +117,36 @@ fn without_tags(html: &str) -> String {
         .fold(words, |words, (from, to)| words.replace(from, to))
 }
 
-/// A line of Markdown without the marks of headings, emphasis and links.
+/// A line of Markdown without the marks of headings, emphasis, pictures and links.
 fn without_marks(line: &str) -> String {
     let line = line.trim_start_matches('#').trim();
+    // A link may enclose a picture: `[![text](picture)](address)`.
+    let words = texts_of(&texts_of(line, "!["), "[");
+    tidy(&words.replace("**", "").replace("__", "").replace('`', ""))
+}
+
+/// `line` with the text alone of each `[text](address)`. `open` is what precedes the text.
+fn texts_of(line: &str, open: &str) -> String {
     let mut words = String::with_capacity(line.len());
     let mut rest = line;
-    // `[text](address)` is its text, `![text](address)` a picture.
-    while let Some((before, after)) = rest.split_once('[') {
+    while let Some((before, after)) = rest.split_once(open) {
+        words.push_str(before);
         let link = after
             .split_once("](")
             .and_then(|(text, after)| Some((text, after.split_once(')')?.1)));
-        let Some((text, after)) = link.filter(|(text, _)| !text.contains('[')) else {
-            words.push_str(before);
-            words.push('[');
-            rest = after;
-            continue;
-        };
-        words.push_str(before.strip_suffix('!').unwrap_or(before));
-        words.push_str(text);
-        rest = after;
+        match link.filter(|(text, _)| !text.contains('[')) {
+            Some((text, after)) => {
+                words.push_str(text);
+                rest = after;
+            }
+            None => {
+                words.push_str(open);
+                rest = after;
+            }
+        }
     }
     words.push_str(rest);
-    tidy(&words.replace("**", "").replace("__", "").replace('`', ""))
+    words
 }
 
 #[cfg(test)]
@@ -122,7 +156,7 @@ mod tests {
     use super::*;
 
     fn of(mode: &str, content: &str) -> Vec<String> {
-        lines(&json!({ "options": { "mode": mode, "content": content } }))
+        lines(&json!({ "options": { "mode": mode, "content": content } })).unwrap()
     }
 
     #[test]
@@ -142,7 +176,9 @@ mod tests {
         assert_eq!(of("html", html), ["Big", "", "a < b", "second"]);
         assert_eq!(of("code", "a[i] = <b>"), ["a[i] = <b>"]);
         let old = json!({ "mode": "markdown", "content": "old" });
-        assert_eq!(lines(&old), ["old"]);
+        assert_eq!(lines(&old).unwrap(), ["old"]);
+        let linked = "a [![build](badge.png)](https://example.org) b";
+        assert_eq!(of("markdown", linked), ["a build b"]);
     }
 
     #[test]
@@ -157,6 +193,37 @@ mod tests {
         assert_eq!((long.len(), long[0].len()), (1, MAX_BYTES));
         let odd = of("code", &format!("a{}", "é".repeat(MAX_BYTES)));
         assert_eq!(odd[0].len(), MAX_BYTES - 1, "cut between characters");
-        assert_eq!(of("html", "<script>"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_content_without_text_has_a_reason() {
+        let picture = "its content is a picture, which the console does not show";
+        let frame = "its content is a frame, which the console does not show";
+        let long = format!(
+            "<p><IMG src=\"data:image/png;base64,{}\">",
+            "A".repeat(MAX_BYTES)
+        );
+        let cases = [
+            (
+                "html",
+                "<img src=\"https://example.com/logo.png\">",
+                picture,
+            ),
+            ("html", long.as_str(), picture),
+            ("markdown", "![](https://example.com/logo.png)", picture),
+            ("markdown", "[![](badge.png)](https://example.com)", picture),
+            (
+                "html",
+                "<iframe src=\"https://example.com\"></iframe>",
+                frame,
+            ),
+            ("html", "<script>", "it has no text"),
+            ("markdown", " \n", "it is empty"),
+        ];
+        for (mode, content, why) in cases {
+            let panel = json!({ "options": { "mode": mode, "content": content } });
+            assert_eq!(lines(&panel), Err(why), "{mode}");
+        }
+        assert_eq!(lines(&json!({})), Err("it is empty"));
     }
 }

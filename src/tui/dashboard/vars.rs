@@ -204,6 +204,16 @@ fn variable(json: &Value, name: &str, sources: &DataSources) -> Variable {
     read
 }
 
+/// The value that the file selects, if it is a single one that no time range and no source changes.
+pub(crate) fn first_value(json: &Value) -> Option<String> {
+    let read = variable(json, text(json, "name"), &DataSources::default());
+    let [only] = read.current.as_slice() else {
+        return None;
+    };
+    let is_plain = only.value != ALL && !is_auto(&only.value);
+    is_plain.then(|| only.value.clone())
+}
+
 /// Returns whether a value is an automatic interval.
 pub(crate) fn is_auto(value: &str) -> bool {
     value == AUTO || value == "auto" || value.starts_with("$__auto_interval")

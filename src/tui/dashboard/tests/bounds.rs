@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::tui::dashboard::panel::{MAX_PANELS, MAX_TARGETS, Panel};
+use crate::tui::dashboard::panel::{Kind, MAX_PANELS, MAX_ROWS, MAX_TARGETS, Panel};
 use crate::tui::dashboard::tests::TIMES;
-use crate::tui::dashboard::{Dashboard, MAX_BYTES, Scope};
+use crate::tui::dashboard::{Dashboard, MAX_BYTES, Scope, repeated};
 
 fn panel(more: Value) -> Value {
     let mut panel = json!({
@@ -44,11 +44,14 @@ fn a_file_is_bounded_in_bytes_panels_and_queries() {
     let huge = " ".repeat(MAX_BYTES + 1);
     let mistake = Dashboard::read(&huge).unwrap_err().to_string();
     assert!(mistake.contains("larger than 8 MiB"), "{mistake}");
+    let too_many = "1,001 panels, of which a board has at most 1,000";
     let mistake = read(vec![panel(json!({})); MAX_PANELS + 1]).unwrap_err();
-    assert!(mistake.contains("more than 300 panels"), "{mistake}");
-    let folded = json!({ "type": "row", "panels": vec![panel(json!({})); MAX_PANELS] });
-    let mistake = read(vec![panel(folded)]).unwrap_err();
-    assert!(mistake.contains("more than 300 panels"), "{mistake}");
+    assert!(mistake.contains(too_many), "{mistake}");
+    let folded = |count: usize| json!({ "type": "row", "panels": vec![panel(json!({})); count] });
+    let mistake = read(vec![panel(folded(MAX_PANELS + 1))]).unwrap_err();
+    assert!(mistake.contains(too_many), "{mistake}");
+    let most = read(vec![panel(folded(MAX_PANELS))]).unwrap();
+    assert_eq!(most.panels.len(), MAX_PANELS + 1, "a row does not count");
     let long = json!({ "targets": [{ "expr": "u".repeat(16 * 1024 + 1) }] });
     let mistake = read(vec![panel(long)]).unwrap_err();
     assert!(mistake.contains("more than 16 KiB"), "{mistake}");
@@ -56,6 +59,58 @@ fn a_file_is_bounded_in_bytes_panels_and_queries() {
     assert_eq!(many.targets.len(), MAX_TARGETS);
     let title = one(json!({ "title": "long ".repeat(100) })).title;
     assert!(title.chars().count() <= 120, "{title}");
+}
+
+#[test]
+fn rows_are_bounded_before_they_are_converted() {
+    let rows = |count: usize| vec![json!({ "type": "row" }); count];
+    let too_many = "1,001 rows and tabs, of which a board has at most 1,000";
+    let mistake = read(rows(MAX_ROWS + 1)).unwrap_err();
+    assert_eq!(mistake, format!("$.panels: {too_many}"));
+    assert_eq!(read(rows(MAX_ROWS)).unwrap().panels.len(), MAX_ROWS);
+    let inside = json!({ "type": "row", "panels": rows(MAX_ROWS) });
+    assert!(read(vec![inside]).unwrap_err().contains(too_many));
+    let refused = |json: Value| {
+        let mistake = Dashboard::read(&json.to_string()).unwrap_err();
+        assert!(mistake.advice().starts_with("split"), "{mistake}");
+        mistake.to_string()
+    };
+    let many = vec![json!({ "collapse": true }); MAX_ROWS + 1];
+    assert_eq!(
+        refused(json!({ "rows": many })),
+        format!("$.rows: {too_many}")
+    );
+    let layout = json!({ "kind": "TabsLayout", "spec": { "tabs": vec![json!({}); MAX_ROWS + 1] } });
+    let mistake = refused(json!({ "elements": {}, "layout": layout }));
+    assert_eq!(mistake, format!("$.layout: {too_many}"));
+    let mistake = Dashboard::read("{}").unwrap_err();
+    assert!(mistake.advice().starts_with("export"), "{mistake}");
+}
+
+#[test]
+fn repeated_panels_are_bounded_and_the_last_one_states_it() {
+    let values: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let variable = |name: &str| {
+        json!({ "name": name, "type": "custom", "query": values.join(","),
+        "includeAll": true, "current": { "value": ["$__all"] } })
+    };
+    let inside = panel(json!({ "repeat": "b" }));
+    let inner = json!({ "type": "row", "repeat": "c", "panels": [inside] });
+    let row = json!({ "type": "row", "repeat": "a", "collapsed": true, "panels": [inner] });
+    let list: Vec<_> = ["a", "b", "c"].map(variable).into();
+    let json = json!({ "panels": [row], "templating": { "list": list } });
+    let dashboard = Dashboard::read(&json.to_string()).unwrap();
+    let none = |_: &str, _: &str| Vec::new();
+    let scope = Scope::new(&dashboard.variables, &BTreeMap::new(), none, TIMES);
+    let shown = repeated(&dashboard.panels, &scope).unwrap();
+    let drawn = shown.iter().filter(|panel| panel.kind != Kind::Row).count();
+    assert_eq!(drawn, MAX_PANELS);
+    let last = shown.last().unwrap();
+    assert!(
+        last.why_not.ends_with("the rest is left out"),
+        "{}",
+        last.why_not
+    );
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::tui::dashboard::Dashboard;
 use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel};
+use crate::tui::dashboard::tests::TIMES;
+use crate::tui::dashboard::{Dashboard, Scope, contents};
 
 fn read(json: &Value) -> Result<Dashboard, String> {
     Dashboard::read(&json.to_string()).map_err(|error| error.to_string())
@@ -64,7 +65,7 @@ fn panels_in_rows_are_placed_from_left_to_right() {
         [place(1), place(2), place(3)],
         [(0, 12, 6), (12, 12, 6), (0, 24, 6)]
     );
-    assert!(panel(4).folded && panel(5).nested);
+    assert!(panel(4).folded && panel(5).nested == 1);
     let bare = json!({ "rows": [{ "title": "Nobody sees it", "panels": [stat("a")] }] });
     assert_eq!(
         titles(&read(&bare).unwrap()),
@@ -173,7 +174,163 @@ fn an_error_in_a_layout_names_its_place() {
     let items = vec![item("a", 0, 0); MAX_PANELS + 1];
     let grid = json!({ "kind": "GridLayout", "spec": { "items": items } });
     let mistake = read(&version_2(json!({ "a": element("a", "stat", "up") }), grid)).unwrap_err();
-    assert!(mistake.contains("more than 300 panels"), "{mistake}");
+    let expected = "$.spec.layout: 1,001 panels, of which a board has at most 1,000";
+    assert_eq!(mistake, expected);
+}
+
+fn rows(rows: &[Value]) -> Value {
+    json!({ "kind": "RowsLayout", "spec": { "rows": rows } })
+}
+
+fn row(title: &str, more: Value, layout: &Value) -> Value {
+    let mut spec = json!({ "title": title, "layout": layout });
+    let fields = spec.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    json!({ "kind": "RowsLayoutRow", "spec": spec })
+}
+
+#[test]
+fn the_panels_of_a_folded_row_inside_a_folded_row_are_read() {
+    let grid = |items: Value| json!({ "kind": "GridLayout", "spec": { "items": items } });
+    let folded = json!({ "collapse": true });
+    let inner = [
+        row(
+            "Inner",
+            folded.clone(),
+            &grid(json!([item("a", 0, 0), item("b", 12, 0)])),
+        ),
+        row("Open", json!({}), &grid(json!([item("a", 0, 0)]))),
+    ];
+    let layout = rows(&[
+        row("Outer", folded, &rows(&inner)),
+        row("Last", json!({}), &grid(json!([item("b", 0, 0)]))),
+    ]);
+    let elements = json!({ "a": element("a", "stat", "up"), "b": element("b", "stat", "up") });
+    let dashboard = read(&version_2(elements, layout)).unwrap();
+    let wanted = [
+        "Outer",
+        "Outer › Inner",
+        "a",
+        "b",
+        "Outer › Open",
+        "a",
+        "Last",
+        "b",
+    ];
+    assert_eq!(titles(&dashboard), wanted);
+    let nested: Vec<_> = dashboard.panels.iter().map(|panel| panel.nested).collect();
+    assert_eq!(nested, [0, 1, 2, 2, 1, 1, 0, 0]);
+    let inside = |row: usize| contents(&dashboard.panels, row);
+    assert_eq!([0, 1, 4, 6].map(inside), [1..6, 2..4, 5..6, 7..8]);
+    assert!(inside(2).is_empty(), "a panel");
+}
+
+#[test]
+fn a_row_has_variables_of_its_own() {
+    let custom = |name: &str, value: &str| {
+        json!({ "kind": "CustomVariable", "spec": { "name": name, "query": format!("{value},10"),
+            "current": { "text": value, "value": value } } })
+    };
+    let grid = json!({ "kind": "GridLayout", "spec": { "items": [item("a", 0, 0)] } });
+    let with = |title: &str, variables: Value| row(title, json!({ "variables": variables }), &grid);
+    let layout = rows(&[
+        with("Top $topn", json!([custom("topn", "5")])),
+        with(
+            "Top $topn",
+            json!([custom("topn", "7"), custom("job", "api")]),
+        ),
+        row("Bare", json!({}), &grid),
+    ]);
+    let query = "topk($topn, up{job=\"$job\"})";
+    let elements = json!({ "a": element("a", "stat", query) });
+    let dashboard = read(&version_2(elements, layout)).unwrap();
+    let names: Vec<_> = dashboard
+        .variables
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["job", "topn"], "one of each name");
+    let scope = |picks: &[(&str, &str)]| {
+        let picks = picks
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let learned = |_: &str, _: &str| vec!["web".to_owned()];
+        Scope::new(&dashboard.variables, &picks.collect(), learned, TIMES)
+    };
+    let asked = |scope: &Scope| -> Vec<String> {
+        let asking = dashboard.panels.iter().filter(|panel| panel.asks_metrics());
+        asking
+            .map(|panel| panel.query(&panel.targets[0], scope))
+            .collect()
+    };
+    let top = |n: u32, job: &str| format!("topk({n}, up{{job=\"{job}\"}})");
+    let own = scope(&[]);
+    assert_eq!(asked(&own), [top(5, "web"), top(7, "api"), top(5, "web")]);
+    assert_eq!(dashboard.panels[2].heading(&own), "Top 7");
+    let picked = asked(&scope(&[("topn", "10")]));
+    assert_eq!(picked, [top(10, "web"), top(7, "api"), top(10, "web")]);
+}
+
+#[test]
+fn a_panel_without_a_query_for_the_console_states_the_true_reason() {
+    let why = |kind: &str, datasource: Value, targets: Value| {
+        let panel = json!({ "type": kind, "datasource": datasource, "targets": targets });
+        let panel = read(&json!({ "panels": [panel] }))
+            .unwrap()
+            .panels
+            .remove(0);
+        panel.why_not
+    };
+    let graphite = json!({ "target": "a.b.c" });
+    let hidden = |target: &Value| {
+        let mut target = target.clone();
+        target["hide"] = json!(true);
+        target
+    };
+    let none = "it has no query in PromQL or LogQL";
+    assert_eq!(why("graph", json!(null), json!([graphite])), none);
+    assert_eq!(
+        why("graph", json!(null), json!([hidden(&graphite), graphite])),
+        none
+    );
+    assert_eq!(
+        why("graph", json!(null), json!([hidden(&graphite)])),
+        "its queries are hidden"
+    );
+    assert_eq!(
+        why(
+            "graph",
+            json!("InfluxDB (trending)"),
+            json!([{ "query": "SELECT 1" }])
+        ),
+        "it has no query in PromQL or LogQL: its data source is InfluxDB (trending)"
+    );
+    let elastic = json!({ "type": "elasticsearch", "uid": "x" });
+    for kind in ["logs", "timeseries"] {
+        assert_eq!(
+            why(kind, elastic.clone(), json!([{ "query": "level:error" }])),
+            "it queries elasticsearch, which boards do not support"
+        );
+    }
+    let up = json!({ "expr": "up", "refId": "A" });
+    let computed = json!({ "refId": "B", "type": "math", "expression": "$A",
+        "datasource": { "type": "__expr__", "uid": "${DS_EXPRESSION}" } });
+    let prometheus = json!({ "type": "prometheus", "uid": "p" });
+    assert_eq!(
+        why("stat", prometheus.clone(), json!([hidden(&up), computed])),
+        "Grafana computes it from other queries, which the console does not"
+    );
+    assert_eq!(
+        why("stat", prometheus, json!([up, computed])),
+        "what Grafana computes is left out"
+    );
+    let picture = json!({ "type": "text", "options": { "content": "![](a.png)" } });
+    let panel = read(&json!({ "panels": [picture] }))
+        .unwrap()
+        .panels
+        .remove(0);
+    assert_eq!(panel.kind, Kind::NotDrawn);
+    assert!(panel.why_not.contains("a picture"), "{}", panel.why_not);
 }
 
 #[test]

@@ -264,8 +264,8 @@ fn panels_and_rows_are_repeated_for_each_value() {
     let (panels, _) = shown(json!([panel("alone", json!({}))]), "x,y");
     assert_eq!(panels, None);
     let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
-    let four = vec![panel("p", json!({ "repeat": "a" })); 4];
-    let (panels, _) = shown(json!(four), &many.join(","));
+    let eleven = vec![panel("p", json!({ "repeat": "a" })); 11];
+    let (panels, _) = shown(json!(eleven), &many.join(","));
     let panels = panels.unwrap();
     assert_eq!(panels.len(), crate::tui::dashboard::panel::MAX_PANELS);
     assert!(

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::tui::dashboard::panel::{Kind, Panel, Query};
-use crate::tui::dashboard::{Dashboard, Scope, Shelf, Times, repeated, shelves};
+use crate::tui::dashboard::{Dashboard, Scope, Shelf, Times, contents, repeated, shelves};
 use crate::tui::sources::answers::{Answer, Answers, OneSeries};
 
 /// The number of lines above the panels, with the title and the variables. `draw::heading` draws one.
@@ -95,35 +95,22 @@ impl Board {
 
     /// The indexes of the panels that are not folded, in order.
     pub(crate) fn listed(&self) -> Vec<usize> {
-        let all = 0..self.dashboard.panels.len();
-        let mut row = None;
         let mut listed = Vec::new();
-        for index in all {
-            if self.is_row(index) {
-                row = Some(index).filter(|row| self.folded.contains(row));
-                listed.push(index);
-            } else if row.is_none_or(|row| !self.holds(row, index)) {
-                listed.push(index);
-            }
+        let mut index = 0;
+        while index < self.dashboard.panels.len() {
+            listed.push(index);
+            index = match self.folded.contains(&index) {
+                true => contents(&self.dashboard.panels, index).end,
+                false => index + 1,
+            };
         }
         listed
     }
 
-    /// Returns whether the panel at `index`, between `row` and the next row, belongs to `row`. A row that is folded in
-    /// the file contains its panels; those after it are in no row.
-    fn holds(&self, row: usize, index: usize) -> bool {
-        let panels = &self.dashboard.panels;
-        let names = panels.get(row).is_some_and(|row| row.folded);
-        !names || panels.get(index).is_some_and(|panel| panel.nested)
-    }
-
     /// The number of panels of the row at index `row`.
     pub(crate) fn members(&self, row: usize) -> usize {
-        let after = row + 1..self.dashboard.panels.len();
-        after
-            .take_while(|index| !self.is_row(*index))
-            .filter(|index| self.holds(row, *index))
-            .count()
+        let inside = contents(&self.dashboard.panels, row);
+        inside.filter(|index| !self.is_row(*index)).count()
     }
 
     /// Moves the choice by this number of panels.

@@ -95,6 +95,36 @@ fn a_row_folds_and_unfolds_its_panels() {
 }
 
 #[test]
+fn a_folded_row_inside_a_folded_row_shows_its_panels_when_both_are_open() {
+    let text = r#"{ "panels": [
+        { "type": "row", "title": "outer", "collapsed": true, "panels": [
+            { "type": "stat", "title": "of outer", "targets": [{ "expr": "a" }], "gridPos": { "y": 1 } },
+            { "type": "row", "title": "inner", "collapsed": true, "gridPos": { "y": 9 }, "panels": [
+                { "type": "stat", "title": "of inner", "targets": [{ "expr": "b" }] },
+                { "type": "stat", "title": "of inner too", "targets": [{ "expr": "c" }] }
+            ] }
+        ] },
+        { "type": "stat", "title": "after", "targets": [{ "expr": "d" }], "gridPos": { "y": 20 } }
+    ] }"#;
+    let mut board = Board::new(Arc::new(Dashboard::read(text).unwrap()));
+    assert_eq!(board.listed(), [0, 5]);
+    assert_eq!((board.members(0), board.members(2)), (3, 2));
+    board.chosen = 0;
+    board.open();
+    assert_eq!(
+        board.listed(),
+        [0, 1, 2, 5],
+        "the inner row is still folded"
+    );
+    board.chosen = 2;
+    board.open();
+    assert_eq!(board.listed(), [0, 1, 2, 3, 4, 5]);
+    board.chosen = 0;
+    board.open();
+    assert_eq!(board.listed(), [0, 5], "the outer row hides the inner one");
+}
+
+#[test]
 fn an_empty_dashboard_has_nothing_to_choose() {
     let mut board = Board::new(Arc::new(Dashboard::default()));
     board.open();
