@@ -294,6 +294,15 @@ mod tests {
     }
 
     #[test]
+    fn an_invalid_address_is_named_with_its_variable() {
+        let variable = Signal::Logs.variable("ENDPOINT");
+        assert_eq!(
+            check(&variable, "none").unwrap_err(),
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is \"none\": write http://host:4318 or https://host:4318, the collector's port for HTTP"
+        );
+    }
+
+    #[test]
     fn every_signal_has_its_path() {
         let otlp = Otlp::at("--otlp", "http://127.0.0.1:4318/").unwrap();
         for (signal, path) in [
