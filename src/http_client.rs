@@ -16,6 +16,16 @@ use crate::tls::{self, Trust};
 /// The value of `User-Agent`.
 pub(crate) const AGENT: &str = concat!("concertctl/", env!("CARGO_PKG_VERSION"));
 
+/// An address without its password. If it cannot be parsed, everything before an `@` may contain one.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    match url.rfind('@') {
+        Some(at) if at >= start => format!("{}…{}", &url[..start], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
 /// Builds a client for http. It trusts no certificate, so https fails.
 ///
 /// No client uses a proxy, because a proxy for browsers must not stand between this program and its servers.

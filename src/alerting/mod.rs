@@ -11,7 +11,7 @@
 mod api;
 mod evaluate;
 mod notify;
-mod rules;
+pub(crate) mod rules;
 mod template;
 
 pub use api::routes;
@@ -19,5 +19,5 @@ pub use evaluate::{Evaluator, EvaluatorConfig};
 pub use notify::{
     Address, BadAddress, NotifyConfig, Style, Timing, Webhook, spawn as spawn_notifications,
 };
-pub use rules::{RuleSet, SHIPPED as SHIPPED_RULES};
+pub use rules::{RuleSet, SHIPPED as SHIPPED_RULES, StatedRule};
 pub use template::{Data as TemplateData, Template, TemplateError};

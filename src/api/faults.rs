@@ -303,7 +303,7 @@ impl Fault {
     /// Checks the bounds of the parameters.
     ///
     /// # Errors
-    /// A parameter is out of bounds. The message gives its value and its bounds.
+    /// A parameter is out of bounds. The message begins with its name and gives its value and its bounds.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Fault::Errors { share, status, .. } => {
@@ -335,9 +335,13 @@ impl Fault {
             | Fault::FireAlarm {}
             | Fault::KillServer {}
             | Fault::FreezeServer {}
-            | Fault::CpuHog { cores: None }
-            | Fault::Command { .. }
-            | Fault::LoseOneOfN { .. } => Ok(()),
+            | Fault::CpuHog { cores: None } => Ok(()),
+            Fault::Command { run, .. } | Fault::LoseOneOfN { run, .. } => {
+                match run.trim().is_empty() {
+                    true => Err("run is empty: write the command that begins the fault".to_owned()),
+                    false => Ok(()),
+                }
+            }
         }
     }
 }
@@ -350,7 +354,11 @@ pub fn check_length(length: Duration) -> Result<(), String> {
     check_millis("for", length, LONGEST)
 }
 
-fn check_share(share: f64) -> Result<(), String> {
+/// Checks a share of the requests.
+///
+/// # Errors
+/// It is not from 0 to 1. The message begins with `share`.
+pub(crate) fn check_share(share: f64) -> Result<(), String> {
     if (0.0..=1.0).contains(&share) {
         return Ok(());
     }

@@ -31,9 +31,26 @@ pub(super) struct ManArgs {
 
 pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut text = Vec::new();
-    let mut command = with_names(Cli::command(), args.shell);
+    let mut command = with_names(without_hidden(Cli::command()), args.shell);
     clap_complete::generate(args.shell, &mut command, "concertctl", &mut text);
     print_and_exit(&String::from_utf8_lossy(&text), 0)
+}
+
+/// The command without the hidden flags of its subcommands, which completions would offer.
+fn without_hidden(command: Command) -> Command {
+    command.mut_subcommands(|sub| {
+        let hides = sub.get_arguments().any(clap::Arg::is_hide_set);
+        if hides { visible(&sub) } else { sub }
+    })
+}
+
+/// The parts of a command that completions show. clap cannot remove an argument from a command.
+fn visible(command: &Command) -> Command {
+    let arguments = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    Command::new(command.get_name().to_owned())
+        .about(command.get_about().cloned().unwrap_or_default())
+        .args(arguments.cloned())
+        .subcommands(command.get_subcommands().cloned())
 }
 
 /// An argument whose values are names, for completions.
@@ -153,7 +170,7 @@ mod tests {
 
     fn completions(shell: Shell) -> String {
         let mut text = Vec::new();
-        let mut command = with_names(Cli::command(), shell);
+        let mut command = with_names(without_hidden(Cli::command()), shell);
         clap_complete::generate(shell, &mut command, "concertctl", &mut text);
         String::from_utf8(text).unwrap()
     }
@@ -195,6 +212,22 @@ mod tests {
             scenario.is_some_and(|line| line.contains(":_default'")),
             "{scenario:?}"
         );
+    }
+
+    #[test]
+    fn completions_do_not_offer_hidden_flags() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let text = completions(shell);
+            for hidden in ["guard", "panic-after-start"] {
+                assert!(
+                    !text.contains(&format!("--{hidden}"))
+                        && !text.contains(&format!("-l {hidden}")),
+                    "{shell} offers {hidden}"
+                );
+            }
+            assert!(text.contains("allow-commands") && text.contains("dashboard"));
+            assert!(text.contains("fire-alarm"), "the subcommands remain");
+        }
     }
 
     #[test]

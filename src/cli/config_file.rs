@@ -362,6 +362,9 @@ impl File<'_> {
             if let Err(error) = root.clone().try_get_matches_from(line)
                 && let Some(problem) = refusal(&error)
             {
+                if text.is_empty() {
+                    return wrong("is empty: write a value, or remove the line".to_owned());
+                }
                 return wrong(format!("`{text}` {problem}"));
             }
         }
@@ -452,10 +455,11 @@ fn long<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
         .find(|arg| arg.get_long() == Some(name))
 }
 
-/// The long names of the flags of a command that a file may set.
+/// The long names of the flags of a command that a file may set. Hidden flags are for this program itself.
 fn flags(command: &Command) -> Vec<String> {
     let settable = |name: &&str| !matches!(*name, "help" | "version" | "config");
-    let names = command.get_arguments().filter_map(clap::Arg::get_long);
+    let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let names = args.filter_map(Arg::get_long);
     names.filter(settable).map(ToOwned::to_owned).collect()
 }
 
@@ -671,10 +675,22 @@ mod tests {
                 "c.toml:2:1: fault.latency: is a command, whose flags stand in a table: write [fault.latency]",
             ),
             ("config = \"x\"", "no command has a flag `--config`"),
+            (
+                "[drill]\nprogress = \"\"",
+                "c.toml:2:12: drill.progress: is empty: write a value, or remove the line",
+            ),
+            (
+                "[drill]\nguard = true",
+                "c.toml:2:1: drill.guard: `concertctl drill` has no flag `--guard`. There are",
+            ),
+            ("guard = true", "no command has a flag `--guard`"),
         ];
         for (text, expected) in cases {
             let error = parsed(text, &["serve"]).unwrap_err();
             assert!(error.contains(expected), "{text:?}: {error}");
+            let (_, listed) = error.split_once("There are ").unwrap_or_default();
+            let mut listed = listed.split(", ");
+            assert!(!listed.any(|flag| flag == "guard"), "{error}");
         }
     }
 

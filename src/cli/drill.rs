@@ -382,9 +382,25 @@ fn chosen(args: &DrillArgs, seed: u64) -> Result<Vec<Drill>, String> {
             file::names()
         ));
     }
-    let drills = names.into_iter().map(Drill::load);
-    let drills = drills.collect::<Result<_, _>>();
-    drills.map_err(|error| error.to_string())
+    loaded(&names)
+}
+
+/// The drills of these names.
+///
+/// # Errors
+/// The mistakes of all files, one in each line.
+fn loaded(names: &[&str]) -> Result<Vec<Drill>, String> {
+    let (mut drills, mut problems) = (Vec::new(), Vec::new());
+    for name in names {
+        match Drill::load(name) {
+            Ok(drill) => drills.push(drill),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(drills),
+        false => Err(problems.join("\n")),
+    }
 }
 
 fn options(args: &DrillArgs, drills: &[Drill], seed: u64) -> Result<run::Options, String> {
@@ -515,4 +531,23 @@ async fn hold(
 pub(super) async fn stop_on_signal(stop: CancellationToken) {
     super::load::wait_for_stop().await;
     stop.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mistakes_of_all_drills_are_reported_with_the_nearest_name() {
+        let problems = loaded(&["slow-chrge", "errors", "/no/such/drill.yaml"]).unwrap_err();
+        let problems: Vec<&str> = problems.lines().collect();
+        let [first, second] = problems[..] else {
+            panic!("{problems:?}")
+        };
+        let near = "slow-chrge: there is no such drill; did you mean `slow-charge`? There are ";
+        assert!(first.starts_with(near), "{first}");
+        assert!(second.starts_with("/no/such/drill.yaml: "), "{second}");
+        let loaded = loaded(&["errors", "pool"]).unwrap();
+        assert_eq!(loaded.len(), 2);
+    }
 }

@@ -192,10 +192,10 @@ pub(super) fn collector(named: Option<&str>) -> anyhow::Result<Option<Otlp>> {
         return Ok(None);
     }
     let found = match named.filter(|url| !url.is_empty()) {
-        Some(url) => Otlp::at(url).map(Some),
+        Some(url) => Otlp::at("--otlp", url).map(Some),
         None => Otlp::from_environment(),
     };
-    found.map_err(|problem| anyhow::anyhow!("OTLP (--otlp, OTEL_EXPORTER_OTLP_…): {problem}"))
+    found.map_err(|problem| anyhow::anyhow!("OTLP: {problem}"))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ mod flags;
 mod health;
 mod local_server;
 mod log_args;
-mod own_profile;
 mod restore;
 mod seed;
 mod serve;

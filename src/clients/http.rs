@@ -7,11 +7,14 @@ use reqwest::header::{CONTENT_ENCODING, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use super::access::Access;
 use super::response_meta::{ResponseMeta, now_ms};
+pub use crate::http_client::without_password;
 use crate::http_client::{self, AGENT};
 use crate::tls;
+use crate::yaml;
 
 /// The default time-out of a request.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
@@ -277,16 +280,6 @@ fn parse(base: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// An address without its password. If it cannot be parsed, everything before an `@` may contain one.
-#[must_use]
-pub fn without_password(url: &str) -> String {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    match url.rfind('@') {
-        Some(at) if at >= start => format!("{}…{}", &url[..start], &url[at..]),
-        _ => url.to_owned(),
-    }
-}
-
 /// A redirect is not followed, because the credentials belong to the given address.
 fn elsewhere(status: StatusCode, to: &HeaderValue) -> ClientError {
     let to = without_password(&String::from_utf8_lossy(to.as_bytes()));
@@ -309,8 +302,27 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError>
     serde_json::from_slice(text).map_err(|error| match web_page(body) {
         Some(title) => ClientError::WebPage(title),
         None if body.starts_with(b"\x1f\x8b") => ClientError::Malformed(compressed("gzip")),
-        None => ClientError::Malformed(error.to_string()),
+        None => ClientError::Malformed(clean(&mistake::<T>(text, &error))),
     })
+}
+
+/// The mistake in an answer that is empty, is not JSON, or is JSON of another shape.
+fn mistake<T: DeserializeOwned>(text: &[u8], error: &serde_json::Error) -> String {
+    /// The number of bytes of an answer that show what it is.
+    const BEGINNING: usize = 40;
+    if text.trim_ascii().is_empty() {
+        return "it is empty".to_owned();
+    }
+    let beginning = String::from_utf8_lossy(&text[..text.len().min(BEGINNING)]);
+    match error.classify() {
+        Category::Eof => "it ends too early".to_owned(),
+        Category::Syntax | Category::Io => format!("it is not JSON, it begins with {beginning:?}"),
+        // Only this parser notes the field, which costs time.
+        Category::Data => match yaml::from_json::<T>(text) {
+            Err(error) => error.to_string(),
+            Ok(_) => yaml::of_json(error),
+        },
+    }
 }
 
 fn titled(title: &str) -> String {

@@ -124,7 +124,7 @@ impl Ops {
     /// `GET /metrics`: the exposition, as text.
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let body = self.source.accepted(self.source.get("metrics")).await?;
-        String::from_utf8(body).map_err(|error| ClientError::Malformed(error.to_string()))
+        String::from_utf8(body).map_err(|_| ClientError::Malformed("it is not UTF-8 text".into()))
     }
 
     /// `GET /ops/v1/audit`.

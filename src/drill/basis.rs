@@ -8,6 +8,7 @@ use super::file::{Drill, Fault, Kind};
 use super::prediction::{Rule, Settings, worst_case};
 use super::rules::{self, RuleFile, place_of};
 use super::system::Given;
+use super::traffic;
 use crate::clients::ClientError;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
@@ -107,6 +108,7 @@ impl Basis {
                 return Err(drill.wrong(&format!("injects.{index}.fault.kind"), reason));
             }
         }
+        traffic::of(drill, self.running.is_none())?;
         check_budgets(drill, self)
     }
 
@@ -165,7 +167,8 @@ fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileError> {
                 let known = rules.iter().filter(|rule| rule.is_alert);
                 let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();
                 let near = yaml::suggestion::among(alert, &known);
-                let files: BTreeSet<&str> = rules.iter().map(|rule| rule.file.as_str()).collect();
+                let files = basis.identity.iter().map(|it| it.file.as_str());
+                let files: BTreeSet<&str> = files.collect();
                 let files: Vec<&str> = files.into_iter().collect();
                 let files = files.join(", ");
                 return Err(refused(format!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::DrillError;
 use super::file::{Drill, Fault, Kind};
-use super::guard::{Order, Server};
+use super::guard::{Event, Order, Server};
 use super::orders::{Guard, length_ms, order_for};
 use super::{Moment, now};
 use crate::api::faults::Site;
@@ -92,24 +92,31 @@ impl Embedded {
         let found = async {
             loop {
                 if let Some(found) = self.look().await {
-                    return found;
+                    return Ok(found);
+                }
+                if let Event::Exited(status) = self.guard.carry_out(&Order::Status).await? {
+                    return Err(format!("it ended with {status}: {}", self.last_line()));
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         let found = tokio::time::timeout(START, found).await;
-        let (file, token) = found.map_err(|_| {
-            let log = std::fs::read_to_string(self.dir.join("server.stderr"));
-            let last = log.unwrap_or_default();
-            let last = last
-                .lines()
-                .last()
-                .unwrap_or("it wrote no reason")
-                .to_owned();
-            format!("it does not start within {} s: {last}", START.as_secs())
+        let (file, token) = found.unwrap_or_else(|_| {
+            let (seconds, last) = (START.as_secs(), self.last_line());
+            Err(format!("it does not start within {seconds} s: {last}"))
         })?;
         (self.file, self.token) = (file, token);
         Ok(())
+    }
+
+    /// The last line that the server wrote to its standard error.
+    fn last_line(&self) -> String {
+        let log = std::fs::read_to_string(self.dir.join("server.stderr"));
+        let log = log.unwrap_or_default();
+        log.lines()
+            .last()
+            .unwrap_or("it wrote no reason")
+            .to_owned()
     }
 
     async fn look(&self) -> Option<(ServerFile, String)> {
@@ -232,4 +239,38 @@ fn scratch() -> std::io::Result<PathBuf> {
     let path = std::env::temp_dir().join(name);
     std::fs::DirBuilder::new().mode(0o700).create(&path)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A guard whose server writes a reason and exits at once.
+    const GUARD: &str = r#"#!/bin/sh
+read -r start
+dir=$(printf '%s' "$start" | sed 's/.*"dir":"\([^"]*\)".*/\1/')
+printf 'a first line\nthe reason\n' > "$dir/server.stderr"
+echo '"started"'
+read -r status
+echo '{"exited":"exit status: 1"}'
+cat > /dev/null
+rm -r "$dir"
+"#;
+
+    #[tokio::test]
+    async fn a_server_that_exits_at_its_start_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("guard");
+        std::fs::write(&program, GUARD).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&program, mode).unwrap();
+        let started = Embedded::start(&program, &[], "http://127.0.0.1:1/").await;
+        let error = started.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the drill's server: it ended with exit status: 1: the reason"
+        );
+    }
 }

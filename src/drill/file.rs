@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub use crate::api::faults::FaultKind as Kind;
 pub use crate::load::scenario::{Fault, Window};
-use crate::load::scenario::{MOST_FAULTS, Scenario, Time, check_fault};
+use crate::load::scenario::{MOST_FAULTS, Time, check_fault};
 use crate::yaml::{self, FileError, Positions};
 
 /// The alert that fires on `concert_fault_active`.
@@ -162,10 +162,10 @@ impl Drill {
         }
         let text = yaml::read_file(Path::new(name), yaml::SMALL).map_err(|error| {
             let problem = match error.kind() {
-                std::io::ErrorKind::NotFound => format!(
-                    "there is no such drill; shipped ones are {}, or give a file's path",
-                    names()
-                ),
+                std::io::ErrorKind::NotFound => {
+                    let known: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+                    yaml::suggestion::no_such("drill", name, &known)
+                }
                 _ => format!("cannot be read: {error}"),
             };
             FileError::new(name, problem)
@@ -202,16 +202,9 @@ impl Drill {
         }
     }
 
-    /// The scenario of the traffic, with the drill's own settings.
-    ///
-    /// # Errors
-    /// The scenario does not exist, or is not valid with these settings.
-    pub fn scenario(&self) -> Result<Scenario, FileError> {
-        let set = self.set.iter().map(|(path, value)| match value {
-            Value::String(text) => format!("{path}={text}"),
-            other => format!("{path}={other}"),
-        });
-        Scenario::load(&self.load, &set.collect::<Vec<_>>())
+    /// The file of the drill, or the name of a shipped one.
+    pub(super) fn file(&self) -> &str {
+        &self.source.file
     }
 
     /// Returns whether the drill injects no fault, so that no alert may fire.
@@ -254,8 +247,7 @@ impl Drill {
             );
         }
         if let Err(error) = self.scenario() {
-            let field = if self.set.is_empty() { "load" } else { "set" };
-            add(field, error.to_string());
+            add(&error.field.unwrap_or_default(), error.problem);
         }
         if !(0.0..=1.0).contains(&self.hypothesis.error_rate) {
             add(

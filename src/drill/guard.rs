@@ -30,6 +30,8 @@ const COMMAND: Duration = Duration::from_secs(8);
 pub(super) enum Order {
     /// Starts the server.
     Start(Server),
+    /// Asks whether the server's process runs.
+    Status,
     /// Kills the server (SIGKILL), and starts it again later with other arguments.
     Kill {
         /// The time from the kill to the next start, in ms.
@@ -84,6 +86,10 @@ pub(super) struct Server {
 pub(super) enum Event {
     /// The server was started.
     Started,
+    /// The server's process runs.
+    Runs,
+    /// The server's process has exited, with this status.
+    Exited(String),
     /// The fault began.
     Began(Moment),
     /// The fault ended.
@@ -139,6 +145,12 @@ impl Guarded {
             .spawn()?;
         self.child = Some(child);
         Ok(())
+    }
+
+    fn status(&mut self) -> std::io::Result<Event> {
+        let child = self.child.as_mut();
+        let exited = child.map(Child::try_wait).transpose()?.flatten();
+        Ok(exited.map_or(Event::Runs, |status| Event::Exited(status.to_string())))
     }
 
     /// Starts the server, unless a restart has started it since the kill.
@@ -217,6 +229,7 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
             guarded.server = Some(server);
             guarded.start().map(|()| Event::Started)
         }
+        Order::Status => guarded.lock().status(),
         Order::Kill { for_ms, args } => {
             let mut held = guarded.lock();
             held.kill();
@@ -328,4 +341,34 @@ fn report(event: &Event) {
     // The write fails if the drill is gone, and then no process reads the event.
     drop(writeln!(stdout, "{line}"));
     drop(stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_notices_that_the_server_has_exited() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = PathBuf::from("/bin/sh");
+        let args = ["-c", "exit 7"].map(str::to_owned).to_vec();
+        let mut guarded = Guarded {
+            server: Some(Server {
+                program,
+                args,
+                dir: dir.path().to_owned(),
+            }),
+            ..Guarded::default()
+        };
+        assert_eq!(guarded.status().unwrap(), Event::Runs, "no server yet");
+        guarded.start().unwrap();
+        let exited = loop {
+            match guarded.status().unwrap() {
+                Event::Runs => std::thread::sleep(Duration::from_millis(5)),
+                other => break other,
+            }
+        };
+        assert_eq!(exited, Event::Exited("exit status: 7".to_owned()));
+        guarded.kill();
+    }
 }

@@ -11,6 +11,7 @@
 //! - `guard`: the process that undoes the faults of a drill, even if the drill is killed;
 //! - `orders`: the drill's side of the guard;
 //! - `embedded`: the server that a drill starts for itself;
+//! - `traffic`: the scenario of a drill, with its own settings and the profile of its dataset;
 //! - `system`: the system of a drill, which is its own server or a running system;
 //! - `basis`: the rules and the settings of that system;
 //! - `plan`: the plan of a drill, before it sends anything;
@@ -49,6 +50,7 @@ mod rules;
 pub mod run;
 mod stop;
 pub mod system;
+mod traffic;
 pub mod verdict;
 
 pub use error::DrillError;

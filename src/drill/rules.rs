@@ -2,7 +2,7 @@
 //! grouping times.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -10,18 +10,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::prediction::{Rule, Settings};
-use crate::alerting::SHIPPED_RULES;
+use crate::alerting::rules::{
+    BOUNDS, RuleSet, SHIPPED as SHIPPED_RULES, SHIPPED_FILE, StatedRule, text_of,
+};
 use crate::clients::rules::{Rule as ListedRule, RuleGroup};
 use crate::yaml::{self, FileError};
 
-/// The path of the shipped rules in the repository.
-const SHIPPED_FILE: &str = "otel/prometheus/alerts.yml";
-/// The limits of a rule file. Rule packs are long, and generated ones repeat parts by YAML aliases.
-const BOUNDS: yaml::Bounds = yaml::Bounds {
-    bytes: 4 * 1024 * 1024,
-    events: 1_000_000,
-    aliases: 10_000,
-};
+/// The time between two evaluations of a group that sets none, on an embedded server.
+const EVALUATION: Duration = Duration::from_secs(1);
 
 impl Settings {
     /// The settings of an embedded server, which scrapes and evaluates every second.
@@ -31,46 +27,25 @@ impl Settings {
     };
 }
 
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    #[serde(default)]
-    interval: Option<String>,
-    #[serde(default)]
-    rules: Vec<RawRule>,
-}
-
-#[derive(Deserialize)]
-struct RawRule {
-    #[serde(default)]
-    alert: Option<String>,
-    #[serde(default)]
-    record: Option<String>,
-    #[serde(default)]
-    expr: String,
-    #[serde(default, rename = "for")]
-    for_duration: Option<String>,
-}
-
 /// Reads the rules of `files`; without files, the shipped rules.
 ///
 /// # Errors
-/// A file cannot be read, or holds no rules.
+/// A file cannot be read, or has a mistake.
 pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Rule>, FileError> {
-    if files.is_empty() {
-        return parse(SHIPPED_FILE, SHIPPED_RULES);
-    }
-    let mut all = Vec::new();
-    for path in files {
-        let origin = path.display().to_string();
-        all.extend(parse(&origin, &text_of(path)?)?);
-    }
-    Ok(all)
+    Ok(of_set(&RuleSet::load(files)?))
+}
+
+fn of_set(set: &RuleSet) -> Vec<Rule> {
+    let rule = |stated: StatedRule<'_>| Rule {
+        name: stated.name.to_owned(),
+        expr: stated.expr.to_owned(),
+        is_alert: stated.hold.is_some(),
+        for_duration: stated.hold.unwrap_or_default(),
+        interval: stated.interval.unwrap_or(EVALUATION),
+        file: stated.file.to_owned(),
+        line: stated.line,
+    };
+    set.stated().map(rule).collect()
 }
 
 /// The origin of the rules, and the hash that identifies them.
@@ -117,46 +92,6 @@ pub(super) fn hash_of_groups(listed_at: &str, groups: &[RuleGroup]) -> RuleFile 
         file: listed_at.to_owned(),
         sha256: hex::encode(Sha256::digest(rules.join("\n"))),
     }
-}
-
-fn text_of(path: &Path) -> Result<String, FileError> {
-    yaml::read_file(path, BOUNDS).map_err(|error| {
-        let origin = path.display().to_string();
-        FileError::new(&origin, format!("cannot be read: {error}"))
-    })
-}
-
-fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
-    let lacking = |near: &str, missing: &str| format!("{near}.{missing}");
-    let (file, positions) = yaml::parse::<File>(origin, text, BOUNDS, lacking)?;
-    let duration = |text: &Option<String>| {
-        let text = text.as_deref()?;
-        crate::embedded::prometheus::promql::parse_duration(text)
-    };
-    let mut all = Vec::new();
-    for (group_index, group) in file.groups.iter().enumerate() {
-        let interval = duration(&group.interval).unwrap_or(Duration::from_secs(1));
-        for (index, rule) in group.rules.iter().enumerate() {
-            let (key, name) = match (&rule.alert, &rule.record) {
-                (Some(name), _) => ("alert", name),
-                (None, Some(name)) => ("record", name),
-                (None, None) => continue,
-            };
-            let field = format!("groups.{group_index}.rules.{index}.{key}");
-            all.push(Rule {
-                name: name.clone(),
-                expr: rule.expr.clone(),
-                is_alert: rule.alert.is_some(),
-                for_duration: duration(&rule.for_duration).unwrap_or_default(),
-                interval,
-                file: origin.to_owned(),
-                line: positions
-                    .position(&field)
-                    .map_or(0, |(line, _)| usize::try_from(line).unwrap_or_default()),
-            });
-        }
-    }
-    Ok(all)
 }
 
 /// The rules that a Prometheus lists. If the file of a rule can be read here, it gives the line number; otherwise the
@@ -257,9 +192,12 @@ mod tests {
     /// The shipped drills that cannot pass with `rules`, with the reason.
     fn refused(rules: &str) -> BTreeMap<&'static str, String> {
         let basis = Basis {
-            rules: parse("alerts.yml", rules).unwrap(),
+            rules: of_set(&RuleSet::parse("alerts.yml", rules).unwrap()),
             settings: Settings::EMBEDDED,
-            identity: Vec::new(),
+            identity: vec![RuleFile {
+                file: "alerts.yml".to_owned(),
+                sha256: String::new(),
+            }],
             running: None,
         };
         let drills = crate::drill::file::shipped().iter().copied();
@@ -352,6 +290,59 @@ mod tests {
         ];
         for (index, change) in changes.into_iter().enumerate() {
             assert_ne!(plain, listed(change), "change {index}");
+        }
+    }
+
+    const RULE: &str =
+        "- name: a\n  rules:\n    - alert: Down\n      expr: up == 0\n      for: 5s\n";
+
+    /// The rules of a file with this text, or the message about its mistake.
+    fn read_text(text: &str) -> Result<Vec<Rule>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rules.yaml");
+        std::fs::write(&path, text).unwrap();
+        let read = read(std::slice::from_ref(&path));
+        read.map_err(|error| error.to_string().replace(&path.display().to_string(), "r"))
+    }
+
+    #[test]
+    fn drills_accept_the_rule_files_that_servers_accept() {
+        let indented = RULE.replace('\n', "\n    ");
+        let resource = format!(
+            "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec:\n  groups:\n    {indented}"
+        );
+        for (text, line) in [(format!("groups:\n{RULE}"), 4), (resource, 7)] {
+            let rules = read_text(text.trim_end()).unwrap();
+            let [rule] = &*rules else { panic!("{rules:?}") };
+            assert_eq!(
+                (&*rule.name, &*rule.expr, rule.line),
+                ("Down", "up == 0", line)
+            );
+            assert!(rule.is_alert);
+            assert_eq!(rule.for_duration, Duration::from_secs(5));
+            assert_eq!(rule.interval, EVALUATION);
+        }
+        assert_eq!(read_text("groups:\n"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn drills_refuse_the_rule_files_that_servers_refuse_with_line_and_field() {
+        for (right, wrong, expected) in [
+            (
+                "expr:",
+                "exprr:",
+                "r:5:7: groups.0.rules.0.exprr: there is no field",
+            ),
+            (
+                "for: 5s",
+                "for: 5 parsecs",
+                "r:6:7: groups.0.rules.0.for: not a duration",
+            ),
+            ("up == 0", "sum(((", "r:5:7: groups.0.rules.0.expr: "),
+        ] {
+            let text = format!("groups:\n{}", RULE.replace(right, wrong));
+            let error = read_text(&text).unwrap_err();
+            assert!(error.starts_with(expected), "{wrong}: {error}");
         }
     }
 

@@ -26,6 +26,7 @@ use super::report::Report;
 use super::rules::place_of;
 use super::stop::StopWatch;
 use super::system::{Given, System};
+use super::traffic;
 use super::verdict::{
     Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms,
     judge, verdict,
@@ -93,7 +94,7 @@ pub async fn run(
     let (prometheus, alertmanager) = system.alert_sources()?;
     let watcher = receiver.watch(prometheus, alertmanager);
     let objective = Arc::new(Objective::new(drill.hypothesis, now()));
-    let handle = traffic(drill, &system, &objective)?;
+    let handle = start_traffic(drill, &system, &objective)?;
     let stop_watch = StopWatch::start(
         drill.stop,
         &system.target().ops_url,
@@ -121,7 +122,7 @@ pub async fn run(
     running.report(outcome).await
 }
 
-fn traffic(
+fn start_traffic(
     drill: &Drill,
     system: &System,
     objective: &Arc<Objective>,
@@ -130,10 +131,13 @@ fn traffic(
     let meter = Meter(Arc::new(move |_: &str, sample: &load::recorder::Sample| {
         objective.count(sample, now());
     }));
+    let is_new_server = matches!(system, System::Own(_));
+    let (scenario, profile) = traffic::of(drill, is_new_server)?;
     let options = RunOptions {
         reseed: system.reseed(),
         meter: Some(meter),
-        ..RunOptions::new(drill.scenario()?)
+        profile,
+        ..RunOptions::new(scenario)
     };
     Ok(load::start(system.target(), options))
 }
@@ -430,13 +434,15 @@ impl<'d> Running<'d> {
         self.handle.control.stop();
         let summary = self.handle.join().await;
         self.system.end().await;
+        let stop_reason = self.stop_watch.reason();
+        let was_stopped = self.stop.is_cancelled() || stop_reason.is_some();
+        let summary = begun(summary, !self.injected.is_empty() || was_stopped)?;
         let fault_lost = self.play.as_ref().and_then(Play::fault_lost);
         let outcome = outcome.and(fault_lost.map_or(Ok(()), Err));
         let outcome = outcome.map(|()| match (verdict(&expectations, &alarms), &blind) {
             (it, Some(response)) => response.weigh(it),
             (it, None) => it,
         });
-        let stop_reason = self.stop_watch.reason();
         let stopped = stop_reason.is_some();
         let verdict = match (stop_reason, broken(self.drill, &summary)) {
             (None, None) => concluded(outcome, &summary, self.stop.is_cancelled(), host),
@@ -577,17 +583,57 @@ fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<S
     None
 }
 
+/// The outcome of traffic that began, or that was stopped before. Other traffic without a summary did not begin, unless
+/// a fault was injected, and then the drill proves nothing about the response.
+///
+/// # Errors
+/// The traffic did not begin.
+fn begun(
+    summary: Result<Summary, load::LoadError>,
+    was_injected_or_stopped: bool,
+) -> Result<Result<Summary, load::LoadError>, DrillError> {
+    match summary {
+        Err(error) if !was_injected_or_stopped && !matches!(error, load::LoadError::Stopped) => {
+            Err(error.into())
+        }
+        summary => Ok(summary),
+    }
+}
+
 /// Returns why the traffic failed as a whole; `None` if it did not.
 fn lost(summary: &Result<Summary, load::LoadError>) -> Option<String> {
     match summary {
         Ok(summary) if summary.ending == Ending::ServerLost => {
             Some("the server was lost: nothing was answered any more".to_owned())
         }
-        Ok(_) => None,
+        // The reason why the drill stopped the traffic is known.
+        Ok(_) | Err(load::LoadError::Stopped) => None,
         Err(error) => Some(format!("the traffic: {error}")),
     }
 }
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::LoadError;
+
+    #[test]
+    fn traffic_that_did_not_begin_misses_no_expectation() {
+        let misfit = || Err(LoadError::Dataset("the server holds another".to_owned()));
+        let error = begun(misfit(), false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the drill's traffic: the server holds another"
+        );
+        assert!(begun(misfit(), true).unwrap().is_err(), "judged as before");
+        // The sale did not open in time, so the drill stopped the traffic.
+        let stopped = begun(Err(LoadError::Stopped), false).unwrap();
+        let reason = "the sale did not open".to_owned();
+        let verdict = concluded(Err(reason.clone()), &stopped, false, None);
+        assert_eq!(verdict, Verdict::Inconclusive(vec![reason]));
+    }
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::ApiError;
 use crate::api::ErrorCode;
 use crate::faults::Faults;
+use crate::yaml::suggestion;
 
 /// A route of the ticketing API that faults can name.
 pub(super) struct Route {
@@ -43,6 +44,22 @@ pub(super) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     });
     calls.collect()
 });
+
+/// Checks the routes that a fault names: there is at least one, and each exists.
+///
+/// # Errors
+/// The mistake, as a predicate of `routes`.
+pub(crate) fn check_routes(named: &[String]) -> Result<(), String> {
+    if named.is_empty() {
+        return Err("is empty: leave it out, or name some".to_owned());
+    }
+    let known: Vec<&str> = ROUTES.iter().map(|route| route.name.as_str()).collect();
+    let unknown = named.iter().find(|name| !known.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |unknown| {
+        let near = suggestion::among(unknown, &known);
+        Err(format!("has {unknown:?}, which is no route{near}"))
+    })
+}
 
 /// Returns whether `METHOD /path` is a step of buying.
 pub(super) fn is_buying(method: &str, path: &str) -> bool {

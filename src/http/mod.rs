@@ -35,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use error::ApiError;
+pub(crate) use faulty::check_routes;
 pub use rate_limit::TokenLimit;
 
 use rate_limit::RateLimit;

@@ -32,6 +32,7 @@ mod judge;
 mod merge;
 pub mod model;
 mod ops;
+pub mod own_profile;
 mod pacing;
 pub mod plan;
 mod prepare;
@@ -61,6 +62,7 @@ pub use judge::{Ending, Judged, Outcome, Relation, Unit, Verdict};
 pub use merge::merge;
 pub use model::PhaseName;
 pub use ops::OpsError;
+pub use own_profile::OwnProfile;
 pub use progress::Progress;
 pub use result::{RunResult, SavedFiles};
 pub use scenario::{Scenario, ScenarioError, ScenarioInfo, scenarios};
@@ -100,17 +102,6 @@ pub enum Reseed {
     WhenUnfit,
     /// Always.
     Always,
-}
-
-/// A dataset profile that the server does not ship, with its text and its size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnProfile {
-    /// The file's text.
-    pub text: String,
-    /// Number of seats.
-    pub seats: u64,
-    /// Number of users.
-    pub users: u64,
 }
 
 /// The scenario of a run, and its options.

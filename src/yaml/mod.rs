@@ -138,6 +138,13 @@ pub fn read_file(path: &Path, bounds: Bounds) -> std::io::Result<String> {
     })
 }
 
+/// The position of the field `path` in a small file. `None` if the file cannot be read or does not have the field.
+#[must_use]
+pub fn position_in(file: &Path, path: &str) -> Option<Position> {
+    let text = read_file(file, SMALL).ok()?;
+    Positions::of(&text, SMALL).position(path)
+}
+
 /// Parses `text` as a `T`, and returns the positions of its fields. `origin` names the text in messages. `lacking`
 /// gives the path of a missing field from its name and the path of a field near it.
 ///
@@ -197,7 +204,7 @@ fn in_tree<T: DeserializeOwned>(text: &str, bounds: Bounds) -> Option<InTree> {
 }
 
 /// The mistake of a value that is a list, a map or empty: `is a list: write a whole number such as 20`.
-fn of_shape(problem: &str) -> String {
+pub(crate) fn of_shape(problem: &str) -> String {
     let shapes = [
         ("`a list` is not ", "a list"),
         ("`a map` is not ", "a map"),

@@ -18,6 +18,13 @@ pub fn among(given: &str, known: &[&str]) -> String {
     format!("{hint} There are {}", names.join(", "))
 }
 
+/// `there is no such drill; did you mean …? There are …, or give the path of a file`.
+#[must_use]
+pub fn no_such(what: &str, given: &str, known: &[&str]) -> String {
+    let near = among(given, known);
+    format!("there is no such {what}{near}, or give the path of a file")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +38,9 @@ mod tests {
         );
         assert_eq!(among("zebra", &known), ". There are batch, every");
         assert_eq!(among("x", &[]), "");
+        assert_eq!(
+            no_such("setting", "evry", &known),
+            "there is no such setting; did you mean `every`? There are batch, every, or give the path of a file"
+        );
     }
 }

@@ -144,7 +144,8 @@ fn a_mistake_in_arguments_exits_with_2_and_one_line_of_advice() {
     let field = format!("{bad}:3:1: users: is 0, must be 1 to 10000000");
     for (args, message) in [
         (vec![bad], field.as_str()),
-        (vec!["nope"], "shipped ones are onsale-short"),
+        (vec!["nope"], "no such scenario. There are back-door, "),
+        (vec!["hot-set"], "did you mean `hot-seat`?"),
         (vec!["--set", "admission.evry=1s"], "did you mean `every`?"),
         (
             vec!["--out", "/no/such/place/x.json"],

@@ -42,7 +42,8 @@ pub(super) fn groups(
                 )),
                 false => check_group(origin, group, limits),
             };
-            groups.push(checked.map_err(|finding| placed(origin, &positions, &path, finding))?);
+            let checked = checked.map_err(|finding| placed(origin, &positions, &path, finding));
+            groups.push(with_lines(checked?, &positions, &path));
         }
     }
     Ok(groups)
@@ -185,6 +186,20 @@ fn placed(origin: &str, positions: &Positions, path: &str, finding: Finding) -> 
     }
 }
 
+/// The group with the line of each rule in the file.
+fn with_lines(mut group: Group, positions: &Positions, path: &str) -> Group {
+    for (index, rule) in group.rules.iter_mut().enumerate() {
+        let key = match rule.kind {
+            Kind::Recording => "record",
+            Kind::Alerting(_) => "alert",
+        };
+        let at = positions.position(&format!("{path}.rules.{index}.{key}"));
+        let line = at.and_then(|(line, _)| usize::try_from(line).ok());
+        rule.line = line.unwrap_or_default();
+    }
+    group
+}
+
 fn check_group(origin: &str, group: GroupText, limits: &QueryLimits) -> Result<Group, Finding> {
     if group.name.is_empty() {
         return Err(("name".to_owned(), "must not be empty".to_owned()));
@@ -240,9 +255,11 @@ fn check_rule(rule: RuleText, limits: &QueryLimits) -> Result<Rule, Finding> {
     };
     Ok(Rule {
         name,
+        expr: expr.to_owned(),
         query,
         labels: rule.labels.into_iter().collect(),
         kind,
+        line: 0,
     })
 }
 

@@ -3,7 +3,7 @@
 mod check;
 mod file;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::embedded::prometheus::QueryLimits;
@@ -14,12 +14,14 @@ use super::template::Template;
 
 /// The rules that ship with the program. The Prometheus of the telemetry stack evaluates them too.
 pub const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
+/// The path of the shipped rules in the repository.
+pub(crate) const SHIPPED_FILE: &str = "otel/prometheus/alerts.yml";
 
 /// The largest number of rule files.
 const MAX_FILES: usize = 32;
 
 /// The limits for the YAML of a rule file. Rule files can be long, and generated ones use many aliases.
-const BOUNDS: yaml::Bounds = yaml::Bounds {
+pub(crate) const BOUNDS: yaml::Bounds = yaml::Bounds {
     bytes: 4 * 1024 * 1024,
     events: 1_000_000,
     aliases: 10_000,
@@ -50,11 +52,32 @@ pub(super) struct Group {
 pub(super) struct Rule {
     /// The name of the alert, or of the recorded series.
     pub(super) name: String,
+    /// The expression as the file states it.
+    pub(super) expr: String,
     pub(super) query: Query,
     /// The labels of the rule, and those of its group that the rule does not set. They are sorted by name, and their
     /// templates are not expanded.
     pub(super) labels: Vec<(String, String)>,
     pub(super) kind: Kind,
+    /// The line of its `alert` or `record` in the file, counted from 1.
+    pub(super) line: usize,
+}
+
+/// A rule as its file states it, for programs that predict alerts and do not evaluate them.
+#[derive(Debug)]
+pub struct StatedRule<'r> {
+    /// The name of the alert, or of the recorded series.
+    pub name: &'r str,
+    /// The expression.
+    pub expr: &'r str,
+    /// The time for which the expression must hold (`for`). `None` for a recording rule.
+    pub hold: Option<Duration>,
+    /// The interval of its group, if the group has one.
+    pub interval: Option<Duration>,
+    /// The file.
+    pub file: &'r str,
+    /// The line in the file, counted from 1.
+    pub line: usize,
 }
 
 #[derive(Debug)]
@@ -80,7 +103,7 @@ impl RuleSet {
     /// The rules of `files`, or the shipped ones if there are no files.
     pub fn load(files: &[PathBuf]) -> Result<RuleSet, FileError> {
         if files.is_empty() {
-            return RuleSet::parse("otel/prometheus/alerts.yml", SHIPPED);
+            return RuleSet::parse(SHIPPED_FILE, SHIPPED);
         }
         if files.len() > MAX_FILES {
             let problem = format!(
@@ -92,9 +115,7 @@ impl RuleSet {
         let mut groups: Vec<Group> = Vec::new();
         for path in files {
             let origin = path.display().to_string();
-            let text = yaml::read_file(path, BOUNDS)
-                .map_err(|error| FileError::new(&origin, format!("cannot be read: {error}")))?;
-            let file_groups = RuleSet::parse(&origin, &text)?.groups;
+            let file_groups = RuleSet::parse(&origin, &text_of(path)?)?.groups;
             // All groups of a file have the same `file`, so the first group is enough.
             if file_groups
                 .first()
@@ -114,6 +135,23 @@ impl RuleSet {
         Ok(RuleSet { groups })
     }
 
+    /// The rules as their files state them.
+    pub fn stated(&self) -> impl Iterator<Item = StatedRule<'_>> {
+        self.groups.iter().flat_map(|group| {
+            group.rules.iter().map(|rule| StatedRule {
+                name: &rule.name,
+                expr: &rule.expr,
+                hold: match &rule.kind {
+                    Kind::Recording => None,
+                    Kind::Alerting(alerting) => Some(alerting.hold),
+                },
+                interval: group.interval,
+                file: &group.file,
+                line: rule.line,
+            })
+        })
+    }
+
     /// The number of rules.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -125,6 +163,17 @@ impl RuleSet {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The text of a rule file.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn text_of(path: &Path) -> Result<String, FileError> {
+    yaml::read_file(path, BOUNDS).map_err(|error| {
+        let problem = format!("cannot be read: {error}");
+        FileError::new(path.display().to_string(), problem)
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Failure, LoadArgs};
 use crate::cli::drill::{self, DrillArgs};
-use crate::drill::file::shipped;
+use crate::drill::file::{Drill, shipped};
 use crate::load::scenario::builtins;
 use crate::yaml;
 
@@ -21,7 +21,10 @@ struct Line {
     drill: DrillArgs,
 }
 
-/// Returns whether `name` is a shipped drill, or the path of a drill file. No scenario has the field `load`.
+/// The fields that only drills have. A drill file may lack one of them by mistake.
+const ONLY_DRILLS: [&str; 3] = ["load", "injects", "hypothesis"];
+
+/// Returns whether `name` is a shipped drill, or the path of a drill file.
 pub(super) fn is_one(name: &str) -> bool {
     if builtins().iter().any(|known| known.name == name) {
         return false;
@@ -34,7 +37,7 @@ pub(super) fn is_one(name: &str) -> bool {
     };
     let lacking = |_: &str, missing: &str| missing.to_owned();
     let fields = yaml::parse::<BTreeMap<String, Value>>(name, &text, yaml::SMALL, lacking);
-    fields.is_ok_and(|(fields, _)| fields.contains_key("load"))
+    fields.is_ok_and(|(fields, _)| ONLY_DRILLS.iter().any(|it| fields.contains_key(*it)))
 }
 
 /// Runs the drill, or prints its plan.
@@ -43,6 +46,12 @@ pub(super) async fn run(args: &LoadArgs) -> Result<ExitCode, Failure> {
     if let Some(flag) = other_flags(args).first() {
         return Err(Failure::usage(format!(
             "{name} is a drill, to which {flag} does not apply; `concertctl drill --help` lists the flags of drills"
+        )));
+    }
+    let drill = Drill::load(name).map_err(|error| Failure::usage(error.to_string()))?;
+    if drill.runs_commands() {
+        return Err(Failure::usage(format!(
+            "{name} is a drill that runs commands of its file, which `concertctl load` cannot allow: read them, and run `concertctl drill {name} --allow-commands`"
         )));
     }
     let mut line = vec![name.clone()];
@@ -78,4 +87,45 @@ fn other_flags(args: &LoadArgs) -> Vec<&'static str> {
     ];
     let given = given.into_iter().filter(|(_, is_given)| *is_given);
     given.map(|(flag, _)| flag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct LoadLine {
+        #[command(flatten)]
+        load: LoadArgs,
+    }
+
+    /// The message of `load FILE` for a file with this text.
+    async fn refusal(text: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mine.yaml");
+        std::fs::write(&path, text).unwrap();
+        let path = path.display().to_string();
+        assert!(is_one(&path), "{text}");
+        let line = LoadLine::try_parse_from(["load", &path]).unwrap();
+        let failure = run(&line.load).await.unwrap_err();
+        assert_eq!(failure.code, 2);
+        failure.message.replace(&path, "mine.yaml")
+    }
+
+    #[tokio::test]
+    async fn a_drill_that_load_cannot_run_is_refused_in_the_words_of_the_user() {
+        let inject = "injects:\n  - at: 1s\n    fault: { kind: command, run: 'true', undo: 'true', for: 5s }\n    \
+                      cause: { component: c, mechanism: m }\n    expect: { recovered: 5s }\n";
+        let commands = refusal(&format!("title: T\nload: onsale-short\n{inject}")).await;
+        assert!(
+            commands.contains("`concertctl drill mine.yaml --allow-commands`"),
+            "{commands}"
+        );
+        let no_load = refusal(&format!("title: T\n{inject}")).await;
+        assert!(no_load.starts_with("mine.yaml:"), "{no_load}");
+        assert!(
+            no_load.contains("load: is missing: write `load: …`"),
+            "{no_load}"
+        );
+    }
 }

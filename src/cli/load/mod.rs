@@ -22,7 +22,8 @@ use self::output::Outputs;
 use self::progress_output::ProgressOutput;
 use self::telemetry::RunTelemetry;
 use crate::cells;
-use crate::cli::{own_profile, stdout};
+use crate::cli::stdout;
+use crate::load::own_profile;
 use crate::load::scenario::{builtins, json_schema};
 use crate::load::self_check::self_check;
 use crate::load::{
@@ -114,6 +115,8 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
             drive(args, found.target, options, &telemetry).await?
         }
         None => {
+            own_profile::check_for_new_server(&options.scenario, options.profile.as_ref())
+                .map_err(|problem| wrong_dataset(args, problem))?;
             let server = embedded::start(&telemetry.logs, telemetry.collector.clone())
                 .await
                 .map_err(|error| Failure::could_not(format!("{error:#}")))?;
@@ -139,8 +142,14 @@ fn print(text: &str) -> Result<(), Failure> {
 fn scenario(args: &LoadArgs) -> Result<(Scenario, Option<OwnProfile>), Failure> {
     let scenario = Scenario::load(&args.scenario, &args.set);
     let mut scenario = scenario.map_err(|error| Failure::usage(error.to_string()))?;
-    let profile = own_profile::resolve(&mut scenario, &args.scenario).map_err(Failure::usage)?;
+    let profile = own_profile::resolve(&mut scenario, &args.scenario);
+    let profile = profile.map_err(|problem| wrong_dataset(args, problem))?;
     Ok((scenario, profile))
+}
+
+fn wrong_dataset(args: &LoadArgs, problem: String) -> Failure {
+    let wrong = own_profile::wrong_dataset(&args.scenario, &args.set, problem);
+    Failure::usage(wrong.to_string())
 }
 
 /// The output of the options that need no run.

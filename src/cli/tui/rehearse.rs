@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::drills;
-use crate::cli::own_profile;
 use crate::drill::kept;
 use crate::files::{self, Access, newest};
+use crate::load::own_profile;
 use crate::load::scenario::builtins;
 use crate::load::{
     OwnProfile, Reseed, RunHandle, RunOptions, RunResult, SavedFiles, Scenario, ScenarioInfo,
@@ -101,7 +101,9 @@ fn is_file(path: &Path) -> Result<String, String> {
 fn scenario_of(path: &Path) -> Result<(Scenario, Option<OwnProfile>), String> {
     let name = is_file(path)?;
     let mut scenario = Scenario::load(&name, &[]).map_err(|error| error.to_string())?;
-    let profile = own_profile::resolve(&mut scenario, &name)?;
+    let profile = own_profile::resolve(&mut scenario, &name);
+    let profile =
+        profile.map_err(|problem| own_profile::wrong_dataset(&name, &[], problem).to_string())?;
     Ok((scenario, profile))
 }
 

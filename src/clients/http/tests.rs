@@ -98,6 +98,41 @@ fn a_web_page_is_called_one_with_its_title() {
     );
 }
 
+#[test]
+fn a_wrong_answer_is_described_without_the_words_of_a_library() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Matrix,
+        Vector,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "only how it is refused matters")]
+    struct Answer {
+        kinds: Vec<Kind>,
+    }
+    for (body, expected) in [
+        ("", "unusable answer: it is empty"),
+        (" \n", "unusable answer: it is empty"),
+        ("{\"kinds\":", "unusable answer: it ends too early"),
+        (
+            "upstream error",
+            "unusable answer: it is not JSON, it begins with \"upstream error\"",
+        ),
+        (
+            "{\"kinds\":[\"streams\"]}",
+            "unusable answer: line 1, column 19: kinds[0]: `streams` is not known here. There are matrix, vector",
+        ),
+        (
+            "{}",
+            "unusable answer: line 1, column 2: `kinds` is missing: add it",
+        ),
+    ] {
+        let error = decode::<Answer>(body.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, expected);
+    }
+}
+
 /// A source that gives this answer once; `head` has more header lines.
 pub(in crate::clients) async fn answering(head: &str, body: &[u8]) -> HttpSource {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -17,7 +17,7 @@ use crate::booking::Timestamp;
 use crate::faults::{Injected, Refused};
 use crate::http::BODY_LIMIT;
 use crate::http::extract::RequestInfo;
-use crate::http::faulty::{Part, ROUTES};
+use crate::http::faulty::{Part, ROUTES, check_routes};
 
 /// The longest name of the person who injects a fault, in characters.
 const LONGEST_NAME: usize = 64;
@@ -163,20 +163,7 @@ fn resolve_routes(fault: &mut Fault) -> Result<(), String> {
         *routes = Some(usual.map(|route| route.name.clone()).collect());
         return Ok(());
     };
-    if named.is_empty() {
-        return Err("routes is empty: leave it out, or name some".to_owned());
-    }
-    let exists = |name: &String| ROUTES.iter().any(|route| route.name == *name);
-    match named.iter().find(|name| !exists(name)) {
-        None => Ok(()),
-        Some(unknown) => {
-            let known: Vec<_> = ROUTES.iter().map(|route| route.name.as_str()).collect();
-            let known = known.join(", ");
-            Err(format!(
-                "routes: there is no {unknown:?}; there are {known}"
-            ))
-        }
-    }
+    check_routes(named).map_err(|problem| format!("routes {problem}"))
 }
 
 fn active(injected: &Injected) -> ActiveFault {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Time;
 use crate::api::faults::{self, FaultKind as Kind, LinkCut, Site, WrongSetting};
+use crate::http::check_routes;
 
 /// The longest fault. A drill takes minutes, not hours, and so does a fault in a scenario.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -27,27 +28,47 @@ pub struct Injection {
 
 impl Injection {
     /// The first mistake: the path of the field below this one, and the problem.
-    pub(super) fn check(&self) -> Option<(&'static str, String)> {
+    pub(super) fn check(&self) -> Option<(String, String)> {
         let problem = check(self.at, &self.fault);
         problem.or_else(|| {
             (self.fault.kind.site() == Site::Outside).then(|| {
                 let problem = "a server cannot do this to itself: write a drill, which can (`concertctl drill`)";
-                (".fault.kind", problem.to_owned())
+                (".fault.kind".to_owned(), problem.to_owned())
             })
         })
     }
 }
 
 /// The first mistake in a fault or its time: the path of the field with its dot, and the problem.
-pub(crate) fn check(at: Window, fault: &Fault) -> Option<(&'static str, String)> {
+pub(crate) fn check(at: Window, fault: &Fault) -> Option<(String, String)> {
     if at.to.0 > LATEST {
-        return Some((".at", "later than 10m".to_owned()));
+        return Some((".at".to_owned(), "later than 10m".to_owned()));
     }
     if fault.length.0 < Duration::from_secs(1) || fault.length.0 > LONGEST {
-        return Some((".fault.for", "must be from 1s to 10m".to_owned()));
+        let problem = "must be from 1s to 10m";
+        return Some((".fault.for".to_owned(), problem.to_owned()));
     }
-    let checked = fault.injected().and_then(|fault| fault.check());
-    checked.err().map(|problem| (".fault", problem))
+    check_settings(fault).err()
+}
+
+fn check_settings(fault: &Fault) -> Result<(), (String, String)> {
+    // JSON, the form of injected faults, has no such numbers.
+    if let Some(share) = fault.share.filter(|share| !share.is_finite()) {
+        faults::check_share(share).map_err(of_setting)?;
+    }
+    let injected = fault.injected();
+    let injected = injected.map_err(|problem| (".fault".to_owned(), problem))?;
+    injected.check().map_err(of_setting)?;
+    let routes = fault.routes.as_deref().map_or(Ok(()), check_routes);
+    routes.map_err(|problem| (".fault.routes".to_owned(), problem))
+}
+
+/// Splits a message such as `share is 2: it can be 0 to 1`, which begins with the setting's name.
+fn of_setting(message: String) -> (String, String) {
+    match message.split_once(' ') {
+        Some((name, problem)) => (format!(".fault.{name}"), problem.to_owned()),
+        None => (".fault".to_owned(), message),
+    }
 }
 
 /// A time, or a span from which it is drawn.

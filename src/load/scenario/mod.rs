@@ -22,6 +22,7 @@ pub use builtin::{Builtin, DEFAULT, ScenarioInfo, builtins, scenarios};
 pub use durations::{Pause, Time};
 pub use faults::{Fault, Injection, Window};
 pub(crate) use faults::{MOST as MOST_FAULTS, check as check_fault};
+pub use overrides::WrongSetting;
 pub use percentile::Percentile;
 pub use read::{MAX_BYTES, ScenarioError};
 pub use schema::json_schema;

@@ -11,6 +11,17 @@ use super::{Operation, Percentile, Scenario};
 use crate::load::model::PhaseName;
 use crate::yaml::{self, suggestion};
 
+/// A setting that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongSetting {
+    /// Its index among the settings.
+    pub index: usize,
+    /// The field that is invalid with the settings, if each of them fits by itself.
+    pub field: Option<String>,
+    /// The mistake.
+    pub problem: String,
+}
+
 impl Scenario {
     /// Applies `overrides` (`path=value`) in order and checks the result.
     ///
@@ -18,55 +29,117 @@ impl Scenario {
     /// A path does not exist, or a value does not fit.
     pub fn with_overrides(self, overrides: &[String]) -> Result<Scenario, ScenarioError> {
         let wrong = |text: &str, problem| ScenarioError::new(format!("--set {text}"), problem);
-        let all = overrides.iter().try_fold(self, |scenario, text| {
-            let set = scenario.with_override(text);
-            set.map_err(|problem| wrong(text, problem))
-        })?;
-        // The check comes last, because one override may need another.
-        let Some((field, problem)) = all.check().into_iter().next() else {
-            return Ok(all);
+        let setting = |text: &String| -> Result<(String, Value), ScenarioError> {
+            let split = text.split_once('=').ok_or_else(|| {
+                let problem = "write path=value, for example admission.every=1s";
+                wrong(text, problem.to_owned())
+            });
+            let (path, value) = split?;
+            Ok((path.trim().to_owned(), value.trim().into()))
         };
-        let about = |text: &&String| {
-            let path = text.split_once('=').map_or("", |(path, _)| path.trim());
-            field.starts_with(path) || path.starts_with(&field)
-        };
-        // An override made another field invalid, so the message names the override.
-        let text = overrides.iter().rfind(about).or(overrides.last());
-        let text = text.map_or("", String::as_str);
-        Err(wrong(text, format!("{field}: {problem}")))
+        let settings = overrides.iter().map(setting);
+        let settings = settings.collect::<Result<Vec<(String, Value)>, _>>()?;
+        self.with_settings(&settings).map_err(|error| {
+            let problem = match error.field {
+                Some(field) => format!("{field}: {}", error.problem),
+                None => error.problem,
+            };
+            wrong(&overrides[error.index], problem)
+        })
     }
 
-    fn with_override(self, text: &str) -> Result<Scenario, String> {
-        let (path, value) = text
-            .split_once('=')
-            .ok_or("write path=value, for example admission.every=1s")?;
-        let path = path.trim();
+    /// Gives the fields at these paths other values, in order, and checks the result. A text is read as YAML, like the
+    /// value of `--set`.
+    ///
+    /// # Errors
+    /// A path does not exist, or a value does not fit.
+    pub fn with_settings(self, settings: &[(String, Value)]) -> Result<Scenario, WrongSetting> {
+        let mut scenario = self;
+        for (index, (path, value)) in settings.iter().enumerate() {
+            let set = scenario.with_setting(path, value);
+            scenario = set.map_err(|problem| WrongSetting {
+                index,
+                field: None,
+                problem,
+            })?;
+        }
+        // The check comes last, because one setting may need another.
+        let wrong = scenario.check().into_iter().next();
+        let (Some((field, problem)), Some(last)) = (wrong, settings.len().checked_sub(1)) else {
+            return Ok(scenario);
+        };
+        let about =
+            |(path, _): &(String, Value)| field.starts_with(path) || path.starts_with(&field);
+        // If a setting made another field invalid, the message names the setting.
+        Err(WrongSetting {
+            index: settings.iter().rposition(about).unwrap_or(last),
+            field: Some(field),
+            problem,
+        })
+    }
+
+    fn with_setting(self, path: &str, value: &Value) -> Result<Scenario, String> {
         let name = self.name.clone();
-        let tree = serde_json::to_value(&self).map_err(|error| error.to_string())?;
+        let mut tree = serde_json::to_value(&self).map_err(|error| error.to_string())?;
+        add_empty_fields(&mut tree);
         let set = |value: Value| {
             let mut tree = tree.clone();
             *find(&mut tree, path)? = value;
             serde_json::from_value::<Scenario>(tree).map_err(|error| yaml::of_json(&error))
         };
-        let value = value.trim();
-        let literal =
-            serde_saphyr::from_str_with_options::<Value>(value, yaml::options(yaml::SMALL))
-                .unwrap_or_else(|_| Value::String(value.to_owned()));
-        let is_text = literal.is_string();
-        // A text field also accepts a value that looks like a number. Of the two readings, the error of the one that
-        // fits the field's type is useful.
-        let mut scenario = set(literal).or_else(|error| match is_text {
-            true => Err(error),
-            // A text field names the expected value in its error. All other fields refuse any text in the same way.
-            false => set(Value::String(value.to_owned())).map_err(|as_text| {
-                match as_text.starts_with(&format!("`{value}` is not a")) {
-                    true => error,
-                    false => as_text,
-                }
-            }),
+        let text = match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        let literal = match &text {
+            Some(text) => read(text),
+            None => value.clone(),
+        };
+        let mut scenario = set(literal.clone()).or_else(|error| match (&literal, text) {
+            // A text field also accepts a value that looks like a number, a list or nothing.
+            (literal, Some(text)) if !literal.is_string() => set(text.clone().into())
+                .map_err(|as_text| better(path, literal, error, &text, as_text)),
+            _ => Err(of_literal(path, &literal, error)),
         })?;
         scenario.name = name;
         Ok(scenario)
+    }
+}
+
+/// The value that a text means as YAML. A text that is not YAML means itself.
+fn read(text: &str) -> Value {
+    let read = serde_saphyr::from_str_with_options(text, yaml::options(yaml::SMALL));
+    read.unwrap_or_else(|_| text.into())
+}
+
+/// Of the errors of a value as YAML and as a text, the one that fits the field's type.
+fn better(path: &str, literal: &Value, error: String, text: &str, as_text: String) -> String {
+    match literal {
+        Value::Null | Value::Array(_) | Value::Object(_) => of_literal(path, literal, error),
+        // A text field names the expected value in its error. All other fields refuse any text in the same way.
+        _ if as_text.starts_with(&format!("`{text}` is not a")) => error,
+        _ => as_text,
+    }
+}
+
+/// The error of a value that is a list, a map or empty. A map replaces all fields at its path.
+fn of_literal(path: &str, literal: &Value, error: String) -> String {
+    let error = yaml::of_shape(&error);
+    let field = literal.as_object().and_then(|map| map.keys().next());
+    match field {
+        Some(field) => {
+            format!("{error}; to change one field only, write its path: {path}.{field}")
+        }
+        None => error,
+    }
+}
+
+/// Adds the fields that a written scenario leaves out if they are empty.
+fn add_empty_fields(tree: &mut Value) {
+    if let Value::Object(fields) = tree {
+        let faults = fields.entry("faults");
+        faults.or_insert_with(|| Value::Array(Vec::new()));
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Scenario, builtins};
-use crate::yaml;
 pub use crate::yaml::FileError as ScenarioError;
+use crate::yaml::{self, suggestion};
 
 /// The longest scenario, in bytes.
 pub const MAX_BYTES: usize = yaml::SMALL.bytes;
@@ -21,17 +21,12 @@ impl Scenario {
         if let Some(builtin) = builtins().iter().find(|builtin| builtin.name == name) {
             return Scenario::parse(builtin.name, builtin.text, overrides);
         }
-        let names = builtins()
-            .iter()
-            .map(|builtin| builtin.name)
-            .collect::<Vec<_>>()
-            .join(", ");
         let text = yaml::read_file(Path::new(name), yaml::SMALL).map_err(|error| {
             let problem = match error.kind() {
                 std::io::ErrorKind::NotFound => {
-                    format!(
-                        "there is no such scenario; shipped ones are {names}, or give a file's path"
-                    )
+                    let known = builtins().iter().map(|builtin| builtin.name);
+                    let known: Vec<&str> = known.collect();
+                    suggestion::no_such("scenario", name, &known)
                 }
                 _ => format!("cannot be read: {error}"),
             };

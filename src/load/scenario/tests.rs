@@ -386,6 +386,86 @@ fn an_unknown_path_is_answered_with_near_names() {
 }
 
 #[test]
+fn a_field_that_is_left_out_when_empty_can_be_set_too() {
+    assert!(set(&["faults=[]"]).unwrap().faults.is_empty());
+    let fault = "faults=[{ at: 5s, fault: { kind: disk_full, for: 5s } }]";
+    assert_eq!(set(&[fault]).unwrap().faults.len(), 1);
+    assert!(set(&[fault, "faults=[]"]).unwrap().faults.is_empty());
+}
+
+#[test]
+fn an_override_without_a_value_says_what_to_write() {
+    assert_eq!(
+        set(&["users="]).unwrap_err(),
+        "--set users=: is empty: write a whole number such as 20"
+    );
+    assert!(set(&["title=7"]).is_ok(), "a text may look like a number");
+}
+
+/// A scenario whose only fault has these fields, each on a line of its own from line 8.
+fn with_fault(fields: &[&str]) -> Result<Scenario, String> {
+    let fields: String = fields.iter().map(|it| format!("      {it}\n")).collect();
+    let text = format!(
+        "title: T\ndataset: demo\nusers: 1\nadmission: {{ batch: 1, every: 1s }}\nfaults:\n  - at: 1s\n    fault:\n{fields}"
+    );
+    Scenario::parse("x.yaml", &text, &[]).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_setting_of_a_fault_that_the_server_would_refuse_is_refused_with_line_and_field() {
+    let errors = "kind: errors";
+    let cases: [(&[&str], &str); 9] = [
+        (
+            &[errors, "for: 5s", "share: .nan"],
+            "x.yaml:10:7: faults.0.fault.share: is NaN: it can be 0 to 1",
+        ),
+        (
+            &["kind: latency", "delay: 1s", "for: 5s", "share: .inf"],
+            "x.yaml:11:7: faults.0.fault.share: is inf: it can be 0 to 1",
+        ),
+        (
+            &[errors, "for: 5s", "share: 2"],
+            "x.yaml:10:7: faults.0.fault.share: is 2: it can be 0 to 1",
+        ),
+        (
+            &[errors, "for: 5s", "share: 1", "routes: [POST /nope]"],
+            "x.yaml:11:7: faults.0.fault.routes: has \"POST /nope\", which is no route. There are ",
+        ),
+        (
+            &[errors, "for: 5s", "share: 1", "routes: [post /queue]"],
+            "has \"post /queue\", which is no route; did you mean `POST /queue`?",
+        ),
+        (
+            &[errors, "for: 5s", "share: 1", "routes: []"],
+            "x.yaml:11:7: faults.0.fault.routes: is empty: leave it out, or name some",
+        ),
+        (
+            &["kind: command", "for: 5s", "undo: 'true'", "run: ''"],
+            "x.yaml:11:7: faults.0.fault.run: is empty: write the command that begins the fault",
+        ),
+        (
+            &["kind: lose_one_of_n", "for: 5s", "undo: 'true'", "run: ' '"],
+            "x.yaml:11:7: faults.0.fault.run: is empty",
+        ),
+        (
+            &[
+                "kind: slow_statement",
+                "for: 5s",
+                "delay: 1s",
+                "statement: nope",
+            ],
+            "x.yaml:11:7: faults.0.fault.statement: \"nope\" is not known; there are ",
+        ),
+    ];
+    for (fields, expected) in cases {
+        let error = with_fault(fields).unwrap_err();
+        assert!(error.contains(expected), "{fields:?}: {error}");
+    }
+    let routes = "routes: [POST /queue, GET /queue]";
+    with_fault(&[errors, "for: 5s", "share: 1", routes]).unwrap();
+}
+
+#[test]
 fn a_group_is_called_after_what_it_holds_or_says_so() {
     let named = |name: &str| Group::default().resolve(name, |_| false);
     assert_eq!(named("pay"), Some(vec![Operation::Pay]));

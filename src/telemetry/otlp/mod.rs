@@ -34,7 +34,7 @@ pub(super) use resource::resource;
 pub use sampler::Sampler;
 
 use super::Logs;
-use crate::http_client::is_https;
+use crate::http_client::{is_https, without_password};
 
 /// The largest number of log records, and of traces, that wait for a push.
 const LOGS_WAITING: usize = 16_384;
@@ -58,13 +58,14 @@ struct Route {
 }
 
 impl Otlp {
-    /// The collector at `url`: `http://host:4318`, or `http://host:4317` with the protocol `grpc`.
+    /// The collector at `url`: `http://host:4318`, or `http://host:4317` with the protocol `grpc`. `name` is the flag or
+    /// the variable with this value.
     ///
     /// # Errors
     /// One line that says that the URL is invalid or that the environment asks for another protocol. It leaves out
-    /// the URL, which may contain a password.
-    pub fn at(url: &str) -> Result<Otlp, String> {
-        check(url)?;
+    /// a password.
+    pub fn at(name: &str, url: &str) -> Result<Otlp, String> {
+        check(name, url)?;
         let otlp = Otlp {
             base: Some(url.trim_end_matches('/').to_owned()),
         };
@@ -82,8 +83,9 @@ impl Otlp {
     /// # Errors
     /// See [`Otlp::at`].
     pub fn from_environment() -> Result<Option<Otlp>, String> {
-        match set("OTEL_EXPORTER_OTLP_ENDPOINT") {
-            Some(url) => Otlp::at(&url).map(Some),
+        const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        match set(ALL) {
+            Some(url) => Otlp::at(ALL, &url).map(Some),
             None if Signal::ALL
                 .iter()
                 .any(|of| set(&of.variable("ENDPOINT")).is_some()) =>
@@ -96,9 +98,13 @@ impl Otlp {
 
     fn checked(self) -> Result<Otlp, String> {
         for signal in Signal::ALL {
-            let own = set(&signal.variable("ENDPOINT"));
+            let variable = signal.variable("ENDPOINT");
+            let own = set(&variable);
             if let Some(url) = &own {
-                check(url)?;
+                check(&variable, url).map_err(|problem| {
+                    let off = format!("OTEL_{}_EXPORTER=none", signal.upper());
+                    format!("{problem}; {off} pushes no {}", signal.label())
+                })?;
             }
             let grpc = protocol(signal)?;
             let url = own.as_ref().or(self.base.as_ref());
@@ -188,28 +194,31 @@ impl Pushing {
     }
 }
 
-fn check(url: &str) -> Result<(), String> {
+fn check(name: &str, url: &str) -> Result<(), String> {
     let uri: Result<http::Uri, _> = url.parse();
     let uri = uri.ok().filter(|uri| uri.host().is_some());
     match uri.as_ref().and_then(http::Uri::scheme_str) {
         Some("http" | "https") => Ok(()),
-        _ => Err(
-            "write http://host:4318 or https://host:4318, the collector's port for HTTP".to_owned(),
-        ),
+        _ => Err(format!(
+            "{name} is {:?}: write http://host:4318 or https://host:4318, the collector's port for HTTP",
+            without_password(url)
+        )),
     }
 }
 
 /// Returns whether the protocol is gRPC.
 fn protocol(signal: Signal) -> Result<bool, String> {
     let own = signal.variable("PROTOCOL");
-    match set(&own)
-        .or_else(|| set("OTEL_EXPORTER_OTLP_PROTOCOL"))
-        .as_deref()
-    {
+    let all = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    let (name, value) = match set(&own) {
+        Some(value) => (own.as_str(), Some(value)),
+        None => (all, set(all)),
+    };
+    match value.as_deref() {
         None | Some("http/protobuf") => Ok(false),
         Some("grpc") => Ok(true),
         Some(other) => Err(format!(
-            "OTEL_EXPORTER_OTLP_PROTOCOL is {other}, which is not supported: use http/protobuf or grpc"
+            "{name} is {other}, which is not supported: use http/protobuf or grpc"
         )),
     }
 }
@@ -268,8 +277,8 @@ mod tests {
 
     #[test]
     fn only_what_can_be_pushed_to_is_taken() {
-        assert!(Otlp::at("http://127.0.0.1:4318/").is_ok());
-        assert!(Otlp::at("https://collector:4318").is_ok());
+        assert!(Otlp::at("--otlp", "http://127.0.0.1:4318/").is_ok());
+        assert!(Otlp::at("--otlp", "https://collector:4318").is_ok());
         for wrong in [
             "",
             "127.0.0.1:4318",
@@ -277,15 +286,25 @@ mod tests {
             "http://",
             "/v1",
         ] {
-            let error = Otlp::at(wrong).unwrap_err();
+            let error = Otlp::at("--otlp", wrong).unwrap_err();
+            assert!(error.starts_with("--otlp is "), "{wrong}: {error}");
             assert!(error.contains("http://host:4318"), "{wrong}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
     }
 
     #[test]
+    fn an_invalid_address_is_named_with_its_variable() {
+        let variable = Signal::Logs.variable("ENDPOINT");
+        assert_eq!(
+            check(&variable, "none").unwrap_err(),
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is \"none\": write http://host:4318 or https://host:4318, the collector's port for HTTP"
+        );
+    }
+
+    #[test]
     fn every_signal_has_its_path() {
-        let otlp = Otlp::at("http://127.0.0.1:4318/").unwrap();
+        let otlp = Otlp::at("--otlp", "http://127.0.0.1:4318/").unwrap();
         for (signal, path) in [
             (Signal::Logs, "http://127.0.0.1:4318/v1/logs"),
             (Signal::Traces, "http://127.0.0.1:4318/v1/traces"),
@@ -312,7 +331,7 @@ mod tests {
     fn records_that_the_log_writer_still_has_are_pushed_at_the_end() {
         let (subscriber, logs) = logging("info");
         let deliveries = Deliveries::default();
-        let unreachable = Otlp::at("http://127.0.0.1:9").unwrap();
+        let unreachable = Otlp::at("--otlp", "http://127.0.0.1:9").unwrap();
         let pushing = unreachable.push(&logs, "test", &deliveries).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("the writer passes it on and rests");
@@ -327,7 +346,7 @@ mod tests {
     fn traces_that_were_not_kept_since_too_many_came_are_counted_as_lost() {
         let (_subscriber, logs) = logging("off");
         let deliveries = Deliveries::default();
-        let unreachable = Otlp::at("http://127.0.0.1:9").unwrap();
+        let unreachable = Otlp::at("--otlp", "http://127.0.0.1:9").unwrap();
         let pushing = unreachable.push(&logs, "test", &deliveries).unwrap();
         let keep = |id| logs.traces().worth_keeping(id, Duration::ZERO, true);
         let too_many = (0..100_000).find(|id| !keep(*id));

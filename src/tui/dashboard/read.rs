@@ -19,19 +19,22 @@ use crate::tui::dashboard::{
     Dashboard, MAX_BYTES, old_rows, options, schema_v2, targets, text as words, vars,
 };
 use crate::tui::format;
+use crate::yaml;
 
 pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     if source.len() > MAX_BYTES {
         let most = MAX_BYTES / 1024 / 1024;
         return Err(too_large("the file", format!("larger than {most} MiB")));
     }
-    let json: Value =
-        serde_json::from_str(source.trim_start_matches('\u{feff}')).map_err(|no| {
-            let place = format!("line {}, column {}", no.line(), no.column());
-            let message = no.to_string();
-            let what = message.split(" at line ").next().unwrap_or_default();
-            error(&place, format!("not JSON: {what}"))
-        })?;
+    let source = source.trim_start_matches('\u{feff}');
+    if source.trim().is_empty() {
+        let what = "is empty: export the dashboard from Grafana as JSON";
+        return Err(error("the file", what));
+    }
+    let json: Value = serde_json::from_str(source).map_err(|no| {
+        let place = format!("line {}, column {}", no.line(), no.column());
+        error(&place, yaml::of_json(&no))
+    })?;
     let (root, path) = unwrapped(&json);
     object(root, &path)?;
     let root = classic(root, &path)?;

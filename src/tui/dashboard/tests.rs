@@ -234,13 +234,15 @@ fn an_error_in_a_file_names_place_and_cause() {
         Dashboard::read("{\n \"panels\": [}")
             .unwrap_err()
             .to_string(),
-        "line 2, column 13: not JSON: expected value"
+        "line 2, column 13: is not JSON: expected value"
     );
-    assert!(
-        Dashboard::read("")
-            .unwrap_err()
-            .to_string()
-            .contains("not JSON")
+    assert_eq!(
+        Dashboard::read("\u{feff}\n").unwrap_err().to_string(),
+        "the file: is empty: export the dashboard from Grafana as JSON"
+    );
+    assert_eq!(
+        Dashboard::read("{").unwrap_err().to_string(),
+        "line 1, column 1: the JSON ends here too early: is it complete?"
     );
     assert_eq!(
         broken(&|json| json["panels"][2]["targets"] = json!(7)),
