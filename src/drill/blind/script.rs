@@ -467,7 +467,7 @@ mod tests {
             ),
             (
                 "{ logql: '{job=a}', above: 0 }",
-                "player.yaml:4:10: rules.0.ask.0.logql",
+                "player.yaml:4:11: rules.0.ask.0.logql",
                 "is not a query",
             ),
             (
