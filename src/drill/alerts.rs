@@ -54,6 +54,8 @@ pub struct Alerts {
     pub problem: Option<String>,
     /// The labels of the alerts, by name, that the receiver was told of as firing.
     pub(super) notified_firing: BTreeMap<String, BTreeSet<Labels>>,
+    /// The names of alerts whose condition ceased to hold before the rule fired.
+    pub(super) lapsed: BTreeSet<String>,
 }
 
 /// Records the alerts until it is dropped.
@@ -158,9 +160,13 @@ impl Alerts {
             *current.entry(name).or_default() |= state == RuleState::Firing;
         }
         for (name, firing) in &current {
+            let holds_again = self.lapsed.remove(*name);
             let Some(spell) = self.open(name) else {
                 continue;
             };
+            if holds_again {
+                spell.pending = None;
+            }
             match firing {
                 true => _ = spell.firing.get_or_insert(now),
                 false => _ = spell.pending.get_or_insert(now),
@@ -170,10 +176,13 @@ impl Alerts {
             if current.get(name.as_str()).is_some_and(|firing| *firing) {
                 continue;
             }
-            if let Some(spell) = spells.last_mut()
-                && spell.firing.is_some()
-            {
+            let Some(spell) = spells.last_mut() else {
+                continue;
+            };
+            if spell.firing.is_some() {
                 spell.resolved.get_or_insert(now);
+            } else if !current.contains_key(name.as_str()) {
+                self.lapsed.insert(name.clone());
             }
         }
     }
@@ -225,7 +234,7 @@ impl Alerts {
             return None;
         }
         let spells = self.spells.entry(name.to_owned()).or_default();
-        // An alert that becomes pending again before it fired continues its spell.
+        // An alert that becomes pending again before it fired continues its spell, which is pending from then on.
         if spells.last().is_none_or(|last| last.resolved.is_some()) {
             spells.push(Spell::default());
             // The rule has ended for all of them, also for those whose end nobody is told of, after a restart.
@@ -351,6 +360,18 @@ mod tests {
         assert_eq!(alerts.of("Down")[0].resolved, None);
         states(&mut alerts, &[], 3);
         assert_eq!(alerts.of("Down")[0].resolved, Some(3));
+    }
+
+    #[test]
+    fn an_alert_is_pending_since_its_condition_holds_without_a_break() {
+        let mut alerts = Alerts::default();
+        states(&mut alerts, &[("Slow", RuleState::Pending)], 1);
+        states(&mut alerts, &[], 2);
+        states(&mut alerts, &[("Slow", RuleState::Pending)], 3);
+        states(&mut alerts, &[("Slow", RuleState::Pending)], 4);
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 5);
+        assert_eq!(alerts.of("Slow")[0].pending, Some(3));
+        assert_eq!(alerts.of("Slow")[0].firing, Some(5));
     }
 
     #[test]

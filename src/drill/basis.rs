@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::DrillError;
-use super::file::{Drill, Fault, Kind};
-use super::prediction::{Rule, Settings, worst_case};
+use super::file::{Drill, Fault, Inject, Kind};
+use super::prediction::{Prediction, Rule, Settings, reads, worst_case};
 use super::rules::{self, RuleFile, place_of};
 use super::system::Given;
 use super::traffic;
@@ -13,8 +14,11 @@ use crate::clients::ClientError;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::prometheus::Prometheus;
 use crate::embedded::prometheus::promql::parse_duration;
+use crate::load::scenario::Time;
 use crate::yaml::{self, FileError};
 
+/// The metric that says that a fault is injected.
+const INJECTED: &str = "concert_fault_active";
 /// The statement that only the embedded database has: the commit of a batch of writes.
 const COMMIT: &str = "commit";
 
@@ -151,38 +155,196 @@ async fn backend(prometheus: &Prometheus, metric: &str) -> Option<String> {
     found.first()?.labels.get("backend").cloned()
 }
 
-/// Refuses a drill whose alerts no rule raises, or whose budgets are below the worst case.
+/// Refuses a drill whose alerts no rule raises, whose alerts detect nothing, or whose budgets are below the worst case.
 ///
 /// # Errors
 /// The first problem, with its field.
 fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileError> {
-    let Basis {
-        rules, settings, ..
-    } = basis;
+    let known = Known::of(basis)?;
     for (index, inject) in drill.injects.iter().enumerate() {
+        let path = format!("injects.{index}.expect");
         for (alert, budget) in &inject.expect.fires {
-            let field = format!("injects.{index}.expect.fires.{alert}");
-            let refused = |problem: String| drill.wrong(&field, problem);
-            let Some(worst) = worst_case(alert, inject, rules, *settings) else {
-                let known = rules.iter().filter(|rule| rule.is_alert);
-                let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();
-                let near = yaml::suggestion::among(alert, &known);
-                let files = basis.identity.iter().map(|it| it.file.as_str());
-                let files: BTreeSet<&str> = files.collect();
-                let files: Vec<&str> = files.into_iter().collect();
-                let files = files.join(", ");
-                return Err(refused(format!(
-                    "no rule raises this alert in {files}{near}"
-                )));
-            };
-            if budget.0 < worst.firing {
-                return Err(refused(format!(
-                    "the budget of {budget} is below the worst case of {:.1} s by the rule ({}) and the settings",
-                    worst.firing.as_secs_f64(),
-                    place_of(alert, rules).unwrap_or_default()
-                )));
+            let field = format!("{path}.fires.{alert}");
+            let found = basis.worst_case(alert, *budget, inject);
+            let worst = found.map_err(|problem| drill.wrong(&field, problem))?;
+            let budget = inject.expect.notified;
+            if let Some(budget) = budget.filter(|budget| budget.0 < worst.notified) {
+                let problem = below(budget, worst.notified, "the settings of the notification");
+                return Err(drill.wrong(&format!("{path}.notified"), problem));
+            }
+        }
+        known.check(drill, &format!("{path}.may_fire"), &inject.expect.may_fire)?;
+    }
+    known.check(drill, "may_fire", &drill.may_fire)
+}
+
+/// The message about a budget below the worst case.
+fn below(budget: Time, worst: Duration, by: &str) -> String {
+    format!(
+        "the budget of {budget} is below the worst case of {:.1} s by {by}",
+        worst.as_secs_f64()
+    )
+}
+
+impl Basis {
+    /// The message about an alert that no rule raises. `known` are the alerts that can be written.
+    fn unknown(&self, alert: &str, known: &[&str]) -> String {
+        let near = yaml::suggestion::among(alert, known);
+        let files: BTreeSet<&str> = self.identity.iter().map(|it| it.file.as_str()).collect();
+        let files: Vec<&str> = files.into_iter().collect();
+        format!("no rule raises this alert in {}{near}", files.join(", "))
+    }
+
+    /// The worst case of an alert that must fire within `budget`.
+    ///
+    /// # Errors
+    /// No rule raises it, its rule detects nothing, or the worst case exceeds the budget. The message says what to do.
+    fn worst_case(&self, alert: &str, budget: Time, inject: &Inject) -> Result<Prediction, String> {
+        let rules = &self.rules;
+        let Some(worst) = worst_case(alert, inject, rules, self.settings) else {
+            return Err(self.unknown(alert, &names(rules)));
+        };
+        let place = place_of(alert, rules).unwrap_or_default();
+        if reads(alert, rules, INJECTED) {
+            return Err(format!(
+                "its rule ({place}) reads {INJECTED}, which only says that a fault was injected: it detects nothing. Remove it here, or let its rule read another metric"
+            ));
+        }
+        match budget.0 < worst.firing {
+            true => Err(below(
+                budget,
+                worst.firing,
+                &format!("the rule ({place}) and the settings"),
+            )),
+            false => Ok(worst),
+        }
+    }
+}
+
+fn names(rules: &[Rule]) -> Vec<&str> {
+    let alerts = rules.iter().filter(|rule| rule.is_alert);
+    alerts.map(|rule| rule.name.as_str()).collect()
+}
+
+/// The alerts that may be named as consequences: those of the system's rules, and the shipped ones, which a shipped
+/// drill names on a system without some of them too.
+struct Known<'k> {
+    basis: &'k Basis,
+    shipped: Vec<Rule>,
+}
+
+impl Known<'_> {
+    fn of(basis: &Basis) -> Result<Known<'_>, FileError> {
+        let shipped = rules::read(&[])?;
+        Ok(Known { basis, shipped })
+    }
+
+    fn check(&self, drill: &Drill, list: &str, alerts: &[String]) -> Result<(), FileError> {
+        let known: BTreeSet<&str> = [names(&self.basis.rules), names(&self.shipped)]
+            .concat()
+            .into_iter()
+            .collect();
+        let unknown_one = |(_, alert): &(usize, &String)| !known.contains(alert.as_str());
+        match alerts.iter().enumerate().find(unknown_one) {
+            None => Ok(()),
+            Some((index, alert)) => {
+                let known: Vec<&str> = known.into_iter().collect();
+                let problem = format!("{alert}: {}", self.basis.unknown(alert, &known));
+                Err(drill.wrong(&format!("{list}.{index}"), problem))
             }
         }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRILL: &str = "title: Slow\nload: onsale-short\ninjects:\n  - at: 6s\n    fault: { kind: latency, delay: 1s, for: 20s }\n    cause: { component: server, mechanism: latency }\n    expect:\n      fires: { SlowBuying: 18s }\n      may_fire: [HighErrorRate]\n      notified: 3s\nmay_fire: [HostCpuBusy]\n";
+
+    fn checked(text: &str, more_rules: &[(&str, bool, &str)]) -> Result<(), String> {
+        let drill = Drill::parse("drill.yaml", text).unwrap();
+        let mut basis = Basis::embedded(&[]).unwrap();
+        let more = more_rules.iter().map(|(name, is_alert, expr)| Rule {
+            name: (*name).to_owned(),
+            is_alert: *is_alert,
+            expr: (*expr).to_owned(),
+            ..basis.rules[0].clone()
+        });
+        let more: Vec<Rule> = more.collect();
+        basis.rules.extend(more);
+        basis.check(&drill).map_err(|error| error.to_string())
+    }
+
+    fn refusal(text: &str, more_rules: &[(&str, bool, &str)]) -> String {
+        checked(text, more_rules).unwrap_err()
+    }
+
+    #[test]
+    fn a_budget_of_the_notification_below_its_worst_case_is_refused() {
+        assert_eq!(checked(DRILL, &[]), Ok(()));
+        let exactly = DRILL.replace("notified: 3s", "notified: 2s");
+        assert_eq!(checked(&exactly, &[]), Ok(()));
+        for budget in ["0s", "1.999s"] {
+            let text = DRILL.replace("notified: 3s", &format!("notified: {budget}"));
+            let told = refusal(&text, &[]);
+            let expected = format!(
+                "drill.yaml:10:7: injects.0.expect.notified: the budget of {budget} is below the worst case of 2.0 s"
+            );
+            assert!(told.starts_with(&expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_alert_whose_rule_reads_that_a_fault_was_injected_is_refused() {
+        let text = DRILL.replace("SlowBuying: 18s", "Mine: 10m");
+        let recorded = ("broken", false, "max(concert_fault_active)");
+        let mine = |expr| refusal(&text, &[recorded, ("Mine", true, expr)]);
+        for expr in ["concert_fault_active == 1", "max_over_time(broken[5s]) > 0"] {
+            let told = mine(expr);
+            assert!(
+                told.contains(":8:") && told.contains("injects.0.expect.fires.Mine"),
+                "{told}"
+            );
+            assert!(told.contains("reads concert_fault_active"), "{told}");
+        }
+        assert_eq!(
+            checked(&text, &[recorded, ("Mine", true, "up == 0")]),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn an_unknown_alert_that_may_fire_is_refused_with_its_line() {
+        for (from, to, place) in [
+            (
+                "HighErrorRate",
+                "HighErorRate",
+                "drill.yaml:9:18: injects.0.expect.may_fire.0: HighErorRate",
+            ),
+            (
+                "HostCpuBusy",
+                "HostCpuBsy",
+                "drill.yaml:11:12: may_fire.0: HostCpuBsy",
+            ),
+        ] {
+            let told = refusal(&DRILL.replace(from, to), &[]);
+            assert!(told.starts_with(place), "{told}");
+            assert!(told.contains(&format!("did you mean `{from}`")), "{told}");
+        }
+        // A shipped alert may be named although the system has other rules.
+        let mut other = Basis::embedded(&[]).unwrap();
+        other.rules.retain(|rule| rule.name == "SlowBuying");
+        let drill = Drill::parse("drill.yaml", DRILL).unwrap();
+        assert!(other.check(&drill).is_ok());
+    }
+
+    #[test]
+    fn every_shipped_drill_that_the_system_can_have_passes_the_check() {
+        let basis = Basis::embedded(&[]).unwrap();
+        for (name, text) in super::super::file::shipped() {
+            let drill = Drill::parse(name, text).unwrap();
+            assert_eq!(basis.check(&drill), Ok(()), "{name}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,16 @@ pub use crate::load::scenario::{Fault, Window};
 use crate::load::scenario::{MOST_FAULTS, Time, check_fault};
 use crate::yaml::{self, FileError, Positions};
 
+use super::fire_alarm;
+
 /// The alert that fires on `concert_fault_active`.
 pub(super) const OF_INJECTION: &str = "FaultInjected";
+/// The shortest watch, and the shortest time for which the hypothesis holds. Users are judged in whole seconds.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest time for which the hypothesis can be asked to hold.
+const LONGEST_STEADY: Duration = Duration::from_secs(60);
+/// The longest name of a component or of a mechanism.
+const LONGEST_NAME: usize = 100;
 
 /// A drill, read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -249,11 +258,11 @@ impl Drill {
         if let Err(error) = self.scenario() {
             add(&error.field.unwrap_or_default(), error.problem);
         }
-        if !(0.0..=1.0).contains(&self.hypothesis.error_rate) {
-            add(
-                "hypothesis.buying.error_rate",
-                "is not a share: write 0 to 1".to_owned(),
-            );
+        if let Some((field, problem)) = self.hypothesis.check() {
+            add(field, problem.to_owned());
+        }
+        if self.watch.0 < SHORTEST {
+            add("watch", "must be at least 1s".to_owned());
         }
         if !(0.0..=1.0).contains(&self.host_busy) {
             add("host_busy", "is not a share: write 0 to 1".to_owned());
@@ -263,43 +272,98 @@ impl Drill {
         }
         for (index, inject) in self.injects.iter().enumerate() {
             let path = format!("injects.{index}");
-            let earlier = index
-                .checked_sub(1)
-                .map(|before| self.injects[before].at.from);
-            if earlier.is_some_and(|earlier| inject.at.from < earlier) {
-                let problem = "begins before the fault above it: write the faults in the order of their beginning";
-                add(&format!("{path}.at"), problem.to_owned());
+            let above = index.checked_sub(1).map(|above| &self.injects[above]);
+            if let Some(over) = above
+                .map(Inject::latest_end)
+                .filter(|over| inject.at.from < *over)
+            {
+                let problem = format!(
+                    "begins before the fault above it has ended: one fault runs after the other, so write {over} or later"
+                );
+                add(&format!("{path}.at"), problem);
             }
-            if let Some((field, problem)) = check_fault(inject.at, &inject.fault) {
+            let checks = [check_fault(inject.at, &inject.fault), inject.cause.check()];
+            for (field, problem) in checks.into_iter().flatten() {
                 add(&format!("{path}{field}"), problem);
             }
-            let Expect {
-                fires,
-                recovered,
-                outside,
-                ..
-            } = &inject.expect;
-            if fires.is_empty() && recovered.is_none() && outside.is_none() {
-                add(
-                    &format!("{path}.expect"),
-                    "expects nothing: write `fires: { ALERT: 20s }`, `recovered: 20s` or `outside: 0s`"
-                        .to_owned(),
-                );
+            for (field, problem) in inject.expect.check(inject.fault.kind) {
+                add(&format!("{path}.expect{field}"), problem);
             }
-            if inject.expect.fires.contains_key(OF_INJECTION) {
-                add(
-                    &format!("{path}.expect.fires"),
-                    "FaultInjected reads that a fault was injected, which detects nothing"
-                        .to_owned(),
-                );
+        }
+        found
+    }
+}
+
+impl Hypothesis {
+    /// The first mistake: the path of the field, and the problem.
+    fn check(&self) -> Option<(&'static str, &'static str)> {
+        if self.p95.0.is_zero() {
+            return Some((
+                "hypothesis.buying.p95",
+                "no request is served within 0s: write a duration such as 500ms",
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.error_rate) {
+            return Some((
+                "hypothesis.buying.error_rate",
+                "is not a share: write 0 to 1",
+            ));
+        }
+        let is_possible = (SHORTEST..=LONGEST_STEADY).contains(&self.lasts.0);
+        (!is_possible).then_some(("hypothesis.for", "must be from 1s to 60s"))
+    }
+}
+
+impl Inject {
+    /// The latest end of the fault, from the opening of the sale.
+    fn latest_end(&self) -> Time {
+        Time(self.at.to.0 + self.fault.length.0)
+    }
+}
+
+impl Cause {
+    /// The first mistake: the path of the field below the inject, and the problem.
+    fn check(&self) -> Option<(&'static str, String)> {
+        let names = [
+            (".cause.component", &self.component, "database"),
+            (".cause.mechanism", &self.mechanism, "slow_statement"),
+        ];
+        let mut wrong = names
+            .into_iter()
+            .filter(|(_, name, _)| !yaml::is_label(name, LONGEST_NAME));
+        let (field, _, example) = wrong.next()?;
+        let problem =
+            format!("must be a name of 1 to {LONGEST_NAME} characters, such as `{example}`");
+        Some((field, problem))
+    }
+}
+
+impl Expect {
+    /// The mistakes in what is expected of a fault of this kind: the path of each field below `expect`, and the problem.
+    fn check(&self, kind: Kind) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut add = |field: &str, problem: String| found.push((field.to_owned(), problem));
+        if self.fires.is_empty() {
+            if self.recovered.is_none() && self.outside.is_none() {
+                let problem = "expects nothing: write `fires: { ALERT: 20s }`, `recovered: 20s` or `outside: 0s`";
+                add("", problem.to_owned());
             }
-            for alert in inject.expect.fires.keys() {
-                if inject.expect.may_fire.contains(alert) {
-                    add(
-                        &format!("{path}.expect.may_fire"),
-                        format!("{alert} is in `fires` already"),
-                    );
+            for (field, budget) in [(".notified", self.notified), (".resolved", self.resolved)] {
+                if budget.is_some() {
+                    let problem = "judges the alerts of `fires`, and there are none: write `fires: { ALERT: 20s }`, or remove it";
+                    add(field, problem.to_owned());
                 }
+            }
+        }
+        for alert in self.fires.keys() {
+            let of_fire_alarm = kind == Kind::FireAlarm && alert == fire_alarm::ALERT;
+            if alert == OF_INJECTION || of_fire_alarm {
+                let problem =
+                    format!("{alert} reads that a fault was injected, which detects nothing");
+                add(".fires", problem);
+            }
+            if self.may_fire.contains(alert) {
+                add(".may_fire", format!("{alert} is in `fires` already"));
             }
         }
         found
@@ -466,12 +530,79 @@ mod tests {
                     SLOW[SLOW.find("  - at").unwrap()..].replace("6s..10s", "5s")
                 ),
                 "drill.yaml:9:",
-                "injects.1.at: begins before the fault above it",
+                "injects.1.at: begins before the fault above it has ended: one fault runs after the other, so write 30s",
+            ),
+            (
+                format!("{SLOW}watch: 999ms\n"),
+                "drill.yaml:9:1: watch",
+                "at least 1s",
+            ),
+            (
+                format!("{SLOW}hypothesis: {{ for: 999ms }}\n"),
+                "drill.yaml:9:15: hypothesis.for",
+                "from 1s to 60s",
+            ),
+            (
+                format!("{SLOW}hypothesis: {{ for: 61s }}\n"),
+                "hypothesis.for",
+                "from 1s to 60s",
+            ),
+            (
+                format!("{SLOW}hypothesis: {{ buying.p95: 0s }}\n"),
+                "drill.yaml:9:15: hypothesis.buying.p95",
+                "write a duration such as 500ms",
+            ),
+            (
+                SLOW.replace("component: server", "component: ''"),
+                "drill.yaml:6:14: injects.0.cause.component",
+                "such as `database`",
+            ),
+            (
+                SLOW.replace("mechanism: latency", "mechanism: ' '"),
+                "injects.0.cause.mechanism",
+                "such as `slow_statement`",
+            ),
+            (
+                SLOW.replace(
+                    "fires: { SlowBuying: 18s }",
+                    "{ recovered: 9s, notified: 3s }",
+                ),
+                "drill.yaml:8:24: injects.0.expect.notified",
+                "there are none",
+            ),
+            (
+                SLOW.replace(
+                    "fires: { SlowBuying: 18s }",
+                    "{ recovered: 9s, resolved: 3s }",
+                ),
+                "injects.0.expect.resolved",
+                "there are none",
+            ),
+            (
+                SLOW.replace("latency, delay: 1s", "fire_alarm")
+                    .replace("SlowBuying", "FireAlarm"),
+                "injects.0.expect.fires",
+                "FireAlarm reads that a fault was injected",
             ),
         ];
         for (text, place, problem) in cases {
             let told = refusal(&text);
             assert!(told.contains(place) && told.contains(problem), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_fault_begins_at_the_earliest_when_the_one_above_it_has_ended() {
+        let second = &SLOW[SLOW.find("  - at").unwrap()..];
+        let then = |at: &str| format!("{SLOW}{}", second.replace("6s..10s", at));
+        for at in ["29s", "29s..60s", "10s"] {
+            assert!(refusal(&then(at)).contains("write 30s or later"), "{at}");
+        }
+        for at in ["30s", "30s..60s"] {
+            assert_eq!(
+                Drill::parse("drill.yaml", &then(at)).map(|it| it.injects.len()),
+                Ok(2)
+            );
         }
     }
 

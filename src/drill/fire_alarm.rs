@@ -28,7 +28,7 @@ use crate::clients::prometheus::Prometheus;
 use crate::clients::{HttpSource, Secret};
 
 /// The alert of the shipped rule.
-const ALERT: &str = "FireAlarm";
+pub(super) const ALERT: &str = "FireAlarm";
 /// The condition that the rule reads.
 const METRIC: &str = "concert_fault_active{fault=\"fire_alarm\"} == 1";
 

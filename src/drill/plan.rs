@@ -20,11 +20,17 @@ pub fn plan(drill: &Drill, basis: &Basis) -> Result<String, FileError> {
             alert,
             budget,
             predicted,
+            notified,
+            predicted_notified,
             rule,
         } in inject.alerts
         {
             lines.push(format!(
                 "    {alert} fires: budget {budget}, worst case {predicted:.1} s  ({rule})"
+            ));
+            let budget = notified.as_deref().unwrap_or("none");
+            lines.push(format!(
+                "    {alert} notifies: budget {budget}, worst case {predicted_notified:.1} s"
             ));
         }
     }
@@ -51,6 +57,10 @@ pub struct Planned {
     pub budget: String,
     /// The worst case by rule and settings, in seconds.
     pub predicted: f64,
+    /// The budget from firing to the notification, if there is one, as in the file: `3s`.
+    pub notified: Option<String>,
+    /// The worst case of the notification by the settings, in seconds.
+    pub predicted_notified: f64,
     /// The file and the line of its rule: `otel/prometheus/alerts.yml:93`.
     pub rule: String,
 }
@@ -71,6 +81,8 @@ pub fn outline(drill: &Drill, basis: &Basis) -> Result<Vec<PlannedInject>, FileE
                 alert: alert.clone(),
                 budget: budget.to_string(),
                 predicted: worst.map_or(0.0, |it| it.firing.as_secs_f64()),
+                notified: inject.expect.notified.map(|it| it.to_string()),
+                predicted_notified: worst.map_or(0.0, |it| it.notified.as_secs_f64()),
                 rule: place_of(alert, rules).unwrap_or_default(),
             }
         });
@@ -81,4 +93,17 @@ pub fn outline(drill: &Drill, basis: &Basis) -> Result<Vec<PlannedInject>, FileE
         }
     };
     Ok(drill.injects.iter().map(planned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_tells_the_worst_case_of_each_notification() {
+        let basis = Basis::embedded(&[]).unwrap();
+        let told = plan(&Drill::load("slow-charge").unwrap(), &basis).unwrap();
+        let line = "    SlowStatements notifies: budget 3s, worst case 2.0 s\n";
+        assert!(told.contains(line), "{told}");
+    }
 }

@@ -25,7 +25,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use promql_parser::parser::token::{T_DIV, T_GTE, T_GTR, T_LAND, T_LOR, T_LUNLESS, T_MUL};
-use promql_parser::parser::{BinaryExpr, Call, Expr, Offset};
+use promql_parser::parser::{BinaryExpr, Call, Expr, Offset, VectorSelector};
+use promql_parser::util::{ExprVisitor, walk_expr};
 
 use super::file::{Fault, Inject, Kind};
 use crate::api::faults::LinkCut;
@@ -167,6 +168,65 @@ pub fn predict(
         firing,
         notified: settings.group_wait + DELIVERY,
     })
+}
+
+/// Returns whether a rule that raises `alert` reads `metric`, itself or through recording rules.
+#[must_use]
+pub(super) fn reads(alert: &str, rules: &[Rule], metric: &str) -> bool {
+    let (mut alerts, mut recordings) = (Vec::new(), Vec::new());
+    for rule in rules {
+        match promql::parse_expr(&rule.expr) {
+            Ok(expr) if !rule.is_alert => recordings.push((rule.name.as_str(), expr)),
+            Ok(expr) if rule.name == alert => alerts.push(expr),
+            _ => {}
+        }
+    }
+    // The metric, and every series that is recorded from it.
+    let mut series = vec![metric];
+    loop {
+        let before = recordings.len();
+        recordings.retain(|(name, expr)| {
+            let is_from_it = selects_any(expr, &series);
+            if is_from_it {
+                series.push(*name);
+            }
+            !is_from_it
+        });
+        if recordings.len() == before {
+            break;
+        }
+    }
+    alerts.iter().any(|expr| selects_any(expr, &series))
+}
+
+/// Returns whether a selector of the expression names one of the `series`.
+fn selects_any(expr: &Expr, series: &[&str]) -> bool {
+    matches!(walk_expr(&mut Search(series), expr), Ok(false))
+}
+
+/// The walk through an expression that ends at the first selector of one of these series.
+struct Search<'s>(&'s [&'s str]);
+
+impl ExprVisitor for Search<'_> {
+    type Error = std::convert::Infallible;
+
+    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Self::Error> {
+        let selector = match expr {
+            Expr::VectorSelector(selector) => selector,
+            Expr::MatrixSelector(matrix) => &matrix.vs,
+            _ => return Ok(true),
+        };
+        Ok(!self.0.iter().any(|name| selects(selector, name)))
+    }
+}
+
+/// Returns whether a selector names `metric`: directly, or by matchers of `__name__`.
+fn selects(selector: &VectorSelector, metric: &str) -> bool {
+    if let Some(name) = &selector.name {
+        return name == metric;
+    }
+    let by_name = selector.matchers.find_matchers("__name__");
+    !by_name.is_empty() && by_name.iter().all(|matcher| matcher.is_match(metric))
 }
 
 /// The expressions of the recording rules, by the series that they record.
@@ -465,6 +525,38 @@ mod tests {
             scrapes_hang: false,
         };
         assert_eq!(predict("B", &[alert("up == 0", 1)], SETTINGS, effect), None);
+    }
+
+    #[test]
+    fn a_rule_reads_what_its_recording_rules_read() {
+        let reads = |expr: &str| {
+            let rules = [
+                recording("injected", "max(concert_fault_active)"),
+                recording("injected", "min(concert_fault_active)"),
+                recording("injected", "vector(0)"),
+                recording("deep", "rate(injected[1m])"),
+                alert(expr, 1),
+            ];
+            reads("A", &rules, "concert_fault_active")
+        };
+        for expr in [
+            "concert_fault_active == 1",
+            "up == 0 or sum by (fault) (max_over_time(concert_fault_active[1m])) > 0",
+            "{__name__=~'concert_fault_.*'} > 0",
+            "-(injected) < 0",
+            "max_over_time(deep[1m:1s]) > 0",
+        ] {
+            assert!(reads(expr), "{expr}");
+        }
+        for expr in [
+            "up == 0",
+            "vector(1)",
+            "sum({job='a'}) > 1",
+            "up{fault='a'}",
+            "not a rule",
+        ] {
+            assert!(!reads(expr), "{expr}");
+        }
     }
 
     #[test]

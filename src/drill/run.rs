@@ -29,7 +29,7 @@ use super::system::{Given, System};
 use super::traffic;
 use super::verdict::{
     Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms,
-    judge, verdict,
+    judge, pending_before, verdict,
 };
 use super::{Moment, now};
 use crate::load::progress::Step;
@@ -37,7 +37,7 @@ use crate::load::{self, Ending, Meter, PhaseName, RunHandle, RunOptions, Summary
 
 /// The longest time until the sale opens, including seeding.
 const OPENING: Duration = Duration::from_secs(120);
-/// The longest time until the hypothesis holds.
+/// The longest time until the hypothesis begins to hold, and until the alerts of an earlier drill end.
 const STEADY: Duration = Duration::from_secs(60);
 /// The pause between two looks at the progress.
 const LOOK: Duration = Duration::from_millis(200);
@@ -166,22 +166,18 @@ impl<'d> Running<'d> {
         self.enter(progress::Step::Opening);
         let opened = self.opened().await?;
         self.enter(progress::Step::Steady);
+        self.calm().await?;
         self.steady().await?;
         self.began = now();
         if self.drill.is_quiet() {
+            self.nothing_fires("the watch")?;
             self.enter(progress::Step::Watching);
             return self.wait_until(now() + millis(self.drill.watch.0)).await;
         }
         for (moment, inject) in self.plan(opened) {
             self.enter(progress::Step::Waiting);
             self.wait_until(moment).await?;
-            let firing = already_firing(self.drill, &self.watcher.alerts(), now());
-            if self.injected.is_empty() && !firing.is_empty() {
-                let names = firing.join(", ");
-                return Err(format!(
-                    "{names} fired before the fault: its firing detects nothing"
-                ));
-            }
+            self.nothing_fires("the fault")?;
             let injected = self.inject(&inject.fault).await?;
             self.injected.push(injected);
             self.enter(progress::Step::Fault);
@@ -189,6 +185,41 @@ impl<'d> Running<'d> {
         }
         self.enter(progress::Step::Following);
         self.follow_up().await
+    }
+
+    /// Checks that no alert fires that would make what follows inconclusive.
+    fn nothing_fires(&self, before: &str) -> Result<(), Inconclusive> {
+        let firing = self.already_firing();
+        let Some(first) = firing.first() else {
+            return Ok(());
+        };
+        let next = self.drill.injects.get(self.injected.len());
+        let is_expected = |alert: &str| next.is_some_and(|it| it.expect.fires.contains_key(alert));
+        Err(match firing.iter().find(|alert| is_expected(alert)) {
+            Some(alert) => format!("{alert} fired before {before}: its firing detects nothing"),
+            None => {
+                format!("{first} fired before {before}: end its cause, or list it in `may_fire`")
+            }
+        })
+    }
+
+    fn already_firing(&self) -> Vec<String> {
+        already_firing(
+            self.drill,
+            self.injected.len(),
+            &self.watcher.alerts(),
+            now(),
+        )
+    }
+
+    /// Waits, on a running system, until the alerts of an earlier drill have ended. A server of the drill's own has had
+    /// no earlier drill.
+    async fn calm(&self) -> Result<(), Inconclusive> {
+        let latest = now() + millis(STEADY);
+        while self.options.given.is_some() && now() < latest && !self.already_firing().is_empty() {
+            self.wait_until(now() + millis(LOOK)).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the fault has ended: by itself, or by the player of a blind drill.
@@ -268,10 +299,11 @@ impl<'d> Running<'d> {
     /// Waits until the hypothesis has held for its time.
     async fn steady(&self) -> Result<(), Inconclusive> {
         let wanted = usize::try_from(self.drill.hypothesis.lasts.0.as_secs()).unwrap_or(usize::MAX);
-        let latest = now() + millis(STEADY);
+        let longest = STEADY + self.drill.hypothesis.lasts.0;
+        let latest = now() + millis(longest);
         while self.objective.met_for(now()) < wanted {
             if now() > latest {
-                let seconds = STEADY.as_secs();
+                let seconds = longest.as_secs();
                 return Err(format!(
                     "the hypothesis did not hold for {wanted} s within {seconds} s: nothing was injected"
                 ));
@@ -401,6 +433,7 @@ impl<'d> Running<'d> {
         let seconds = self.objective.seconds(now());
         let observed = self.observed(&alerts, &seconds);
         let (mut expectations, alarms) = judged(self.drill, &observed, self.basis);
+        let outcome = outcome.and(pending_before(self.drill, &observed).map_or(Ok(()), Err));
         if self.play.is_some() {
             leave_out_what_ended_early(&mut expectations, &self.injected);
         }

@@ -200,6 +200,25 @@ impl Observed<'_> {
     }
 }
 
+/// Returns whether the condition of a spell held before `at`. A poll sees it late, never early.
+fn was_pending(spell: &Spell, at: Moment) -> bool {
+    spell.pending.is_some_and(|pending| pending < at)
+}
+
+/// Why the alerts that fired say nothing about a fault: one that the fault should raise was pending before it.
+#[must_use]
+pub fn pending_before(drill: &Drill, observed: &Observed<'_>) -> Option<String> {
+    Judge::all(drill, observed).find_map(|judge| {
+        let mut expected = judge.inject.expect.fires.keys();
+        let began = judge.injected.began;
+        let alert =
+            expected.find(|alert| judge.fired(alert).any(|spell| was_pending(spell, began)))?;
+        Some(format!(
+            "{alert} was pending before the fault: its firing detects nothing"
+        ))
+    })
+}
+
 /// Judges the expectations of a drill. `predict` returns the worst case of an alert for an inject.
 #[must_use]
 pub fn judge(
@@ -208,16 +227,8 @@ pub fn judge(
     predict: impl Fn(&str, &Inject) -> Option<Prediction>,
 ) -> Vec<Expectation> {
     let mut all = Vec::new();
-    for (index, inject) in drill.injects.iter().enumerate() {
-        let Some(injected) = observed.injected.get(index) else {
-            continue;
-        };
-        let judged = Judge {
-            index,
-            inject,
-            injected: *injected,
-            observed,
-        };
+    for judged in Judge::all(drill, observed) {
+        let inject = judged.inject;
         for (alert, budget) in &inject.expect.fires {
             all.extend(judged.alert(alert, budget.0.as_secs_f64(), predict(alert, inject)));
         }
@@ -232,6 +243,19 @@ struct Judge<'j> {
     inject: &'j Inject,
     injected: Injected,
     observed: &'j Observed<'j>,
+}
+
+impl<'j> Judge<'j> {
+    /// One for each fault that was injected.
+    fn all(drill: &'j Drill, observed: &'j Observed<'j>) -> impl Iterator<Item = Judge<'j>> {
+        let injected = drill.injects.iter().zip(observed.injected).enumerate();
+        injected.map(move |(index, (inject, injected))| Judge {
+            index,
+            inject,
+            injected: *injected,
+            observed,
+        })
+    }
 }
 
 impl Judge<'_> {
@@ -287,12 +311,17 @@ impl Judge<'_> {
         all
     }
 
-    /// The first spell that fired after this fault began. An earlier spell does not detect the fault.
+    /// The first spell that began and fired after this fault began. An earlier spell does not detect the fault.
     fn spell(&self, alert: &str) -> Option<&Spell> {
+        let began = self.injected.began;
+        let mut after = self.fired(alert);
+        after.find(|spell| !was_pending(spell, began))
+    }
+
+    /// The spells that fired after this fault began.
+    fn fired(&self, alert: &str) -> impl Iterator<Item = &Spell> {
         let spells = self.observed.alerts.of(alert).iter();
-        let mut after =
-            spells.filter(|spell| spell.firing.is_some_and(|at| at >= self.injected.began));
-        after.next()
+        spells.filter(|spell| spell.firing.is_some_and(|at| at >= self.injected.began))
     }
 
     /// The time from the fault's end to the first second in which users are served, after the last second outside of
@@ -372,7 +401,7 @@ impl Judge<'_> {
 }
 
 /// The alerts that fired during the watch and that the drill does not allow. Alerts that fired before the watch are not
-/// false alarms; [`already_firing`] returns them.
+/// false alarms; [`already_firing`] returns them. Nothing excuses an alert that fires while nothing is broken.
 #[must_use]
 pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
     let mut allowed = drill.allowed();
@@ -387,10 +416,10 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
         if allowed.contains(&alert.as_str()) {
             continue;
         }
-        // A condition that held before the fault is not a false alarm of this drill.
+        // A condition that held before the fault is not a false alarm of a drill that has a fault.
         let new = spells
             .iter()
-            .filter(|spell| spell.pending.is_none_or(|at| at >= begin));
+            .filter(|spell| drill.is_quiet() || !was_pending(spell, begin));
         let fired = new.filter_map(|spell| spell.firing);
         let fired = fired.filter(|at| (observed.began..=observed.ended).contains(at));
         all.extend(fired.map(|at| FalseAlarm {
@@ -402,19 +431,26 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
     all
 }
 
-/// Expected alerts that fired already when the first fault began. Such an alert detects nothing.
+/// Alerts that fire at `at`, before the fault `next` or a quiet drill's watch, and make the drill inconclusive. Before the
+/// first fault and before a watch these are all alerts that may not fire at any time; before a later fault, which may
+/// follow the alerts of an earlier one, they are those that it should raise.
 #[must_use]
-pub fn already_firing(drill: &Drill, alerts: &Alerts, at: Moment) -> Vec<String> {
-    let expected = drill.injects.iter().flat_map(|it| it.expect.fires.keys());
-    let fires = |alert: &&String| {
-        let spells = alerts.of(alert).iter();
-        spells.into_iter().any(|spell| {
-            spell.firing.is_some_and(|from| from < at) && spell.resolved.is_none_or(|to| to > at)
-        })
+pub fn already_firing(drill: &Drill, next: usize, alerts: &Alerts, at: Moment) -> Vec<String> {
+    let expect = drill.injects.get(next).map(|inject| &inject.expect);
+    let counts = |alert: &str| {
+        let is_expected = expect.is_some_and(|expect| expect.fires.contains_key(alert));
+        let may_fire = alert == OF_INJECTION || drill.may_fire.iter().any(|it| it == alert);
+        is_expected || next == 0 && !may_fire
     };
-    let mut found: Vec<String> = expected.filter(fires).cloned().collect();
-    found.dedup();
-    found
+    let fires = |spell: &Spell| {
+        spell.firing.is_some_and(|from| from < at) && spell.resolved.is_none_or(|to| to > at)
+    };
+    let firing = alerts
+        .spells
+        .iter()
+        .filter(|(_, spells)| spells.iter().any(fires));
+    let names = firing.map(|(alert, _)| alert);
+    names.filter(|alert| counts(alert)).cloned().collect()
 }
 
 /// The verdict from expectations and false alarms.
@@ -561,7 +597,117 @@ mod tests {
     fn an_alert_that_fired_before_the_fault_detects_nothing() {
         let alerts = alerts(&[("SlowBuying", spell(-1_000, 0, 50_000))]);
         assert_eq!(outcomes(&alerts, &seconds(1..22))[0], Outcome::Missed);
-        assert_eq!(already_firing(&drill(), &alerts, 0), ["SlowBuying"]);
+        assert_eq!(already_firing(&drill(), 0, &alerts, 0), ["SlowBuying"]);
+    }
+
+    /// Two faults with the same expectations: from 0 to 20 s, and from 30 s to 50 s.
+    fn twice() -> (Drill, [Injected; 2]) {
+        let second = DRILL[DRILL.find("  - at").unwrap()..].replace("6s", "36s");
+        let drill = Drill::parse("drill.yaml", &format!("{DRILL}{second}")).unwrap();
+        let later = Injected {
+            began: 30_000,
+            ended: 50_000,
+        };
+        (drill, [FAULT, later])
+    }
+
+    fn pending(pending: Moment, firing: Moment) -> Spell {
+        Spell {
+            pending: Some(pending),
+            ..spell(firing, firing + 1_000, firing + 5_000)
+        }
+    }
+
+    #[test]
+    fn an_alert_that_was_pending_before_any_fault_makes_the_drill_inconclusive() {
+        let (drill, injected) = twice();
+        let of = |spells: [Spell; 2]| {
+            let alerts = alerts(&[("SlowBuying", spells[0]), ("SlowBuying", spells[1])]);
+            let observed = Observed {
+                began: -10_000,
+                ended: 60_000,
+                injected: &injected,
+                alerts: &alerts,
+                seconds: &[],
+            };
+            let judged = judge(&drill, &observed, |_, _| None);
+            let fires = judged.iter().filter(|it| it.is_firing());
+            let measured: Vec<_> = fires.map(|it| it.measured).collect();
+            (measured, pending_before(&drill, &observed))
+        };
+        let reason = "SlowBuying was pending before the fault: its firing detects nothing";
+        let (good, later) = (pending(2_000, 9_000), pending(32_000, 39_000));
+        assert_eq!(of([good, later]), (vec![Some(9.0), Some(9.0)], None));
+        let early = of([pending(-1, 9_000), later]);
+        assert_eq!(early.1.as_deref(), Some(reason));
+        let early = of([good, pending(29_999, 39_000)]);
+        assert_eq!(early, (vec![Some(9.0), None], Some(reason.to_owned())));
+        // An alert that nothing expects proves nothing, and excuses nothing.
+        let others = alerts(&[("HostCpuBusy", pending(-60_000, 9_000))]);
+        let observed = Observed {
+            began: -10_000,
+            ended: 60_000,
+            injected: &injected,
+            alerts: &others,
+            seconds: &[],
+        };
+        assert_eq!(pending_before(&drill, &observed), None);
+    }
+
+    #[test]
+    fn before_the_first_fault_no_alert_may_fire_and_before_a_later_one_none_that_it_should_raise() {
+        let (mut drill, _) = twice();
+        let firing = |name| {
+            (
+                name,
+                Spell {
+                    firing: Some(-5_000),
+                    ..Spell::default()
+                },
+            )
+        };
+        let alerts = alerts(&[
+            firing("SlowBuying"),
+            firing("ServerDown"),
+            firing("HostCpuBusy"),
+            firing(OF_INJECTION),
+        ]);
+        drill.may_fire = vec!["HostCpuBusy".to_owned()];
+        assert_eq!(
+            already_firing(&drill, 0, &alerts, 0),
+            ["ServerDown", "SlowBuying"]
+        );
+        assert_eq!(already_firing(&drill, 1, &alerts, 30_000), ["SlowBuying"]);
+        drill.injects.clear();
+        assert_eq!(
+            already_firing(&drill, 0, &alerts, 0),
+            ["ServerDown", "SlowBuying"]
+        );
+        assert!(already_firing(&drill, 0, &alerts, -6_000).is_empty());
+    }
+
+    #[test]
+    fn nothing_excuses_an_alert_that_fires_while_nothing_is_broken() {
+        let text = "title: Quiet\nload: onsale-short\nwatch: 40s\nmay_fire: [HostCpuBusy]\n";
+        let quiet = Drill::parse("drill.yaml", text).unwrap();
+        let alerts = alerts(&[
+            ("Always", pending(-9_000, 0)),
+            ("Later", pending(-1_000, 39_000)),
+            ("HostCpuBusy", pending(-1_000, 5_000)),
+            ("Over", pending(-9_000, -8_000)),
+            (OF_INJECTION, pending(-1_000, 5_000)),
+        ]);
+        let observed = Observed {
+            began: 0,
+            ended: 40_000,
+            injected: &[],
+            alerts: &alerts,
+            seconds: &[],
+        };
+        let alarms = false_alarms(&quiet, &observed);
+        let names: Vec<&str> = alarms.iter().map(|it| it.alert.as_str()).collect();
+        assert_eq!(names, ["Always", "Later"]);
+        assert_eq!(verdict(&[], &alarms).exit_code(), 99);
     }
 
     #[test]

@@ -55,8 +55,10 @@ fn read_actions(player: &mpsc::Sender<Action>) {
 }
 
 fn action(line: &[u8]) -> Result<Action, String> {
-    let action: Action = crate::yaml::from_json(line).map_err(|error| {
-        format!("not an action: {error}; write one such as {{\"acknowledge\":\"SlowBuying\"}}")
+    let action = crate::yaml::from_json(line).map_err(|error| error.to_string());
+    let action = action.and_then(|value| Action::from_value(&value));
+    let action = action.map_err(|problem| {
+        format!("not an action: {problem}; write one such as {{\"acknowledge\":\"SlowBuying\"}}")
     })?;
     action.check()?;
     Ok(action)

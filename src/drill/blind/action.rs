@@ -4,9 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::domain::queue::Admission;
 use crate::drill::file::{Cause, Drill, Kind, shipped};
+use crate::yaml;
+
+/// What one action can be.
+const ACTIONS: &str =
+    "`acknowledge: ALERT`, `answer: { component: …, mechanism: … }` and `mitigate: …`";
+/// What one mitigation can be.
+const MITIGATIONS: &str = "`pause_admission`, `resume_admission`, `{ change_batch: 10 }`, `restart_server` and `{ clear: MECHANISM }`";
+/// The longest name of an alert.
+const LONGEST_NAME: usize = 200;
 
 /// An action of a player. Standard input takes one JSON object a line, such as `{"acknowledge":"SlowBuying"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +31,9 @@ pub enum Action {
     /// Mitigates the fault.
     Mitigate(Mitigation),
 }
+
+/// The field below an action, and the mistake in it.
+pub(super) type Mistake = (String, String);
 
 /// A mitigation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,12 +52,39 @@ pub enum Mitigation {
 }
 
 impl Action {
-    /// Checks that some cause has the component and the mechanism that the action names, and that a batch is not empty.
+    /// The action that a person wrote as `value`.
+    ///
+    /// # Errors
+    /// The value is no action. The mistake says what to write.
+    pub(super) fn read(value: &Value) -> Result<Action, Mistake> {
+        let (name, inner) = only(value, ACTIONS)?;
+        if name == "mitigate" {
+            let at = |problem| ("mitigate".to_owned(), problem);
+            Mitigation::check_shape(inner).map_err(at)?;
+        }
+        typed(value)
+    }
+
+    /// The action that a person wrote as `value`.
+    ///
+    /// # Errors
+    /// The value is no action. The message names the field, and what to write.
+    pub fn from_value(value: &Value) -> Result<Action, String> {
+        Action::read(value).map_err(|(field, problem)| match field.is_empty() {
+            true => problem,
+            false => format!("{field}: {problem}"),
+        })
+    }
+
+    /// Checks that some cause has the component and the mechanism that the action names, that an alert has a name, and
+    /// that a batch is within its bounds.
     ///
     /// # Errors
     /// A message with the problem, and with the values that are allowed.
     pub fn check(&self) -> Result<(), String> {
+        let (batches, _) = Admission::BOUNDS;
         match self {
+            Action::Acknowledge(alert) => alert_name(alert),
             Action::Answer(cause) => {
                 known("component", &cause.component, part(|it| &it.component))?;
                 known("mechanism", &cause.mechanism, part(|it| &it.mechanism))
@@ -50,8 +92,12 @@ impl Action {
             Action::Mitigate(Mitigation::Clear(mechanism)) => {
                 known("mechanism", mechanism, part(|it| &it.mechanism))
             }
-            Action::Mitigate(Mitigation::ChangeBatch(0)) => {
-                Err("change_batch must be at least 1; pause_admission stops admission".to_owned())
+            Action::Mitigate(Mitigation::ChangeBatch(batch)) if !batches.contains(batch) => {
+                Err(format!(
+                    "change_batch must be from {} to {}; pause_admission stops admission",
+                    batches.start(),
+                    batches.end()
+                ))
             }
             _ => Ok(()),
         }
@@ -71,7 +117,56 @@ impl Action {
     }
 }
 
+/// The only key of a map, and its value. `one_of` says what can be written.
+pub(super) fn only<'v>(value: &'v Value, one_of: &str) -> Result<(&'v str, &'v Value), Mistake> {
+    let fields = value.as_object().filter(|fields| fields.len() == 1);
+    let field = fields.and_then(|fields| fields.iter().next());
+    let field = field.map(|(name, inner)| (name.as_str(), inner));
+    field.ok_or_else(|| (String::new(), format!("write exactly one of {one_of}")))
+}
+
+/// The value as a `T`.
+pub(super) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Mistake> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let field = Some(path).filter(|path| path != ".");
+        (field.unwrap_or_default(), yaml::of_json(error.inner()))
+    })
+}
+
+/// Checks the name of an alert.
+pub(super) fn alert_name(alert: &str) -> Result<(), String> {
+    match yaml::is_label(alert, LONGEST_NAME) {
+        true => Ok(()),
+        false => Err("names no alert: write a name such as `SlowBuying`".to_owned()),
+    }
+}
+
 impl Mitigation {
+    /// Checks that a value has the form of a mitigation: a word, or a map with one field.
+    fn check_shape(value: &Value) -> Result<(), String> {
+        let name = match value {
+            Value::String(name) => name.as_str(),
+            value => only(value, MITIGATIONS).map_err(|(_, problem)| problem)?.0,
+        };
+        let needs_value = match name {
+            "clear" | "change_batch" => true,
+            "pause_admission" | "resume_admission" | "restart_server" => false,
+            _ => {
+                return Err(format!(
+                    "there is no mitigation `{name}`; there are {MITIGATIONS}"
+                ));
+            }
+        };
+        match (needs_value, value.is_string()) {
+            (true, true) => Err(format!(
+                "`{name}` lacks its value: write one of {MITIGATIONS}"
+            )),
+            (false, false) => Err(format!("`{name}` takes no value: write `mitigate: {name}`")),
+            _ => Ok(()),
+        }
+    }
+
     /// The mitigation as a short text in the past tense, such as `paused admission`.
     #[must_use]
     pub fn words(&self) -> String {

@@ -8,12 +8,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::action::Action;
+use serde_json::Value;
+
+use super::action::{Action, Mistake, alert_name, only, typed};
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::{Labels, Prometheus};
 use crate::clients::{ClientError, HttpSource};
+use crate::embedded::loki::check_query;
+use crate::embedded::prometheus::promql::parse_expr;
 use crate::load::scenario::Time;
 use crate::yaml::{self, FileError};
 
@@ -28,9 +32,11 @@ const LOG_WINDOW: Duration = Duration::from_secs(60);
 const MOST_LINES: usize = 1_000;
 /// The most rules of one file.
 const MOST: usize = 64;
+/// What one occasion can be.
+const OCCASIONS: &str = "`alert: ALERT`, `server: refuses`, `server: hangs` and `after: 30s`";
 
 /// A player's file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
     /// Tried in this order at each look. Each fires once; after one that mitigates the player is done.
@@ -38,7 +44,7 @@ pub struct Script {
 }
 
 /// What is done, and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The occasion.
@@ -48,6 +54,43 @@ pub struct Rule {
     pub ask: Vec<Question>,
     /// What is done then.
     pub then: Vec<Action>,
+}
+
+/// A player's file as it is written. Occasions and actions are read one by one, so that each mistake has its place.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    rules: Vec<WrittenRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRule {
+    when: Value,
+    #[serde(default)]
+    ask: Vec<Question>,
+    then: Vec<Value>,
+}
+
+impl WrittenRule {
+    fn read(self) -> Result<Rule, Mistake> {
+        let below = |field: &str, (path, problem): Mistake| (join(field, &path), problem);
+        let when = When::read(&self.when).map_err(|mistake| below("when", mistake))?;
+        let actions = self.then.iter().enumerate().map(|(at, action)| {
+            Action::read(action).map_err(|mistake| below(&format!("then.{at}"), mistake))
+        });
+        Ok(Rule {
+            when,
+            then: actions.collect::<Result<_, _>>()?,
+            ask: self.ask,
+        })
+    }
+}
+
+/// The dotted path of a field below another one.
+fn join(above: &str, field: &str) -> String {
+    let parts = [above, field].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(".")
 }
 
 /// An occasion.
@@ -114,47 +157,112 @@ impl Script {
             "" => missing.to_owned(),
             near => format!("{near}.{missing}"),
         };
-        let (script, positions) = yaml::parse::<Script>(origin, text, yaml::SMALL, lacking)?;
-        match script.check() {
-            None => Ok(script),
-            Some((field, problem)) => Err(FileError {
-                at: positions.position(&field),
-                field: Some(field),
-                ..FileError::new(origin, problem)
-            }),
-        }
+        let (written, positions) = yaml::parse::<Written>(origin, text, yaml::SMALL, lacking)?;
+        Script::of(written).map_err(|(field, problem)| FileError {
+            at: positions.position(&field),
+            field: Some(field),
+            ..FileError::new(origin, problem)
+        })
     }
 
-    fn check(&self) -> Option<(String, String)> {
-        if self.rules.is_empty() || self.rules.len() > MOST {
-            return Some(("rules".to_owned(), format!("write 1 to {MOST} rules")));
+    fn of(written: Written) -> Result<Script, Mistake> {
+        let count = written.rules.len();
+        if count == 0 || count > MOST {
+            return Err(("rules".to_owned(), format!("write 1 to {MOST} rules")));
         }
-        self.rules.iter().enumerate().find_map(|(index, rule)| {
-            let path = format!("rules.{index}");
-            let mut questions = rule.ask.iter().enumerate();
-            let asked = questions.find_map(|(at, question)| {
-                let problem = question.check()?;
-                Some((format!("{path}.ask.{at}"), problem))
+        let rules = written.rules.into_iter().enumerate().map(|(index, rule)| {
+            let rule = rule.read().and_then(|rule| match rule.check() {
+                None => Ok(rule),
+                Some(mistake) => Err(mistake),
             });
-            let mut actions = rule.then.iter().enumerate();
-            asked.or_else(|| {
-                actions.find_map(|(at, action)| {
-                    let problem = action.check().err()?;
-                    Some((format!("{path}.then.{at}"), problem))
-                })
+            rule.map_err(|(field, problem)| (format!("rules.{index}.{field}"), problem))
+        });
+        let rules = rules.collect::<Result<_, _>>()?;
+        Ok(Script { rules })
+    }
+}
+
+impl When {
+    fn read(value: &Value) -> Result<When, Mistake> {
+        only(value, OCCASIONS)?;
+        let when = typed(value)?;
+        match &when {
+            When::Alert(alert) => {
+                alert_name(alert).map_err(|problem| ("alert".to_owned(), problem))?;
+            }
+            When::Server(_) | When::After(_) => {}
+        }
+        Ok(when)
+    }
+}
+
+impl Rule {
+    /// The first mistake in the questions and in the actions.
+    fn check(&self) -> Option<Mistake> {
+        if self.then.is_empty() {
+            let problem =
+                "does nothing: write at least one action, such as `- acknowledge: SlowBuying`";
+            return Some(("then".to_owned(), problem.to_owned()));
+        }
+        let mut questions = self.ask.iter().enumerate();
+        let asked = questions.find_map(|(at, question)| {
+            let (field, problem) = question.check()?;
+            Some((join(&format!("ask.{at}"), field), problem))
+        });
+        let mut actions = self.then.iter().enumerate();
+        asked.or_else(|| {
+            actions.find_map(|(at, action)| {
+                let problem = action.check().err()?;
+                Some((format!("then.{at}"), problem))
             })
         })
     }
 }
 
 impl Question {
-    fn check(&self) -> Option<String> {
-        let problem = match (&self.promql, &self.logql, self.above, self.below) {
-            (Some(_), Some(_), ..) | (None, None, ..) => "write one of `promql` and `logql`",
-            (.., None, None) => "write `above: NUMBER` or `below: NUMBER`",
-            _ => return None,
+    /// The first mistake: the field, and the problem.
+    fn check(&self) -> Option<(&'static str, String)> {
+        let bounds = [("above", self.above), ("below", self.below)];
+        let mut bounds = bounds.into_iter();
+        let unbounded = |(_, bound): &(&str, Option<f64>)| bound.is_some_and(|it| !it.is_finite());
+        let (field, problem) = match (&self.promql, &self.logql, self.above, self.below) {
+            (Some(_), Some(_), ..) | (None, None, ..) => ("", "write one of `promql` and `logql`"),
+            (.., None, None) => ("", "write `above: NUMBER` or `below: NUMBER`"),
+            (None, Some(_), ..) if !self.labels.is_empty() => (
+                "labels",
+                "chooses among the series of `promql`: write the labels into the log query, such as `{service_name=\"concertctl-api\"}`",
+            ),
+            _ => match bounds.find(unbounded) {
+                Some((field, _)) => (field, "is not a number such as 0.5"),
+                None => return self.check_query(),
+            },
         };
-        Some(problem.to_owned())
+        Some((field, problem.to_owned()))
+    }
+
+    fn check_query(&self) -> Option<(&'static str, String)> {
+        let of_metrics = self
+            .promql
+            .as_deref()
+            .and_then(|query| parse_expr(query).err());
+        if let Some(error) = of_metrics {
+            return Some((
+                "promql",
+                format!("is not a query that Prometheus can answer: {error}"),
+            ));
+        }
+        let query = self.logql.as_deref()?;
+        if let Err(error) = check_query(query) {
+            return Some((
+                "logql",
+                format!("is not a query that Loki can answer: {error}"),
+            ));
+        }
+        // A log query begins with its stream selector.
+        (!query.trim_start().starts_with('{')).then(|| {
+            let problem = "has no lines to count, because it computes a metric: write a log query such as `{service_name=\"concertctl-api\"} |= \"slow query\"`";
+            ("logql", problem.to_owned())
+        })
     }
 }
 
@@ -325,11 +433,181 @@ mod tests {
             ),
             ("rules: []".to_owned(), "rules", "1 to 64"),
         ] {
-            let message = Script::parse("player.yaml", &text).unwrap_err().to_string();
+            refused(&text, place, problem);
+        }
+    }
+
+    fn refused(text: &str, place: &str, problem: &str) {
+        let message = Script::parse("player.yaml", text).unwrap_err().to_string();
+        let told = message.contains(place) && message.contains(problem);
+        assert!(told, "{message}");
+    }
+
+    #[test]
+    fn a_question_that_no_answer_can_hold_is_refused() {
+        let with = |question: &str| {
+            format!(
+                "rules:\n  - when: {{ alert: A }}\n    ask:\n      - {question}\n    then: [acknowledge: A]\n"
+            )
+        };
+        for question in [
+            "{ promql: up, labels: { job: a }, above: 0 }",
+            "{ logql: '{job=\"a\"} |= \"b\"', below: 0 }",
+        ] {
             assert!(
-                message.contains(place) && message.contains(problem),
-                "{message}"
+                Script::parse("player.yaml", &with(question)).is_ok(),
+                "{question}"
             );
+        }
+        for (question, place, problem) in [
+            (
+                "{ promql: 'sum(up', above: 0 }",
+                "player.yaml:4:11: rules.0.ask.0.promql",
+                "is not a query",
+            ),
+            (
+                "{ logql: '{job=a}', above: 0 }",
+                "player.yaml:4:11: rules.0.ask.0.logql",
+                "is not a query",
+            ),
+            (
+                "{ logql: 'rate({job=\"a\"}[1m])', above: 0 }",
+                "rules.0.ask.0.logql",
+                "write a log query",
+            ),
+            (
+                "{ logql: '{job=\"a\"}', labels: { job: a }, above: 0 }",
+                "rules.0.ask.0.labels",
+                "into the log query",
+            ),
+            (
+                "{ promql: up, above: .nan }",
+                "player.yaml:4:",
+                "not a number",
+            ),
+            (
+                "{ promql: up, below: .inf }",
+                "player.yaml:4:",
+                "not a number",
+            ),
+        ] {
+            refused(&with(question), place, problem);
+        }
+    }
+
+    #[test]
+    fn an_occasion_or_an_action_of_another_form_is_refused_with_what_to_write() {
+        let with = |when: &str, then: &str| format!("rules:\n  - when: {when}\n    then: {then}\n");
+        let action = |action: &str| with("{ alert: A }", &format!("[{action}]"));
+        for mitigation in [
+            "pause_admission",
+            "{ change_batch: 1000000 }",
+            "{ clear: latency }",
+        ] {
+            let text = action(&format!("{{ mitigate: {mitigation} }}"));
+            assert!(Script::parse("player.yaml", &text).is_ok(), "{mitigation}");
+        }
+        let (when, then) = ("player.yaml:2:", "player.yaml:3:");
+        for (text, line, field, problem) in [
+            (
+                with("{}", "[acknowledge: A]"),
+                when,
+                "rules.0.when: ",
+                "exactly one of `alert: ALERT`",
+            ),
+            (
+                with("{ alert: A, after: 3s }", "[acknowledge: A]"),
+                when,
+                "rules.0.when: ",
+                "exactly one of",
+            ),
+            (
+                with("{ alert: '' }", "[acknowledge: A]"),
+                when,
+                "rules.0.when.alert: ",
+                "such as `SlowBuying`",
+            ),
+            (
+                with("{ server: sleeps }", "[acknowledge: A]"),
+                when,
+                "rules.0.when.server: ",
+                "hangs, refuses",
+            ),
+            (
+                with("{ after: 3 }", "[acknowledge: A]"),
+                when,
+                "rules.0.when.after: ",
+                "15s",
+            ),
+            (
+                with("{ alert: A }", "[]"),
+                then,
+                "rules.0.then: ",
+                "at least one action",
+            ),
+            (
+                action("{}"),
+                then,
+                "rules.0.then.0: ",
+                "exactly one of `acknowledge: ALERT`",
+            ),
+            (
+                action("{ acknowledge: A, mitigate: restart_server }"),
+                then,
+                "rules.0.then.0: ",
+                "exactly one of",
+            ),
+            (
+                action("{ acknowledge: '' }"),
+                then,
+                "rules.0.then.0: ",
+                "such as `SlowBuying`",
+            ),
+            (
+                action("{ answer: { component: server } }"),
+                then,
+                "rules.0.then.0.answer: ",
+                "`mechanism` is missing",
+            ),
+            (
+                action("{ mitigate: clear }"),
+                then,
+                "rules.0.then.0.mitigate: ",
+                "`{ clear: MECHANISM }`",
+            ),
+            (
+                action("{ mitigate: reboot }"),
+                then,
+                "rules.0.then.0.mitigate: ",
+                "`restart_server`",
+            ),
+            (
+                action("{ mitigate: {} }"),
+                then,
+                "rules.0.then.0.mitigate: ",
+                "exactly one of `pause_admission`",
+            ),
+            (
+                action("{ mitigate: { restart_server: 1 } }"),
+                then,
+                "rules.0.then.0.mitigate: ",
+                "`mitigate: restart_server`",
+            ),
+            (
+                action("{ mitigate: { change_batch: 0 } }"),
+                then,
+                "rules.0.then.0: ",
+                "from 1 to 1000000",
+            ),
+            (
+                action("{ mitigate: { change_batch: 1000001 } }"),
+                then,
+                "rules.0.then.0: ",
+                "from 1 to 1000000",
+            ),
+        ] {
+            refused(&text, line, field);
+            refused(&text, line, problem);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Words and numbers that all forms of the report share.
 
 use super::content::Report;
+use crate::drill::record::MarkKind;
 use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::load::plan::number;
 use crate::load::report::format::trimmed;
@@ -79,10 +80,61 @@ pub(super) fn reasons(verdict: &Verdict) -> &[String] {
     }
 }
 
-/// The first second of the drill at which an expected alert fired.
-pub(super) fn noticed(report: &Report) -> Option<f64> {
+/// The detection: the times until the first expected alert fired.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Noticed {
+    /// Seconds from the beginning of the fault.
+    pub(super) since_fault: f64,
+    /// Seconds from the first symptom of the fault, below 0 if the alert fired before it. `None`: there was no symptom.
+    since_symptom: Option<f64>,
+}
+
+impl Noticed {
+    /// The time from the first symptom in words.
+    pub(super) fn beside_the_symptom(self) -> String {
+        match self.since_symptom {
+            None => "users noticed nothing".to_owned(),
+            Some(since @ 0.0..) => format!("{} after the first symptom", figure(Some(since))),
+            Some(since) => format!("{} before the first symptom", figure(Some(-since))),
+        }
+    }
+
+    /// Both times in words.
+    pub(super) fn words(self) -> String {
+        let (fault, symptom) = (figure(Some(self.since_fault)), self.beside_the_symptom());
+        format!("{fault} after the fault began, {symptom}")
+    }
+}
+
+/// The first detection of a fault by an expected alert. `None`: none fired.
+pub(super) fn noticed(report: &Report) -> Option<Noticed> {
     let fires = report.expectations.iter().filter(|it| it.is_firing());
-    fires.filter_map(|it| it.measured).reduce(f64::min)
+    let fired = fires.filter_map(|it| Some((it.inject, it.measured?)));
+    let (inject, since_fault) = fired.min_by(|one, other| one.1.total_cmp(&other.1))?;
+    let fault = report.faults.get(inject);
+    let symptom = fault.and_then(|fault| first_symptom(report, inject, fault.0));
+    Some(Noticed {
+        since_fault,
+        since_symptom: fault
+            .zip(symptom)
+            .map(|(fault, symptom)| fault.0 + since_fault - symptom),
+    })
+}
+
+/// The first symptom of a fault that began at `began`: it is before the next fault.
+fn first_symptom(report: &Report, inject: usize, began: f64) -> Option<f64> {
+    let until = report
+        .faults
+        .get(inject + 1)
+        .map_or(f64::INFINITY, |next| next.0);
+    let symptoms = report
+        .marks
+        .iter()
+        .filter(|it| it.kind == MarkKind::Symptom);
+    let mut of_fault = symptoms
+        .map(|it| it.at)
+        .filter(|at| (began..until).contains(at));
+    of_fault.next()
 }
 
 /// Names and texts of the response of a blind drill's player; empty in other drills.

@@ -123,11 +123,16 @@ fn contents(drills: &[Report]) -> Markup {
 
 fn key_figures(report: &Report) -> Markup {
     let harm = &report.harm;
+    let noticed = noticed(report);
+    let beside = noticed.map(|it| format!(", {}", it.beside_the_symptom()));
     let keys = [
         (
             "Noticed after",
-            figure(noticed(report)),
-            "the first expected alert fired".to_owned(),
+            figure(noticed.map(|it| it.since_fault)),
+            format!(
+                "from the fault until an expected alert fired{}",
+                beside.unwrap_or_default()
+            ),
         ),
         (
             "Outside of the objective",

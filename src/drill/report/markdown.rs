@@ -6,8 +6,8 @@ use super::baseline::Comparison;
 use super::content::Report;
 use super::document::Document;
 use super::format::{
-    NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
-    response,
+    NONE, Noticed, basis, budget, burnt, count, error_budget, expectation, figure, noticed,
+    reasons, response,
 };
 use super::html::value;
 use super::matrix::result;
@@ -135,7 +135,8 @@ fn drill(out: &mut String, report: &Report, level: &str) {
 fn harm(out: &mut String, report: &Report, level: &str) {
     let harm = &report.harm;
     line!(out, "\n{level}# Customer harm\n");
-    line!(out, "- noticed after {}", figure(noticed(report)));
+    let noticed = noticed(report).map_or_else(|| NONE.to_owned(), Noticed::words);
+    line!(out, "- noticed: {noticed}");
     line!(
         out,
         "- {} s outside of the objective",

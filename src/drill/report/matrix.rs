@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::content::Report;
+use crate::drill::file::OF_INJECTION;
 use crate::drill::record::AlertTimes;
 use crate::drill::verdict::Outcome;
 
@@ -199,7 +200,11 @@ impl Matrix {
         });
         let fired = drills.iter().flat_map(|it| it.fired.keys());
         let others = fired.chain(not_exercised).map(String::as_str);
-        let alerts: BTreeSet<&str> = expected.chain(others).collect();
+        // That a fault is injected is neither a detection nor a false alarm.
+        let judged = expected
+            .chain(others)
+            .filter(|alert| *alert != OF_INJECTION);
+        let alerts: BTreeSet<&str> = judged.collect();
         let mut matrix = Matrix::default();
         for alert in alerts {
             let held = drills.iter().map(|report| cell(report, alert));

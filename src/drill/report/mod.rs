@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 
 pub use self::content::{Improvement, Report};
 pub use self::document::{Document, SCHEMA};
-use self::format::{budget, figure, response, sign};
+use self::format::{budget, figure, noticed, response, sign};
 pub use self::html::html;
 pub use self::markdown::markdown;
 use super::record::StopChecks;
@@ -108,6 +108,9 @@ pub fn text(report: &Report) -> String {
             budget(expectation.budget),
             figure(expectation.predicted),
         );
+    }
+    if let Some(noticed) = noticed(report) {
+        let _ = writeln!(text, "  noticed  {}", noticed.words());
     }
     for (name, value) in response(report) {
         let _ = writeln!(text, "  {name:<24} {value}");

@@ -224,6 +224,40 @@ fn a_drill_that_the_system_cannot_have_is_not_exercised_and_never_passed() {
 }
 
 #[test]
+fn the_matrix_leaves_out_the_alert_of_the_injection() {
+    let mut report = passed("calm");
+    report.fired.insert("FaultInjected".to_owned(), vec![0.5]);
+    let matrix = Document::new(vec![report], Vec::new()).matrix;
+    let alerts: Vec<&str> = matrix.rows.iter().map(|row| row.alert.as_str()).collect();
+    assert_eq!(alerts, ["SlowStatements"]);
+    assert_eq!(matrix.all.precision(), "1.00 (1 of 1)");
+}
+
+#[test]
+fn detection_is_told_from_the_fault_and_from_the_first_symptom() {
+    let told = |report: &Report, words: &str| {
+        let document = Document::new(vec![report.clone()], Vec::new());
+        for form in [html(&document), markdown(&document), text(report)] {
+            assert!(
+                form.contains("9.8 s") && form.contains(words),
+                "{words}: {form}"
+            );
+        }
+    };
+    let mut report = passed("calm");
+    report.expectations[0].measured = Some(9.76);
+    told(&report, "8.3 s after the first symptom");
+    report.marks[1].at = 12.0;
+    told(&report, "2.2 s before the first symptom");
+    // The symptom of the next fault is none of this one.
+    report.faults.push((11.0, 15.0));
+    told(&report, "users noticed nothing");
+    // A later fault counts from its own beginning.
+    report.expectations[0].inject = 1;
+    told(&report, "8.8 s after the first symptom");
+}
+
+#[test]
 fn a_suite_is_one_page_with_a_matrix_that_leads_to_each_drill() {
     let document = suite();
     let of = |alert: &str| {

@@ -151,11 +151,19 @@ fn a_drill_without_evidence_about_the_response_is_inconclusive() {
     let fault = "{ kind: errors, share: 0.5, for: 5s }";
     let fires = drill(fault, "{ fires: { HighErrorRate: 10s } }");
     let recovers = drill(fault, "{ recovered: 30s }");
+    let (setting, _) = recovers.split_once("injects:").unwrap();
+    let quiet = format!("{setting}watch: 2s\n");
     let too_late = recovers
         .replace("set: {", "set: { users: 2,")
         .replace("at: 1s", "at: 5m");
     for (text, more, reason) in [
         (fires, &rules[..], "HighErrorRate fired before the fault"),
+        (
+            recovers.clone(),
+            &rules[..],
+            "HighErrorRate fired before the fault: end its cause",
+        ),
+        (quiet, &rules[..], "HighErrorRate fired before the watch"),
         (too_late, &[], "the traffic ended before the drill"),
     ] {
         let (output, reports) = run(dir.path(), &text, more);

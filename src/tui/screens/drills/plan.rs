@@ -107,6 +107,7 @@ fn planned(alert: &Planned, width: usize) -> [Line<'static>; 2] {
         budget,
         predicted,
         rule,
+        ..
     } = alert;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of minutes")]
     let seconds = duration_ms(budget).map_or(0.0, |ms| ms as f64 / 1e3);

@@ -84,6 +84,8 @@ pub(crate) fn list(ran: bool) -> Vec<DrillInfo> {
         alert: "SlowStatements".into(),
         budget: "18s".into(),
         predicted: 10.0,
+        notified: Some("3s".into()),
+        predicted_notified: 2.0,
         rule: "otel/prometheus/alerts.yml:93".into(),
     };
     let slow = PlannedInject {
