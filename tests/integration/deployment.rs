@@ -429,6 +429,6 @@ fn the_image_gets_every_file_that_the_compiler_needs() {
     needed.extend(["Cargo.toml", "Cargo.lock"].map(str::to_owned));
     for path in needed {
         let is_kept = |entry: &&str| path == **entry || path.starts_with(&format!("{entry}/"));
-        assert!(kept.iter().any(|entry| is_kept(&entry)), "{path}");
+        assert!(kept.iter().any(is_kept), "{path}");
     }
 }
