@@ -2,14 +2,16 @@
 
 use strsim::levenshtein;
 
-/// `; did you mean …? There are …`, the nearest of the known names first.
+/// `; did you mean …? There are …`, with the nearest of the known names, whatever their case.
 #[must_use]
 pub fn among(given: &str, known: &[&str]) -> String {
     let mut names = known.to_vec();
-    names.sort_by_key(|name| levenshtein(name, given));
+    let given = given.to_lowercase();
+    let distance = |name: &str| levenshtein(&name.to_lowercase(), &given);
+    names.sort_by_key(|name| distance(name));
     let hint = match names.first() {
         None => return String::new(),
-        Some(name) if levenshtein(name, given) <= 2.max(given.len() / 3) => {
+        Some(name) if distance(name) <= 2.max(given.len() / 3) => {
             format!("; did you mean `{name}`?")
         }
         Some(_) => ".".to_owned(),
@@ -34,6 +36,10 @@ mod tests {
         let known = ["every", "batch"];
         assert_eq!(
             among("evry", &known),
+            "; did you mean `every`? There are batch, every"
+        );
+        assert_eq!(
+            among("EVERY", &known),
             "; did you mean `every`? There are batch, every"
         );
         assert_eq!(among("zebra", &known), ". There are batch, every");

@@ -218,7 +218,10 @@ fn invalid_yaml_is_refused_with_its_line() {
 #[test]
 fn an_unknown_scenario_is_answered_with_the_known_ones() {
     let error = Scenario::load("on-sale", &[]).unwrap_err().to_string();
-    assert!(error.contains("onsale-short, onsale, hot-seat"), "{error}");
+    assert!(
+        error.contains("no such scenario; did you mean `onsale`? There are back-door, hot-seat"),
+        "{error}"
+    );
 }
 
 #[test]
