@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::embedded::prometheus::QueryLimits;
 use crate::embedded::prometheus::promql::Query;
+use crate::files;
 use crate::yaml::{self, FileError};
 
 use super::template::Template;
@@ -92,7 +93,8 @@ impl RuleSet {
         let mut groups: Vec<Group> = Vec::new();
         for path in files {
             let origin = path.display().to_string();
-            let text = yaml::read_file(path, BOUNDS)
+            let text = files::open_regular(path)
+                .and_then(|file| yaml::read(file, BOUNDS))
                 .map_err(|error| FileError::new(&origin, format!("cannot be read: {error}")))?;
             let file_groups = RuleSet::parse(&origin, &text)?.groups;
             // All groups of a file have the same `file`, so the first group is enough.
