@@ -67,7 +67,7 @@ async fn serve() {
         .await
         .unwrap()
         .unwrap();
-    running.stop().await;
+    running.stop().await.unwrap();
 }
 
 /// A console in a pseudo-terminal.

@@ -85,7 +85,7 @@ async fn serve(how: &str) {
         .await
         .unwrap()
         .unwrap();
-    running.stop().await;
+    running.stop().await.unwrap();
 }
 
 struct Server {

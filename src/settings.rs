@@ -208,19 +208,21 @@ pub fn ops_token_file(data_dir: &Path) -> PathBuf {
 
 /// The operations token of a data directory, made on first use, readable by its owner only.
 pub fn ops_token(data_dir: &Path) -> io::Result<String> {
-    secret(&ops_token_file(data_dir))
+    Ok(secret(&ops_token_file(data_dir))?.0)
 }
 
-/// The key that signs tokens, made on first use, readable by its owner only.
-pub fn token_key(data_dir: &Path) -> io::Result<TokenKey> {
-    let secret = secret(&data_dir.join("token-key"))?;
-    TokenKey::new(secret.as_bytes()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+/// The key that signs tokens, made on first use, readable by its owner only. Also returns whether it was made now.
+pub fn token_key(data_dir: &Path) -> io::Result<(TokenKey, bool)> {
+    let (secret, is_new) = secret(&data_dir.join("token-key"))?;
+    let key = TokenKey::new(secret.as_bytes());
+    let key = key.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok((key, is_new))
 }
 
 /// The key in a file that the operator names. The file must exist.
 pub fn given_token_key(file: &Path) -> io::Result<TokenKey> {
     let name = file.display();
-    let text = std::fs::read_to_string(file)
+    let text = files::read_text(file, MAX_SECRET)
         .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
     TokenKey::new(text.trim().as_bytes()).ok_or_else(|| {
         let least = TokenKey::MIN_BYTES;
@@ -236,21 +238,24 @@ pub fn new_secret() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
 
-/// The secret in `file`, made on first use.
-fn secret(file: &Path) -> io::Result<String> {
+/// The largest file of a secret, in bytes.
+const MAX_SECRET: u64 = 4096;
+
+/// The secret in `file`, made on first use, and whether it was made now.
+fn secret(file: &Path) -> io::Result<(String, bool)> {
     let name = file.display();
     let unfit = |why: &str| {
         let why = format!("{name} {why}: remove it to have a new one made");
         io::Error::new(io::ErrorKind::InvalidData, why)
     };
-    match std::fs::read_to_string(file) {
+    match files::read_text(file, MAX_SECRET) {
         // An empty or truncated file must not become a secret that can be guessed.
         Ok(text) if text.trim().len() < TokenKey::MIN_BYTES => {
             let least = TokenKey::MIN_BYTES;
             Err(unfit(&format!("holds fewer than {least} characters")))
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(unfit("is not text")),
-        Ok(text) => Ok(text.trim().to_owned()),
+        Ok(text) => Ok((text.trim().to_owned(), false)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = new_secret();
             let written = files::replace(file, text.as_bytes(), Access::Owner);
@@ -259,7 +264,7 @@ fn secret(file: &Path) -> io::Result<String> {
                 let why = format!("{name} cannot be written: {error}; {advice}");
                 io::Error::new(error.kind(), why)
             })?;
-            Ok(text)
+            Ok((text, true))
         }
         Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
     }

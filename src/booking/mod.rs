@@ -36,7 +36,7 @@ pub use crate::domain::{
     ConcertId, Money, PerformanceDateId, Place, QueueStatus, ReservationId, ReservationStatus,
     SeatId, SeatStatus, Timestamp, UserId,
 };
-pub use crate::store::{DatasetInfo, Fact, Idempotency, SeatRow, StoreError};
+pub use crate::store::{DatasetInfo, Fact, Idempotency, SeatRow, StoreError, Unclosed};
 
 use crate::clock::Clock;
 use crate::coordination::{Coordination, QueueState};
@@ -135,8 +135,11 @@ impl ActiveDataset {
     }
 
     /// Waits for the work in progress and closes the store.
-    pub async fn close(&self) {
-        self.store.close().await;
+    ///
+    /// # Errors
+    /// [`Unclosed`], only of a file.
+    pub async fn close(&self) -> Result<(), Unclosed> {
+        self.store.close().await
     }
 }
 

@@ -11,8 +11,9 @@ use crate::clients::ops::Ops;
 use crate::secret::Secret;
 use crate::serve::{ServerFile, reachable};
 use crate::settings;
+use crate::store::data_dir::is_held;
 
-/// The server that wrote `server.json` into a data directory. It runs, or it was killed.
+/// The server that wrote `server.json` into a data directory. It runs, or it was killed: a clean stop removes the file.
 #[derive(Debug)]
 pub(super) struct LocalServer {
     dir: PathBuf,
@@ -60,11 +61,18 @@ impl LocalServer {
         })
     }
 
-    /// Its operations token.
+    /// Its operations token. Without a process that holds the directory, another program may listen at the address of
+    /// the server, so the token is not given.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// No process holds the directory, or the file cannot be read.
     pub(super) fn token(&self) -> anyhow::Result<Secret> {
+        if !is_held(&self.dir) {
+            let (dir, addr) = (self.dir.display(), self.file.ops_addr);
+            anyhow::bail!(
+                "no server runs on {dir}, so the program at {addr} does not get its token: start one with `concertctl serve --data-dir {dir}`"
+            );
+        }
         let path = settings::ops_token_file(&self.dir);
         let text = std::fs::read_to_string(&path);
         let text =
@@ -89,6 +97,7 @@ pub(super) async fn status(ops_url: &str) -> Option<Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::data_dir::DataDir;
 
     fn server(ops: &str) -> (tempfile::TempDir, LocalServer) {
         let dir = tempfile::tempdir().unwrap();
@@ -112,6 +121,18 @@ mod tests {
         assert!(!server.is_at("http://127.0.0.1:8082"));
         assert!(!server.is_at("http://tickets.example:8081"));
         assert!(!server.is_at("nonsense"));
+    }
+
+    #[test]
+    fn only_a_directory_that_a_process_holds_gives_its_token() {
+        let (dir, server) = server("127.0.0.1:8081");
+        std::fs::write(settings::ops_token_file(dir.path()), "secret").unwrap();
+        let refused = server.token().unwrap_err().to_string();
+        assert!(refused.contains("no server runs on"), "{refused}");
+        let held = DataDir::open(dir.path()).unwrap();
+        assert_eq!(server.token().unwrap().expose(), "secret");
+        drop(held);
+        assert!(server.token().is_err());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `concertctl restore` replaces the dataset of a data directory by a backup.
 //!
-//! The backup is first copied beside the dataset and verified, so a damaged backup or a full disk changes nothing.
-//! Then renames exchange the two, with `CURRENT` last. The old dataset is kept.
+//! The backup is verified and copied beside the dataset, so a damaged or incomplete backup or a full disk changes
+//! nothing. Then renames exchange the two. The old dataset is kept.
+
+mod exchange;
 
 use std::fs;
 use std::io;
@@ -14,11 +16,9 @@ use clap::Args;
 use super::flags::DataDirArg;
 use super::{FAILED, fail, stdout};
 use crate::files::{self, Access};
-use crate::store::data_dir::{DataDir, current_file};
+use crate::store::data_dir::{DataDir, DataDirError, current_file};
 use crate::store::sqlite::backup;
-
-/// The parts of a backup. `CURRENT` is last, because it activates the others.
-const PARTS: [&str; 3] = ["datasets", "token-key", "CURRENT"];
+use exchange::{Exchange, sync};
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
@@ -48,36 +48,39 @@ fn restore(from: &Path, to: &Path, replace: bool) -> anyhow::Result<String> {
         format!("{from} is no backup: it has no CURRENT that names a dataset")
     })?;
     let held = DataDir::open(to)?;
-    let occupied = held.current()?.is_some();
-    if occupied && !replace {
+    let exchange = Exchange::of(&held);
+    exchange.check()?;
+    exchange.settle()?;
+    if !replace && is_occupied(&held)? {
         let to = to.display();
         anyhow::bail!("there is a dataset in {to}: give --replace to put the backup in its place");
     }
-    let staged = to.join("restoring");
-    let prepared = stage(from, &file, &staged);
+    let prepared = stage(from, &file, exchange.staged());
     if prepared.is_err() {
         // The next restore removes what cannot be removed now.
-        drop(fs::remove_dir_all(&staged));
+        drop(fs::remove_dir_all(exchange.staged()));
     }
     prepared?;
-    let kept = kept_beside(to);
-    let exchanged = exchange(&staged, to, &kept);
-    exchanged.with_context(|| format!("cannot put the backup in place in {}", to.display()))?;
-    Ok(match occupied {
-        true => format!(
-            "restored; the dataset that was there is in {}\n",
-            kept.display()
-        ),
-        false => {
-            // Nothing was replaced. Only empty directories go: a token key without a dataset is kept.
-            drop(fs::remove_dir(kept.join("datasets")));
-            drop(fs::remove_dir(&kept));
-            "restored\n".to_owned()
-        }
-    })
+    let kept = exchange.run();
+    let kept =
+        kept.with_context(|| format!("cannot put the backup in place in {}", to.display()))?;
+    Ok(kept.map_or_else(
+        || "restored\n".to_owned(),
+        |kept| format!("restored; what was there before is in {}\n", kept.display()),
+    ))
 }
 
-/// Copies the backup to `staged` and verifies the copy.
+/// Returns whether the directory holds a dataset, also if `CURRENT` is missing or damaged.
+fn is_occupied(dir: &DataDir) -> Result<bool, DataDirError> {
+    match dir.current() {
+        Ok(Some(_)) | Err(DataDirError::BadPointer(_)) => Ok(true),
+        Ok(None) => Ok(!dir.complete()?.is_empty()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Verifies the backup, copies it to `staged` and verifies the copy. The copy alone does not show that the backup lacks
+/// its log.
 fn stage(from: &Path, file: &Path, staged: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(staged) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -89,7 +92,8 @@ fn stage(from: &Path, file: &Path, staged: &Path) -> anyhow::Result<()> {
     files::create_private_dir(&staged.join("datasets")).with_context(cannot_write)?;
     let name = file.file_name().context("the dataset has no name")?;
     let copy = staged.join("datasets").join(name);
-    backup::copy(file, &copy)
+    backup::verify(file)
+        .and_then(|()| backup::copy(file, &copy))
         .and_then(|()| backup::verify(&copy))
         .with_context(|| format!("cannot restore {}", file.display()))?;
     for part in ["token-key", "CURRENT"] {
@@ -105,40 +109,4 @@ fn stage(from: &Path, file: &Path, staged: &Path) -> anyhow::Result<()> {
         written.with_context(cannot_write)?;
     }
     sync(&staged.join("datasets")).with_context(cannot_write)
-}
-
-/// Moves the old dataset to `kept` and the staged one into its place. After an interruption both are still
-/// complete below the data directory, and a second `restore` finishes the exchange.
-fn exchange(staged: &Path, to: &Path, kept: &Path) -> io::Result<()> {
-    let there = |part: &&&str| to.join(part).exists();
-    files::create_private_dir(kept)?;
-    // CURRENT is first: without it no server opens a half exchanged dataset.
-    for part in PARTS.iter().rev().filter(there) {
-        fs::rename(to.join(part), kept.join(part))?;
-        sync(to)?;
-    }
-    for part in PARTS {
-        match fs::rename(staged.join(part), to.join(part)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            renamed => renamed?,
-        }
-        sync(to)?;
-    }
-    fs::remove_dir_all(staged)
-}
-
-/// A directory beside the dataset that does not exist yet.
-fn kept_beside(to: &Path) -> PathBuf {
-    let at = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-    let mut kept = to.join(format!("replaced-{at}"));
-    let mut more = 1;
-    while kept.exists() {
-        more += 1;
-        kept = to.join(format!("replaced-{at}-{more}"));
-    }
-    kept
-}
-
-fn sync(dir: &Path) -> io::Result<()> {
-    fs::File::open(dir)?.sync_all()
 }

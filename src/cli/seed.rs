@@ -116,6 +116,9 @@ async fn seed_directly(
     args: &SeedArgs,
 ) -> anyhow::Result<()> {
     let mut stop = StopSignals::listen()?;
+    if !args.replace {
+        storage.check_named().await?;
+    }
     storage.sweep().await?;
     if let (Some(there), false) = (storage.current().await?, args.replace) {
         let there = match storage.describe(there).await {

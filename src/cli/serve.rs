@@ -278,11 +278,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         why = running.ended() => Some(why),
     };
     tracing::info!("stopping");
-    running.stop().await;
+    let stopped = running.stop().await;
     tracing::info!("stopped");
     logs.flush(Duration::from_secs(2));
     match why {
-        None => Ok(()),
+        None => stopped,
         Some(why) => anyhow::bail!("the server ended: {why}"),
     }
 }

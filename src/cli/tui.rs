@@ -202,15 +202,17 @@ async fn console(args: &TuiArgs) -> Result<ExitCode, Failed> {
         running.break_down();
     }
     let exit = crate::tui::run(options, load).await;
-    server.stop().await;
-    match exit.map_err(anyhow::Error::from)? {
-        Exit::Asked => Ok(ExitCode::SUCCESS),
-        Exit::Signal(number) => Ok(ExitCode::from(128 + number)),
+    let stopped = server.stop().await;
+    let code = match exit.map_err(anyhow::Error::from)? {
+        Exit::Asked => ExitCode::SUCCESS,
+        Exit::Signal(number) => ExitCode::from(128 + number),
         Exit::ServerEnded(reason) => {
             let why = format!("the embedded server ended: {reason}");
-            Err(Failed(FAILED, why))
+            return Err(Failed(FAILED, why));
         }
-    }
+    };
+    stopped?;
+    Ok(code)
 }
 
 fn check_terminal(args: &TuiArgs) -> Result<(), Failed> {
@@ -321,9 +323,10 @@ impl Server {
         })
     }
 
-    async fn stop(self) {
-        if let Some(running) = self.embedded {
-            running.stop().await;
+    async fn stop(self) -> anyhow::Result<()> {
+        match self.embedded {
+            Some(running) => running.stop().await,
+            None => Ok(()),
         }
     }
 }

@@ -6,9 +6,13 @@
 //! - A device or a named pipe is written to and never replaced. A named pipe waits at most [`READER_TIMEOUT`] for its
 //!   reader.
 //! - A socket, a block device and a directory are refused.
+//!
+//! A file that a start needs is read with [`open_regular`] or [`read_text`], which neither wait nor read without end.
 
 mod append;
 pub mod newest;
+mod owner;
+mod read;
 mod replace;
 mod rotation;
 mod special;
@@ -21,6 +25,8 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use append::{append, create_new};
+pub use owner::give_to_owner_of;
+pub use read::{open_regular, read_text};
 pub use replace::replace;
 pub use rotation::{Limits, RotatingFile};
 pub use target::{check, is_same_file};

@@ -160,6 +160,7 @@ fn store_failed(error: &StoreError) -> ApiError {
         | StoreError::Unwritable(_)
         | StoreError::Displaced(_)
         | StoreError::Lost(_)
+        | StoreError::Unnamed(_)
         | StoreError::Damaged(_) => {
             ApiError::new(ErrorCode::StoreUnavailable, "the database is not available")
         }

@@ -4,6 +4,7 @@
 //! activated and the service switches to it. Requests in progress on the old dataset finish there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,7 +24,7 @@ use crate::http::ops::SeedControl;
 use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::settings::ServeSettings;
-use crate::store::{DatasetStorage, Store, StoreError};
+use crate::store::{DatasetStorage, Store, StoreError, Unclosed};
 use crate::telemetry::Metrics;
 
 /// The pause between two checks for a dataset that another process activated.
@@ -46,6 +47,8 @@ pub(super) struct Datasets {
     seeding: Mutex<Option<Seeding>>,
     /// Held while the active dataset changes, so that only one change happens at a time.
     changing: tokio::sync::Mutex<()>,
+    /// The server stops, so no dataset becomes active any more.
+    is_closed: AtomicBool,
     runtime: tokio::runtime::Handle,
 }
 
@@ -61,6 +64,7 @@ impl std::fmt::Debug for Datasets {
 struct Seeding {
     profile: String,
     progress: Arc<Progress>,
+    task: Option<tokio::task::JoinHandle<()>>,
     ended: Option<(SeedPhase, Option<String>, seeding::Snapshot)>,
 }
 
@@ -86,6 +90,7 @@ impl Datasets {
             critical: critical.clone(),
             seeding: Mutex::new(None),
             changing: tokio::sync::Mutex::default(),
+            is_closed: AtomicBool::new(false),
             runtime: tokio::runtime::Handle::current(),
         };
         match (current, &datasets.redis) {
@@ -203,6 +208,9 @@ impl Datasets {
 
     async fn switch_to_current(&self) -> anyhow::Result<()> {
         let _changing = self.changing.lock().await;
+        if self.is_closed() {
+            return Ok(());
+        }
         let Some(epoch) = self.storage.current().await? else {
             return Ok(());
         };
@@ -220,17 +228,36 @@ impl Datasets {
     /// Makes `dataset` the active dataset for new requests, and closes the previous one.
     async fn switch_to(&self, dataset: ActiveDataset) {
         if let Some(before) = self.booking.activate(Some(Arc::new(dataset))) {
-            before.close().await;
+            // The error is in the log. The earlier dataset is removed next.
+            drop(before.close().await);
         }
     }
 
-    /// Cancels a running seeding and closes the active dataset.
-    pub(super) async fn close(&self) {
-        if let Some(seeding) = self.seeding.lock().as_ref() {
-            seeding.progress.cancel();
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Ends a running seeding, by which the new dataset may just become active, and closes the active dataset.
+    ///
+    /// # Errors
+    /// [`Unclosed`].
+    pub(super) async fn close(&self) -> Result<(), Unclosed> {
+        let seeding = {
+            let mut seeding = self.seeding.lock();
+            self.is_closed.store(true, Ordering::SeqCst);
+            seeding.as_mut().and_then(|seeding| {
+                seeding.progress.cancel();
+                seeding.task.take()
+            })
+        };
+        if let Some(seeding) = seeding {
+            // The end of the task says nothing: it has recorded how the seeding ended.
+            drop(seeding.await);
         }
-        if let Some(active) = self.booking.activate(None) {
-            active.close().await;
+        let _changing = self.changing.lock().await;
+        match self.booking.activate(None) {
+            Some(active) => active.close().await,
+            None => Ok(()),
         }
     }
 
@@ -273,6 +300,9 @@ impl Datasets {
         });
         let (_, kept) = loaded.await??;
         let _changing = self.changing.lock().await;
+        if self.is_closed() {
+            return Err(SeedError::Cancelled.into());
+        }
         // Opened before it is activated: a dataset that cannot be opened must not become the active one.
         let dataset = self.load(epoch, self.open_store(epoch).await?).await?;
         self.storage.activate(epoch).await?;
@@ -298,25 +328,31 @@ impl SeedControl for Arc<Datasets> {
             );
             return Err(ApiError::new(ErrorCode::OpsConflict, detail));
         }
-        let progress = Arc::new(Progress::new(&profile));
-        {
-            let mut seeding = self.seeding.lock();
-            if seeding.as_ref().is_some_and(|one| one.ended.is_none()) {
-                let detail = "a seeding is under way: wait for its end, or cancel it with DELETE /ops/v1/seed";
-                return Err(ApiError::new(ErrorCode::OpsConflict, detail));
-            }
-            *seeding = Some(Seeding {
-                profile: profile.name.clone(),
-                progress: Arc::clone(&progress),
-                ended: None,
-            });
+        let mut seeding = self.seeding.lock();
+        if self.is_closed() {
+            let detail = "the server stops: seed again when it has started";
+            return Err(ApiError::new(ErrorCode::OpsConflict, detail));
+        }
+        if seeding.as_ref().is_some_and(|one| one.ended.is_none()) {
+            let detail =
+                "a seeding is under way: wait for its end, or cancel it with DELETE /ops/v1/seed";
+            return Err(ApiError::new(ErrorCode::OpsConflict, detail));
         }
         tracing::info!(
             profile = profile.name,
             rows = profile.rows(),
             "seeding begins"
         );
-        self.runtime.spawn(Arc::clone(self).seed(profile, progress));
+        let (name, progress) = (profile.name.clone(), Arc::new(Progress::new(&profile)));
+        let task = Arc::clone(self).seed(profile, Arc::clone(&progress));
+        // The task records its end under the same lock, so it cannot end before it is stored here.
+        *seeding = Some(Seeding {
+            profile: name,
+            progress,
+            task: Some(self.runtime.spawn(task)),
+            ended: None,
+        });
+        drop(seeding);
         Ok(self.progress())
     }
 

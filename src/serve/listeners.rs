@@ -1,5 +1,6 @@
 //! The two listeners of a server: the ticketing API and the operations API.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -92,6 +93,17 @@ impl ServerFile {
 
     fn scheme(&self) -> &'static str {
         scheme(self.certificate.is_some())
+    }
+
+    /// Removes the file. A link stays, and its target is removed.
+    pub(super) fn remove(data_dir: &Path) {
+        let removed = fs::canonicalize(data_dir.join(ServerFile::NAME)).and_then(fs::remove_file);
+        // Without the file, for example because the directory was removed, nothing is to be done.
+        if let Err(error) = removed
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "{} was not removed", ServerFile::NAME);
+        }
     }
 
     pub(super) fn write(&self, data_dir: &Path) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ mod stores;
 mod tls;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub struct Running {
     faults: Faults,
     metrics: Metrics,
     pushing: Option<Pushing>,
+    data_dir: PathBuf,
     _locks: StorageLocks,
 }
 
@@ -80,6 +82,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let Storage {
         storage,
         token_key,
+        key_is_new,
         ops_token,
         locks,
     } = storage::open(&settings).await?;
@@ -91,6 +94,9 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let service = Service::open(&settings, storage, token_key, metrics, &critical);
     // The future is boxed because it is large, and every caller's future contains it.
     let service = Box::pin(service).await?;
+    if key_is_new {
+        service.warn_of_new_key();
+    }
     let file = ServerFile::new(api_addr, ops_addr, tls.as_deref());
     file.write(&settings.data_dir)?;
 
@@ -142,6 +148,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         faults: service.faults,
         metrics: telemetry.metrics,
         pushing,
+        data_dir: settings.data_dir.clone(),
         _locks: locks,
     };
     tracing::info!(api = %api_addr, operations = %ops_addr, data = %settings.data_dir.display(), "serving");
@@ -198,14 +205,17 @@ impl Running {
     }
 
     /// Accepts no more connections, finishes the requests in flight (10 s), and closes the database.
-    pub async fn stop(self) {
+    ///
+    /// # Errors
+    /// The embedded database was not closed cleanly. The rest has stopped.
+    pub async fn stop(self) -> anyhow::Result<()> {
         // A request that an injected fault delays could not finish.
         self.faults.end_all("the server stops");
         self.stop_api.cancel();
         if !self.api.await.unwrap_or(false) {
             tracing::warn!("some connections did not end in time and were cut");
         }
-        self.datasets.close().await;
+        let closed = self.datasets.close().await;
         // The operations listener stops last, so that consoles and scrapers see the end.
         self.stop_ops.cancel();
         drop(self.ops.await);
@@ -226,6 +236,9 @@ impl Running {
             // A panic in the task has already been reported.
             drop(last.await);
         }
+        // From now on another program may listen at the addresses.
+        ServerFile::remove(&self.data_dir);
+        Ok(closed?)
     }
 }
 
@@ -292,6 +305,17 @@ impl Service {
             datasets,
             faults,
         })
+    }
+
+    /// Warns that the tokens of a sale are lost. A sale without places has no tokens.
+    fn warn_of_new_key(&self) {
+        let queue = self.booking.queue_state();
+        if queue.is_ok_and(|(counts, _)| counts.registered > 0) {
+            tracing::warn!(
+                "the data directory had no token-key and got a new one, so all tokens of the sale become unknown: to \
+                 keep them, stop the server, put the token-key of a backup into the data directory, and start again"
+            );
+        }
     }
 
     fn api_router(&self, settings: &ServeSettings, metrics: &Metrics) -> axum::Router {

@@ -23,6 +23,8 @@ pub(super) struct Storage {
     pub(super) storage: DatasetStorage,
     /// Signs Wait-Tokens. Servers that share a database share the key, so each server accepts every token.
     pub(super) token_key: TokenKey,
+    /// The data directory had no key.
+    pub(super) key_is_new: bool,
     /// The operations token. A file in the data directory also holds it, for other commands.
     pub(super) ops_token: String,
     pub(super) locks: StorageLocks,
@@ -46,29 +48,28 @@ pub(super) async fn open(settings: &ServeSettings) -> anyhow::Result<Storage> {
     let given_key = settings.token_key_file.as_deref();
     let given_key = given_key.map(settings::given_token_key).transpose();
     let given_key = given_key.context("the token key")?;
+    let storage = match &settings.database_url {
+        None => DatasetStorage::Files(Arc::clone(&data_dir), settings.store),
+        Some(url) => connect(url, settings.database_connections, Some(&settings.store)).await?,
+    };
+    // A refused start makes no secrets.
+    storage.check_named().await?;
     let ops_token = settings::ops_token(&settings.data_dir).context("the operations token")?;
-    let (storage, token_key, ops_token) = match &settings.database_url {
-        None => {
-            let own_key = || settings::token_key(&settings.data_dir).context("the token key");
-            let storage = DatasetStorage::Files(Arc::clone(&data_dir), settings.store);
-            (storage, given_key.map_or_else(own_key, Ok)?, ops_token)
-        }
-        Some(url) => {
-            let connections = settings.database_connections;
-            let storage = connect(url, connections, Some(&settings.store)).await?;
-            let key = match given_key {
-                Some(key) => key,
-                None => shared_key(&storage).await?,
-            };
-            let ops_token = shared_ops_token(&storage, ops_token, &settings.data_dir).await?;
-            (storage, key, ops_token)
-        }
+    let (token_key, key_is_new) = match (given_key, storage.is_shared()) {
+        (Some(key), _) => (key, false),
+        (None, false) => settings::token_key(&settings.data_dir).context("the token key")?,
+        (None, true) => (shared_key(&storage).await?, false),
+    };
+    let ops_token = match storage.is_shared() {
+        false => ops_token,
+        true => shared_ops_token(&storage, ops_token, &settings.data_dir).await?,
     };
     // Without Redis the queue is in this process, so no other server may use the database.
     let presence = storage.lock_presence(settings.redis_url.is_none()).await?;
     Ok(Storage {
         storage,
         token_key,
+        key_is_new,
         ops_token,
         locks: StorageLocks {
             _data_dir: data_dir,

@@ -10,7 +10,7 @@ use super::sqlite::SqliteStore;
 use super::{
     Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
     NewPlace, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, ReservationRow, Reserve,
-    ReserveOutcome, SeatCounts, SeatPreview, SeatRow, Settled, StoreError, Ticket,
+    ReserveOutcome, SeatCounts, SeatPreview, SeatRow, Settled, StoreError, Ticket, Unclosed,
 };
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
@@ -89,8 +89,16 @@ impl Store {
     }
 
     /// Finishes the work in progress and closes the database.
-    pub async fn close(&self) {
-        each!(self, store => store.close().await)
+    ///
+    /// # Errors
+    /// [`Unclosed`], only of a file.
+    pub async fn close(&self) -> Result<(), Unclosed> {
+        match self {
+            Store::Sqlite(store) => return store.close().await,
+            Store::Postgres(store) => store.close().await,
+            Store::MySql(store) => store.close().await,
+        }
+        Ok(())
     }
 
     /// Concerts and dates.

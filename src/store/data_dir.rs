@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::sqlite;
 use crate::domain::Epoch;
 use crate::files::{self, Access};
 
@@ -33,9 +34,27 @@ pub enum DataDirError {
     InUse(PathBuf),
     /// `CURRENT` does not hold an epoch.
     #[error(
-        "{0} does not name a dataset: write the name of the file in datasets/ there (16 hex digits), or remove it and seed again with `concertctl seed`"
+        "{0} does not name a dataset: write the name of the file in datasets/ there (16 hex digits), restore a backup with `concertctl restore --replace`, or remove it and load a new dataset with `concertctl seed --replace`"
     )]
     BadPointer(PathBuf),
+    /// There is a complete dataset, and `CURRENT` is missing.
+    #[error(
+        "{file} exists and {pointer} is missing: write {name} there, restore a backup with `concertctl restore --replace`, or load a new dataset with `concertctl seed --replace`",
+        name = file.file_stem().unwrap_or_default().display(),
+        file = file.display(),
+        pointer = pointer.display()
+    )]
+    Unnamed {
+        /// The dataset.
+        file: PathBuf,
+        /// The missing file.
+        pointer: PathBuf,
+    },
+    /// A restore ended between its renames.
+    #[error(
+        "a restore into the data directory {0} was interrupted, and both datasets are still there: run `concertctl restore --replace` again"
+    )]
+    HalfRestored(PathBuf),
 }
 
 /// A data directory that this process has locked.
@@ -61,6 +80,10 @@ impl DataDir {
             .mode(0o600)
             .open(root.join("lock"))
             .map_err(unusable)?;
+        // As root this process may just have made them.
+        for made in ["datasets", "lock"] {
+            files::give_to_owner_of(root, &root.join(made));
+        }
         match lock.try_lock() {
             Ok(()) => Ok(DataDir {
                 root: root.to_owned(),
@@ -128,26 +151,69 @@ impl DataDir {
         File::open(self.root.join("datasets"))
             .and_then(|folder| folder.sync_all())
             .map_err(|error| self.unusable(error))?;
-        let name = format!("{:016x}\n", epoch.0);
-        files::replace(&self.root.join("CURRENT"), name.as_bytes(), Access::Owner)
-            .map_err(|error| self.unusable(error))
+        let (pointer, name) = (self.root.join("CURRENT"), format!("{:016x}\n", epoch.0));
+        files::replace(&pointer, name.as_bytes(), Access::Owner)
+            .map_err(|error| self.unusable(error))?;
+        files::give_to_owner_of(&self.root, &pointer);
+        Ok(())
+    }
+
+    /// The directory of a restore that is under way: the new files, and those that they replace.
+    #[must_use]
+    pub fn restoring(&self) -> PathBuf {
+        self.root.join("restoring")
+    }
+
+    /// Refuses a directory that lost its `CURRENT`. A directory without a complete dataset needs none.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unnamed`], [`DataDirError::HalfRestored`].
+    pub fn check_named(&self) -> Result<(), DataDirError> {
+        if self.current()?.is_some() {
+            return Ok(());
+        }
+        // `CURRENT` is the last file that a restore prepares and the last that it puts in place.
+        if self.restoring().join("CURRENT").exists() {
+            return Err(DataDirError::HalfRestored(self.root.clone()));
+        }
+        match self.complete()?.pop() {
+            None => Ok(()),
+            Some(file) => Err(DataDirError::Unnamed {
+                file,
+                pointer: self.root.join("CURRENT"),
+            }),
+        }
+    }
+
+    /// The datasets that are complete, the newest last.
+    pub fn complete(&self) -> Result<Vec<PathBuf>, DataDirError> {
+        let is_dataset = |path: &PathBuf| path.extension().is_some_and(|it| it == "db");
+        let mut complete = self.files()?;
+        complete.retain(|path| is_dataset(path) && sqlite::is_complete(path));
+        complete.sort_by_key(|path| path.metadata().and_then(|found| found.modified()).ok());
+        Ok(complete)
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, DataDirError> {
+        let entries = fs::read_dir(self.root.join("datasets")).map_err(|e| self.unusable(e))?;
+        Ok(entries.flatten().map(|entry| entry.path()).collect())
     }
 
     /// Removes every dataset except the active one: the earlier one and those that interruptions left. If the active
-    /// one is missing, nothing is removed, because `CURRENT` may be wrong.
+    /// one is missing, nothing is removed, because `CURRENT` may be wrong. Without `CURRENT` every complete dataset
+    /// stays, because one of them may be the sale.
     pub fn sweep(&self) -> Result<(), DataDirError> {
         let current = self.current()?;
         if current.as_ref().is_some_and(|file| !file.exists()) {
             return Ok(());
         }
-        let kept = current
-            .as_deref()
-            .and_then(Path::file_stem)
-            .map(ToOwned::to_owned);
-        let entries = fs::read_dir(self.root.join("datasets")).map_err(|e| self.unusable(e))?;
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.file_stem() != kept.as_deref() {
+        let kept = match current {
+            Some(file) => vec![file],
+            None => self.complete()?,
+        };
+        for path in self.files()? {
+            let mut stems = kept.iter().map(|kept| kept.file_stem());
+            if !stems.any(|stem| stem == path.file_stem()) {
                 // The next start tries again to remove a file that cannot be removed now.
                 drop(fs::remove_file(path));
             }
@@ -183,4 +249,11 @@ pub fn current_file(root: &Path) -> Result<Option<PathBuf>, DataDirError> {
         return Err(DataDirError::BadPointer(pointer));
     }
     Ok(Some(root.join("datasets").join(format!("{name}.db"))))
+}
+
+/// Returns whether a process holds the data directory `root`.
+#[must_use]
+pub fn is_held(root: &Path) -> bool {
+    let lock = File::open(root.join("lock")).map(|lock| lock.try_lock_shared());
+    matches!(lock, Ok(Err(TryLockError::WouldBlock)))
 }

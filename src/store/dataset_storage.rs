@@ -13,6 +13,7 @@ use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
 use crate::domain::{Epoch, Money, Timestamp};
 use crate::faults::Faults;
+use crate::files;
 use crate::telemetry::Metrics;
 
 /// A storage of datasets that this process may use.
@@ -47,6 +48,15 @@ impl DatasetStorage {
             DatasetStorage::Files(dir, _) => Ok(dir.current_epoch()?),
             DatasetStorage::Postgres(database) => Ok(database.current().await?),
             DatasetStorage::MySql(database) => Ok(database.current().await?),
+        }
+    }
+
+    /// Refuses a storage that lost the name of its active dataset: it holds a complete dataset and names none.
+    pub async fn check_named(&self) -> Result<(), StorageError> {
+        match self {
+            DatasetStorage::Files(dir, _) => Ok(dir.check_named()?),
+            DatasetStorage::Postgres(database) => Ok(database.check_named().await?),
+            DatasetStorage::MySql(database) => Ok(database.check_named().await?),
         }
     }
 
@@ -88,10 +98,13 @@ impl DatasetStorage {
     pub async fn begin(&self, epoch: Epoch) -> Result<Bulk, StoreError> {
         match self {
             DatasetStorage::Files(dir, _) => {
-                let file = dir.file_for(epoch);
-                blocking(move || BulkLoad::create(&file))
-                    .await
-                    .map(Bulk::Sqlite)
+                let (dir, file) = (Arc::clone(dir), dir.file_for(epoch));
+                let create = move || {
+                    let bulk = BulkLoad::create(&file)?;
+                    files::give_to_owner_of(dir.root(), &file);
+                    Ok(bulk)
+                };
+                blocking(create).await.map(Bulk::Sqlite)
             }
             DatasetStorage::Postgres(database) => {
                 database.begin_bulk(epoch).await.map(Bulk::Postgres)
@@ -131,7 +144,8 @@ impl DatasetStorage {
         false
     }
 
-    /// Removes every dataset except the active one and those that are being written.
+    /// Removes every dataset except the active one and those that are being written. If none is active, no complete
+    /// dataset is removed.
     pub async fn sweep(&self) -> Result<(), StorageError> {
         match self {
             DatasetStorage::Files(dir, _) => dir.sweep()?,

@@ -26,6 +26,7 @@ pub mod sqlite;
 mod turn;
 mod values;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -75,9 +76,26 @@ pub enum StoreError {
     /// Acknowledged writes are missing.
     #[error("{0}")]
     Lost(String),
+    /// There is a dataset, and the name of the active one is missing.
+    #[error("{0}")]
+    Unnamed(String),
     /// The file is damaged or is not a database.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+}
+
+/// The file of a dataset that was closed while its log still holds acknowledged writes.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} was not closed cleanly: {error}; to copy it, copy {}-wal with it",
+    file.display(),
+    file.display()
+)]
+pub struct Unclosed {
+    /// The file.
+    pub file: PathBuf,
+    /// The reason.
+    pub error: StoreError,
 }
 
 /// The description of a dataset. The database stores it with the data.

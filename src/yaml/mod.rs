@@ -120,12 +120,18 @@ pub fn options(bounds: Bounds) -> serde_saphyr::Options {
 /// # Errors
 /// The error of the file system, or the file is not UTF-8 text.
 pub fn read_file(path: &Path, bounds: Bounds) -> std::io::Result<String> {
+    read(std::fs::File::open(path)?, bounds)
+}
+
+/// The same for an open file.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read(file: impl std::io::Read, bounds: Bounds) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     // One byte more than allowed shows that the file is too long.
-    std::fs::File::open(path)?
-        .take(bounds.bytes as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    file.take(bounds.bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > bounds.bytes {
         // The file is refused for its length. The end of the text may have cut a character.
         return Ok(String::from_utf8_lossy(&bytes).into_owned());

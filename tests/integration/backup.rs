@@ -215,6 +215,124 @@ async fn a_damaged_backup_is_refused_and_changes_nothing() {
     serves_the_sale(&data, &sale).await;
 }
 
+#[tokio::test]
+async fn a_copy_by_hand_without_its_log_is_refused_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
+    let (server, sale) = under_way(&data).await;
+    std::fs::create_dir_all(copy.join("datasets")).unwrap();
+    for name in ["CURRENT", "token-key"] {
+        std::fs::copy(data.join(name), copy.join(name)).unwrap();
+    }
+    for entry in std::fs::read_dir(data.join("datasets")).unwrap() {
+        let path = entry.unwrap().path();
+        let end = path.extension().unwrap();
+        if end == "db" || end == "commit" {
+            let name = path.file_name().unwrap();
+            std::fs::copy(&path, copy.join("datasets").join(name)).unwrap();
+        }
+    }
+    server.terminate();
+    assert!(server.exited().await.success());
+    let refused = restore(&copy, &data, &["--replace"]).await;
+    refused.failed_with(1, &["lacks acknowledged writes"]);
+    assert_eq!(kept_in(&data), Vec::<std::path::PathBuf>::new());
+    serves_the_sale(&data, &sale).await;
+}
+
+#[tokio::test]
+async fn a_directory_with_a_damaged_or_missing_pointer_is_restored_and_its_dataset_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
+    let (server, sale) = under_way(&data).await;
+    assert_eq!(back_up(&data, &copy).await.code, Some(0));
+    server.terminate();
+    assert!(server.exited().await.success());
+    for damage in [Some("zz"), None] {
+        match damage {
+            Some(text) => std::fs::write(data.join("CURRENT"), text).unwrap(),
+            None => std::fs::remove_file(data.join("CURRENT")).unwrap(),
+        }
+        let occupied = restore(&copy, &data, &[]).await;
+        occupied.failed_with(1, &["give --replace"]);
+        let before = kept_in(&data).len();
+        let restored = restore(&copy, &data, &["--replace"]).await;
+        assert_eq!(restored.code, Some(0), "{restored:?}");
+        assert_eq!(kept_in(&data).len(), before + 1);
+    }
+    serves_the_sale(&data, &sale).await;
+}
+
+#[tokio::test]
+async fn a_restore_that_cannot_exchange_the_datasets_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
+    let (server, sale) = under_way(&data).await;
+    assert_eq!(back_up(&data, &copy).await.code, Some(0));
+    server.terminate();
+    assert!(server.exited().await.success());
+
+    let (datasets, elsewhere) = (data.join("datasets"), dir.path().join("elsewhere"));
+    std::fs::rename(&datasets, &elsewhere).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", &datasets).unwrap();
+    let link = restore(&copy, &data, &["--replace"]).await;
+    link.failed_with(1, &["datasets is a link", "--data-dir"]);
+    std::fs::remove_file(&datasets).unwrap();
+    std::fs::rename(&elsewhere, &datasets).unwrap();
+
+    // A directory that is mounted on itself has the device of its parent, and cannot be renamed.
+    let at = datasets.to_str().unwrap();
+    let mount = |program: &str, args: &[&str]| {
+        let done = Command::new(program).args(args).output();
+        done.is_ok_and(|done| done.status.success())
+    };
+    match mount("mount", &["--bind", at, at]) {
+        true => {
+            let busy = restore(&copy, &data, &["--replace"]).await;
+            assert!(mount("umount", &["-l", at]));
+            busy.failed_with(1, &["cannot move", at]);
+        }
+        false => eprintln!("skipped: no right to mount"),
+    }
+    assert_eq!(kept_in(&data), Vec::<std::path::PathBuf>::new());
+    serves_the_sale(&data, &sale).await;
+}
+
+#[tokio::test]
+async fn a_restore_that_was_killed_between_its_renames_is_named_and_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
+    let (server, sale) = under_way(&data).await;
+    assert_eq!(back_up(&data, &copy).await.code, Some(0));
+    server.terminate();
+    assert!(server.exited().await.success());
+    // The earlier files have left, and the new ones have not come.
+    let (staged, before) = (data.join("restoring"), data.join("restoring/before"));
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(&copy)
+        .arg(&staged)
+        .status();
+    assert!(copied.unwrap().success());
+    std::fs::create_dir(&before).unwrap();
+    for part in ["CURRENT", "token-key", "datasets"] {
+        std::fs::rename(data.join(part), before.join(part)).unwrap();
+    }
+    let path = data.to_str().unwrap();
+    let free = ["--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"];
+    for args in [&["serve"][..], &["seed", "demo"]] {
+        let more: &[&str] = if args == ["serve"] { &free } else { &[] };
+        let refused = run(&[args, more, &["--data-dir", path]].concat()).await;
+        refused.failed_with(1, &["was interrupted", "concertctl restore --replace"]);
+    }
+    let restored = restore(&copy, &data, &["--replace"]).await;
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    serves_the_sale(&data, &sale).await;
+    let kept = kept_in(&data);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    serves_the_sale(&kept[0], &sale).await;
+}
+
 /// Starts a server whose environment gives the database, as for a URL with a password.
 async fn serve_on(database: &str, dir: &Path) -> ServerProcess {
     let mut command = concertctl();

@@ -171,7 +171,7 @@ fn no_password_has_a_default_or_is_a_command_argument() {
 
 #[tokio::test]
 async fn passwords_are_generated_once_and_only_their_owner_can_read_them() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let make = || async {
         let script = format!("{}/docker/make-env", env!("CARGO_MANIFEST_DIR"));
@@ -199,7 +199,10 @@ async fn passwords_are_generated_once_and_only_their_owner_can_read_them() {
 
     let (older, _) = first.split_once("MYSQL_PASSWORD").unwrap();
     std::fs::write(&path, older).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
     let added = make().await;
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "an existing file is closed too");
     assert!(added.stdout.contains("MYSQL_PASSWORD"), "{added:?}");
     let second = std::fs::read_to_string(&path).unwrap();
     assert!(second.starts_with(older), "{second}");

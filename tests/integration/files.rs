@@ -170,13 +170,13 @@ async fn only_the_owner_can_read_the_files_of_a_server() {
     );
     server.terminate();
     assert!(server.exited().await.success());
+    assert!(
+        !data.join("server.json").exists(),
+        "a clean stop removes it"
+    );
 
     // Make server.json a link.
-    fs::rename(
-        data.join("server.json"),
-        dir.path().join("elsewhere/server.json"),
-    )
-    .unwrap();
+    fs::write(dir.path().join("elsewhere/server.json"), "").unwrap();
     symlink("../../elsewhere/server.json", data.join("server.json")).unwrap();
     let before = fs::read_to_string(dir.path().join("elsewhere/server.json")).unwrap();
     let mut command = concertctl();

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::assert_refused;
-use crate::support::process::{concertctl, finish};
+use crate::support::process::{ServerProcess, concertctl, finish, run};
 use crate::support::raw::Raw;
 use crate::support::{TestServer, User};
 
@@ -182,4 +182,21 @@ async fn the_console_sends_the_token_to_the_servers_own_stores_and_to_no_other_h
     assert!(head.contains("/loki/api/v1/"), "{head}");
     assert!(!head.contains("authorization"), "{head}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn the_token_of_a_server_that_ended_is_sent_to_no_other_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    let address = server.ops_url.strip_prefix("http://").unwrap().to_owned();
+    let args = ["fault", "clear", "--data-dir", dir.path().to_str().unwrap()];
+    assert_eq!(run(&args).await.code, Some(0));
+    // A killed server leaves server.json behind.
+    server.signal_kill();
+    let stranger = std::net::TcpListener::bind(&address).unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    run(&args)
+        .await
+        .failed_with(1, &["no server runs on", &address]);
+    assert!(stranger.accept().is_err(), "the stranger was asked");
 }

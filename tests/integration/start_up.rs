@@ -7,12 +7,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use concertctl::api::ops::SeedRequest;
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::soak::disk::SmallDisk;
-use crate::support::process::{Ended, ServerProcess, run};
+use crate::support::process::{Ended, Running, ServerProcess, concertctl, run};
 use crate::support::{eventually, profile, seed};
 
 /// Runs `serve` on free ports and waits until it ends by itself.
@@ -253,6 +255,168 @@ async fn a_pointer_without_a_dataset_is_reported_and_nothing_is_swept() {
     let ended = serve(&data, &[]).await;
     ended.failed_with(1, &["00000000000000ff.db", "seed --replace"]);
     assert!(dataset.exists(), "the dataset was swept");
+}
+
+#[tokio::test]
+async fn a_dataset_whose_pointer_is_missing_is_named_and_never_swept() {
+    let (dir, dataset) = seeded().await;
+    let data = dir.path().join("data");
+    let path = data.to_str().unwrap();
+    let name = dataset.file_stem().unwrap().to_str().unwrap().to_owned();
+    // First a dataset that no server has used yet, then a sale.
+    for sold in [0, 1] {
+        std::fs::remove_file(data.join("CURRENT")).unwrap();
+        let write = format!("CURRENT is missing: write {name} there");
+        let named = [dataset.to_str().unwrap(), &write, "seed --replace"];
+        serve(&data, &[]).await.failed_with(1, &named);
+        let seeded = run(&["seed", "demo", "--data-dir", path]).await;
+        seeded.failed_with(1, &named);
+
+        std::fs::write(data.join("CURRENT"), format!("{name}\n")).unwrap();
+        let server = ServerProcess::start(&data, &[]).await;
+        let registered = server.ops.status().await.unwrap().queue.registered;
+        assert_eq!(registered, sold);
+        assert_eq!(server.user(1 + sold as i64).register().await.status, 201);
+        server.terminate();
+        assert!(server.exited().await.success());
+    }
+    std::fs::remove_file(data.join("CURRENT")).unwrap();
+    let replace = ["seed", "demo", "--replace", "--data-dir", path];
+    assert_eq!(run(&replace).await.code, Some(0));
+    assert!(!dataset.exists(), "it was replaced on request");
+    ServerProcess::start(&data, &[]).await;
+}
+
+#[tokio::test]
+async fn a_stop_that_leaves_the_sale_in_the_log_exits_with_1() {
+    let (dir, dataset) = seeded().await;
+    let data = dir.path().join("data");
+    let mut command = concertctl();
+    command.args(["serve", "--api-addr", "127.0.0.1:0", "--log", "error"]);
+    command.args(["--ops-addr", "127.0.0.1:0", "--data-dir"]);
+    let server = Running::start({
+        command.arg(&data);
+        command
+    });
+    eventually("the server is up", || async {
+        data.join("server.json").exists().then_some(())
+    })
+    .await;
+    let reader = rusqlite::Connection::open(&dataset).unwrap();
+    let read = "BEGIN; SELECT COUNT(*) FROM concerts";
+    reader.execute_batch(read).unwrap();
+    server.signal(Signal::TERM);
+    let ended = server.ended().await;
+    let log = format!("{}-wal", dataset.display());
+    ended.failed_with(1, &["was not closed cleanly", "it is being read", &log]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_at_the_end_of_a_seeding_closes_every_dataset() {
+    for _ in 0..8 {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ServerProcess::start(dir.path(), &[]).await;
+        let request = SeedRequest {
+            profile: None,
+            profile_yaml: Some(profile(20, 20_000, 1_000)),
+            replace: false,
+        };
+        server.ops.seed(&request).await.unwrap();
+        eventually("all rows are written", || async {
+            let at = server.ops.seed_progress().await.unwrap();
+            (at.rows_done == at.rows_total).then_some(())
+        })
+        .await;
+        server.terminate();
+        assert_eq!(server.exited().await.code(), Some(0));
+        let datasets = std::fs::read_dir(dir.path().join("datasets")).unwrap();
+        for path in datasets.map(|entry| entry.unwrap().path()) {
+            let name = path.display().to_string();
+            assert!(!name.contains(".db-"), "{name} was left open");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_key_made_anew_beside_a_sale_is_a_warning() {
+    let (dir, _) = seeded().await;
+    let data = dir.path().join("data");
+    let log = dir.path().join("log");
+    let more = ["--log-file", log.to_str().unwrap()];
+    // The first key of a dataset without places is none.
+    for warned in [false, true] {
+        drop(std::fs::remove_file(data.join("token-key")));
+        let server = ServerProcess::start(&data, &more).await;
+        server.user(1).register().await;
+        server.terminate();
+        assert!(server.exited().await.success());
+        let text = std::fs::read_to_string(&log).unwrap();
+        let warning = "all tokens of the sale become unknown";
+        assert_eq!(text.contains(warning), warned, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_or_an_endless_device_holds_up_no_start() {
+    let (dir, _) = seeded().await;
+    let data = dir.path().join("data");
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    for (flag, file) in [
+        ("--token-key-file", pipe),
+        ("--token-key-file", "/dev/zero"),
+        ("--rules", pipe),
+        ("--rules", "/dev/zero"),
+    ] {
+        let refused = serve(&data, &[flag, file]).await;
+        refused.failed_with(1, &[file, "not a regular file"]);
+    }
+}
+
+/// The owner of every file and directory below `dir`.
+fn owners(dir: &Path) -> BTreeMap<PathBuf, u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            found.insert(path.clone(), path.symlink_metadata().unwrap().uid());
+            folders.extend(path.is_dir().then_some(path));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_root_seeds_and_restores_belongs_to_the_owner_of_the_directory() {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: not root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (data, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    std::fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+    let belongs = |when: &str| {
+        let owners = owners(&data);
+        let wrong: Vec<_> = owners.iter().filter(|(_, uid)| **uid != NOBODY).collect();
+        assert!(owners.len() > 3 && wrong.is_empty(), "{when}: {wrong:?}");
+    };
+    let (data, copy) = (data.to_str().unwrap(), copy.to_str().unwrap());
+    for (when, args) in [
+        ("seeded", &["seed", "demo", "--quiet"][..]),
+        ("backed up", &["backup", copy]),
+        ("restored", &["restore", copy, "--replace"]),
+        ("seeded again", &["seed", "demo", "--replace", "--quiet"]),
+    ] {
+        let ended = run(&[args, &["--data-dir", data]].concat()).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        belongs(when);
+    }
 }
 
 #[tokio::test]

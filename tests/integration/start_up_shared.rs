@@ -7,9 +7,10 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::support::database::Kind;
 use crate::support::port::Port;
 use crate::support::process::{Ended, Running, ServerProcess, concertctl, finish};
-use crate::support::{Postgres, Redis};
+use crate::support::{Postgres, Redis, profile, seed};
 
 const DATABASE: &str = "CONCERTCTL_DATABASE_URL";
 const REDIS: &str = "CONCERTCTL_REDIS_URL";
@@ -123,6 +124,80 @@ async fn a_second_server_without_a_shared_queue_is_refused() {
 async fn database_in_use(url: &str) {
     let ended = serve(&[(DATABASE, url)]).await;
     ended.failed_with(1, &["in use by another server", "--redis-url"]);
+}
+
+/// Registers a user in a new dataset of the database.
+async fn sell(url: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &["--database-url", url]).await;
+    seed(&server.ops, &profile(1, 5, 5)).await;
+    assert_eq!(server.user(1).register().await.status, 201);
+    server.terminate();
+    assert!(server.exited().await.success());
+}
+
+/// Checks that a server on the database has the sale.
+async fn has_the_sale(url: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &["--database-url", url]).await;
+    assert_eq!(server.ops.status().await.unwrap().queue.registered, 1);
+}
+
+#[tokio::test]
+async fn a_database_that_lost_the_row_of_its_dataset_is_refused_and_keeps_the_sale() {
+    for kind in [Kind::Postgres, Kind::MariaDb] {
+        let Some(database) = kind.start().await else {
+            continue;
+        };
+        let url = database.url();
+        sell(&url).await;
+        let namespace = database.dataset().await;
+        let row = match kind {
+            Kind::Postgres => "concertctl.current",
+            Kind::MariaDb => "concertctl_current",
+        };
+        database.sql(&format!("DELETE FROM {row}")).await;
+        let insert = format!("run `INSERT INTO {row} (epoch) VALUES ");
+        let named = [namespace.as_str(), &insert, "seed --replace"];
+        let dir = tempfile::tempdir().unwrap();
+        let environment = [(DATABASE, url.as_str())];
+        let seeded = run(dir.path(), &["seed", "demo"], &environment).await;
+        seeded.failed_with(1, &named);
+        let served = serve(&environment).await;
+        served.failed_with(1, &named);
+
+        let statement = served.stderr.split('`').nth(1).unwrap();
+        database.sql(statement).await;
+        has_the_sale(&url).await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_in_the_middle_of_a_restore_of_postgres_is_refused_and_the_restore_goes_on() {
+    let (Some(here), Some(elsewhere)) = (Postgres::start().await, Postgres::start().await) else {
+        return;
+    };
+    sell(&here.url()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let dump = dir.path().join("concert.dump").display().to_string();
+    let program = |name: &str, args: &[&str]| {
+        let mut command = std::process::Command::new(Postgres::program(name).unwrap());
+        let output = command.args(args).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} {args:?}: {errors}");
+    };
+    let file = format!("--file={dump}");
+    program("pg_dump", &["--format=custom", &file, &here.url()]);
+    let database = format!("--dbname={}", elsewhere.url());
+    for section in ["pre-data", "data", "post-data"] {
+        let section = format!("--section={section}");
+        program("pg_restore", &[&database, "--no-owner", &section, &dump]);
+        if section == "--section=pre-data" {
+            let refused = serve(&[(DATABASE, &elsewhere.url())]).await;
+            refused.failed_with(1, &["finish the restore"]);
+        }
+    }
+    has_the_sale(&elsewhere.url()).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::embedded::prometheus::QueryLimits;
 use crate::embedded::prometheus::promql::Query;
+use crate::files;
 use crate::yaml::{self, FileError};
 
 use super::template::Template;
@@ -170,7 +171,8 @@ impl RuleSet {
 /// # Errors
 /// The file cannot be read.
 pub(crate) fn text_of(path: &Path) -> Result<String, FileError> {
-    yaml::read_file(path, BOUNDS).map_err(|error| {
+    let text = files::open_regular(path).and_then(|file| yaml::read(file, BOUNDS));
+    text.map_err(|error| {
         let problem = format!("cannot be read: {error}");
         FileError::new(path.display().to_string(), problem)
     })

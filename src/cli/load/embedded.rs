@@ -52,7 +52,8 @@ impl Embedded {
     }
 
     pub(super) async fn stop(self) {
-        self.running.stop().await;
+        // The directory is removed next, whether the dataset was closed cleanly or not.
+        drop(self.running.stop().await);
     }
 }
 

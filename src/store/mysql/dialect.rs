@@ -18,6 +18,7 @@ impl Dialect for Target {
     const SQL: Statements = SQL;
     const ONE_ANSWER: &'static str = "PRIMARY";
     const NAMESPACE: &'static str = "database";
+    const LOADS_WHOLE: bool = false;
     /// MySQL commits each statement by itself. An interrupted migration is repeated, so each of its statements must
     /// allow a repeat. The first migration is an exception, because a dataset that is not complete is never opened. A
     /// changed procedure gets a new name, because servers of the previous version may still call the old one.

@@ -28,6 +28,7 @@ impl Dialect for Target {
     const SQL: Statements = SQL;
     const ONE_ANSWER: &'static str = "idempotency_pkey";
     const NAMESPACE: &'static str = "schema";
+    const LOADS_WHOLE: bool = true;
     /// The first migration makes the tables without keys. Seeding adds the keys after it has written the rows.
     const MIGRATIONS: &'static [&'static [&'static str]] = &[
         &[include_str!(

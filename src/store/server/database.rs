@@ -187,28 +187,73 @@ impl<D: Dialect> Database<D> {
         }
     }
 
-    /// Drops every dataset that is not active and that no session loads or uses. Returns their number.
+    /// Drops every dataset that is not active and that no session loads or uses. Returns their number. If none is
+    /// active, all stay, because one of them may be the sale: its row may be lost, or come later in a restore.
     ///
     /// # Errors
     /// [`StoreError`]. The next sweep tries again.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        self.sweep_these(|_| true).await
+        match self.current().await? {
+            Some(_) => self.sweep_these(|_| true).await,
+            None => Ok(0),
+        }
     }
 
     async fn sweep_these(&self, which: impl Fn(Epoch) -> bool) -> Result<usize, StoreError> {
-        let control = self.target.control();
-        let mut retry = self.retry("dataset.list");
-        let reply = retry.run(D::SQL.namespaces, &[]).await?;
         let mut swept = 0;
-        for row in &reply.rows {
-            let Some(epoch) = dialect::epoch_of(control, D::text(row, 0)?) else {
-                continue;
-            };
+        for epoch in self.datasets().await? {
             if which(epoch) && self.drop_unless_used(epoch).await? {
                 swept += 1;
             }
         }
         Ok(swept)
+    }
+
+    /// Every dataset, complete or not.
+    async fn datasets(&self) -> Result<Vec<Epoch>, StoreError> {
+        let control = self.target.control();
+        let mut retry = self.retry("dataset.list");
+        let reply = retry.run(D::SQL.namespaces, &[]).await?;
+        let names = reply.rows.iter().map(|row| D::text(row, 0));
+        let epochs = names.map(|name| Ok(dialect::epoch_of(control, name?)));
+        epochs.filter_map(Result::transpose).collect()
+    }
+
+    /// Refuses a database that lost the row of its active dataset, or into which a dump is being restored: it names no
+    /// dataset and holds one that no session loads. The remains of a killed load do not count.
+    ///
+    /// # Errors
+    /// [`StoreError::Unnamed`] with the statement that makes the dataset active again.
+    pub async fn check_named(&self) -> Result<(), StoreError> {
+        if self.current().await?.is_some() {
+            return Ok(());
+        }
+        for epoch in self.datasets().await? {
+            let counts = D::LOADS_WHOLE || self.describe(epoch).await.is_ok();
+            // A dataset that was being loaded may have become the active one meanwhile.
+            if counts && self.is_unused(epoch).await? && self.current().await?.is_none() {
+                return Err(StoreError::Unnamed(self.lost_its_name(epoch)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_unused(&self, epoch: Epoch) -> Result<bool, StoreError> {
+        let Some(present) = self.in_use(Use::Sweeping(epoch)).take().await? else {
+            return Ok(false);
+        };
+        present.release().await;
+        Ok(true)
+    }
+
+    fn lost_its_name(&self, epoch: Epoch) -> String {
+        let (name, word, namespace) = (self.name(), D::NAMESPACE, self.namespace_of(epoch));
+        let value = format!("'{}'", dialect::hex(epoch));
+        let words: Vec<&str> = D::SQL.activate.split_whitespace().collect();
+        let statement = words.join(" ").replace("$1", &value).replace('?', &value);
+        format!(
+            "{name}: the {word} {namespace} holds a dataset, and the row that names the active dataset is missing: finish the restore of its dump, run `{statement}`, or load a new dataset with `concertctl seed --replace`"
+        )
     }
 
     /// Drops a dataset while no other session can begin to use it.

@@ -20,6 +20,8 @@ pub trait Dialect: Driver + Clone + fmt::Debug {
     const ONE_ANSWER: &'static str;
     /// The word for a namespace, for messages.
     const NAMESPACE: &'static str;
+    /// A load that was killed leaves no namespace, because one transaction makes all of it.
+    const LOADS_WHOLE: bool;
     /// The migrations of a dataset, in order. `meta` holds the number of those that ran. Each text runs by itself.
     const MIGRATIONS: &'static [&'static [&'static str]];
 

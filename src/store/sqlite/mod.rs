@@ -30,7 +30,7 @@ use super::date_versions::DateVersions;
 use super::{
     Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
     Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
-    Settled, StoreError,
+    Settled, StoreError, Unclosed,
 };
 use crate::domain::{
     Money, PerformanceDateId, ReservationId, SeatId, Timestamp, UserId, statement,
@@ -75,6 +75,14 @@ impl Default for Options {
 pub fn describe(file: &Path) -> Result<DatasetInfo, StoreError> {
     schema::examine(file)?;
     schema::read_info(&schema::open_reader(file)?)
+}
+
+/// Returns whether `file` holds a dataset that was loaded to its end. A load that was killed leaves neither a log nor a
+/// commit record nor a description.
+#[must_use]
+pub fn is_complete(file: &Path) -> bool {
+    let traces = [commit_record::path_of(file), wal_scan::log_of(file)];
+    traces.iter().any(|trace| trace.exists()) || describe(file).is_ok()
 }
 
 /// An open dataset.
@@ -140,9 +148,12 @@ impl SqliteStore {
 
     /// Waits for the work in progress and closes the file. The writer closes last: only the writer can move the log
     /// into the file, and only when no reader is open.
-    pub async fn close(&self) {
+    ///
+    /// # Errors
+    /// [`Unclosed`]. The file is then complete only together with its log.
+    pub async fn close(&self) -> Result<(), Unclosed> {
         self.readers.close().await;
-        self.writer.close().await;
+        self.writer.close().await
     }
 
     /// Concerts and dates.

@@ -16,9 +16,9 @@ use super::faulty::HELD;
 use super::{Options, SYSTEM};
 use crate::domain::{PerformanceDateId, statement};
 use crate::faults::Faults;
-use crate::store::StoreError;
 use crate::store::date_versions::DateVersions;
 use crate::store::turn::Turn;
+use crate::store::{StoreError, Unclosed};
 use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
 /// The largest number of requests that wait for the writer.
@@ -63,22 +63,22 @@ pub(super) struct Written {
 
 impl Written {
     /// Closes the file so that it is complete without its log.
-    fn close(self) {
-        let (connection, file) = (self.connection, self.file.display());
-        let closed = self.commits.close(&connection);
-        if let Err(error) = closed {
-            tracing::error!(%error, "{file} was not closed cleanly: to copy it, copy {file}-wal with it");
-        }
-        if let Err((_, error)) = connection.close() {
-            tracing::error!(%error, "{file} was not closed");
-        }
+    fn close(self) -> Result<(), Unclosed> {
+        let (connection, file) = (self.connection, self.file);
+        let moved = self.commits.close(&connection);
+        let closed = connection.close().map_err(|(_, error)| error.into());
+        moved.and(closed).map_err(|error| {
+            let unclosed = Unclosed { file, error };
+            tracing::error!("{unclosed}");
+            unclosed
+        })
     }
 }
 
 /// The handle to the writer thread.
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<Result<(), Unclosed>>>>,
     timeout: Duration,
     broke: watch::Receiver<bool>,
 }
@@ -110,7 +110,7 @@ impl Writer {
             .name("sqlite-writer".to_owned())
             .spawn(move || {
                 let _ending = ending;
-                run(written, receiver, &versions, &metrics, options, &faults);
+                run(written, receiver, &versions, &metrics, options, &faults)
             })
             .map_err(|error| StoreError::Unavailable(format!("writer thread: {error}")))?;
         Ok(Writer {
@@ -189,12 +189,18 @@ impl Writer {
     }
 
     /// Refuses new work, finishes the queued work, and closes the connection.
-    pub(super) async fn close(&self) {
+    ///
+    /// # Errors
+    /// [`Unclosed`]. The file is then complete only together with its log.
+    pub(super) async fn close(&self) -> Result<(), Unclosed> {
         self.queue.lock().take();
         let thread = self.thread.lock().take();
-        if let Some(thread) = thread {
+        let Some(thread) = thread else { return Ok(()) };
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        match joined {
+            Ok(Ok(closed)) => closed,
             // The panic of the writer thread has already been reported.
-            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+            _ => Ok(()),
         }
     }
 }
@@ -206,7 +212,7 @@ fn run(
     metrics: &Metrics,
     options: Options,
     faults: &Faults,
-) {
+) -> Result<(), Unclosed> {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         let mut jobs = batch.drain(..);
@@ -216,7 +222,7 @@ fn run(
         drop(jobs);
         written.commits.checkpoint_if_due(&written.connection);
     }
-    written.close();
+    written.close()
 }
 
 fn commit_group(
@@ -369,7 +375,7 @@ mod tests {
 
         let closed = writer(dir.path());
         let broke = closed.broke();
-        closed.close().await;
+        closed.close().await.unwrap();
         assert!(!broke.await);
     }
 }

@@ -171,7 +171,8 @@ impl<B: Backend> Server<B> {
     /// Stops the server and keeps its directory.
     pub async fn halt(&mut self) {
         if let Some(running) = self.running.take() {
-            running.stop().await;
+            // Some tests break the database before the stop.
+            drop(running.stop().await);
         }
     }
 

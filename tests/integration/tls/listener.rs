@@ -196,7 +196,7 @@ async fn the_bytes_of_unfinished_handshakes_are_bounded() {
         open.push(stream);
     }
     some_are_closed(&open).await;
-    server.stop().await;
+    server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,7 +219,7 @@ async fn the_bytes_of_unfinished_records_after_the_handshake_are_bounded() {
         open.push(stream);
     }
     some_are_closed(&open).await;
-    server.stop().await;
+    server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
