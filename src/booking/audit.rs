@@ -4,12 +4,15 @@ use super::{Booking, Refusal, UserId};
 use crate::store::{Audit, Fact};
 
 impl Booking {
-    /// Audits the active dataset: counts violations of the rules of the sale, and totals.
+    /// Audits the active dataset: counts violations of the rules of the sale, and totals. One audit runs at a time, and
+    /// all requests that came before it began share its result. So however many ask, users keep their connections.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`], or [`Refusal::Store`].
     pub async fn audit(&self) -> Result<Audit, Refusal> {
-        Ok(self.dataset()?.store.audit().await?)
+        let dataset = self.dataset()?;
+        let audit = dataset.audits.get(|_| false, || dataset.store.audit());
+        Ok((*audit.await?).clone())
     }
 
     /// The `facts` that the active dataset does not hold.

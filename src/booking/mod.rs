@@ -14,6 +14,7 @@ mod queue;
 mod registration;
 mod reservations;
 mod seat_maps;
+mod shared_read;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ use crate::clock::Clock;
 use crate::coordination::{Coordination, QueueState};
 use crate::domain::money::MoneyError;
 use crate::domain::token::TokenKey;
-use crate::store::{Answer, Catalog, Keyed, QueueSnapshot, Store};
+use crate::store::{Answer, Audit, Catalog, Keyed, QueueSnapshot, Store};
 use crate::telemetry::Metrics;
 
 /// The rules of the sale that are settings.
@@ -82,6 +83,7 @@ pub struct ActiveDataset {
     /// The indexes of a concert's dates in the catalog.
     dates_of: HashMap<ConcertId, Vec<usize>>,
     pub(crate) maps: seat_maps::SeatMaps,
+    audits: shared_read::SharedRead<Audit>,
 }
 
 impl ActiveDataset {
@@ -103,6 +105,7 @@ impl ActiveDataset {
             catalog,
             dates_of,
             maps: seat_maps::SeatMaps::default(),
+            audits: shared_read::SharedRead::default(),
         })
     }
 

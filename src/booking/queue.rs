@@ -106,6 +106,9 @@ impl Booking {
     }
 }
 
+/// The longest time from now to an opening time.
+const OPENING_WITHIN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 fn with_change(
     mut admission: Admission,
     change: AdmissionChange,
@@ -126,6 +129,14 @@ fn with_change(
     }
     admission.paused = change.paused.unwrap_or(admission.paused);
     admission.follow = change.follow.unwrap_or(admission.follow);
+    if let Some(Opening::At(at)) = change.opening
+        && at.0.abs_diff(now.0) > OPENING_WITHIN.as_millis() as u64
+    {
+        return Err(Refusal::BadSetting(format!(
+            "opening.at is {}; it must be at most a year from now, which is {}, in Unix milliseconds",
+            at.0, now.0
+        )));
+    }
     let is_open = admission.opens_at.is_some_and(|at| at <= now);
     match change.opening {
         // A sale that is open keeps its opening time: a new one would admit a batch at once.
@@ -169,5 +180,32 @@ pub(super) fn view(
         user,
         standing,
         poll_after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opening_time_is_at_most_a_year_away() {
+        let now = Timestamp(1_800_000_000_000);
+        let opened_at = |at: i64| {
+            let change = AdmissionChange {
+                opening: Some(Opening::At(Timestamp(at))),
+                ..AdmissionChange::default()
+            };
+            with_change(Admission::default(), change, now)
+        };
+        let year = 365 * 24 * 60 * 60 * 1_000;
+        for at in [now.0 + year, now.0, now.0 - year] {
+            assert!(opened_at(at).is_ok(), "{at}");
+        }
+        for at in [i64::MAX, now.0 + 2 * year, now.0 - 2 * year, 0, i64::MIN] {
+            let Err(Refusal::BadSetting(why)) = opened_at(at) else {
+                panic!("{at} was accepted")
+            };
+            assert!(why.starts_with("opening.at is "), "{why}");
+        }
     }
 }

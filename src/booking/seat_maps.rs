@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use super::shared_read::SharedRead;
 use crate::domain::{PerformanceDateId, SeatStatus};
 use crate::store::{SeatRow, Store, StoreError};
 
@@ -32,7 +32,8 @@ pub struct SeatMap {
 
 impl SeatMap {
     /// Returns whether the map shows the last commit. Where several servers commit, it must also be young.
-    fn is_fresh(&self, store: &Store, version: u64) -> bool {
+    fn is_fresh(&self, store: &Store, date: PerformanceDateId) -> bool {
+        let version = store.date_version(date).unwrap_or(0);
         self.version == version && self.is_younger(store.shared_for())
     }
 
@@ -46,63 +47,9 @@ impl SeatMap {
     }
 }
 
-/// The cache entry of a date.
-#[derive(Debug, Default)]
-struct Slot {
-    /// The result of the last read.
-    last: Mutex<Last>,
-    /// Held by the request that reads.
-    reader: tokio::sync::Mutex<()>,
-    /// Notified when a read ends, with a map or with an error.
-    ended: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Last {
-    map: Option<Arc<SeatMap>>,
-    failed: Option<(Instant, StoreError)>,
-}
-
-impl Slot {
-    /// The last map, if it is fresh enough for a request that came at `asked`: it shows the last commit, or was read
-    /// after `asked`. Returns an error if a read failed after `asked`, because that read failed for all requests that
-    /// waited for it. Otherwise each of them would read in turn, and the last would wait for all time-outs.
-    fn known(
-        &self,
-        asked: Instant,
-        is_fresh: impl FnOnce(&SeatMap) -> bool,
-    ) -> Result<Option<Arc<SeatMap>>, StoreError> {
-        let last = self.last.lock();
-        if let Some(map) = &last.map
-            && (map.read_at >= asked || is_fresh(map))
-        {
-            return Ok(Some(Arc::clone(map)));
-        }
-        match &last.failed {
-            Some((at, error)) if *at >= asked => Err(error.clone()),
-            _ => Ok(None),
-        }
-    }
-}
-
-/// The turn to read. Dropping it, also on cancellation, wakes the requests that wait.
-struct Turn<'s> {
-    // Fields are dropped in this order: the turn is free before the waiting requests wake up.
-    _reader: tokio::sync::MutexGuard<'s, ()>,
-    _ends: Ends<'s>,
-}
-
-struct Ends<'s>(&'s Notify);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.notify_waiters();
-    }
-}
-
 /// The cache of seat maps.
 #[derive(Debug, Default)]
-pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Arc<Slot>>>);
+pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Arc<SharedRead<SeatMap>>>>);
 
 impl SeatMaps {
     /// The map of `date`. It is not older than this server's last commit before the call, and not older than
@@ -113,27 +60,9 @@ impl SeatMaps {
         store: &Store,
         date: PerformanceDateId,
     ) -> Result<Arc<SeatMap>, StoreError> {
-        let (slot, asked) = (self.slot(date), Instant::now());
-        loop {
-            // Registered before the check, so that a read that ends in between is not missed.
-            let mut ended = std::pin::pin!(slot.ended.notified());
-            ended.as_mut().enable();
-            let version = store.date_version(date).unwrap_or(0);
-            if let Some(map) = slot.known(asked, |map| map.is_fresh(store, version))? {
-                return Ok(map);
-            }
-            let Ok(reader) = slot.reader.try_lock() else {
-                // All waiting requests continue together. If they took the lock, they would continue one after the
-                // other.
-                ended.await;
-                continue;
-            };
-            let _turn = Turn {
-                _reader: reader,
-                _ends: Ends(&slot.ended),
-            };
-            return read(&slot, store, date).await;
-        }
+        let slot = self.slot(date);
+        let is_fresh = |map: &SeatMap| map.is_fresh(store, date);
+        slot.get(is_fresh, || read(store, date)).await
     }
 
     /// Returns whether `date` has a free seat, mostly without a read. Each change of the version changes one seat. So a
@@ -145,7 +74,7 @@ impl SeatMaps {
     ) -> Result<bool, StoreError> {
         let version = store.date_version(date).unwrap_or(0);
         let most = store.shared_for().map(|most| most * LISTED_FOR);
-        let known = self.slot(date).last.lock().map.clone();
+        let known = self.slot(date).last();
         if let Some(map) = known.filter(|map| map.is_younger(most)) {
             let changed =
                 usize::try_from(version.saturating_sub(map.version)).unwrap_or(usize::MAX);
@@ -156,7 +85,7 @@ impl SeatMaps {
         Ok(self.get(store, date).await?.free > 0)
     }
 
-    fn slot(&self, date: PerformanceDateId) -> Arc<Slot> {
+    fn slot(&self, date: PerformanceDateId) -> Arc<SharedRead<SeatMap>> {
         let mut slots = self.0.lock();
         if slots.len() >= KEPT && !slots.contains_key(&date) {
             slots.clear();
@@ -165,31 +94,21 @@ impl SeatMaps {
     }
 }
 
-/// Reads the map. Keeps the map, or the error, for the requests that wait.
-async fn read(
-    slot: &Slot,
-    store: &Store,
-    date: PerformanceDateId,
-) -> Result<Arc<SeatMap>, StoreError> {
+async fn read(store: &Store, date: PerformanceDateId) -> Result<SeatMap, StoreError> {
     let read_at = Instant::now();
     // The version is read before the rows: a commit in between makes the map look older than it is,
     // never newer.
     let version = store.date_version(date).unwrap_or(0);
-    let read = store.seats_of(date).await;
-    let seats = read.inspect_err(|error| {
-        slot.last.lock().failed = Some((Instant::now(), error.clone()));
-    })?;
+    let seats = store.seats_of(date).await?;
     let free = seats
         .iter()
         .filter(|seat| seat.status == SeatStatus::Available)
         .count();
-    let map = Arc::new(SeatMap {
+    Ok(SeatMap {
         version,
         read_at,
         seats,
         free,
         body: OnceLock::new(),
-    });
-    slot.last.lock().map = Some(Arc::clone(&map));
-    Ok(map)
+    })
 }

@@ -383,8 +383,10 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// Replaces control characters, which could change the terminal, and limits the length. A text that is cut ends in `…`.
-fn clean(text: &str) -> String {
+/// Replaces the control characters of a text from elsewhere, which could change the terminal, and limits the length. A
+/// text that is cut ends in `…`.
+#[must_use]
+pub fn clean(text: &str) -> String {
     let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut text: String = chars.by_ref().take(MAX_MESSAGE).collect();
     if chars.next().is_some() {

@@ -20,7 +20,7 @@ pub mod tempo;
 pub use crate::secret::Secret;
 pub use crate::tls::Trust;
 pub use access::{Access, Api, Credentials};
-pub use http::{BadUrl, ClientError, HttpSource, TIMEOUT, without_password};
+pub use http::{BadUrl, ClientError, HttpSource, TIMEOUT, clean, without_password};
 #[cfg(any(test, fuzzing))]
 pub(crate) use http::{decode, refusal};
 pub use response_meta::ResponseMeta;

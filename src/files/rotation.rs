@@ -4,7 +4,7 @@
 //! bytes. A device, a named pipe and a descriptor are written to and not rotated.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,7 @@ pub struct RotatingFile {
     /// The path after its links are followed. `None` if it is not a regular file.
     path: Option<PathBuf>,
     file: File,
+    /// The length of a regular file before the next write. Other processes may write the same file.
     size: u64,
     limits: Limits,
 }
@@ -84,6 +85,9 @@ impl RotatingFile {
         let mut rest = lines;
         while !rest.is_empty() {
             let lost = |error| (error, rest.len());
+            if self.path.is_some() {
+                self.size = self.file.metadata().map_err(lost)?.len();
+            }
             let fits = self.fitting(rest);
             if fits == 0 {
                 self.rotate().map_err(lost)?;
@@ -119,31 +123,47 @@ impl RotatingFile {
 
     /// Appends `lines`. An error has the number of bytes of whole lines that were still written.
     fn append(&mut self, lines: &[u8]) -> Result<(), (io::Error, usize)> {
-        let mut written = 0;
+        let (mut written, mut last) = (0, 0);
         while written < lines.len() {
             match self.file.write(&lines[written..]) {
-                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), self.mend(lines, written))),
+                Ok(0) => {
+                    let whole = self.mend(&lines[..written], last);
+                    return Err((io::ErrorKind::WriteZero.into(), whole));
+                }
                 Ok(more) => {
                     written += more;
-                    self.size += more as u64;
+                    last = more;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err((error, self.mend(lines, written))),
+                Err(error) => return Err((error, self.mend(&lines[..written], last))),
             }
         }
         Ok(())
     }
 
-    /// Cuts off a partial line at the end, so that the next line starts correctly.
-    fn mend(&mut self, lines: &[u8], written: usize) -> usize {
-        let last = lines[..written].iter().rposition(|byte| *byte == b'\n');
-        let whole = last.map_or(0, |newline| newline + 1);
-        let part = (written - whole) as u64;
+    /// Cuts off a partial line at the end of the file, so that the next line starts correctly. `written` is what was
+    /// written, of which `last` bytes by the last write. Returns the number of bytes of whole lines.
+    fn mend(&mut self, written: &[u8], last: usize) -> usize {
+        let newline = written.iter().rposition(|byte| *byte == b'\n');
+        let whole = newline.map_or(0, |newline| newline + 1);
+        let part = written.len() - whole;
         // A part that cannot be cut off stays as one torn line.
-        if part > 0 && self.path.is_some() && self.file.set_len(self.size - part).is_ok() {
-            self.size -= part;
+        if (1..=last).contains(&part) {
+            let _ = self.cut(part as u64);
         }
         whole
+    }
+
+    /// Cuts off the last bytes of the last write, unless another process has written after it.
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        if self.path.is_none() {
+            return Ok(());
+        }
+        let end = self.file.stream_position()?;
+        match self.file.metadata()?.len() == end {
+            true => self.file.set_len(end - bytes),
+            false => Ok(()),
+        }
     }
 
     /// Renames the file and begins a new one with the same mode, so that users who may read the log can continue. If
@@ -173,13 +193,28 @@ impl RotatingFile {
 /// interruption loses only the file beyond the last number.
 fn set_aside(path: &Path, keep: u32) -> io::Result<()> {
     if keep == 0 {
-        return fs::remove_file(path);
+        fs::remove_file(path)?;
+        remove_beyond(path, keep);
+        return Ok(());
     }
     let free = (1..keep).find(|number| !numbered(path, *number).exists());
     for number in (1..free.unwrap_or(keep)).rev() {
         fs::rename(numbered(path, number), numbered(path, number + 1))?;
     }
-    fs::rename(path, numbered(path, 1))
+    fs::rename(path, numbered(path, 1))?;
+    remove_beyond(path, keep);
+    Ok(())
+}
+
+/// The most files that a rotation removes because fewer are kept than before.
+const REMOVED: u32 = 1_000;
+
+/// Removes the files with numbers above `keep`, up to the first number without a file.
+fn remove_beyond(path: &Path, keep: u32) {
+    let numbers = keep.saturating_add(1)..=keep.saturating_add(REMOVED);
+    let mut numbered = numbers.map(|number| numbered(path, number));
+    // A file that cannot be removed stays. It does not end the rotation.
+    let _last = numbered.find(|file| fs::remove_file(file).is_err());
 }
 
 /// `log` and 3 → `log.3`.
@@ -260,11 +295,65 @@ mod tests {
         let open = || RotatingFile::open(&path, limits(27, 3)).unwrap();
         let (mut one, mut other) = (open(), open());
         one.write_lines(lines(0, 3).as_bytes()).unwrap();
-        other.size = 27;
         one.write_lines(lines(3, 4).as_bytes()).unwrap();
         other.write_lines(lines(4, 5).as_bytes()).unwrap();
         assert_eq!(all(&path, 3), lines(0, 5).lines().collect::<Vec<_>>());
         assert!(!numbered(&path, 2).exists());
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off_unless_another_process_has_written_after_it() {
+        for follows in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let open = || RotatingFile::open(&path, limits(100, 3)).unwrap();
+            let (mut one, mut other) = (open(), open());
+            other.write_lines(lines(0, 1).as_bytes()).unwrap();
+            // The disk is full after a part of the second line.
+            let written = b"line 001\nli";
+            one.file.write_all(written).unwrap();
+            if follows {
+                other.write_lines(b"ne 002\n").unwrap();
+            }
+            assert_eq!(one.mend(written, written.len()), 9);
+            let expected = if follows { 3 } else { 2 };
+            assert_eq!(
+                all(&path, 3),
+                lines(0, expected).lines().collect::<Vec<_>>()
+            );
+            // The part belongs to two writes, between which the other process may have written.
+            one.file.write_all(b"xy").unwrap();
+            assert_eq!(one.mend(b"xy", 1), 0);
+            assert!(fs::read_to_string(&path).unwrap().ends_with("xy"));
+        }
+    }
+
+    #[test]
+    fn the_bound_counts_the_lines_of_other_processes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let open = || RotatingFile::open(&path, limits(27, 3)).unwrap();
+        let (mut one, mut other) = (open(), open());
+        one.write_lines(lines(0, 2).as_bytes()).unwrap();
+        other.write_lines(lines(2, 4).as_bytes()).unwrap();
+        assert_eq!(fs::metadata(numbered(&path, 1)).unwrap().len(), 27);
+        assert_eq!(all(&path, 3), lines(0, 4).lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn files_beyond_a_lower_number_to_keep_are_removed() {
+        for keep in [0, 2] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let mut file = RotatingFile::open(&path, limits(9, 5)).unwrap();
+            file.write_lines(lines(0, 6).as_bytes()).unwrap();
+            assert!(numbered(&path, 5).exists());
+            let mut file = RotatingFile::open(&path, limits(9, keep)).unwrap();
+            file.write_lines(lines(6, 7).as_bytes()).unwrap();
+            let files = fs::read_dir(dir.path()).unwrap().count();
+            assert_eq!(files, keep as usize + 1);
+            assert_eq!(all(&path, 5).last().unwrap(), "line 006");
+        }
     }
 
     #[test]

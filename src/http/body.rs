@@ -1,5 +1,6 @@
 //! Receives the whole body of a request on every route before anything else is done. A body that exceeds its limit of
-//! size or time is refused, and the answer names the limit.
+//! size or time is refused, and the answer names the limit. Until the body is complete, the connection may be evicted
+//! (`connections`), because the request has had no effect.
 //!
 //! A connection that is closed with unread bytes is reset, and the reset may overtake the answer (RFC 9112, section
 //! 9.6). So a body that is too large is drained: the server reads it to its end, within bounds, and discards it.
@@ -14,6 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 
 use super::ApiError;
+use super::connections::Receiving;
 use crate::api::ErrorCode;
 
 /// The largest number of bytes beyond the limit that are drained to keep the connection.
@@ -28,7 +30,7 @@ pub(super) struct Refused {
 
 /// Receives the body of `request`: at most `limit` bytes in at most `within`.
 pub(super) async fn receive(
-    request: Request,
+    mut request: Request,
     limit: usize,
     within: Duration,
 ) -> Result<Request, Refused> {
@@ -43,8 +45,15 @@ pub(super) async fn receive(
     if asks || announced > most {
         return Err(too_large(limit, true));
     }
+    let receiving = request.extensions_mut().remove::<Receiving>();
     let (parts, body) = request.into_parts();
-    match tokio::time::timeout(within, read(body, limit, most)).await {
+    let read = read(body, limit, most, receiving.as_ref());
+    let received = tokio::time::timeout(within, read).await;
+    if receiving.is_some_and(|receiving| !receiving.complete()) {
+        // The task of the evicted connection ends, and this future with it.
+        return std::future::pending().await;
+    }
+    match received {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(refused)) => Err(refused),
         Err(_) => {
@@ -57,7 +66,12 @@ pub(super) async fn receive(
     }
 }
 
-async fn read(mut body: Body, limit: usize, most: u64) -> Result<Bytes, Refused> {
+async fn read(
+    mut body: Body,
+    limit: usize,
+    most: u64,
+    receiving: Option<&Receiving>,
+) -> Result<Bytes, Refused> {
     let (mut bytes, mut length) = (BytesMut::new(), 0_u64);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refused {
@@ -73,6 +87,9 @@ async fn read(mut body: Body, limit: usize, most: u64) -> Result<Bytes, Refused>
         }
         if length <= limit as u64 {
             bytes.extend_from_slice(data);
+            if let Some(receiving) = receiving {
+                receiving.arrived(bytes.len());
+            }
         }
     }
     match length > limit as u64 {

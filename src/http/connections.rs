@@ -1,21 +1,26 @@
 //! The open connections of a listener. This module counts them, also per address, and chooses the one to evict at the
 //! limit.
 //!
-//! A connection is idle, busy, upgraded or evicted. Eviction is one atomic step that succeeds only from idle, so a
-//! request that has begun always gets its answer:
+//! A connection is idle, receiving, busy, upgraded or evicted. Eviction is one atomic step. It succeeds while the
+//! connection is idle or receives the body of a request, because such a request has had no effect. A request whose body
+//! is complete gets its answer:
 //!
 //! ```text
-//!            begin                    evict
-//!   busy  ◄─────────  idle (since)  ─────────►  evicted: its task ends and closes the socket
-//!         ─────────►
-//!          answered and flushed
+//!          answered and flushed                 evict
+//!   busy  ─────────────────────►  idle       ─────────►  evicted: its task ends and closes the socket
+//!     ▲                             │ begin                  ▲
+//!     │        complete             ▼            evict       │
+//!     └───────────────────────  receiving  ──────────────────┘
 //! ```
 //!
-//! A connection that is upgraded to another protocol (WebSocket) never becomes idle again.
+//! There is one exception: a busy connection may be evicted when its client has read nothing of an answer for
+//! [`STALLED`]. A request without a body is busy from its beginning.
+//!
+//! The task of the connection makes every transition except eviction. A connection that is upgraded to another protocol (WebSocket) never becomes idle again.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +31,13 @@ const IDLE: u8 = 0;
 const BUSY: u8 = 1;
 const EVICTED: u8 = 2;
 const UPGRADED: u8 = 3;
+const RECEIVING: u8 = 4;
+
+/// The value of `stalled_since` while no write waits for the client.
+const NOT_STALLED: u64 = u64::MAX;
+
+/// A connection may be evicted when a write has made no progress for this long.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// While all connections are busy, a new one tries again to evict an idle one after this pause.
 const EVICT_INTERVAL: Duration = Duration::from_millis(50);
@@ -37,7 +49,7 @@ pub(super) struct ConnectionLimits {
     pub(super) connections: usize,
     /// The largest number of connections from one address.
     pub(super) per_address: usize,
-    /// The largest number of bytes of unfinished headers over all connections.
+    /// The largest number of bytes of unfinished headers and bodies over all connections.
     pub(super) unfinished: usize,
 }
 
@@ -47,24 +59,40 @@ pub(super) struct Connection {
     id: u64,
     peer: IpAddr,
     state: AtomicU8,
-    /// The time at which the connection became idle, in milliseconds after the start of the listener.
+    /// The time at which the connection became idle or began to receive a body, in milliseconds after the start of the
+    /// listener.
     idle_since: AtomicU64,
+    /// The time since which a write makes no progress, or [`NOT_STALLED`].
+    stalled_since: AtomicU64,
+    /// Whether the request that began last is still being received.
+    receives: AtomicBool,
     /// The number of requests whose answer is not yet written.
     in_flight: AtomicUsize,
     /// The number of requests that began.
     begun: AtomicU64,
     /// The bytes of an unfinished header.
     unfinished: AtomicUsize,
+    /// The bytes of an unfinished body.
+    body: AtomicUsize,
     refused: OnceLock<(u64, &'static str)>,
     evicted: Notify,
     all: Arc<Connections>,
 }
 
 impl Connection {
-    /// Begins a request. Returns also the reason if the request must be refused. `None` when the connection is
-    /// evicted.
-    pub(super) fn begin(self: &Arc<Self>) -> Option<(InFlight, Option<&'static str>)> {
-        let begins = self.state.compare_exchange(IDLE, BUSY, SeqCst, SeqCst);
+    /// Begins a request, which `has_body` or not. Returns also the reason if the request must be refused. `None` when
+    /// the connection is evicted.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        has_body: bool,
+    ) -> Option<(InFlight, Option<&'static str>)> {
+        if has_body {
+            self.idle_since.store(self.all.now(), SeqCst);
+        }
+        self.receives.store(has_body, SeqCst);
+        let begun = if has_body { RECEIVING } else { BUSY };
+        // A connection that still sends an earlier answer stays busy until that answer is flushed.
+        let begins = self.state.compare_exchange(IDLE, begun, SeqCst, SeqCst);
         if begins == Err(EVICTED) {
             return None;
         }
@@ -91,17 +119,33 @@ impl Connection {
 
     /// The stream calls this when everything that was written has been sent.
     pub(super) fn flushed(&self) {
-        if self.state.load(SeqCst) == BUSY && !self.is_busy() {
+        let state = self.state.load(SeqCst);
+        let next = match self.is_busy() {
+            false => IDLE,
+            true if self.receives.load(SeqCst) => RECEIVING,
+            true => BUSY,
+        };
+        // A request may be refused and answered before its body is complete.
+        let ends = matches!((state, next), (BUSY, IDLE | RECEIVING) | (RECEIVING, IDLE));
+        if ends {
             self.idle_since.store(self.all.now(), SeqCst);
-            self.state.store(IDLE, SeqCst);
+            let _evicted_meanwhile = self.state.compare_exchange(state, next, SeqCst, SeqCst);
         }
+    }
+
+    /// The socket calls this when a write begins to wait for the client.
+    pub(super) fn write_waits(&self) {
+        self.stalled_since.store(self.all.now(), SeqCst);
+    }
+
+    /// The socket calls this when such a write makes progress.
+    pub(super) fn write_continues(&self) {
+        self.stalled_since.store(NOT_STALLED, SeqCst);
     }
 
     /// Records how many bytes of an unfinished header the connection holds.
     pub(super) fn set_unfinished(&self, unfinished: usize) {
-        if self.all.count(self, unfinished) > self.all.limits.unfinished {
-            self.all.free_memory();
-        }
+        self.all.bound(&self.unfinished, unfinished);
     }
 
     /// Resolves when the connection is evicted.
@@ -109,13 +153,61 @@ impl Connection {
         self.evicted.notified().await;
     }
 
+    /// The time since which the connection may be evicted. `None` if it may not.
+    fn evictable_since(&self) -> Option<u64> {
+        match self.state.load(SeqCst) {
+            IDLE | RECEIVING => Some(self.idle_since.load(SeqCst)),
+            BUSY => {
+                let since = self.stalled_since.load(SeqCst);
+                let stalled = u64::try_from(STALLED.as_millis()).unwrap_or(u64::MAX);
+                (self.all.now().checked_sub(since)? >= stalled).then_some(since)
+            }
+            _ => None,
+        }
+    }
+
     fn evict(&self) -> bool {
-        let evicted = self.state.compare_exchange(IDLE, EVICTED, SeqCst, SeqCst);
-        if evicted.is_ok() {
-            self.all.count(self, 0);
+        let state = self.state.load(SeqCst);
+        let evicted = self.evictable_since().is_some()
+            && self
+                .state
+                .compare_exchange(state, EVICTED, SeqCst, SeqCst)
+                .is_ok();
+        if evicted {
+            self.forget_bytes();
             self.evicted.notify_one();
         }
-        evicted.is_ok()
+        evicted
+    }
+
+    fn bytes(&self) -> usize {
+        self.unfinished.load(SeqCst) + self.body.load(SeqCst)
+    }
+
+    fn forget_bytes(&self) {
+        self.all.count(&self.unfinished, 0);
+        self.all.count(&self.body, 0);
+    }
+}
+
+/// Attached to a request whose body is being received.
+#[derive(Clone, Debug)]
+pub(super) struct Receiving(Arc<Connection>);
+
+impl Receiving {
+    /// Records how many bytes of the body have arrived.
+    pub(super) fn arrived(&self, bytes: usize) {
+        self.0.all.bound(&self.0.body, bytes);
+    }
+
+    /// Ends the receiving: the request becomes busy. `false` when the connection is evicted, so that the request must
+    /// have no effect.
+    pub(super) fn complete(&self) -> bool {
+        let connection = &self.0;
+        connection.receives.store(false, SeqCst);
+        connection.all.count(&connection.body, 0);
+        let state = &connection.state;
+        state.compare_exchange(RECEIVING, BUSY, SeqCst, SeqCst) != Err(EVICTED)
     }
 }
 
@@ -124,6 +216,11 @@ impl Connection {
 pub(super) struct InFlight(Arc<Connection>);
 
 impl InFlight {
+    /// The handle to the body of the request.
+    pub(super) fn receiving(&self) -> Receiving {
+        Receiving(Arc::clone(&self.0))
+    }
+
     /// Marks the connection as upgraded to another protocol.
     pub(super) fn upgrade(&self) {
         self.0.state.store(UPGRADED, SeqCst);
@@ -146,7 +243,7 @@ pub(super) struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let connection = &self.connection;
-        connection.all.count(connection, 0);
+        connection.forget_bytes();
         connection.all.open.lock().remove(connection);
     }
 }
@@ -156,8 +253,8 @@ struct Open {
     next: u64,
     by_id: HashMap<u64, Arc<Connection>>,
     by_address: HashMap<IpAddr, usize>,
-    /// The idle connections at the last refresh, oldest first. An entry with an unchanged `idle_since` is still older
-    /// than every connection that is not listed.
+    /// The connections that could be evicted at the last refresh, oldest first. An entry whose time is unchanged is
+    /// still older than every idle connection that is not listed.
     oldest: VecDeque<(u64, Arc<Connection>)>,
 }
 
@@ -175,15 +272,12 @@ impl Open {
     }
 
     fn refresh_oldest(&mut self) {
-        let idle = self
-            .by_id
-            .values()
-            .filter(|one| one.state.load(SeqCst) == IDLE);
-        let mut idle: Vec<_> = idle
-            .map(|one| (one.idle_since.load(SeqCst), Arc::clone(one)))
+        let all = self.by_id.values();
+        let mut evictable: Vec<_> = all
+            .filter_map(|one| Some((one.evictable_since()?, Arc::clone(one))))
             .collect();
-        idle.sort_unstable_by_key(|(since, one)| (*since, one.id));
-        self.oldest = idle.into();
+        evictable.sort_unstable_by_key(|(since, one)| (*since, one.id));
+        self.oldest = evictable.into();
     }
 
     fn evict_oldest(&mut self) -> bool {
@@ -192,7 +286,7 @@ impl Open {
                 self.refresh_oldest();
             }
             while let Some((since, one)) = self.oldest.pop_front() {
-                if one.idle_since.load(SeqCst) == since && one.evict() {
+                if one.evictable_since() == Some(since) && one.evict() {
                     self.remove(&one);
                     return true;
                 }
@@ -203,10 +297,12 @@ impl Open {
 
     fn evict_oldest_of(&mut self, peer: IpAddr) -> bool {
         let theirs = self.by_id.values().filter(|one| one.peer == peer);
-        let mut theirs: Vec<_> = theirs.map(Arc::clone).collect();
-        theirs.sort_unstable_by_key(|one| (one.idle_since.load(SeqCst), one.id));
-        let evicted = theirs.into_iter().find(|one| one.evict());
-        evicted.map(|one| self.remove(&one)).is_some()
+        let mut theirs: Vec<_> = theirs
+            .filter_map(|one| Some((one.evictable_since()?, Arc::clone(one))))
+            .collect();
+        theirs.sort_unstable_by_key(|(since, one)| (*since, one.id));
+        let evicted = theirs.into_iter().find(|(_, one)| one.evict());
+        evicted.map(|(_, one)| self.remove(&one)).is_some()
     }
 }
 
@@ -235,16 +331,23 @@ impl Connections {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Replaces the unfinished bytes of `connection`, and returns the new sum over all connections.
-    fn count(&self, connection: &Connection, unfinished: usize) -> usize {
-        let before = connection.unfinished.swap(unfinished, SeqCst);
+    /// Replaces a number of unfinished bytes, and evicts connections if the sum is too large.
+    fn bound(&self, part: &AtomicUsize, unfinished: usize) {
+        if self.count(part, unfinished) > self.limits.unfinished {
+            self.free_memory();
+        }
+    }
+
+    /// Replaces `part`, a number of unfinished bytes, and returns the new sum over all connections.
+    fn count(&self, part: &AtomicUsize, unfinished: usize) -> usize {
+        let before = part.swap(unfinished, SeqCst);
         let sum = self.unfinished.fetch_add(unfinished, SeqCst) + unfinished;
         self.unfinished.fetch_sub(before, SeqCst);
         sum - before.min(sum)
     }
 
-    /// Gives a slot to a connection from `peer`. At the limit it evicts the connection that has been idle longest, or
-    /// waits while all are busy. `None` when the address is at its own limit and all its connections are busy.
+    /// Gives a slot to a connection from `peer`. At the limit it evicts the oldest one that may be evicted, or waits
+    /// while all are busy. `None` when the address is at its own limit and all its connections are busy.
     pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
         {
             let mut open = self.open.lock();
@@ -270,9 +373,12 @@ impl Connections {
             peer,
             state: AtomicU8::new(IDLE),
             idle_since: AtomicU64::new(self.now()),
+            stalled_since: AtomicU64::new(NOT_STALLED),
+            receives: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             unfinished: AtomicUsize::new(0),
+            body: AtomicUsize::new(0),
             refused: OnceLock::new(),
             evicted: Notify::new(),
             all: Arc::clone(self),
@@ -285,19 +391,16 @@ impl Connections {
         })
     }
 
-    /// Evicts the connection that has been idle longest. `false` when no connection is idle.
+    /// Evicts the oldest connection that may be evicted. `false` when there is none.
     pub(super) fn evict_oldest(&self) -> bool {
         self.open.lock().evict_oldest()
     }
 
-    /// Evicts the connections with the largest unfinished headers, until a quarter of the memory is free.
+    /// Evicts the connections with the largest unfinished headers and bodies, until a quarter of the memory is free.
     fn free_memory(&self) {
         let mut open = self.open.lock();
         let enough = self.limits.unfinished / 4 * 3;
-        let holding = open
-            .by_id
-            .values()
-            .map(|one| (one.unfinished.load(SeqCst), one));
+        let holding = open.by_id.values().map(|one| (one.bytes(), one));
         let mut holding: Vec<_> = holding
             .filter(|(bytes, _)| *bytes > 0)
             .map(|(bytes, one)| (bytes, Arc::clone(one)))
@@ -332,7 +435,7 @@ mod tests {
     async fn an_upgraded_connection_is_never_idle_again() {
         let all = room(3, 100, 1_000);
         let slot = all.admit(HERE).await.unwrap();
-        let (request, _) = slot.connection.begin().unwrap();
+        let (request, _) = slot.connection.begin(false).unwrap();
         request.upgrade();
         drop(request);
         slot.connection.flushed();
@@ -350,16 +453,75 @@ mod tests {
         let first = all.admit(HERE).await.unwrap();
         let second = all.admit(HERE).await.unwrap();
         let third = all.admit(HERE).await.unwrap();
-        let (request, _) = first.connection.begin().unwrap();
+        let (request, _) = first.connection.begin(false).unwrap();
         assert!(all.evict_oldest());
         assert!(is_evicted(&second) && !is_evicted(&first) && !is_evicted(&third));
-        assert!(second.connection.begin().is_none(), "too late");
+        assert!(second.connection.begin(false).is_none(), "too late");
         assert!(all.evict_oldest());
         assert!(is_evicted(&third));
         assert!(!all.evict_oldest(), "only a busy one is left");
         drop(request);
         assert!(!all.evict_oldest(), "its answer has not left");
         first.connection.flushed();
+        assert!(all.evict_oldest());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_receives_a_body_is_evicted_until_the_body_is_complete() {
+        let all = room(1, 100, 1_000);
+        let slot = all.admit(HERE).await.unwrap();
+        let (request, _) = slot.connection.begin(true).unwrap();
+        assert!(request.receiving().complete());
+        assert!(!all.evict_oldest(), "the request may have an effect");
+        // The next request begins before the answer is flushed.
+        let (next, _) = slot.connection.begin(true).unwrap();
+        drop(request);
+        assert!(!all.evict_oldest(), "the answer has not left");
+        slot.connection.flushed();
+        next.receiving().arrived(10);
+        assert_eq!(all.unfinished.load(SeqCst), 10);
+        assert!(all.evict_oldest(), "it only receives");
+        assert!(!next.receiving().complete(), "the request has no effect");
+        assert_eq!(all.unfinished.load(SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_answered_before_its_body_is_complete_leaves_an_idle_connection() {
+        let all = room(1, 100, 1_000);
+        let slot = all.admit(HERE).await.unwrap();
+        let (request, _) = slot.connection.begin(true).unwrap();
+        drop(request);
+        slot.connection.flushed();
+        let (_request, _) = slot.connection.begin(false).unwrap();
+        assert!(!all.evict_oldest(), "busy again");
+    }
+
+    #[tokio::test]
+    async fn unfinished_bodies_are_bounded_together() {
+        let all = room(100, 100, 1_000);
+        let small = all.admit(HERE).await.unwrap();
+        let large = all.admit(HERE).await.unwrap();
+        let (one, _) = small.connection.begin(true).unwrap();
+        let (other, _) = large.connection.begin(true).unwrap();
+        other.receiving().arrived(700);
+        one.receiving().arrived(400);
+        assert!(is_evicted(&large) && !is_evicted(&small));
+        assert!(one.receiving().complete());
+        assert_eq!(all.unfinished.load(SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_busy_connection_whose_client_reads_nothing_is_evicted() {
+        let all = room(1, 100, 1_000);
+        let slot = all.admit(HERE).await.unwrap();
+        let (_request, _) = slot.connection.begin(false).unwrap();
+        slot.connection.write_waits();
+        assert!(!all.evict_oldest(), "it may still read");
+        slot.connection.write_continues();
+        tokio::time::sleep(STALLED).await;
+        assert!(!all.evict_oldest(), "it has read");
+        // The same if the write had begun to wait at the start of the listener.
+        slot.connection.stalled_since.store(0, SeqCst);
         assert!(all.evict_oldest());
     }
 
@@ -371,7 +533,10 @@ mod tests {
         let _second = all.admit(HERE).await.unwrap();
         let third = all.admit(HERE).await.unwrap();
         assert!(is_evicted(&first) && !is_evicted(&elsewhere));
-        let busy = (_second.connection.begin(), third.connection.begin());
+        let busy = (
+            _second.connection.begin(false),
+            third.connection.begin(false),
+        );
         assert!(all.admit(HERE).await.is_none(), "all of it are busy");
         assert!(all.admit([10, 0, 0, 1].into()).await.is_some());
         drop(busy);

@@ -2,8 +2,8 @@
 //!
 //! The parser repairs headers that disagree about the length of a body and does not report it. A proxy in front of
 //! the server may repair them differently. Then the bytes of one client become the request of another client (request
-//! smuggling). So this module marks such a request, and the server refuses it later. It also counts the bytes of an
-//! unfinished header.
+//! smuggling). So this module marks such a request, and the server refuses it later. It does the same with a target that
+//! has a fragment, which the parser drops. It also counts the bytes of an unfinished header.
 
 use memchr::memchr;
 
@@ -47,6 +47,8 @@ pub(super) struct Framing {
     unfinished: usize,
     heads: u64,
     lengths: Lengths,
+    /// Whether the request line has a `#`.
+    has_fragment: bool,
     refused: Option<(u64, &'static str)>,
 }
 
@@ -58,6 +60,7 @@ impl Framing {
             unfinished: 0,
             heads: 0,
             lengths: Lengths::default(),
+            has_fragment: false,
             refused: None,
         }
     }
@@ -114,6 +117,9 @@ impl Framing {
             self.unfinished += taken;
         }
         let part = &all[..end.unwrap_or(all.len())];
+        if self.at == At::Start && memchr(b'#', part).is_some() {
+            self.has_fragment = true;
+        }
         if end.is_none() || !self.line.is_empty() {
             let room = LINE_MAX - self.line.len().min(LINE_MAX);
             self.line.extend_from_slice(&part[..part.len().min(room)]);
@@ -166,11 +172,19 @@ impl Framing {
 
     fn end_of_head(&mut self) {
         let lengths = std::mem::take(&mut self.lengths);
+        let has_fragment = std::mem::take(&mut self.has_fragment);
         let wrong = match (lengths.content_lengths, lengths.codings) {
-            (2.., _) => Some("Content-Length is given more than once"),
-            (1, 1..) => Some("Content-Length and Transfer-Encoding are given together"),
-            (_, 2..) => Some("Transfer-Encoding is given more than once"),
-            (_, 1) if !lengths.chunked => Some("the only Transfer-Encoding is chunked"),
+            _ if has_fragment => {
+                Some("the target has a fragment: send it without # and what follows")
+            }
+            (2.., _) => Some("Content-Length is given more than once: send it once"),
+            (1, 1..) => Some(
+                "Content-Length and Transfer-Encoding are given together: send exactly one of them",
+            ),
+            (_, 2..) => Some("Transfer-Encoding is given more than once: send it once"),
+            (_, 1) if !lengths.chunked => {
+                Some("the only Transfer-Encoding is chunked: send no other")
+            }
             _ => None,
         };
         self.at = match (wrong, lengths.codings, lengths.content_lengths) {
@@ -253,6 +267,19 @@ mod tests {
         framing.feed(long.as_bytes());
         assert_eq!(framing.unfinished(), long.len());
         assert!(framing.line.capacity() <= 2 * LINE_MAX, "a line is bounded");
+    }
+
+    #[test]
+    fn a_target_with_a_fragment_is_refused() {
+        let long = "y".repeat(2 * LINE_MAX);
+        for target in ["/queue#f", "/#", &format!("/{long}#")] {
+            let all = fed(&format!(
+                "{GET}GET {target} HTTP/1.1\r\nhost: a\r\n\r\n{GET}"
+            ));
+            assert_eq!(all.refused().map(|(at, _)| at), Some(1), "{target}");
+        }
+        let header = "GET / HTTP/1.1\r\nx: #\r\n\r\n";
+        assert_eq!(fed(&format!("{header}{GET}")).refused(), None);
     }
 
     #[test]

@@ -53,18 +53,18 @@ pub fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
 /// The bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// The largest number of open connections. One more evicts the connection that has been idle longest.
+    /// The largest number of open connections. One more evicts the connection that has been idle, or has been
+    /// receiving a body, for longest.
     pub connections: usize,
-    /// The largest number of open connections from one address. One more evicts the one of them that has been
-    /// idle longest.
+    /// The largest number of open connections from one address. One more evicts one of them in the same way.
     pub per_address: usize,
     /// From the last answer on a connection to the end of its next request's header. It is longer than any
     /// `pollAfterMs` of the reference rehearsal, so that waiting users keep their connection.
     pub idle_timeout: Duration,
     /// From the first byte of a header to its end. A TLS handshake may take as long.
     pub header_timeout: Duration,
-    /// The largest number of bytes of unfinished headers over all connections. Beyond it, the connections with the
-    /// longest unfinished headers are closed.
+    /// The largest number of bytes of unfinished headers and bodies over all connections. Beyond it, the connections
+    /// with the longest of them are closed.
     pub unfinished_headers: usize,
     /// A connection is closed when its client reads nothing of an answer for this long.
     pub write_timeout: Duration,
@@ -143,7 +143,8 @@ pub async fn serve(
         };
         match &tls {
             None => {
-                let wire = Wire::plain(socket, bounds.write_timeout);
+                let connection = Arc::clone(&slot.connection);
+                let wire = Wire::plain(socket, bounds.write_timeout, connection);
                 open.spawn(serving.connection(wire, slot));
             }
             Some(tls) => {
@@ -290,7 +291,8 @@ fn answering(
     Future: Send,
 > {
     hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let begun = connection.begin();
+        let has_body = !hyper::body::Body::is_end_stream(request.body());
+        let begun = connection.begin(has_body);
         let router = router.clone();
         async move {
             let Some((in_flight, refused)) = begun else {
@@ -298,6 +300,9 @@ fn answering(
                 return std::future::pending().await;
             };
             let mut request = request.map(Body::new);
+            if has_body {
+                request.extensions_mut().insert(in_flight.receiving());
+            }
             if let Some(why) = refused {
                 request.extensions_mut().insert(BadFraming(why));
             }

@@ -16,7 +16,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, header};
-use hyper::body::Body as _;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
@@ -84,7 +83,7 @@ struct Shared {
 type BodyLimit = Box<dyn Fn(&Request) -> usize + Send + Sync>;
 
 /// Wraps `router` in one layer. The outermost parts are trace context, meters and access record, so that they see
-/// every answer. Then follow strictness, the limit on requests in flight, the body, the time-out and the catch for
+/// every answer. Then follow strictness, the body, the limit on requests in flight, the time-out and the catch for
 /// panics. Without `metrics`, on the operations listener, requests are not metered and their access records are
 /// DEBUG.
 pub(super) fn stack(
@@ -175,8 +174,8 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     response
 }
 
-/// Answers within the bounds on requests in flight and on bodies. Returns also whether the connection must end with
-/// the answer.
+/// Answers within the bounds on bodies and on requests in flight. Returns also whether the connection must end with the
+/// answer. A request counts against the limit when its body is complete, so slow bodies hold up no other request.
 async fn bounded(
     shared: &Shared,
     info: &RequestInfo,
@@ -184,29 +183,23 @@ async fn bounded(
     request: Request,
     next: Next,
 ) -> (Response, bool) {
-    let Ok(_permit) = shared.in_flight.try_acquire() else {
-        if let Some(step) = meters.and_then(|meters| meters.step_of_buying()) {
-            step.answered(503);
-        }
-        let unread = !request.body().is_end_stream();
-        let detail = "the server has reached its limit of requests in flight";
-        return (
-            ApiError::new(ErrorCode::Overloaded, detail).into_response(),
-            unread,
-        );
-    };
     let limit = (shared.body_limit)(&request);
-    match body::receive(request, limit, shared.limits.body_timeout).await {
-        Ok(request) => {
-            let step = meters.and_then(|meters| meters.step_of_buying());
-            let response = answer(shared, info, request, next).await;
-            if let Some(step) = step {
-                step.answered(response.status().as_u16());
-            }
-            (response, false)
+    let request = match body::receive(request, limit, shared.limits.body_timeout).await {
+        Ok(request) => request,
+        Err(refused) => return (refused.error.into_response(), refused.close),
+    };
+    let step = meters.and_then(|meters| meters.step_of_buying());
+    let response = match shared.in_flight.try_acquire() {
+        Ok(_permit) => answer(shared, info, request, next).await,
+        Err(_) => {
+            let detail = "the server has reached its limit of requests in flight";
+            ApiError::new(ErrorCode::Overloaded, detail).into_response()
         }
-        Err(refused) => (refused.error.into_response(), refused.close),
+    };
+    if let Some(step) = step {
+        step.answered(response.status().as_u16());
     }
+    (response, false)
 }
 
 /// Answers within the time-out. A request that times out before it writes is cancelled, and nothing was done. A

@@ -2,22 +2,43 @@
 //! connection is closed (RFC 9112, sections 3.2, 6.3 and 11.2).
 
 use axum::extract::Request;
-use http::header::{EXPECT, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HOST};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::ApiError;
 use super::listener::BadFraming;
-use crate::api::ErrorCode;
+use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN};
+
+/// Headers that decide who asks, for what, and whether a write is a repeat. Of two of them, a proxy could read the
+/// other one.
+static ONCE: [HeaderName; 4] = [
+    HeaderName::from_static(WAIT_TOKEN),
+    HeaderName::from_static(IDEMPOTENCY_KEY),
+    AUTHORIZATION,
+    CONTENT_TYPE,
+];
 
 /// The reason to refuse `request` before a route handles it.
 pub(super) fn refusal(request: &Request) -> Option<ApiError> {
     let malformed = |detail: &str| Some(ApiError::new(ErrorCode::RequestMalformed, detail));
     if let Some(BadFraming(why)) = request.extensions().get() {
-        return malformed(&format!("{why}: send exactly one of them, once"));
-    }
-    if let Err(why) = host(request.headers(), request.version()) {
         return malformed(why);
+    }
+    let host = match host(request.headers(), request.version()) {
+        Ok(host) => host,
+        Err(why) => return malformed(why),
+    };
+    if let Some(target) = request.uri().authority()
+        && host.as_ref() != Some(target)
+    {
+        return malformed("the target names another host than the Host header: send the same");
+    }
+    if let Some(name) = ONCE
+        .iter()
+        .find(|name| is_repeated(request.headers(), name))
+    {
+        return malformed(&format!("{name} is given more than once: send it once"));
     }
     let mut expected = request.headers().get_all(EXPECT).iter();
     let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
@@ -26,6 +47,10 @@ pub(super) fn refusal(request: &Request) -> Option<ApiError> {
         return Some(ApiError::new(ErrorCode::RequestExpectation, detail));
     }
     None
+}
+
+fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
 }
 
 /// The host that a request names. `None` for HTTP/1.0 without a `Host`.

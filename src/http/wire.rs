@@ -24,6 +24,7 @@ const RECORD_HEADER: usize = 5;
 /// The socket with its bounds.
 pub(super) struct Wire {
     socket: TcpStream,
+    connection: Arc<Connection>,
     /// The longest time for which a write makes no progress. Each byte that is sent restarts the time.
     write_timeout: Duration,
     /// The time-out of a write that is pending.
@@ -34,16 +35,21 @@ pub(super) struct Wire {
 
 /// The bytes that TLS has received.
 struct Received {
-    /// The connection, and the bytes of its handshake; `None` when the handshake has ended.
-    handshake: Option<(Arc<Connection>, usize)>,
+    /// The bytes of the handshake; `None` when it has ended.
+    handshake: Option<usize>,
     record: Record,
 }
 
 impl Wire {
     /// A socket without TLS.
-    pub(super) fn plain(socket: TcpStream, write_timeout: Duration) -> Wire {
+    pub(super) fn plain(
+        socket: TcpStream,
+        write_timeout: Duration,
+        connection: Arc<Connection>,
+    ) -> Wire {
         Wire {
             socket,
+            connection,
             write_timeout,
             writing: None,
             tls: None,
@@ -58,18 +64,18 @@ impl Wire {
     ) -> Wire {
         Wire {
             tls: Some(Received {
-                handshake: Some((connection, 0)),
+                handshake: Some(0),
                 record: Record::default(),
             }),
-            ..Wire::plain(socket, write_timeout)
+            ..Wire::plain(socket, write_timeout, connection)
         }
     }
 
     /// Ends the count of the handshake's bytes.
     pub(super) fn handshake_ended(&mut self) {
         let handshake = self.tls.as_mut().and_then(|tls| tls.handshake.take());
-        if let Some((connection, _)) = handshake {
-            connection.set_unfinished(0);
+        if handshake.is_some() {
+            self.connection.set_unfinished(0);
         }
     }
 
@@ -79,13 +85,16 @@ impl Wire {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.writing = None;
+            if self.writing.take().is_some() {
+                self.connection.write_continues();
+            }
             return polled;
         }
-        let within = self.write_timeout;
-        let writing = self
-            .writing
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+        let (within, connection) = (self.write_timeout, &self.connection);
+        let writing = self.writing.get_or_insert_with(|| {
+            connection.write_waits();
+            Box::pin(tokio::time::sleep(within))
+        });
         writing
             .as_mut()
             .poll(cx)
@@ -100,15 +109,16 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.socket).poll_read(cx, buffer);
-        if let Some(tls) = &mut self.tls {
+        let wire = &mut *self;
+        let polled = Pin::new(&mut wire.socket).poll_read(cx, buffer);
+        if let Some(tls) = &mut wire.tls {
             let bytes = &buffer.filled()[before..];
             tls.record.feed(bytes);
-            if let Some((connection, count)) = &mut tls.handshake
+            if let Some(count) = &mut tls.handshake
                 && !bytes.is_empty()
             {
                 *count += bytes.len();
-                connection.set_unfinished(*count);
+                wire.connection.set_unfinished(*count);
             }
         }
         polled

@@ -19,8 +19,9 @@ use crate::tls::{self, ServerTls};
 
 /// The largest number of connections to the operations listener from one address.
 const OPS_PER_ADDRESS: usize = 64;
-/// The largest number of bytes of unfinished headers over all connections to the operations listener.
-const OPS_UNFINISHED_HEADERS: usize = 4 * 1024 * 1024;
+/// The largest number of bytes of unfinished headers and bodies over all connections to the operations listener. It is
+/// several times the largest body with the token, so that bodies without the token do not end one.
+const OPS_UNFINISHED_HEADERS: usize = 16 * 1024 * 1024;
 /// The longest time for which the operations listener drains at a stop.
 const OPS_DRAIN: Duration = Duration::from_secs(2);
 

@@ -272,7 +272,7 @@ impl Store {
         each!(self, store => store.charge(user, amount, now, key).await)
     }
 
-    /// Pays a reservation. The payer's admission ends when it has no hold left.
+    /// Pays a reservation. The payer's admission ends when the payer has no hold left.
     pub async fn pay(
         &self,
         pay: Pay,

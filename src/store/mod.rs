@@ -274,7 +274,7 @@ pub struct Pay {
     pub user: UserId,
     /// The reservation to pay.
     pub reservation: ReservationId,
-    /// The payer's place. Its admission ends with the last hold that was made by it.
+    /// The payer's place. Its admission ends with the last hold of its user.
     pub place: Place,
     /// The current time.
     pub now: Timestamp,

@@ -4,6 +4,7 @@
 //! statement that did not reach the database is repeated for a short while, so that a quick failover causes no error. A
 //! statement that may have been done is repeated only if doing it twice has the same effect as doing it once.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -92,8 +93,17 @@ impl<'a, D: Driver> Retry<'a, D> {
 
     async fn attempt(&self, sql: &'static str, params: Params<'_>) -> Result<Reply<D::Row>, Fault> {
         let begun = AtomicBool::new(false);
-        let mut attempt = std::pin::pin!(self.once(sql, params, &begun));
-        if let Ok(ended) = timeout_at(self.deadline, &mut attempt).await {
+        let attempt = std::pin::pin!(self.once(sql, params, &begun));
+        self.awaited(&begun, attempt).await
+    }
+
+    /// Waits for `attempt` until the deadline, and [`OUTCOME_WITHIN`] longer if a write has `begun` by then.
+    async fn awaited<T>(
+        &self,
+        begun: &AtomicBool,
+        mut attempt: Pin<&mut impl Future<Output = Result<T, Fault>>>,
+    ) -> Result<T, Fault> {
+        if let Ok(ended) = timeout_at(self.deadline, attempt.as_mut()).await {
             return ended;
         }
         if self.repeat == Repeat::Read || !begun.load(Ordering::Relaxed) {
@@ -126,14 +136,24 @@ impl<'a, D: Driver> Retry<'a, D> {
     }
 
     /// Runs `attempt`, which is several statements that read, once and within the time that is left.
-    pub(super) async fn bounded<T>(
+    pub(super) fn bounded<T>(
         &self,
+        attempt: impl Future<Output = Result<T, Fault>>,
+    ) -> impl Future<Output = Result<T, Fault>> {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        self.transaction(&NEVER, attempt)
+    }
+
+    /// Runs `attempt`, which is a transaction, once and within the time that is left. `attempt` sets `committing`
+    /// before it sends its COMMIT: a transaction that is given up earlier changes nothing, a later one may be done.
+    pub(super) async fn transaction<T>(
+        &self,
+        committing: &AtomicBool,
         attempt: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         let began = std::time::Instant::now();
-        let attempt = self.pool.injected(self.name, attempt);
-        let attempt = timeout_at(self.deadline, attempt).await;
-        let result = attempt.unwrap_or_else(|_| Err(self.out_of_time()));
+        let attempt = std::pin::pin!(self.pool.injected(self.name, attempt));
+        let result = self.awaited(committing, attempt).await;
         self.pool.measured(self.name, began, &result);
         result
     }

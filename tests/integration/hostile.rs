@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use concertctl::api::faults::Fault;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -413,12 +414,24 @@ async fn a_payment_whose_client_disconnected_still_uses_up_the_token() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_beyond_the_limit_in_flight_are_refused_with_retry_after() {
-    let server = with_bounds(|settings| settings.limits.in_flight = 10).await;
-    let begun = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
-        content-length: 100\r\n\r\n{\"userId\"";
+    let server = with_bounds(|settings| {
+        settings.limits.in_flight = 10;
+        // The time-out must not end the requests in this test.
+        settings.limits.request_timeout = Duration::from_secs(600);
+    })
+    .await;
+    let slow = Fault::Latency {
+        delay: Duration::from_secs(30),
+        share: 1.0,
+        routes: Some(vec!["GET /concerts".to_owned()]),
+    };
+    let length = Duration::from_secs(300);
+    let injected = server.ops.inject_fault(&slow, length, None).await;
+    injected.unwrap();
+    let request = "GET /concerts HTTP/1.1\r\nhost: a\r\n\r\n";
     let mut under_way = Vec::new();
     for _ in 0..10 {
-        under_way.push(Raw::sending(&server.api, begun.as_bytes()).await);
+        under_way.push(Raw::sending(&server.api, request.as_bytes()).await);
     }
     eventually("ten are under way", || async {
         (server.active_requests().await == 10).then_some(())
@@ -430,5 +443,28 @@ async fn requests_beyond_the_limit_in_flight_are_refused_with_retry_after() {
     drop(under_way);
     nothing_is_left(&server).await;
     others_are_served(&server, 1).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_whose_bodies_are_slow_do_not_count_as_in_flight() {
+    let server = with_bounds(|settings| {
+        settings.limits.in_flight = 10;
+        settings.limits.body_timeout = Duration::from_secs(600);
+    })
+    .await;
+    let begun = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        content-length: 100\r\n\r\n{\"userId\"";
+    let mut slow = Vec::new();
+    for _ in 0..10 {
+        slow.push(Raw::sending(&server.api, begun.as_bytes()).await);
+    }
+    eventually("ten have begun", || async {
+        (server.active_requests().await == 10).then_some(())
+    })
+    .await;
+    others_are_served(&server, 1).await;
+    drop(slow);
+    nothing_is_left(&server).await;
     server.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use concertctl::api::faults::Fault;
 use concertctl::settings::ServeSettings;
 use tokio::io::AsyncWriteExt as _;
 
@@ -12,8 +13,10 @@ use crate::support::{TestServer, User, eventually, profile, seed};
 /// The longest wait for an answer or for the end of a connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// A request whose body lacks its end, and the end.
 const BEGUN: &str = "POST /queue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
     content-length: 13\r\n\r\n{\"userId\"";
+const END: &str = ": 1}";
 
 async fn with_bounds(change: impl FnOnce(&mut ServeSettings)) -> TestServer {
     let server = TestServer::with(|settings| {
@@ -42,7 +45,15 @@ async fn is_closed(raw: &mut Raw) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_longest_idle_connection_is_evicted_and_a_busy_one_never() {
     let server = with_bounds(|settings| settings.bounds.connections = 4).await;
-    let mut busy = Raw::sending(&server.api, BEGUN.as_bytes()).await;
+    let slow = Fault::Latency {
+        delay: Duration::from_secs(5),
+        share: 1.0,
+        routes: Some(vec!["POST /queue".to_owned()]),
+    };
+    let injected = server.ops.inject_fault(&slow, LONGEST_WAIT, None).await;
+    injected.unwrap();
+    let whole = format!("{BEGUN}{END}");
+    let mut busy = Raw::sending(&server.api, whole.as_bytes()).await;
     eventually("its request is under way", || async {
         (server.active_requests().await == 1).then_some(())
     })
@@ -66,9 +77,51 @@ async fn the_longest_idle_connection_is_evicted_and_a_busy_one_never() {
         let mut more = Raw::to(&server.api).await;
         assert_eq!(ask(&mut more).await, 200);
     }
-    busy.0.write_all(b": 1}").await.unwrap();
     let (status, _, body) = busy.answer().await;
     assert_eq!(status, 201, "{body}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_bodies_keep_neither_clients_nor_operations_out() {
+    let server = with_bounds(|settings| settings.bounds.connections = 40).await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        slow.push(Raw::sending(&server.api, BEGUN.as_bytes()).await);
+    }
+    // The limit of one address is 64.
+    for _ in 0..100 {
+        slow.push(Raw::sending(&server.ops_url, BEGUN.as_bytes()).await);
+    }
+    let mut user = User::new(&server.api, 1);
+    assert_eq!(user.register().await.status, 201);
+    assert_eq!(user.poll().await.status, 200);
+    let status = User::new(&server.ops_url, 0).get("/ops/v1/status").await;
+    assert_eq!(status.json()["queue"]["registered"], 1);
+    drop(slow);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_client_takes_the_place_of_one_that_reads_no_answers() {
+    let server = with_bounds(|settings| {
+        settings.bounds.connections = 2;
+        settings.bounds.write_timeout = Duration::from_secs(600);
+    })
+    .await;
+    let asked = "GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1_000);
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        let mut raw = Raw::to(&server.api).await;
+        let write = raw.0.write_all(asked.as_bytes());
+        // The server reads no more requests than it can write answers.
+        let _ = tokio::time::timeout(Duration::from_millis(200), write).await;
+        raw.0.readable().await.unwrap();
+        silent.push(raw);
+    }
+    let mut new = Raw::to(&server.api).await;
+    assert_eq!(ask(&mut new).await, 200);
+    drop(silent);
     server.stop().await;
 }
 
@@ -151,7 +204,7 @@ async fn file_descriptors_are_reserved_for_operations() {
     seed(&server.ops, &profile(1, 5, 50)).await;
     let mut flood = Vec::new();
     for _ in 0..1_000 {
-        // Each has a request in flight, so that none can be evicted.
+        // Each has begun a request, and may be evicted by a later one.
         flood.push(Raw::sending(&server.api, BEGUN.as_bytes()).await);
     }
     // The ticketing API takes at most 253 of 700 files; the flood would take all of them.

@@ -30,7 +30,7 @@ async fn refused(url: &str, request: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ambiguous_lengths_and_hosts_are_refused() {
+async fn ambiguous_requests_are_refused() {
     let server = TestServer::empty().await;
     let post = |headers: &str| format!("POST /queue HTTP/1.1\r\n{JSON}{headers}\r\n12345");
     let get = |headers: &str| format!("GET /health/live HTTP/1.1\r\n{headers}\r\n");
@@ -48,6 +48,14 @@ async fn ambiguous_lengths_and_hosts_are_refused() {
         get("host: user@a\r\n"),
         get("host: a:99999\r\n"),
         get("host: a/b\r\n"),
+        get("host: localhost\r\nwait-token: a\r\nWait-Token: b\r\n"),
+        get("host: localhost\r\nidempotency-key: a\r\nidempotency-key: a\r\n"),
+        get("host: localhost\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\n"),
+        get("host: localhost\r\ncontent-type: text/plain\r\ncontent-type: text/plain\r\n"),
+        "GET http://evil/metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+        "GET http://localhost:1/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+        "GET http://user@localhost/metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+        "GET /queue#f HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
     ] {
         for url in [&server.api, &server.ops_url] {
             let expected = (400, "request.malformed".to_owned());
@@ -57,6 +65,9 @@ async fn ambiguous_lengths_and_hosts_are_refused() {
     let request = get("host: localhost\r\nexpect: 200-maybe\r\n");
     let expected = (417, "request.expectation".to_owned());
     assert_eq!(refused(&server.api, &request).await, expected);
+    let absolute = "GET http://LOCALHOST/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut raw = Raw::sending(&server.api, absolute.as_bytes()).await;
+    assert_eq!(raw.answer().await.0, 200, "both name the same host");
     // The answers to earlier requests on the connection come first.
     let both = format!("{LIVE}{}", get(""));
     let mut raw = Raw::sending(&server.api, both.as_bytes()).await;

@@ -22,20 +22,27 @@ impl Dialect for Target {
     /// MySQL commits each statement by itself. An interrupted migration is repeated, so each of its statements must
     /// allow a repeat. The first migration is an exception, because a dataset that is not complete is never opened. A
     /// changed procedure gets a new name, because servers of the previous version may still call the old one.
-    const MIGRATIONS: &'static [&'static [&'static str]] = &[&[
-        include_str!("../../../migrations/mysql/0001_dataset.sql"),
-        include_str!("../../../migrations/mysql/procedures/reserve.sql"),
-        include_str!("../../../migrations/mysql/procedures/cancel.sql"),
-        include_str!("../../../migrations/mysql/procedures/pay.sql"),
-        include_str!("../../../migrations/mysql/procedures/charge.sql"),
-        include_str!("../../../migrations/mysql/procedures/remember.sql"),
-        include_str!("../../../migrations/mysql/procedures/expire.sql"),
-        include_str!("../../../migrations/mysql/procedures/end_expired.sql"),
-        include_str!("../../../migrations/mysql/procedures/end_spent.sql"),
-        include_str!("../../../migrations/mysql/procedures/register_many.sql"),
-        include_str!("../../../migrations/mysql/procedures/register_one.sql"),
-        include_str!("../../../migrations/mysql/procedures/hand_out.sql"),
-    ]];
+    const MIGRATIONS: &'static [&'static [&'static str]] = &[
+        &[
+            include_str!("../../../migrations/mysql/0001_dataset.sql"),
+            include_str!("../../../migrations/mysql/procedures/reserve.sql"),
+            include_str!("../../../migrations/mysql/procedures/cancel.sql"),
+            include_str!("../../../migrations/mysql/procedures/charge.sql"),
+            include_str!("../../../migrations/mysql/procedures/remember.sql"),
+            include_str!("../../../migrations/mysql/procedures/expire.sql"),
+            include_str!("../../../migrations/mysql/procedures/end_expired.sql"),
+            include_str!("../../../migrations/mysql/procedures/register_many.sql"),
+            include_str!("../../../migrations/mysql/procedures/register_one.sql"),
+            include_str!("../../../migrations/mysql/procedures/hand_out.sql"),
+        ],
+        // They replace `pay` and `end_spent`, which counted only the holds of one place.
+        &[
+            "DROP PROCEDURE IF EXISTS pay_reservation",
+            include_str!("../../../migrations/mysql/procedures/pay_reservation.sql"),
+            "DROP PROCEDURE IF EXISTS end_spent_places",
+            include_str!("../../../migrations/mysql/procedures/end_spent_places.sql"),
+        ],
+    ];
 
     /// The id of the row in `concertctl_presence`.
     type Lock = i64;

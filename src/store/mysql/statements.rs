@@ -14,7 +14,7 @@ pub(super) const SQL: Statements = Statements {
 
     balance: "SELECT balance FROM users WHERE id = ?",
     charge: "CALL charge(?, ?, ?, ?, ?, ?)",
-    pay: "CALL pay(?, ?, ?, ?, ?, ?)",
+    pay: "CALL pay_reservation(?, ?, ?, ?, ?, ?)",
 
     reserve: "CALL reserve(?, ?, ?, ?, ?, ?, ?, ?, ?)",
     cancel: "CALL cancel(?, ?, ?, ?, ?)",
@@ -26,7 +26,7 @@ pub(super) const SQL: Statements = Statements {
         WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?",
 
     admit: "INSERT INTO admissions (mark, at) VALUES (?, ?) ON DUPLICATE KEY UPDATE at = admissions.at",
-    end_spent: "CALL end_spent(?, ?)",
+    end_spent: "CALL end_spent_places(?, ?)",
     standing: "SELECT place FROM queue_places WHERE live_user = ?",
     lives: "SELECT 1 FROM queue_places WHERE place = ? AND ended_at IS NULL",
     register_many: "CALL register_many(?)",

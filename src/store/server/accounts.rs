@@ -77,7 +77,7 @@ impl<D: Dialect> ServerStore<D> {
         let (outcome, row) = keyed::decide(&mut retry, &decision).await?;
         let ended = match outcome == Keyed::Fresh(PayOutcome::Paid) {
             true if D::opt(&row, 5)? == Some(1) => vec![pay.place],
-            // Another hold of the place may end at the same time, and each of the two statements may still see the
+            // Another hold of the user may end at the same time, and each of the two statements may still see the
             // other's hold. So each checks again after its commit.
             true => end_spent(&mut retry, vec![place], pay.now).await,
             false => Vec::new(),

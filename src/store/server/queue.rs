@@ -117,8 +117,8 @@ pub(super) fn unsigned(value: i64) -> Place {
     Place(u64::try_from(value).unwrap_or(0))
 }
 
-/// Ends those of `places` that are spent, and returns them. A failure is only logged, because the place then ends when
-/// its admission time is over.
+/// Ends the live places of the users of `places`, if they are spent, and returns those that ended. A failure is
+/// only logged, because the place then ends when its admission time is over.
 pub(super) async fn end_spent<D: Dialect>(
     retry: &mut Retry<'_, D>,
     places: Vec<i64>,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Dialect;
 use super::queue::{signed, ticket, unsigned};
@@ -188,7 +189,11 @@ impl<D: Dialect> BatchWork for HandingOut<D> {
         let mut retry = Retry::new(&self.0, statement::QUEUE_REGISTER_NEXT, Repeat::Safe);
         loop {
             let handed_out = match D::SQL.hand_out_turn {
-                Some(turn) => retry.bounded(self.in_turn(turn, params)).await,
+                Some(turn) => {
+                    let committing = AtomicBool::new(false);
+                    let attempt = self.in_turn(turn, params, &committing);
+                    retry.transaction(&committing, attempt).await
+                }
                 None => retry.run(D::SQL.hand_out, params).await,
             };
             match handed_out {
@@ -200,11 +205,17 @@ impl<D: Dialect> BatchWork for HandingOut<D> {
 }
 
 impl<D: Dialect> HandingOut<D> {
-    /// Hands out places in a transaction that begins with `turn`.
-    async fn in_turn(&self, turn: &str, params: Params<'_>) -> Result<Reply<D::Row>, Fault> {
+    /// Hands out places in a transaction that begins with `turn`. Sets `committing` before the COMMIT.
+    async fn in_turn(
+        &self,
+        turn: &str,
+        params: Params<'_>,
+        committing: &AtomicBool,
+    ) -> Result<Reply<D::Row>, Fault> {
         let mut lease = self.0.lend().await?;
         lease.begin(turn).await?;
         let reply = lease.run(D::SQL.hand_out, params).await?;
+        committing.store(true, Ordering::Relaxed);
         lease.commit().await?;
         Ok(reply)
     }

@@ -48,7 +48,8 @@ pub struct Statements {
 
     /// Admits up to a place. Parameters: place, time. An earlier time stays.
     pub admit: &'static str,
-    /// Ends those of the places that have paid and hold nothing that can still be paid. Parameters: places, now.
+    /// Ends the live places of the users of these places, if something was paid by them and their users hold nothing
+    /// that can still be paid. Parameters: places, now.
     /// Column: the places that ended.
     pub end_spent: &'static str,
     /// User → live place.

@@ -4,7 +4,7 @@
 //! checkpoint is recorded as in progress before it begins and as done after it ended, each time with an fsync.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -18,6 +18,9 @@ use crate::store::identity::FileIdentity;
 
 /// A checkpoint is due from this number of pages in the log on: 16 MiB.
 const DUE: i32 = 4_000;
+/// The log is long from this number of pages on: 128 MiB. Checkpoints were due several times, and reads kept them from
+/// emptying it.
+const LONG: i32 = 8 * DUE;
 
 /// The commit state of the one writing connection.
 pub(super) struct Commits {
@@ -27,6 +30,9 @@ pub(super) struct Commits {
     log_pages: Arc<AtomicI32>,
     /// The pages in the log at the last attempt. Readers may have prevented a complete copy.
     tried_at: i32,
+    log: PathBuf,
+    /// Whether the log was reported as long since it was last emptied.
+    is_reported: bool,
 }
 
 impl Commits {
@@ -59,6 +65,8 @@ impl Commits {
             identity: FileIdentity::default(),
             log_pages,
             tried_at: 0,
+            log: wal_scan::log_of(path),
+            is_reported: false,
         };
         // The log of the last process is copied first, because this frees space on a full disk.
         commits.checkpoint(connection);
@@ -103,11 +111,29 @@ impl Commits {
         let pages = self.log_pages.load(Ordering::Relaxed);
         if pages < self.tried_at {
             self.tried_at = 0;
+            self.is_reported = false;
         }
         if pages >= self.tried_at + DUE {
             self.tried_at = pages;
             self.checkpoint(connection);
+            self.report_if_long(pages);
         }
+    }
+
+    /// Reports once that the log has become long.
+    fn report_if_long(&mut self, pages: i32) {
+        if pages < LONG || self.is_reported {
+            return;
+        }
+        self.is_reported = true;
+        let (file, size) = (self.log.display(), self.log.metadata());
+        let mebibytes = size.map_or(0, |log| log.len() >> 20);
+        tracing::warn!(
+            %file,
+            mebibytes,
+            "the write-ahead log grows, because reads keep it from being copied and emptied: end long audits, backups \
+             and other programs that read the database"
+        );
     }
 
     fn checkpoint(&mut self, connection: &Connection) {
@@ -174,4 +200,29 @@ fn watched(path: &Path) -> Vec<std::path::PathBuf> {
         watched.extend([root.to_owned(), root.join("lock")]);
     }
     watched
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_reads_keep_from_being_emptied_is_reported_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.db");
+        let mut connection = Connection::open(&file).unwrap();
+        crate::store::sqlite::schema::migrate(&mut connection).unwrap();
+        let mut commits = Commits::begin(&mut connection, &file, 0).unwrap();
+        let mut reported_at = |pages| {
+            commits.log_pages.store(pages, Ordering::Relaxed);
+            let before = commits.is_reported;
+            commits.checkpoint_if_due(&connection);
+            commits.is_reported && !before
+        };
+        assert!(!reported_at(DUE) && !reported_at(LONG - 1));
+        assert!(reported_at(LONG + DUE));
+        assert!(!reported_at(LONG + 2 * DUE), "once");
+        assert!(!reported_at(1), "emptied");
+        assert!(reported_at(LONG), "again");
+    }
 }

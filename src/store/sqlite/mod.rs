@@ -333,7 +333,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Pays a reservation. The payer's admission ends when it has no hold left.
+    /// Pays a reservation. The payer's admission ends when the payer has no hold left.
     pub async fn pay(
         &self,
         pay: Pay,
@@ -344,9 +344,14 @@ impl SqliteStore {
                 let outcome =
                     idempotency::once(tx, pay.user, key, pay.now, |tx| accounts::pay(tx, &pay))?;
                 let is_paid = outcome == Keyed::Fresh(PayOutcome::Paid);
-                let ends = is_paid && queue::end_if_spent(tx, pay.place, pay.now)?;
-                let ended = ends.then_some(pay.place).into_iter().collect();
-                Ok(Settled { outcome, ended })
+                let ended = match is_paid {
+                    true => queue::end_if_spent(tx, pay.user, pay.now)?,
+                    false => None,
+                };
+                Ok(Settled {
+                    outcome,
+                    ended: ended.into_iter().collect(),
+                })
             })
             .await
     }

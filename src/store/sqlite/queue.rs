@@ -263,22 +263,28 @@ fn insert(tx: &Tx<'_>, place: Place, user: UserId, now: Timestamp) -> rusqlite::
         .map(drop)
 }
 
-/// Ends the admission of a place that has a payment and no hold that can still be paid.
+/// Ends the live place of a user by which something was paid, if the user holds nothing that can still be paid, by
+/// whichever place.
 const END_IF_SPENT: &str = "UPDATE queue_places SET ended_at = ?2
-     WHERE place = ?1 AND ended_at IS NULL
+     WHERE user_id = ?1 AND ended_at IS NULL
        AND EXISTS (SELECT 1 FROM reservations r
-                   WHERE r.user_id = queue_places.user_id AND r.place = ?1 AND r.status = 1)
+                   WHERE r.user_id = ?1 AND r.place = queue_places.place AND r.status = 1)
        AND NOT EXISTS (SELECT 1 FROM reservations r
-                       WHERE r.user_id = queue_places.user_id AND (r.place = ?1 OR r.place IS NULL)
-                         AND r.status = 0 AND r.expires_at > ?2)";
+                       WHERE r.user_id = ?1 AND r.status = 0 AND r.expires_at > ?2)
+     RETURNING place";
 
-/// Ends the admission if it has a payment and no hold that can still be paid. Returns whether it ended.
-pub(super) fn end_if_spent(tx: &Tx<'_>, place: Place, now: Timestamp) -> Result<bool, StoreError> {
-    let ended = tx
+/// Ends the admission of `user` if it has a payment, and the user has no hold that can still be paid. Returns the place
+/// that ended.
+pub(super) fn end_if_spent(
+    tx: &Tx<'_>,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<Place>, StoreError> {
+    Ok(tx
         .conn
         .prepare_cached(END_IF_SPENT)?
-        .execute(params![signed(place), now.0])?;
-    Ok(ended > 0)
+        .query_row(params![user.0, now.0], |row| row.get(0).map(unsigned))
+        .optional()?)
 }
 
 /// Ends the admission of a place that a new registration replaces.

@@ -31,7 +31,7 @@ const LIVE: &str = "SELECT count(*) FROM reservations
      WHERE user_id = ?1 AND (status = 1 OR (status = 0 AND expires_at > ?2))";
 
 /// The expired hold of a seat that has not changed since it was read.
-const RUN_OUT: &str = "SELECT r.id, r.seat_id, r.place FROM reservations r JOIN seats s ON s.id = r.seat_id
+const RUN_OUT: &str = "SELECT r.id, r.seat_id, r.user_id FROM reservations r JOIN seats s ON s.id = r.seat_id
      WHERE r.seat_id = ?1 AND r.status = 0 AND r.expires_at <= ?2 AND s.version = coalesce(?3, s.version)";
 
 /// Tries to take the seat for its user, after it frees the seat from an expired hold. Returns also the places whose
@@ -129,7 +129,7 @@ pub(super) fn cancel(
     match found.status.cancel() {
         Ok(status) => {
             release(tx, id, found.seat, status)?;
-            end_spent(tx, found.place, now, ended)?;
+            ended.extend(queue::end_if_spent(tx, user, now)?);
             Ok(CancelOutcome::Cancelled)
         }
         Err(TransitionError::AlreadyPaid) => Ok(CancelOutcome::AlreadyPaid),
@@ -137,9 +137,9 @@ pub(super) fn cancel(
     }
 }
 
-/// Columns: id, seat, place.
+/// Columns: id, seat, user.
 const DUE: &str =
-    "SELECT id, seat_id, place FROM reservations WHERE status = 0 AND expires_at <= ?1 LIMIT ?2";
+    "SELECT id, seat_id, user_id FROM reservations WHERE status = 0 AND expires_at <= ?1 LIMIT ?2";
 
 /// Ends expired holds. Returns their number and the places whose admission ended with them.
 pub(super) fn expire(
@@ -157,7 +157,7 @@ fn end_holds(
     params: impl rusqlite::Params,
     now: Timestamp,
 ) -> Result<(u64, Vec<Place>), StoreError> {
-    let due: Vec<(i64, i64, Option<i64>)> = tx
+    let due: Vec<(i64, i64, i64)> = tx
         .conn
         .prepare_cached(select)?
         .query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
@@ -167,24 +167,10 @@ fn end_holds(
         release(tx, ReservationId(*id), SeatId(*seat), to)?;
     }
     let mut ended = Vec::new();
-    for (.., place) in &due {
-        end_spent(tx, place.map(queue::unsigned), now, &mut ended)?;
+    for (.., user) in &due {
+        ended.extend(queue::end_if_spent(tx, UserId(*user), now)?);
     }
     Ok((due.len() as u64, ended))
-}
-
-fn end_spent(
-    tx: &Tx<'_>,
-    place: Option<Place>,
-    now: Timestamp,
-    ended: &mut Vec<Place>,
-) -> Result<(), StoreError> {
-    if let Some(place) = place
-        && queue::end_if_spent(tx, place, now)?
-    {
-        ended.push(place);
-    }
-    Ok(())
 }
 
 fn release(
@@ -212,14 +198,13 @@ pub(super) struct Found {
     pub(super) price: i64,
     pub(super) status: ReservationStatus,
     pub(super) expires_at: Timestamp,
-    place: Option<Place>,
 }
 
 pub(super) fn find(tx: &Tx<'_>, id: ReservationId) -> Result<Option<Found>, StoreError> {
     Ok(tx
         .conn
         .prepare_cached(
-            "SELECT seat_id, user_id, price, status, expires_at, place FROM reservations WHERE id = ?1",
+            "SELECT seat_id, user_id, price, status, expires_at FROM reservations WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
             let code = row.get(3)?;
@@ -230,7 +215,6 @@ pub(super) fn find(tx: &Tx<'_>, id: ReservationId) -> Result<Option<Found>, Stor
                 status: ReservationStatus::from_code(code)
                     .ok_or(rusqlite::Error::IntegralValueOutOfRange(3, code))?,
                 expires_at: Timestamp(row.get(4)?),
-                place: row.get::<_, Option<i64>>(5)?.map(queue::unsigned),
             })
         })
         .optional()?)

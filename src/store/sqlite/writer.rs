@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::commits::Commits;
@@ -322,7 +322,18 @@ fn commit(connection: &Connection, commits: &Commits, changed: bool) -> Result<(
         commits.in_place()?;
         commits.number(connection)?;
     }
-    Ok(connection.execute_batch("COMMIT")?)
+    connection.execute_batch("COMMIT").map_err(commit_failed)
+}
+
+/// The error of a COMMIT that failed. The transaction may already be in the log when an I/O operation of the COMMIT
+/// fails, as the fsync does. The next start would then find it there.
+fn commit_failed(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::SystemIoFailure) => {
+            StoreError::Unknown(format!("{error}: is the disk failing?"))
+        }
+        _ => error.into(),
+    }
 }
 
 /// Reports a commit once to the metrics and the log, and to the trace of each of its requests.
@@ -359,6 +370,29 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (options, faults) = (Options::default(), Faults::default());
         Writer::start(written, options, versions, metrics, faults).unwrap()
+    }
+
+    #[test]
+    fn after_an_io_error_of_the_commit_the_outcome_is_unknown() {
+        use rusqlite::ffi;
+        let failed = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            commit_failed(error)
+        };
+        for code in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR,
+        ] {
+            let outcome = failed(code);
+            assert!(
+                matches!(outcome, StoreError::Unknown(_)),
+                "{code}: {outcome:?}"
+            );
+        }
+        // A log that cannot grow lacks the end of the transaction.
+        let full = failed(ffi::SQLITE_FULL);
+        assert!(matches!(full, StoreError::Unwritable(_)), "{full:?}");
     }
 
     #[tokio::test]

@@ -183,7 +183,11 @@ async fn the_metrics_of_a_server_show_whether_the_sale_is_open() {
     open("1").await;
     set(concertctl::api::ops::Opening::Closed).await;
     open("0").await;
-    set(concertctl::api::ops::Opening::At(4_102_444_800_000)).await;
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let tomorrow = std::time::SystemTime::now() + day;
+    let tomorrow = tomorrow.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let tomorrow = i64::try_from(tomorrow.as_millis()).unwrap();
+    set(concertctl::api::ops::Opening::At(tomorrow)).await;
     open("0").await;
     set(concertctl::api::ops::Opening::Now).await;
     open("1").await;

@@ -16,6 +16,7 @@ contract![
     charges_from_many_sides_add_up,
     a_payment_sells_the_seat_and_the_last_one_ends_the_place,
     a_place_that_has_paid_ends_with_its_last_hold,
+    a_payment_ends_no_place_while_its_user_holds_a_seat_by_an_earlier_place,
     payments_of_all_holds_at_once_end_the_place,
     a_place_that_has_ended_pays_nothing,
     a_replayed_payment_touches_no_newer_place,
@@ -233,6 +234,48 @@ async fn a_place_that_has_paid_ends_with_its_last_hold(db: &Opened) {
         };
         assert_eq!(ended, [place(user)], "{ending}");
         assert!(db.store.has_ended(place(user)).await.unwrap(), "{ending}");
+    }
+    db.assert_sound().await;
+}
+
+async fn a_payment_ends_no_place_while_its_user_holds_a_seat_by_an_earlier_place(db: &Opened) {
+    let endings = ["pay", "cancel", "expire"];
+    for (user, ending) in (1..).zip(endings) {
+        let (earlier, later) = (place(user), place(user + 40));
+        let first = super::opened::new_place(earlier.0, user);
+        db.store.register(first).await.unwrap();
+        db.charged(user, 2 * PRICE).await;
+        let seat = user * 3;
+        let paid = db.reserved(user, seat).await;
+        let held = db.reserved(user, seat + 1).await;
+        let again = concertctl::store::NewPlace {
+            replaces: Some(earlier),
+            ..super::opened::new_place(later.0, user)
+        };
+        db.store.register(again).await.unwrap();
+
+        let paying = |id| Pay {
+            place: later,
+            ..paying(user, id, 20)
+        };
+        let payment = db.store.pay(paying(paid), None).await.unwrap();
+        assert_eq!(payment.outcome, Keyed::Fresh(PayOutcome::Paid), "{ending}");
+        assert_eq!(payment.ended, [], "{ending}: the other seat can be paid");
+        assert!(!db.store.has_ended(later).await.unwrap(), "{ending}");
+
+        let ended = match ending {
+            "pay" => db.store.pay(paying(held), None).await.unwrap().ended,
+            "cancel" => {
+                let cancel = db.store.cancel(held, UserId(user), Timestamp(21), None);
+                cancel.await.unwrap().ended
+            }
+            _ => {
+                let expire = db.store.expire_holds(Timestamp(100), 10);
+                expire.await.unwrap().ended
+            }
+        };
+        assert_eq!(ended, [later], "{ending}");
+        assert!(db.store.has_ended(later).await.unwrap(), "{ending}");
     }
     db.assert_sound().await;
 }

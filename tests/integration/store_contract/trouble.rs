@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use concertctl::domain::{Money, Timestamp, UserId};
+use concertctl::domain::{Money, Place, Timestamp, UserId};
 use concertctl::store::postgres::PgOptions as PoolOptions;
-use concertctl::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome, StoreError};
+use concertctl::store::{
+    ChargeOutcome, Idempotency, Keyed, NextPlace, Pay, PayOutcome, StoreError,
+};
 use futures_util::future::join_all;
 
 use super::opened::{PRICE, new_place, place};
@@ -20,6 +22,7 @@ on_each_database!(
     a_connection_that_does_not_answer_is_replaced_alone,
     a_charge_with_a_key_whose_answer_is_lost_is_retried_and_done_once,
     a_charge_without_a_key_whose_answer_is_lost_is_not_repeated,
+    a_place_whose_commit_outlasts_the_time_out_is_answered,
     a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out,
     a_hanging_statement_ends_at_its_time_out_and_has_no_effect,
     payments_of_all_holds_at_once_end_the_place,
@@ -175,6 +178,39 @@ async fn charge_whose_answer_is_lost(
         proxy.open().await;
     });
     Some((db, proxy, charged))
+}
+
+/// Makes each insert of a place take two seconds: in PostgreSQL the COMMIT, in MariaDB, where the procedure contains it,
+/// the call.
+async fn places_are_slow(db: &Opened) {
+    db.tamper(match db.server().kind() {
+        Kind::Postgres => {
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+                 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON queue_places
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()"
+        }
+        Kind::MariaDb => {
+            "CREATE TRIGGER wait AFTER INSERT ON queue_places FOR EACH ROW SET @waited = SLEEP(2)"
+        }
+    })
+    .await;
+}
+
+async fn a_place_whose_commit_outlasts_the_time_out_is_answered(kind: Kind) {
+    let options = PoolOptions {
+        timeout: Duration::from_secs(1),
+        ..PoolOptions::default()
+    };
+    let Some(db) = Opened::with(kind, options).await else {
+        return;
+    };
+    places_are_slow(&db).await;
+    let (now, none) = (Timestamp(5), Place(0));
+    let next = db.store.register_next(USER, now, none, none, None).await;
+    assert!(matches!(next, Ok(NextPlace::New(Place(1)))), "{next:?}");
+    assert_eq!(db.store.standing(USER).await.unwrap(), Some(Place(1)));
+    db.close().await;
 }
 
 async fn a_charge_with_a_key_whose_answer_is_lost_is_retried_and_done_once(kind: Kind) {

@@ -1,7 +1,8 @@
 -- Pays a reservation. Parameters: user, key or NULL, fingerprint, reservation, place, now.
 --
 -- It decides on the rows as it finds them. If the reservation changes meanwhile, the answer is 0 and nothing is done.
--- If the account does, the check on the balance ends the statement.
+-- If the account does, the check on the balance ends the statement. The place ends unless its user holds something else
+-- that can still be paid, by whichever place.
 --
 -- Answers: 30 Paid, 31 Unknown, 32 Foreign, 33 Expired, 34 AlreadyPaid, 35 BalanceTooLow, 36 PlaceEnded. Further
 -- columns: the date of the seat, and 1 if the place ended.
@@ -35,7 +36,7 @@ WITH stored AS MATERIALIZED (
     RETURNING performance_date_id
 ), others AS MATERIALIZED (
     SELECT 1 FROM reservations
-    WHERE user_id = $1 AND status = 0 AND expires_at > $6 AND id <> $4 AND coalesce(place, $5) = $5
+    WHERE user_id = $1 AND status = 0 AND expires_at > $6 AND id <> $4
 ), place_ended AS (
     UPDATE queue_places SET ended_at = $6
     WHERE place = $5 AND ended_at IS NULL AND EXISTS (SELECT 1 FROM paid) AND NOT EXISTS (SELECT 1 FROM others)

@@ -1,6 +1,7 @@
--- Pays a reservation. Answers: 30 Paid, 31 Unknown, 32 Foreign, 33 Expired, 34 AlreadyPaid, 35 BalanceTooLow,
+-- Pays a reservation. The payer's place ends unless its user holds something else that can still be paid, by whichever
+-- place. Answers: 30 Paid, 31 Unknown, 32 Foreign, 33 Expired, 34 AlreadyPaid, 35 BalanceTooLow,
 -- 36 PlaceEnded. The last two columns are the date of the seat, and whether the payer's place ended with it.
-CREATE PROCEDURE pay(
+CREATE PROCEDURE pay_reservation(
     p_user BIGINT, p_key VARBINARY(255), p_fingerprint BIGINT, p_reservation BIGINT, p_place BIGINT, p_now BIGINT
 )
     SQL SECURITY INVOKER
@@ -53,7 +54,7 @@ decided: BEGIN
         IF NOT EXISTS (
             SELECT 1 FROM reservations
             WHERE user_id = p_user AND live_slot IS NOT NULL AND status = 0 AND expires_at > p_now
-              AND id <> p_reservation AND COALESCE(place, p_place) = p_place
+              AND id <> p_reservation
         ) THEN
             UPDATE queue_places SET ended_at = p_now WHERE place = p_place AND ended_at IS NULL;
             SET v_place_ended = ROW_COUNT();
