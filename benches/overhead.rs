@@ -54,7 +54,7 @@ async fn serve(how: &str) {
         "off" => logs::build(config).unwrap().1,
         "on" => logs::init(config).unwrap(),
         collector => {
-            settings.otlp = Some(Otlp::at(collector).unwrap());
+            settings.otlp = Some(Otlp::at("the collector", collector).unwrap());
             logs::init(config).unwrap()
         }
     };

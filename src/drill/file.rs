@@ -282,7 +282,9 @@ impl Drill {
                 );
                 add(&format!("{path}.at"), problem);
             }
-            let checks = [check_fault(inject.at, &inject.fault), inject.cause.check()];
+            let cause = inject.cause.check();
+            let cause = cause.map(|(field, problem)| (field.to_owned(), problem));
+            let checks = [check_fault(inject.at, &inject.fault), cause];
             for (field, problem) in checks.into_iter().flatten() {
                 add(&format!("{path}{field}"), problem);
             }

@@ -429,6 +429,7 @@ mod tests {
                 rate: 1.0,
             },
             consoles: 0,
+            memory_bytes: None,
         };
         let (sealing, injecting) = (asked.clone(), asked.clone());
         let seal = move || async move { sealing.answer("seal", json!({ "key": "the key" })) };

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::Scenario;
 use super::durations::{Pause, Time};
 use super::thresholds::{Business, Group, Thresholds};
+use crate::size::Size;
 
 impl JsonSchema for Time {
     fn schema_name() -> Cow<'static, str> {

@@ -366,6 +366,7 @@ async fn the_console_follows_a_rehearsal_and_stops_it_when_it_quits() {
             rate: 0.0,
         },
         consoles: 1,
+        memory_bytes: None,
     });
     let effect = Effect::StartLoad {
         scenario: "fake".into(),

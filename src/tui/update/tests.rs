@@ -59,6 +59,7 @@ fn status(profile: Option<&str>, registered: u64) -> Status {
             rate: 0.0,
         },
         consoles: 1,
+        memory_bytes: None,
     }
 }
 

@@ -47,6 +47,7 @@ fn status() -> Status {
             rate: 0.0,
         },
         consoles: 1,
+        memory_bytes: None,
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn status(dataset: bool) -> Status {
             rate: 0.0,
         },
         consoles: 1,
+        memory_bytes: None,
     }
 }
 

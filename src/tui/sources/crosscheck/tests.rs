@@ -35,6 +35,7 @@ fn server(model: &mut Model, at: i64, waiting: u64) {
             rate: 0.0,
         },
         consoles: 1,
+        memory_bytes: None,
     };
     let answer = Box::new((status, SeedProgress::default()));
     update(model, at, Event::Ops(answer));
