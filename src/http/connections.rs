@@ -16,7 +16,8 @@
 //! There is one exception: a busy connection may be evicted when its client has read nothing of an answer for
 //! [`STALLED`]. A request without a body is busy from its beginning.
 //!
-//! The task of the connection makes every transition except eviction. A connection that is upgraded to another protocol (WebSocket) never becomes idle again.
+//! The task of the connection makes every transition except eviction. A connection that is upgraded to another protocol
+//! (WebSocket) never becomes idle again.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;

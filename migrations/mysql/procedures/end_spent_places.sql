@@ -1,7 +1,7 @@
 -- Ends the live places of the users of some places (a JSON array), if something was paid by the live place, and its user
 -- holds nothing that could still be paid, by whichever place. Runs after the commit of what may have been the last
 -- payment or hold. A row for each place that ended.
-CREATE PROCEDURE end_spent_places(p_places LONGTEXT CHARACTER SET utf8mb4, p_now BIGINT)
+CREATE PROCEDURE /*M! IF NOT EXISTS */ /*!80029 IF NOT EXISTS */ end_spent_places(p_places LONGTEXT CHARACTER SET utf8mb4, p_now BIGINT)
     SQL SECURITY INVOKER
 BEGIN
     DECLARE v_spent LONGTEXT CHARACTER SET utf8mb4;

@@ -1,7 +1,7 @@
 -- Pays a reservation. The payer's place ends unless its user holds something else that can still be paid, by whichever
 -- place. Answers: 30 Paid, 31 Unknown, 32 Foreign, 33 Expired, 34 AlreadyPaid, 35 BalanceTooLow,
 -- 36 PlaceEnded. The last two columns are the date of the seat, and whether the payer's place ended with it.
-CREATE PROCEDURE pay_reservation(
+CREATE PROCEDURE /*M! IF NOT EXISTS */ /*!80029 IF NOT EXISTS */ pay_reservation(
     p_user BIGINT, p_key VARBINARY(255), p_fingerprint BIGINT, p_reservation BIGINT, p_place BIGINT, p_now BIGINT
 )
     SQL SECURITY INVOKER

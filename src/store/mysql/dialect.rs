@@ -35,11 +35,10 @@ impl Dialect for Target {
             include_str!("../../../migrations/mysql/procedures/register_one.sql"),
             include_str!("../../../migrations/mysql/procedures/hand_out.sql"),
         ],
-        // They replace `pay` and `end_spent`, which counted only the holds of one place.
+        // They replace `pay` and `end_spent`, which counted only the holds of one place. Each is created unless it
+        // exists, so that a repeat is possible without the right to drop it; MySQL can do this from 8.0.29 on.
         &[
-            "DROP PROCEDURE IF EXISTS pay_reservation",
             include_str!("../../../migrations/mysql/procedures/pay_reservation.sql"),
-            "DROP PROCEDURE IF EXISTS end_spent_places",
             include_str!("../../../migrations/mysql/procedures/end_spent_places.sql"),
         ],
     ];

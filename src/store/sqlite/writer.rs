@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rusqlite::ffi::SQLITE_IOERR_WRITE;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -325,11 +326,13 @@ fn commit(connection: &Connection, commits: &Commits, changed: bool) -> Result<(
     connection.execute_batch("COMMIT").map_err(commit_failed)
 }
 
-/// The error of a COMMIT that failed. The transaction may already be in the log when an I/O operation of the COMMIT
-/// fails, as the fsync does. The next start would then find it there.
+/// The error of a COMMIT that failed. After most I/O errors, as of the fsync, the whole transaction may already be in the
+/// log, where the next start would find it. After an error of a write it is not: the end of the transaction is written
+/// last.
 fn commit_failed(error: rusqlite::Error) -> StoreError {
+    let extended = error.sqlite_error().map(|failed| failed.extended_code);
     match error.sqlite_error_code() {
-        Some(ErrorCode::SystemIoFailure) => {
+        Some(ErrorCode::SystemIoFailure) if extended != Some(SQLITE_IOERR_WRITE) => {
             StoreError::Unknown(format!("{error}: is the disk failing?"))
         }
         _ => error.into(),
@@ -381,7 +384,7 @@ mod tests {
         };
         for code in [
             ffi::SQLITE_IOERR_FSYNC,
-            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_SHMMAP,
             ffi::SQLITE_IOERR,
         ] {
             let outcome = failed(code);
@@ -391,8 +394,13 @@ mod tests {
             );
         }
         // A log that cannot grow lacks the end of the transaction.
-        let full = failed(ffi::SQLITE_FULL);
-        assert!(matches!(full, StoreError::Unwritable(_)), "{full:?}");
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE] {
+            let outcome = failed(code);
+            assert!(
+                matches!(outcome, StoreError::Unwritable(_)),
+                "{code}: {outcome:?}"
+            );
+        }
     }
 
     #[tokio::test]

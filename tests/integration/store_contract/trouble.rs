@@ -180,18 +180,18 @@ async fn charge_whose_answer_is_lost(
     Some((db, proxy, charged))
 }
 
-/// Makes each insert of a place take two seconds: in PostgreSQL the COMMIT, in MariaDB, where the procedure contains it,
+/// Makes each insert of a place take five seconds: in PostgreSQL the COMMIT, in MariaDB, where the procedure contains it,
 /// the call.
 async fn places_are_slow(db: &Opened) {
     db.tamper(match db.server().kind() {
         Kind::Postgres => {
             "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
-                 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END';
+                 'BEGIN PERFORM pg_sleep(5); RETURN NULL; END';
              CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON queue_places
                  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()"
         }
         Kind::MariaDb => {
-            "CREATE TRIGGER wait AFTER INSERT ON queue_places FOR EACH ROW SET @waited = SLEEP(2)"
+            "CREATE TRIGGER wait AFTER INSERT ON queue_places FOR EACH ROW SET @waited = SLEEP(5)"
         }
     })
     .await;
@@ -199,7 +199,8 @@ async fn places_are_slow(db: &Opened) {
 
 async fn a_place_whose_commit_outlasts_the_time_out_is_answered(kind: Kind) {
     let options = PoolOptions {
-        timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(3),
+        statement_timeout: Duration::from_secs(20),
         ..PoolOptions::default()
     };
     let Some(db) = Opened::with(kind, options).await else {
