@@ -24,6 +24,22 @@ const SETTINGS: &str =
 const HAS_CONTROL: &str =
     "SELECT (to_regclass('concertctl.schema_version') IS NOT NULL)::integer::bigint";
 
+/// The transaction that makes the control tables also writes this row.
+const HAS_VERSION: &str = "SELECT EXISTS (SELECT FROM concertctl.schema_version)::integer::bigint";
+
+impl Target {
+    /// Refuses control tables that a restore has made and not filled, because a row of this server would be in its way.
+    async fn check_control(&self, session: &mut Session) -> Result<(), Fault> {
+        match session.number(HAS_VERSION, &[]).await? {
+            1 => Ok(()),
+            _ => Err(Fault::unavailable(format!(
+                "the control tables of {} are empty: finish the restore of its dump",
+                self.name()
+            ))),
+        }
+    }
+}
+
 impl Dialect for Target {
     const SQL: Statements = SQL;
     const ONE_ANSWER: &'static str = "idempotency_pkey";
@@ -81,7 +97,7 @@ impl Dialect for Target {
 
     async fn make_control(&self, session: &mut Session) -> Result<(), Fault> {
         match session.number(HAS_CONTROL, &[]).await? {
-            1 => Ok(()),
+            1 => self.check_control(session).await,
             _ => session.run(CONTROL).await,
         }
     }
