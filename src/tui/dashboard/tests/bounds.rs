@@ -95,7 +95,7 @@ fn repeated_panels_are_bounded_and_the_last_one_states_it() {
         "includeAll": true, "current": { "value": ["$__all"] } })
     };
     let inside = panel(json!({ "repeat": "b" }));
-    let inner = json!({ "type": "row", "repeat": "c", "panels": [inside] });
+    let inner = json!({ "type": "row", "repeat": "c", "collapsed": true, "panels": [inside] });
     let row = json!({ "type": "row", "repeat": "a", "collapsed": true, "panels": [inner] });
     let list: Vec<_> = ["a", "b", "c"].map(variable).into();
     let json = json!({ "panels": [row], "templating": { "list": list } });
