@@ -151,6 +151,8 @@ async fn an_invalid_collector_address_is_refused_before_the_run() {
         ("ftp://x:4318", "https://host:4318"),
         ("x:4317", "http://host:4318"),
     ] {
-        rehearse(url).await.failed_with(2, &["--otlp", named]);
+        rehearse(url)
+            .await
+            .failed_with(2, &["OTEL_EXPORTER_OTLP_ENDPOINT", named]);
     }
 }
