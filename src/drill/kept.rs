@@ -14,7 +14,7 @@ const KEPT: usize = 100;
 /// The largest report that is read, in bytes. A report of ten minutes has some ten thousand.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// Writes a report into `dir`, and removes the oldest reports beyond [`KEPT`].
+/// Writes a report into `dir`, and removes the oldest reports beyond the number that is kept.
 ///
 /// # Errors
 /// The directory or the file cannot be written.
