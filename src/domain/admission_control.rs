@@ -250,8 +250,8 @@ pub fn step(state: State, now: &Measurement, waiting: u64, cap: Cap) -> (State, 
     if next.rate >= next.good {
         next.in_trouble = false;
     }
-    // While a request is older than the objective nobody is admitted, but for no longer than the window: then users come
-    // in at the floor, so that the queue advances and the service is measured, however long the trouble lasts.
+    // While a request is older than the objective, no user is admitted. After a whole window without admissions, users
+    // are admitted at the lowest rate, so that the queue advances and the service is measured during a long incident.
     let is_slow = now.oldest > OBJECTIVE;
     let (rate, admits) = match (is_slow, now.admitted) {
         (true, 0) => (cap.floor, true),

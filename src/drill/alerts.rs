@@ -22,7 +22,7 @@ use crate::clients::prometheus::{Labels, Prometheus, RuleState};
 pub(super) const EVERY: Duration = Duration::from_millis(250);
 /// The most alert names that are recorded. A rule pack has some dozens.
 const MOST: usize = 1_000;
-/// The most alerts of one name that are told apart.
+/// The largest number of firing alerts of one name that are remembered.
 const MAX_OF_A_NAME: usize = 1_000;
 /// The largest notification that the receiver reads, in bytes.
 const LARGEST: usize = 1024 * 1024;
@@ -220,7 +220,8 @@ impl Alerts {
                 return;
             }
         }
-        // The newest: an alert that fires again before its end was told is told of as one that goes on.
+        // The newest spell ends: if an alert fires again before the receiver was notified of its end, Alertmanager
+        // notifies as if it had fired all the time.
         let spells = self.spells.get_mut(name);
         let waiting = |spell: &&mut Spell| spell.notified.is_some() && spell.end_notified.is_none();
         if let Some(spell) = spells.and_then(|spells| spells.iter_mut().rfind(waiting)) {
@@ -237,7 +238,7 @@ impl Alerts {
         // An alert that becomes pending again before it fired continues its spell, which is pending from then on.
         if spells.last().is_none_or(|last| last.resolved.is_some()) {
             spells.push(Spell::default());
-            // The rule has ended for all of them, also for those whose end nobody is told of, after a restart.
+            // The rule ended for all earlier alerts. After a restart, no notification reports the end of some of them.
             self.notified_firing.remove(name);
         }
         spells.last_mut()

@@ -58,9 +58,9 @@ struct State {
 }
 
 impl State {
-    /// Marks the seconds in which somebody waited beyond the limit, from `from` to `to`, and nobody was answered. They do
-    /// not meet the objective, which only the late answer shows.
-    fn nobody_was_answered(&mut self, from: Moment, to: Moment) {
+    /// Marks the seconds from `from` to `to` without an answer as outside of the objective: in this time a user waited
+    /// longer than the limit. This is known only when the late answer arrives.
+    fn mark_unanswered(&mut self, from: Moment, to: Moment) {
         let waited = |second: &&mut Second| second.at + 1_000 > from;
         let seconds = self.seconds.iter_mut().rev().take_while(waited);
         for second in seconds.filter(|second| second.requests == 0 && second.at < to) {
@@ -115,9 +115,9 @@ impl Objective {
         let beyond = latency.saturating_sub(self.hypothesis.p95.0);
         if !beyond.is_zero() {
             let beyond = i64::try_from(beyond.as_millis()).unwrap_or(i64::MAX);
-            state.nobody_was_answered(now.saturating_sub(beyond), now);
+            state.mark_unanswered(now.saturating_sub(beyond), now);
         }
-        let is_slow = sample.class == Class::Ok && latency > self.hypothesis.p95.0;
+        let is_slow = sample.class == Class::Ok && !beyond.is_zero();
         if is_slow || sample.class == Class::Error {
             state.harm(sample.user, now);
         }
@@ -224,7 +224,7 @@ mod tests {
     fn seconds_in_which_people_wait_and_nobody_is_answered_do_not_meet_the_objective() {
         let objective = Objective::new(Hypothesis::default(), 0);
         objective.count(&answer(Duration::from_millis(20)), 500);
-        // Until 1 s nobody is due; what is due at 1 s is answered at 6.2 s; until 9 s nobody is due again.
+        // A request that is due at 1 s is answered at 6.2 s. The next one is due at 9 s.
         objective.count(&answer(Duration::from_millis(5_200)), 6_200);
         objective.count(&answer(Duration::from_millis(20)), 9_000);
         let seconds = objective.seconds(10_000);

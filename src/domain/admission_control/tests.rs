@@ -146,7 +146,7 @@ fn the_queue_advances_however_long_requests_are_older_than_the_objective() {
             let admitted: u64 = window.iter().map(|it| it.admitted).sum();
             assert!(
                 admitted > 0,
-                "seed {seed}: nobody for {longest_pause} s from {}",
+                "seed {seed}: no admission for {longest_pause} s from {}",
                 100 + at
             );
         }
@@ -191,7 +191,7 @@ fn without_samples_the_rate_holds_whatever_else_is_measured() {
         assert_eq!((next, decision.reason), (at(7.0), Reason::FewSamples));
         // The only reason that needs no samples.
         assert!(!decision.admits);
-        // When nobody came in for a whole window, the floor does.
+        // After a window without admissions, users are admitted at the lowest rate.
         let paused = Measurement { admitted: 0, ..few };
         let (next, decision) = step(at(7.0), &paused, 1_000, cap(1.0));
         assert_eq!((next, decision.rate), (at(7.0), cap(1.0).floor()));
