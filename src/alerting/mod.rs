@@ -7,6 +7,8 @@
 //! - `evaluate`: evaluates rules over the embedded metrics store, and keeps the states of alerts;
 //! - `api`: lists the rules and their alerts in Prometheus's format;
 //! - `notify`: sends notifications for the alerts in the embedded alert store.
+//!
+//! `serve` puts the alerts of `evaluate` into the embedded alert store.
 
 mod api;
 mod evaluate;

@@ -27,7 +27,7 @@ pub struct QueueEntry {
     pub position_in_queue: u64,
     /// WAIT, ACTIVE or EXPIRED.
     pub status: QueueStatus,
-    /// Seconds until admission at the current rate; 0 once admitted. Absent while admission is paused or the opening
+    /// Seconds until admission at the current rate; 0 once admitted. `null` while admission is paused or the opening
     /// time is not set.
     pub eta_seconds: Option<f64>,
     /// Milliseconds until the client should ask again.
@@ -50,7 +50,7 @@ pub struct Concert {
 pub struct ConcertPage {
     /// By ascending id.
     pub concerts: Vec<Concert>,
-    /// The `after` of the next page; absent on the last page.
+    /// The value of `after` for the next page; `null` on the last page.
     pub next: Option<i64>,
 }
 
@@ -195,7 +195,7 @@ pub struct Reservation {
 pub struct Reservations {
     /// By ascending id.
     pub reservations: Vec<Reservation>,
-    /// The `after` of the next page; absent on the last page.
+    /// The value of `after` for the next page; `null` on the last page.
     pub next: Option<i64>,
 }
 

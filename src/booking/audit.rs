@@ -4,13 +4,14 @@ use super::{Booking, Refusal, UserId};
 use crate::store::{Audit, Fact};
 
 impl Booking {
-    /// Audits the active dataset: counts violations of the rules of the sale, and totals. One audit runs at a time, and
-    /// all requests that came before it began share its result. So however many ask, users keep their connections.
+    /// Audits the active dataset: counts violations of the rules of the sale, and totals. One audit runs at a time. All
+    /// requests that arrived before it began get its result, so many of them cannot take the connections of users.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`], or [`Refusal::Store`].
     pub async fn audit(&self) -> Result<Audit, Refusal> {
         let dataset = self.dataset()?;
+        // An older result is never reused.
         let audit = dataset.audits.get(|_| false, || dataset.store.audit());
         Ok((*audit.await?).clone())
     }

@@ -101,7 +101,7 @@ impl Held<'_> {
         }
     }
 
-    /// Rises with every lock that is taken, so a later holder has a higher value.
+    /// Rises with every lock that is taken, so a later holder has a higher value. The database does not check it.
     #[must_use]
     pub fn fence(&self) -> u64 {
         match self {

@@ -431,9 +431,9 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
     all
 }
 
-/// Alerts that fire at `at`, before the fault `next` or a quiet drill's watch, and make the drill inconclusive: before a
-/// fault those that it should raise, before a watch all that may not fire. Other alerts that fire before a fault, such as
-/// one that always fires to show that the chain works, say nothing about it.
+/// Alerts that fire at `at`, before the fault `next` or a quiet drill's watch, and make the drill inconclusive: before
+/// a fault the alerts that its inject lists under `fires`, before a watch all that may not fire. Other alerts that fire
+/// before a fault, such as one that always fires to show that the chain works, say nothing about the fault.
 #[must_use]
 pub fn already_firing(drill: &Drill, next: usize, alerts: &Alerts, at: Moment) -> Vec<String> {
     let expect = drill.injects.get(next).map(|inject| &inject.expect);

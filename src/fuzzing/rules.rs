@@ -13,13 +13,13 @@ pub(super) fn file(data: &[u8]) {
     let text = text(data);
     match RuleSet::parse("rules.yml", text) {
         Ok(rules) => assert!(rules.len() <= text.len(), "more rules than characters"),
-        Err(error) => placed(text, &error),
+        Err(error) => check_error_position(text, &error),
     }
 }
 
-/// The error of a file names one of its lines, and is one line itself.
+/// The error of a file is one line. If it gives a position, its line exists and counts from 1.
 #[track_caller]
-pub(super) fn placed(text: &str, error: &FileError) {
+pub(super) fn check_error_position(text: &str, error: &FileError) {
     let shown = error.to_string();
     assert!(shown.lines().count() == 1, "more than one line: {shown}");
     if let Some((line, column)) = error.at {

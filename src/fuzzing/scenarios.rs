@@ -4,12 +4,13 @@ use crate::load::{Scenario, plan};
 use crate::seeding::Profile;
 
 use super::inputs::text;
-use super::rules::placed;
+use super::rules::check_error_position;
 
 /// A line of the input with this prefix is an override, not a part of the file.
 const SET: &str = "--set ";
 
-/// A valid scenario must have a plan, and must be equal after it is written and read again.
+/// The capacity estimate of a valid scenario must have a bounded number of lines, and the scenario must be equal after
+/// it is written and read again.
 pub(super) fn scenario(data: &[u8]) {
     let text = text(data);
     let overrides: Vec<String> = text
@@ -23,9 +24,12 @@ pub(super) fn scenario(data: &[u8]) {
     let file: String = kept.collect();
     let scenario = match Scenario::parse("a.yaml", &file, &overrides) {
         Ok(scenario) => scenario,
-        Err(error) => return placed(&file, &error),
+        Err(error) => return check_error_position(&file, &error),
     };
-    assert!(plan::estimate(&scenario).len() < 1_000, "an endless plan");
+    assert!(
+        plan::estimate(&scenario).len() < 1_000,
+        "the estimate is too long"
+    );
     assert!(scenario.everybody() >= u64::from(scenario.users));
     // JSON is YAML.
     let written = serde_json::to_string(&scenario).expect("a scenario can be written");
@@ -39,7 +43,7 @@ pub(super) fn profile(data: &[u8]) {
     let text = text(data);
     let profile = match Profile::parse("a.yaml", text) {
         Ok(profile) => profile,
-        Err(error) => return placed(text, &error),
+        Err(error) => return check_error_position(text, &error),
     };
     assert!(profile.rows() <= 1_000_000_000, "{} rows", profile.rows());
     let written = serde_json::to_string(&profile).expect("a profile can be written");

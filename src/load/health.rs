@@ -1,5 +1,5 @@
-//! The generator's own health: the processor time and the waiting time of each worker, and the number of files that
-//! the process may open.
+//! The generator's own health: for each worker the time on a core and the time it waits for a core; for the process the
+//! peak memory, the file limit, and the connections that the limit allows.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -68,7 +68,7 @@ impl ThreadClock {
             .store(stat.queued.saturating_sub(first.queued), Relaxed);
     }
 
-    /// The shares since the start. `None` when the system does not report them.
+    /// The shares since the first read. `None` before the second read, or if the system does not report them.
     pub(super) fn share(&self) -> Option<ThreadShare> {
         let wall = self.wall.load(Relaxed);
         (wall > 0).then(|| ThreadShare {
@@ -103,8 +103,8 @@ pub(super) fn peak_memory() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Raises the soft limit of open files to the hard limit. Returns the resulting soft limit, or `None` when there is
-/// no limit.
+/// Raises the soft limit of open files to the hard limit. Servers call it too. Returns the resulting soft limit, or
+/// `None` when there is no limit.
 #[must_use]
 pub fn raise_file_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -121,18 +121,18 @@ pub fn raise_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// The number of connections that the run may hold: one per user as far as the file limit allows. If the server runs in
-/// this process, each connection takes two files.
+/// The number of connections that the run may hold: the smallest of one per user, `http.connections` (`asked`), and
+/// what the file limit allows; at least 1. If the server runs in this process, each connection takes two files.
 pub(super) fn connection_budget(
     users: usize,
-    wanted: Option<u32>,
+    asked: Option<u32>,
     file_limit: Option<u64>,
     embedded: bool,
 ) -> usize {
     let files = file_limit.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVED_FILES));
     let files = files / if embedded { 2 } else { 1 };
     let users = users as u64;
-    let budget = wanted.map_or(users, u64::from).min(users).min(files).max(1);
+    let budget = asked.map_or(users, u64::from).min(users).min(files).max(1);
     usize::try_from(budget).unwrap_or(usize::MAX)
 }
 

@@ -19,12 +19,12 @@ pub struct StartRequest {
     pub file: Option<PathBuf>,
     /// The only phase to run; `None` for all phases.
     pub phase: Option<PhaseName>,
-    /// Seed the scenario's dataset first if the loaded one is another or is used. Without this, seeding happens only if
-    /// no dataset is loaded.
+    /// If true, the run first seeds the scenario's dataset, unless it is loaded and unused. If false, the run seeds
+    /// only if no dataset is loaded.
     pub reseed: bool,
-    /// The ticketing API, `http://HOST:PORT`.
+    /// The URL of the ticketing API, `http://HOST:PORT` or `https://HOST:PORT`.
     pub api_url: String,
-    /// The operations listener, `http://HOST:PORT/`.
+    /// The URL of the operations listener, `http://HOST:PORT/` or `https://HOST:PORT/`.
     pub ops_url: String,
     /// The bearer token of the operations listener.
     pub token: Option<Secret>,

@@ -1,9 +1,10 @@
-//! Times in the user's time zone. Pure.
+//! Times in the user's time zone.
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
-/// The time zone of all times on the screen; by default UTC.
+/// The time zone of the times on the screen. A dashboard's own dates (units, `${__from:date}`) are in UTC. Without
+/// `--timezone` it is [`Zone::system`]. The `Default` value is UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(TimeZone);
 
@@ -71,7 +72,7 @@ impl Zone {
         }
     }
 
-    /// An RFC 3339 time in this zone, `06-01 21:03:11 +09`; `None` if it cannot be parsed.
+    /// Converts an RFC 3339 time to this zone and shows it as `06-01 21:03:11 +09`; `None` if it cannot be parsed.
     pub(crate) fn of_text(&self, rfc3339: &str) -> Option<String> {
         let at_ms = rfc3339.parse::<Timestamp>().ok()?.as_millisecond();
         let (time, offset) = (self.day_and_clock(at_ms), self.offset(at_ms));

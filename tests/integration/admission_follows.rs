@@ -16,7 +16,8 @@ use crate::support::{Fleet, PostgresRedis, TestServer, User, eventually, profile
 
 /// The users per second that the settings admit.
 const CAP: f64 = 20.0;
-const PEOPLE: i64 = 4_000;
+/// Enough for the longest run at the cap.
+const PEOPLE: i64 = 8_000;
 const PER_DATE: i64 = 100;
 
 /// A delay that, with one writer, limits reservations to ten per second: half of what the settings admit.
@@ -281,23 +282,25 @@ async fn figures_of_admission_with_the_objective_and_without() {
     };
     let latency: Fault =
         serde_json::from_value(json!({ "kind": "latency", "delayMs": 600 })).unwrap();
-    for (name, fault) in [("slow_statement", slow), ("latency", latency)] {
-        let runs =
-            [Follow::Settings, Follow::Objective].map(|follow| figures(name, &fault, follow));
+    // The delay lasts until the rate has settled.
+    for (name, fault, seconds) in [("slow_statement", slow, 60), ("latency", latency, 300)] {
+        let runs = [Follow::Settings, Follow::Objective]
+            .map(|follow| figures(name, &fault, seconds, follow));
         futures_util::future::join_all(runs).await;
     }
 }
 
-/// Runs half a minute without the fault, a minute with it and a minute after it; prints a line for each second.
-async fn figures(name: &str, fault: &Fault, follow: Follow) {
+/// Runs half a minute without the fault, `seconds` with it and a minute after it; prints a line for each second.
+async fn figures(name: &str, fault: &Fault, seconds: u64, follow: Follow) {
     let server = TestServer::empty().await;
     seed(&server.ops, &sale()).await;
     let buyers = Buyers::start(&server.ops, std::slice::from_ref(&server.api), follow).await;
     let begun = Instant::now();
-    let (mut rates, minute) = (Vec::new(), Duration::from_secs(60));
-    for second in 0..150 {
+    let mut rates = Vec::new();
+    for second in 0..30 + seconds + 60 {
         if second == 30 {
-            let injected = server.ops.inject_fault(fault, minute, Some("a test"));
+            let length = Duration::from_secs(seconds);
+            let injected = server.ops.inject_fault(fault, length, Some("a test"));
             injected.await.unwrap();
         }
         rates.push(rate(&server.ops).await);

@@ -1,5 +1,5 @@
-//! Sends every alert of the store to another Alertmanager, like Prometheus: when it starts, when it changes,
-//! repeatedly while it fires, and when it ends.
+//! Sends an alert to another Alertmanager whenever its `updated_at` in the store changes: at its start, at its end, at
+//! a change, and at each repeat, which the evaluation of rules causes (`resend`).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use super::poster::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
-/// The largest number of waiting alerts: all that the store holds, and as many that have ended.
+/// The largest number of waiting alerts. The store can hold more. The queue drops an alert that finds no room, and
+/// accepts it again after its `updated_at` changes.
 const MAX_WAITING: usize = 4000;
 
 /// The largest number of alerts in one request.
@@ -32,9 +33,9 @@ pub(super) struct Forward {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The last update in the store of each alert that was queued.
+    /// `updated_at` of each alert at the last [`Forward::offer`], even if the queue had no room for it.
     offered: HashMap<String, Timestamp>,
-    /// The latest state of each alert, and the time from which it waits.
+    /// The latest state of each alert, and the time at which it entered the queue. A newer state keeps that time.
     waiting: VecDeque<(GettableAlert, Timestamp)>,
 }
 
@@ -106,7 +107,8 @@ impl Forward {
         inner.waiting.drain(..count).collect()
     }
 
-    /// Keeps the alerts that are not too old and have no newer state in the queue.
+    /// Returns alerts to the queue. It counts those that are too old as failed, and drops those with a newer state in
+    /// the queue.
     fn put_back(&self, batch: Vec<(GettableAlert, Timestamp)>, health: &mut Health, reason: &str) {
         let now = Timestamp::now();
         let mut inner = self.inner.lock();

@@ -21,7 +21,7 @@ pub(super) struct Locks {
     ttl: Duration,
 }
 
-/// The data for releasing a lock.
+/// The connection and key names that [`Locks`] and every [`RedisLock`] share.
 struct Shared {
     link: Link,
     keys: Arc<Keys>,
@@ -34,15 +34,17 @@ pub(super) enum Tried {
     Busy,
     /// A copy of the same keyed request holds it.
     Copy,
+    /// Redis did not answer, or ran the script too late.
     Unavailable,
 }
 
-/// A held lock. Dropping it releases it in the background, and [`RedisLock::release`] releases it sooner.
+/// A held lock. Dropping it starts the release in the background. [`RedisLock::release`] starts it and waits for its
+/// end.
 pub struct RedisLock {
     shared: Arc<Shared>,
     key: String,
     token: String,
-    /// Rises with every lock that is taken, so a later holder has a higher value.
+    /// Rises with every lock that is taken, so a later holder has a higher value. The database does not check it.
     pub fence: u64,
 }
 
@@ -76,7 +78,8 @@ impl Locks {
         self.shared.link.connect().await.is_ok()
     }
 
-    /// Tries to lock `seat` in one round trip. `request` names the keyed request, if it is one.
+    /// Tries to lock `seat` in one round trip. `request` is the user and idempotency key of the request, or `None` if
+    /// it has no key.
     pub(super) async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> Tried {
         if !self.shared.link.is_up() {
             return Tried::Unavailable;
@@ -109,7 +112,8 @@ impl Locks {
                     _ => Tried::Unavailable,
                 }
             }
-            // Redis may have taken the lock. Dropping it here releases it.
+            // Redis may have taken the lock. Dropping it here releases it if the link is still up. Otherwise it
+            // expires.
             Err(_) => Tried::Unavailable,
         }
     }

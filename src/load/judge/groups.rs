@@ -1,4 +1,4 @@
-//! Limits on requests: the measurements of a group over the run or over a part of it.
+//! Threshold groups: which requests each group judges, and how it measures them over the run or over a part of it.
 
 use hdrhistogram::Histogram;
 
@@ -159,7 +159,8 @@ impl Requests {
         }
     }
 
-    /// The value of a metric. `None` without requests.
+    /// The value of a metric. `None` if there is nothing to measure: no success for a latency or the rate, no request
+    /// for the others.
     pub(super) fn measure(&self, metric: Metric) -> Option<f64> {
         let ok = self.latency.len();
         let all = ok + self.refused + self.errors;

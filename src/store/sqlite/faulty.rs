@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// The name of work that only holds a connection. It is not a statement, so it is not measured.
 pub(super) const HELD: &str = "(held)";
 
-/// The pause between two attempts to take a connection with a full queue.
+/// The pause after an attempt that did not get the connection, for example because the queue is full.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
@@ -38,7 +38,8 @@ impl SqliteStore {
                 true => self.readers.run(HELD, move |_| hold()).await,
                 false => self.writer.run(HELD, move |_| hold()).await,
             };
-            // A reader holds the connection once it has begun. The writer may have begun, or must be asked again.
+            // A read that timed out stays queued, and holds a connection once a reader takes it. The writer skips work
+            // that timed out before it began; `Unknown` means that it began and holds its connection.
             let holds = match at < self.reader_count {
                 true => matches!(given, Err(StoreError::Timeout(_))),
                 false => matches!(given, Err(StoreError::Unknown(_))),

@@ -18,6 +18,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0004_admission_of_reservation.sql"),
 ];
 
+/// Converts the errors of statements. For the COMMIT of the writer, `commit_failed` in `writer` decides first, because
+/// a COMMIT that failed may have been written.
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -38,8 +40,9 @@ impl From<rusqlite::Error> for StoreError {
 /// `PRAGMA application_id` of a concertctl database: "conc".
 const APPLICATION_ID: u32 = 0x636f_6e63;
 
-/// Checks from outside whether a file is a concertctl database and has the length that its header gives. This runs
-/// before anything may change the file. Offsets: the database header, <https://www.sqlite.org/fileformat2.html>.
+/// Checks, without opening the file as a database, whether it is a concertctl database and has the length that its
+/// header gives. This runs before anything may change the file. Offsets: the database header,
+/// <https://www.sqlite.org/fileformat2.html>.
 pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
     let unreadable = |error: io::Error| StoreError::Unavailable(error.to_string());
     let mut opened = File::open(file).map_err(unreadable)?;

@@ -1,7 +1,8 @@
 //! The access record of an answered request.
 //!
-//! There is one per request, so it is written directly into the line. An event of `tracing` would walk its fields
-//! twice and format them one by one.
+//! Almost every request makes a record, so this module writes it directly into the line. An event of `tracing` would
+//! walk its fields twice and format them one by one. The sampler may drop the record of a fast read (GET or HEAD) with
+//! a status below 400. It keeps all others.
 
 use std::time::Duration;
 
@@ -28,9 +29,10 @@ pub struct AccessRecord<'a> {
     pub took: Duration,
     /// The user on whose behalf the request was made, if known.
     pub user: Option<i64>,
-    /// Scrapes and the console's own requests are of no interest unless they fail.
+    /// False for requests to the operations API and for probes. Such a request is logged at DEBUG unless it fails.
     pub of_interest: bool,
-    /// A probe checks the state of the server. A negative answer does not mean that the request failed.
+    /// True for a route that only checks or describes the server. An answer from 500 on is then logged at WARN, not
+    /// ERROR.
     pub is_probe: bool,
 }
 
@@ -74,7 +76,7 @@ impl AccessRecord<'_> {
         }
     }
 
-    /// Writes message and fields.
+    /// Writes message and fields. `weight` is the number of requests that this record stands for.
     fn write(&self, line: &mut Vec<u8>, weight: u64) {
         let mut message = JsonString::message(line);
         message.push(self.method);

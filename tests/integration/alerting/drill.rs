@@ -57,8 +57,14 @@ async fn identity_of(prometheus: &Program) -> String {
                 Value::Null => json!({}),
                 labels => labels.clone(),
             };
-            let hold = rule["duration"].as_f64().unwrap_or_default();
-            let fields = json!([group["name"], rule["name"], rule["query"], hold, labels]);
+            let for_seconds = rule["duration"].as_f64().unwrap_or_default();
+            let fields = json!([
+                group["name"],
+                rule["name"],
+                rule["query"],
+                for_seconds,
+                labels
+            ]);
             rules.push(fields.to_string());
         }
     }
@@ -102,7 +108,7 @@ async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() 
     let reports: Value = serde_json::from_slice(&reports).unwrap();
     let fires = &reports["drills"][0]["expectations"][0];
     assert_eq!(fires["what"], "RedisUnreachable fires");
-    // Two scrapes, an evaluation and `for` take a second each. The server also needs time to notice the loss.
+    // Two scrapes, one evaluation and `for` take 4 s. The server notices the loss within 2 s.
     assert_eq!(fires["predicted"], 6.0, "{fires}");
     let rule = fires["rule"].as_str().unwrap();
     assert!(
@@ -116,6 +122,6 @@ async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() 
     }]);
     assert_eq!(identity, &expected);
     let notifies = &reports["drills"][0]["expectations"][1];
-    // Derived from the `group_wait` of the real Alertmanager.
+    // The `group_wait` of the real Alertmanager is 2 s, and a delivery takes at most 1 s.
     assert_eq!(notifies["predicted"], 3.0, "{notifies}");
 }

@@ -81,7 +81,7 @@ pub async fn a_user_whose_admission_expired_gets_the_last_place(backend: &Backen
     assert_eq!(waiting, Err(RegisterError::Already(Place(2))));
 }
 
-pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(backend: &Backend) {
+pub async fn an_abandoned_place_is_withdrawn_and_its_number_stays_unused(backend: &Backend) {
     let queue = backend.open(open(1, NEVER_AGAIN)).await;
     let lost = register(&queue, 1).await;
     queue.abandon(UserId(1), lost).await;
@@ -90,7 +90,6 @@ pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(backen
     queue.abandon(UserId(1), lost).await;
     let there = queue.register(UserId(1), now()).await;
     assert_eq!(there, Err(RegisterError::Already(Place(2))));
-    // The earlier place is back, and has ended as before.
     register(&queue, 2).await;
     assert_eq!(admit(&queue).await.watermark, Place(1));
     let reopened = Admission {
@@ -102,11 +101,12 @@ pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(backen
     queue.end(Place(2)).await;
     let next = register(&queue, 1).await;
     assert_eq!(next.replaces, Some(Place(2)));
+    // User 1 has place 2 again, and it is still ended.
     queue.abandon(UserId(1), next).await;
     assert_eq!(register(&queue, 1).await.replaces, Some(Place(2)));
 }
 
-pub async fn a_raised_queue_hands_out_no_number_below(backend: &Backend) {
+pub async fn a_raised_queue_gives_only_higher_places(backend: &Backend) {
     let queue = backend.open(open(1, NEVER_AGAIN)).await;
     register(&queue, 1).await;
     queue.raise(Place(10)).await;
@@ -207,16 +207,19 @@ pub async fn no_batch_is_admitted_while_paused_or_closed_or_before_the_opening(b
     assert_eq!(admit(&queue).await.watermark, Place(2));
 }
 
-pub async fn a_batch_that_was_put_back_is_due_again_after_the_pause(backend: &Backend) {
+pub async fn a_batch_that_was_put_back_is_due_again_after_the_retry_delay(backend: &Backend) {
     let queue = backend.open(open(1, NEVER_AGAIN)).await;
     register(&queue, 1).await;
     let claim = claimed(&queue).await;
-    let pause = Duration::from_millis(200);
-    queue.put_back(claim, pause).await;
+    let retry_delay = Duration::from_millis(200);
+    queue.put_back(claim, retry_delay).await;
     assert_eq!(queue.claim(now()).await.unwrap(), None, "not at once");
     let again = admit(&queue).await;
     assert_eq!((again.from, again.watermark), (claim.from, claim.watermark));
-    assert!(again.at >= claim.at.after(pause), "{again:?} {claim:?}");
+    assert!(
+        again.at >= claim.at.after(retry_delay),
+        "{again:?} {claim:?}"
+    );
 }
 
 pub async fn a_shorter_interval_and_a_new_opening_take_effect_at_once(backend: &Backend) {
@@ -279,7 +282,7 @@ pub async fn a_lock_runs_out_and_its_late_holder_does_not_release_its_successors
     let snapshot = super::setup::with(open(1, NEVER_AGAIN));
     let queue = backend.restored(&snapshot, options).await;
     let late = held(&queue, 1).await;
-    // The successors hold the lock long enough to notice whether it is taken from them.
+    // The late holder drops its lock. The successor's lock must stay busy until it expires.
     let successor = held(&queue, 1).await;
     let since = Instant::now();
     assert!(successor.fence() > late.fence());

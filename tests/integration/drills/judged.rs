@@ -1,4 +1,5 @@
-//! The findings of a drill: alerts, recovery, the reasons why it is inconclusive, and its report.
+//! The findings of a drill: alerts, recovery, the reasons why it is inconclusive, and its report. Also a killed server,
+//! a closed reader of the progress, and a drill run by `concertctl load`.
 
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ fn a_report_has_the_times_of_detection_notification_and_recovery() {
     assert_eq!(
         left_behind(dir.path()),
         0,
-        "the server's data goes with the drill"
+        "the drill deletes its server's data"
     );
     let kept: Vec<_> = std::fs::read_dir(dir.path().join("data/drills"))
         .unwrap()
@@ -92,7 +93,7 @@ fn a_drill_ends_with_its_server_when_the_reader_of_its_progress_is_closed() {
 }
 
 #[test]
-fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
+fn an_alert_that_does_not_come_fails_the_drill_and_the_reason_names_its_rule() {
     let dir = tempfile::tempdir().unwrap();
     // The shipped rules, with one changed so that it queries a missing metric.
     let rules = dir.path().join("rules.yml");
@@ -115,7 +116,7 @@ fn an_alert_that_does_not_come_fails_the_drill_with_the_place_of_its_rule() {
         "{reason}"
     );
     assert!(reason.contains("rules.yml:"), "{reason}");
-    // A drill that needs only another rule passes.
+    // With the same broken rule, a drill passes if it expects only the alert of another rule.
     let other = drill(
         "{ kind: errors, share: 0.5, for: 5s }",
         "{ fires: { ErrorBudgetBurnFast: 8s }, may_fire: [HighErrorRate, ErrorBudgetBurnSlow] }",
@@ -166,13 +167,14 @@ fn a_drill_without_evidence_about_the_response_is_inconclusive() {
         let reasons = reports[0]["reasons"].to_string();
         assert!(reasons.contains(reason), "{reasons}");
     }
-    // An alert that always fires says nothing about a fault that should not raise it.
+    // An alert that fired before a fault makes the drill inconclusive only if the inject lists it under `fires`. This
+    // one lists none.
     let (output, _) = run(dir.path(), &recovers, &rules);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
 #[test]
-fn load_of_a_drill_does_the_same_as_drill() {
+fn load_runs_a_drill_file_like_the_drill_command() {
     let dir = tempfile::tempdir().unwrap();
     let quiet = "title: Quiet\nload: onsale-short\nwatch: 2s\nhost_busy: 1\n\
          set: { users: 200, admission.batch: 2, admission.every: 1s, generator.lag_p99: 10s }\n\

@@ -1,8 +1,8 @@
-//! In every command, each failure of TLS is one line that says what is wrong, where, and what to do.
+//! Each tested command reports a TLS failure in one line. The line says what is wrong, where, and what to do.
 
 use super::{Authority, Pair, Secured, run, sink};
 
-/// The commands that connect to a server, for a server at `url`.
+/// The tested commands, which connect to the server at `url`.
 fn commands(url: &str) -> Vec<Vec<String>> {
     let lines = [
         format!("health {url}"),
@@ -14,7 +14,7 @@ fn commands(url: &str) -> Vec<Vec<String>> {
 }
 
 async fn all_fail(url: &str, ca: Option<&Authority>, parts: &[&str]) {
-    let place = url.split_once("://").unwrap().1;
+    let address = url.split_once("://").unwrap().1;
     for mut command in commands(url) {
         if let Some(ca) = ca {
             command.extend(["--ca".to_owned(), ca.ca().to_owned()]);
@@ -22,7 +22,7 @@ async fn all_fail(url: &str, ca: Option<&Authority>, parts: &[&str]) {
         let args: Vec<&str> = command.iter().map(String::as_str).collect();
         let ended = run(&args).await;
         ended.failed_with(1, parts);
-        ended.failed_with(1, &[place]);
+        ended.failed_with(1, &[address]);
     }
 }
 
@@ -90,7 +90,7 @@ async fn http_to_a_server_that_speaks_https() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_of_clients_that_cannot_be_used() {
+async fn unusable_client_files() {
     let authority = Authority::new();
     let pair = authority.issue("client", &["client"]);
     let certificate = pair.certificate.to_str().unwrap();

@@ -6,6 +6,7 @@ use super::*;
 use crate::embedded::prometheus::tsdb::{MetricType, TsdbConfig, is_stale};
 
 const INTERVAL: Duration = Duration::from_millis(20);
+/// The longest wait of a test. The scraper's own time-out is at most [`INTERVAL`].
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A target whose answer the test changes.
@@ -172,7 +173,7 @@ async fn targets_come_and_go_while_it_runs() {
     assert!(!run.scraper.remove_target(&two.target()));
     run.until("its end", |r| r.last("b").is_some_and(is_stale))
         .await;
-    run.until("the end of its report", |r| {
+    run.until("the end of its `up` series", |r| {
         r.values("up")
             .iter()
             .filter(|v| v.last().copied().is_some_and(is_stale))
