@@ -144,12 +144,14 @@ impl Soak {
             tokio::time::sleep(fault.hold).await;
         }
         let names: Vec<String> = faults.iter().map(Fault::describe).collect();
+        let full_disk = faults.iter().any(Fault::fills_the_disk);
         faults.sort_by_key(Fault::order_of_end);
         for fault in &faults {
             let end = fault.end(
                 &mut self.service,
                 &self.traffic.shared,
                 &mut self.deck.random,
+                full_disk,
             );
             violations.extend(end.await);
         }
