@@ -33,7 +33,6 @@ impl Dialect for Target {
             include_str!("../../../migrations/mysql/procedures/end_expired.sql"),
             include_str!("../../../migrations/mysql/procedures/register_many.sql"),
             include_str!("../../../migrations/mysql/procedures/register_one.sql"),
-            include_str!("../../../migrations/mysql/procedures/hand_out.sql"),
         ],
         // They replace `pay` and `end_spent`, which counted only the holds of one place. Each is created unless it
         // exists, so that a repeat is possible without the right to drop it; MySQL can do this from 8.0.29 on.
@@ -41,6 +40,10 @@ impl Dialect for Target {
             include_str!("../../../migrations/mysql/procedures/pay_reservation.sql"),
             include_str!("../../../migrations/mysql/procedures/end_spent_places.sql"),
         ],
+        // It replaces `hand_out`, which took a place of another server for one of its own.
+        &[include_str!(
+            "../../../migrations/mysql/procedures/hand_out_places.sql"
+        )],
     ];
 
     /// The id of the row in `concertctl_presence`.

@@ -32,7 +32,7 @@ pub(super) const SQL: Statements = Statements {
     register_many: "CALL register_many(?)",
     register_one: "CALL register_one(?, ?, ?, ?, ?, ?)",
     hand_out_turn: None,
-    hand_out: "CALL hand_out(?, ?)",
+    hand_out: "CALL hand_out_places(?, ?)",
 
     stored_answer: "SELECT fingerprint, answer, answer_first, answer_second FROM idempotency
         WHERE user_id = ? AND `key` = ? AND answer NOT IN (12, 13, 15, 36)",

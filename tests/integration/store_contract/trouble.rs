@@ -26,6 +26,8 @@ on_each_database!(
     a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out,
     a_hanging_statement_ends_at_its_time_out_and_has_no_effect,
     payments_of_all_holds_at_once_end_the_place,
+    a_place_that_another_server_commits_meanwhile_is_the_users,
+    a_number_that_another_server_takes_meanwhile_is_not_handed_out,
     a_database_that_is_killed_under_traffic_loses_no_acknowledged_charge,
     calls_to_a_stopped_database_end_and_it_is_used_again_when_it_continues,
 );
@@ -342,6 +344,46 @@ async fn payments_of_all_holds_at_once_end_the_place(kind: Kind) {
         assert_eq!(paid.unwrap().outcome, Keyed::Fresh(PayOutcome::Paid));
     }
     assert!(db.store.has_ended(place).await.unwrap());
+    db.close().await;
+}
+
+/// What the store hands out to the user while another server commits `place` of `owner`.
+async fn handed_out_beside(db: &Opened, place: i64, owner: i64) -> NextPlace {
+    let places = format!("{}.queue_places", db.dataset());
+    let insert =
+        format!("INSERT INTO {places} (place, user_id, issued_at) VALUES ({place}, {owner}, 1)");
+    let inserting = db.server().hold(&insert).await;
+    let (now, none) = (Timestamp(7), Place(0));
+    let asked = db
+        .store
+        .register_next(USER, now, none, none, Some(key("k")));
+    let (answer, ()) = tokio::join!(asked, async {
+        eventually("the insert is awaited", || async {
+            (db.server().waiting().await == 1).then_some(())
+        })
+        .await;
+        inserting.commit().await;
+    });
+    answer.unwrap()
+}
+
+/// The repeat must get the token of that place, so the store makes no ticket of its own for it.
+async fn a_place_that_another_server_commits_meanwhile_is_the_users(kind: Kind) {
+    let Some(db) = Opened::shared(kind).await else {
+        return;
+    };
+    let answer = handed_out_beside(&db, 5, USER.0).await;
+    assert_eq!(answer, NextPlace::Already(Place(5)));
+    assert_eq!(db.store.ticket(USER, key("k")).await.unwrap(), None);
+    db.close().await;
+}
+
+async fn a_number_that_another_server_takes_meanwhile_is_not_handed_out(kind: Kind) {
+    let Some(db) = Opened::shared(kind).await else {
+        return;
+    };
+    let answer = handed_out_beside(&db, 1, USER.0 + 1).await;
+    assert_eq!(answer, NextPlace::New(Place(2)));
     db.close().await;
 }
 

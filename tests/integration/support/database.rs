@@ -61,9 +61,19 @@ macro_rules! each {
     };
 }
 
-/// An open transaction with its locks.
-pub struct Holding {
-    _open: Box<dyn Send>,
+/// An open transaction with its locks. Dropping it rolls it back.
+pub enum Holding {
+    Postgres(postgres::Holding),
+    MariaDb(mysql::Holding),
+}
+
+impl Holding {
+    pub async fn commit(self) {
+        match self {
+            Holding::Postgres(mut held) => held.commit().await,
+            Holding::MariaDb(mut held) => held.commit().await,
+        }
+    }
 }
 
 impl Database {
@@ -160,11 +170,10 @@ impl Database {
 
     /// Begins a transaction with all rights, runs the statements in it, and leaves it open.
     pub async fn hold(&self, statements: &str) -> Holding {
-        let open: Box<dyn Send> = match self {
-            Database::Postgres(postgres) => Box::new(postgres.hold(statements).await),
-            Database::MariaDb(mysql) => Box::new(mysql.hold(statements).await),
-        };
-        Holding { _open: open }
+        match self {
+            Database::Postgres(postgres) => Holding::Postgres(postgres.hold(statements).await),
+            Database::MariaDb(mysql) => Holding::MariaDb(mysql.hold(statements).await),
+        }
     }
 
     /// Blocks reads and writes of these tables by other sessions until the result is dropped.

@@ -198,9 +198,7 @@ impl MariaDb {
         let statements = format!("START TRANSACTION; {statements}");
         let held = sqlx::raw_sql(AssertSqlSafe(statements));
         held.execute(&mut connection).await.unwrap();
-        Holding {
-            _connection: connection,
-        }
+        Holding { connection }
     }
 
     /// The URL of the database for the user with all rights.
@@ -234,7 +232,14 @@ impl MariaDb {
 
 /// An open transaction; see [`MariaDb::hold`].
 pub struct Holding {
-    _connection: MySqlConnection,
+    connection: MySqlConnection,
+}
+
+impl Holding {
+    pub async fn commit(&mut self) {
+        let committing = sqlx::raw_sql("COMMIT");
+        committing.execute(&mut self.connection).await.unwrap();
+    }
 }
 
 impl Drop for MariaDb {

@@ -249,6 +249,13 @@ pub struct Holding {
     connection: PgConnection,
 }
 
+impl Holding {
+    pub async fn commit(&mut self) {
+        let committing = sqlx::raw_sql("COMMIT");
+        committing.execute(&mut self.connection).await.unwrap();
+    }
+}
+
 impl Drop for Holding {
     fn drop(&mut self) {
         // Dropping the connection ends the transaction, and with it the locks.
