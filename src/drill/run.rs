@@ -324,7 +324,7 @@ impl<'d> Running<'d> {
         Ok(Injected { began, ended })
     }
 
-    /// Waits, after the last fault, until every expected event has happened or can only come late.
+    /// Waits, after the last fault, until every expected event has happened, is given up, or can only come late.
     async fn follow_up(&self) -> Result<(), Inconclusive> {
         let latest = self.latest();
         while now() < latest {
@@ -332,13 +332,25 @@ impl<'d> Running<'d> {
             let seconds = self.objective.seconds(now());
             let observed = self.observed(&alerts, &seconds);
             let judged = judge(self.drill, &observed, |_, _| None);
-            let happened = judged.iter().all(|it| it.measured.is_some());
-            if happened && self.is_steady(&seconds) {
+            let is_decided = |it: &Expectation| it.measured.is_some() || self.given_up(it, &judged);
+            if judged.iter().all(is_decided) && self.is_steady(&seconds) {
                 return Ok(());
             }
             self.wait_until(now() + millis(LOOK)).await?;
         }
         Ok(())
+    }
+
+    /// Returns whether the event of `expected` is no longer awaited: its alert has not fired within twice its budget.
+    /// Without the alert there is no notification and no end.
+    fn given_up(&self, expected: &Expectation, all: &[Expectation]) -> bool {
+        all.iter()
+            .filter(|fires| fires.is_firing() && fires.measured.is_none())
+            .filter(|fires| (fires.inject, &fires.alert) == (expected.inject, &expected.alert))
+            .any(|fires| {
+                let began = self.injected[fires.inject].began;
+                super::seconds(began, now()) > 2.0 * fires.budget
+            })
     }
 
     /// Returns whether users have been served within the objective since the last fault, for as long as the hypothesis
