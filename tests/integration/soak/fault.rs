@@ -252,7 +252,7 @@ impl Fault {
             Kind::StopServer => {
                 let code = service.process(self.server).exited().await.code();
                 service.restart(self.server, shared).await;
-                // On a full disk, the embedded database cannot take over its log. Exit code 1 says so.
+                // On a full disk, SQLite cannot write its log into the database file. The server then exits with 1.
                 let may_leave_log = full_disk && service.database.is_none();
                 if code != Some(0) && !(may_leave_log && code == Some(1)) {
                     return Some(format!(
