@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::eventually;
 use crate::support::process::{
-    Ended, Running, ServerProcess, concertctl, finish, run, small_rehearsal,
+    AT_ANY_SPEED, Ended, Running, ServerProcess, concertctl, finish, run, small_rehearsal,
 };
 
 /// A profile of 40 seats whose users can pay.
@@ -35,7 +35,8 @@ users: 30
 admission: { batch: 30, every: 200ms }
 contention: { choice: map, attempts: 50 }
 pay: { charge: 0 }
-generator: { lag_p99: 10s }
+generator: { lag_p99: 60s }
+http: { request_timeout: 60s }
 thresholds:
   pay: { p90: 1m, p99.9: 1m, requests: 20 }
   oversold: 0
@@ -75,7 +76,7 @@ async fn load_finds_the_server_of_a_directory_and_seeds_it_if_it_has_no_dataset(
         "--set",
         "admission.every=200ms",
     ];
-    let small = [&small[..], &["--set", "generator.lag_p99=10s"]].concat();
+    let small = [&small[..], &AT_ANY_SPEED].concat();
     let first = load(dir.path(), &small).await;
     let status = server.ops.status().await.unwrap();
     assert_eq!(summary(&first)["target"], server.api, "{first:?}");
@@ -95,15 +96,9 @@ async fn load_finds_the_server_of_a_directory_and_seeds_it_if_it_has_no_dataset(
 async fn a_target_alone_is_enough_if_its_directory_names_the_operations_api() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
-    let small = [
-        "onsale-short",
-        "--set",
-        "users=20",
-        "--set",
-        "generator.lag_p99=10s",
-    ];
+    let small = ["onsale-short", "--set", "users=20"];
     let target = ["--target", &server.api];
-    let found = load(dir.path(), &[&small[..], &target].concat()).await;
+    let found = load(dir.path(), &[&small[..], &AT_ANY_SPEED, &target].concat()).await;
     summary(&found);
     assert!(
         found.stderr.contains("from the data directory"),

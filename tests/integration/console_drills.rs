@@ -8,7 +8,7 @@ use crate::terminal::Console;
 
 /// A short drill whose expectations hold even on a busy machine.
 const SHORT: &str = "title: Half of the requests fail\nload: onsale-short\n\
-    set: { users: 300, admission.batch: 5, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }\n\
+    set: { users: 300, admission.batch: 5, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 60s }\n\
     hypothesis: { buying.p95: 60s, buying.error_rate: 0.001, for: 1s }\n\
     injects:\n  - at: 1s\n    fault: { kind: errors, share: 0.5, for: 8s }\n\
     \x20   cause: { component: c, mechanism: m }\n\

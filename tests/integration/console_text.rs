@@ -166,7 +166,7 @@ const HALL: &str = "name: hall\nconcerts: 1\ndates_per_concert: 2\nseats_per_dat
     on_sale: { concert: 1, popular_share: 0.5 }\nprices: [{ up_to: 20, price: 1000 }]\n";
 /// A scenario that sells the hall, whose profile is beside the scenario.
 const EVENING: &str = "title: an evening\ndataset: hall.yaml\nusers: 30\nadmission: { batch: 30, every: 200ms }\n\
-    contention: { choice: map, attempts: 50 }\npay: { charge: 0 }\ngenerator: { lag_p99: 10s }\n\
+    contention: { choice: map, attempts: 50 }\npay: { charge: 0 }\ngenerator: { lag_p99: 60s }\n\
     thresholds: { pay: { requests: 20 }, oversold: 0, double_charges: 0, lost: 0 }\n";
 
 #[tokio::test(flavor = "multi_thread")]

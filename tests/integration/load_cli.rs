@@ -7,17 +7,15 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use super::support::eventually;
-use super::support::process::{Guard, concertctl};
+use super::support::process::{AT_ANY_SPEED, Guard, concertctl};
 
 /// Settings of a run that is short but has every phase.
-pub(super) const SHORT: [&str; 6] = [
-    "--set",
-    "users=200",
-    "--set",
-    "admission.every=200ms",
-    "--set",
-    "generator.lag_p99=10s",
-];
+const SHORT: [&str; 4] = ["--set", "users=200", "--set", "admission.every=200ms"];
+
+/// The arguments of a short run. Those of a test come last, so that they prevail.
+pub(super) fn short<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&SHORT[..], &AT_ANY_SPEED, more].concat()
+}
 
 fn command(args: &[&str], tmp: &Path) -> Command {
     let mut command = concertctl();
@@ -49,7 +47,7 @@ fn a_rehearsal_on_the_embedded_server_passes_and_both_reports_agree() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("summary.json");
     let file = file.to_str().unwrap();
-    let output = load(&[&SHORT[..], &["--json", "--out", file]].concat());
+    let output = load(&short(&["--json", "--out", file]));
     assert_eq!(
         output.status.code(),
         Some(0),
@@ -77,13 +75,7 @@ fn a_rehearsal_on_the_embedded_server_passes_and_both_reports_agree() {
 
 #[test]
 fn one_of_three_hundred_users_gets_the_only_seat() {
-    let output = load(&[
-        "hot-seat",
-        "--json",
-        "--quiet",
-        "--set",
-        "generator.lag_p99=10s",
-    ]);
+    let output = load(&[&["hot-seat", "--json", "--quiet"], &AT_ANY_SPEED[..]].concat());
     assert_eq!(
         output.status.code(),
         Some(0),
@@ -112,8 +104,9 @@ fn a_missed_threshold_and_one_without_data_exit_with_99() {
         "thresholds.buying.p95=1us",
         "--set",
         "thresholds.cancel.p95=1s",
+        "--quiet",
     ];
-    let output = load(&[&SHORT[..], &limits, &["--quiet"]].concat());
+    let output = load(&short(&limits));
     assert_eq!(output.status.code(), Some(99), "{}", err(&output));
     let report = out(&output);
     let line = |name: &str| {
@@ -228,12 +221,7 @@ fn a_run_whose_terminal_closes_still_reports_and_leaves_nothing() {
 /// Sends `signal` to a run whose sale is open.
 fn reports_after(signal: rustix::process::Signal) {
     let tmp = tempfile::tempdir().unwrap();
-    let args = [
-        "--set",
-        "admission.every=10s",
-        "--set",
-        "generator.lag_p99=10s",
-    ];
+    let args = [&["--set", "admission.every=10s"], &AT_ANY_SPEED[..]].concat();
     let mut command = command(&args, tmp.path());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Guard(command.spawn().unwrap());
@@ -270,7 +258,7 @@ async fn long_run(tmp: &Path) -> (Guard, PathBuf) {
         entries.map(|entry| entry.path()).collect::<Vec<_>>()
     };
     let before = data();
-    let mut command = command(&SHORT, tmp);
+    let mut command = command(&short(&[]), tmp);
     command.args(["--set", "admission.every=1h", "--quiet"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let run = Guard(command.spawn().unwrap());

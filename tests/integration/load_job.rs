@@ -7,7 +7,7 @@ use crate::support::process::{Running, ServerProcess, concertctl, finish};
 use crate::support::{profile, seed, token_of};
 
 const SCENARIO: &str = "{ title: job, dataset: test, users: 200, admission: { batch: 50, every: 200ms }, \
-     generator: { lag_p99: 20s }, thresholds: { oversold: 0, lost: 0, unfinished: 0 } }";
+     generator: { lag_p99: 60s }, http: { request_timeout: 60s }, thresholds: { oversold: 0, lost: 0, unfinished: 0 } }";
 
 fn job() -> Value {
     let path = format!(

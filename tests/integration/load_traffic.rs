@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::load_mimic::{Manner, Mimic};
 use super::load_run::{outcome, run, users};
-use crate::support::process::{concertctl, finish};
+use crate::support::process::{AT_ANY_SPEED, concertctl, finish};
 
 /// Runs a shipped scenario with so few users that a debug build beside its server can serve them.
 async fn shipped(name: &str, sets: &[&str]) -> Value {
@@ -19,8 +19,8 @@ async fn shipped(name: &str, sets: &[&str]) -> Value {
     let mut command = concertctl();
     command.args(["load", name, "--quiet", "--out"]).arg(&out);
     command.env("TMPDIR", dir.path());
-    let all = ["thresholds.buying.p95=20s", "generator.lag_p99=20s"];
-    for set in sets.iter().chain(&all) {
+    command.args(AT_ANY_SPEED);
+    for set in sets {
         command.args(["--set", set]);
     }
     let ended = finish(command).await;

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use super::drills;
-use super::load_cli::SHORT;
+use super::load_cli::short;
 use super::support::on_path;
 use super::support::process::{Ended, Running, concertctl, finish};
 
@@ -162,7 +162,9 @@ impl Browser {
 /// Runs a short rehearsal that writes its page to `page` and its summary to `summary`.
 async fn rehearse(dir: &Path, page: &Path, summary: &Path) {
     let mut command = concertctl();
-    command.args(["load", "--quiet", "--set", EVIL]).args(SHORT);
+    command
+        .args(["load", "--quiet", "--set", EVIL])
+        .args(short(&[]));
     command.arg("--html").arg(page).arg("--out").arg(summary);
     command.env("TMPDIR", dir);
     let ended = finish(command).await;

@@ -22,7 +22,7 @@ fn drill_file(redis: &[rustix::process::Pid]) -> String {
     let ids = ids.join(" ");
     format!(
         "title: Redis stands still\nload: onsale-short\n\
-         set: {{ admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }}\n\
+         set: {{ admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 60s }}\n\
          hypothesis: {{ buying.p95: 2s, buying.error_rate: 0.001, for: 2s }}\n\
          injects:\n  - at: 1s\n    fault: {{ kind: command, run: 'kill -STOP {ids}', undo: 'kill -CONT {ids}', for: 12s }}\n\
          \x20   cause: {{ component: redis, mechanism: frozen }}\n\

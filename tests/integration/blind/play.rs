@@ -13,7 +13,7 @@ use crate::support::{eventually, ops_client};
 
 /// A drill. The player must not see its name and its file.
 const DRILL: &str = "title: All requests are slow\nload: onsale-short\nhost_busy: 1\n\
-    set: { generator.lag_p99: 10s }\n\
+    set: { generator.lag_p99: 60s }\n\
     hypothesis: { buying.p95: 20s, buying.error_rate: 0.001, for: 2s }\n\
     injects:\n  - at: 1s\n    fault: { kind: errors, share: 0.6, for: 10s }\n    \
     cause: { component: server, mechanism: errors }\n    \

@@ -179,7 +179,7 @@ fn a_drill_without_evidence_about_the_response_is_inconclusive() {
 fn load_runs_a_drill_file_like_the_drill_command() {
     let dir = tempfile::tempdir().unwrap();
     let quiet = "title: Quiet\nload: onsale-short\nwatch: 2s\nhost_busy: 1\n\
-         set: { users: 200, admission.batch: 2, admission.every: 1s, generator.lag_p99: 10s }\n\
+         set: { users: 200, admission.batch: 2, admission.every: 1s, generator.lag_p99: 60s }\n\
          hypothesis: { buying.p95: 20s, buying.error_rate: 0.001, for: 2s }\n\
          may_fire: [SlowBuying, SlowStatements, ConnectionWaitHigh, HostCpuBusy, HostLoadHigh]\n";
     let file = dir.path().join("quiet.yaml");

@@ -22,7 +22,7 @@ pub(super) fn drill(fault: &str, expect: &str) -> String {
     format!(
         "title: A test\nload: onsale-short\nhost_busy: 1\n\
          may_fire: [ServerDown, DatabaseUnreachable, QueueStalled, SlowBuying, SlowStatements, ConnectionWaitHigh, HostCpuBusy, HostLoadHigh]\n\
-         set: {{ admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }}\n\
+         set: {{ admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 60s }}\n\
          hypothesis: {{ buying.p95: 20s, buying.error_rate: 0.001, for: 2s }}\n\
          injects:\n  - at: 1s\n    fault: {fault}\n    cause: {{ component: c, mechanism: m }}\n    expect: {expect}\n"
     )

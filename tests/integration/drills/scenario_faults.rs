@@ -16,7 +16,7 @@ async fn rehearse(dir: &Path, faults: &str) -> (Option<i32>, Value) {
         .arg("load")
         .arg(&file)
         .args(["--embedded", "--json", "--quiet"]);
-    for setting in ["users=300", "admission.batch=20", "generator.lag_p99=10s"] {
+    for setting in ["users=300", "admission.batch=20", "generator.lag_p99=60s"] {
         command.args(["--set", setting]);
     }
     let ended = finish(command).await;

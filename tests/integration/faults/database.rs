@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::AdmissionChange;
-
 use super::traffic::Report;
 use super::{BOUND, Rehearsal, Step};
 use crate::support::{Backend, User, eventually};
@@ -71,17 +69,7 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     let Some(mut rehearsal) = Rehearsal::<B>::begin().await else {
         return;
     };
-    // Only waiting users still poll when the database is down, so some must be waiting at that time.
-    let batch = |batch| AdmissionChange {
-        batch: Some(batch),
-        ..AdmissionChange::default()
-    };
-    rehearsal.server.admission(batch(1)).await;
-    eventually("people wait", || async {
-        let status = rehearsal.server.status().await;
-        (status.queue.waiting >= 10).then_some(())
-    })
-    .await;
+    rehearsal.people_wait().await;
     let from = Instant::now();
     rehearsal.database().kill();
     refuses_clearly(&rehearsal).await;
@@ -94,7 +82,7 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     rehearsal.database().restart().await;
     let to = Instant::now();
     let recovered = is_ready(&rehearsal).await;
-    rehearsal.server.admission(batch(20)).await;
+    rehearsal.admit_in_batches_of(20).await;
     goes_on(&rehearsal).await;
     let report = rehearsal.end("database killed, 10 s", from, to).await;
     println!("  ready {recovered:.1?} after it was back");
@@ -135,6 +123,7 @@ async fn an_exhausted_pool_slows_admission_down_and_is_reported<B: Backend>() {
     let Some(mut rehearsal) = begun.await else {
         return;
     };
+    rehearsal.people_wait().await;
     let from = Instant::now();
     // A write waits for these locks and holds a connection.
     let tables = ["admissions", "reservations", "queue_places"];
@@ -149,7 +138,9 @@ async fn an_exhausted_pool_slows_admission_down_and_is_reported<B: Backend>() {
     );
     drop(held);
     let to = Instant::now();
-    let recovered = recovers(&rehearsal).await;
+    let recovered = is_ready(&rehearsal).await;
+    rehearsal.admit_in_batches_of(20).await;
+    goes_on(&rehearsal).await;
     let report = rehearsal
         .end("the pool of 2 connections used up", from, to)
         .await;

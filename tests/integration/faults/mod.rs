@@ -42,9 +42,10 @@ const DATES: i64 = 4;
 const PER_DATE: i64 = 500;
 const USERS: i64 = 20_000;
 
-/// After this time without a change, no claimed batch is in progress: a batch is applied or returned within 300 ms, and
-/// the next one is due after 200 ms.
-const AT_REST: Duration = Duration::from_millis(800);
+/// After so many equal answers, 10 ms and more apart, no claimed batch is in progress: a batch is applied or returned
+/// within 300 ms, and the next one is due after 200 ms. Answers are counted instead of time, because a machine that
+/// stands still gives none.
+const AT_REST: u32 = 80;
 
 /// A server on a real database and a real Redis, with traffic.
 struct Rehearsal<B: Backend> {
@@ -116,19 +117,37 @@ impl<B: Backend> Rehearsal<B> {
         self.server.status().await.queue.admitted_mark
     }
 
+    /// Admits so slowly that people wait, and waits until they do. Without the database only waiting users still poll,
+    /// so a test that counts polls during its failure needs them.
+    async fn people_wait(&self) {
+        self.admit_in_batches_of(1).await;
+        eventually("people wait", || async {
+            let status = self.server.status().await;
+            (status.queue.waiting >= 10).then_some(())
+        })
+        .await;
+    }
+
+    async fn admit_in_batches_of(&self, users: u64) {
+        let change = AdmissionChange {
+            batch: Some(users),
+            ..AdmissionChange::default()
+        };
+        self.server.admission(change).await;
+    }
+
     /// The watermark after all batches in progress have been applied.
     async fn watermark_at_rest(&self) -> u64 {
-        let mut seen = (self.watermark().await, Instant::now());
         let begun = Instant::now();
-        while seen.1.elapsed() < AT_REST {
-            assert!(begun.elapsed() < PATIENCE, "batches go on: {seen:?}");
-            let watermark = self.watermark().await;
-            if watermark != seen.0 {
-                seen = (watermark, Instant::now());
-            }
+        let (mut watermark, mut unchanged) = (self.watermark().await, 0);
+        while unchanged < AT_REST {
+            assert!(begun.elapsed() < PATIENCE, "batches go on: {watermark}");
             tokio::time::sleep(Duration::from_millis(10)).await;
+            let now = self.watermark().await;
+            unchanged = if now == watermark { unchanged + 1 } else { 0 };
+            watermark = now;
         }
-        seen.0
+        watermark
     }
 
     /// The server's report about its parts.
@@ -226,5 +245,5 @@ fn print_figures(fault: &str, report: &Report, (begun, from, to): (Instant, Inst
 }
 
 /// The longest time for an answer during any failure: the database's time-out, as long again for the outcome of a write
-/// that has begun, plus slack for a busy machine.
-const BOUND: Duration = Duration::from_secs(12);
+/// that has begun, plus slack for a machine that is slow or stands still for seconds.
+const BOUND: Duration = Duration::from_secs(40);

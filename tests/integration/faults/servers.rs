@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{DATES, PER_DATE, Sale, Step, Traffic, USERS, books_are_right, print_figures};
-use crate::support::process::{concertctl, finish};
+use crate::support::process::{AT_ANY_SPEED, concertctl, finish};
 use crate::support::{Backend, Fleet, eventually, token_of};
 use concertctl::api::ops::AdmissionChange;
 
@@ -73,9 +73,7 @@ async fn three_servers_rehearse_an_on_sale_as_one<B: Backend>() {
     load.args(["load", "onsale-short", "--reseed", "--quiet"])
         .args(["--set", "users=600", "--set", "admission.batch=60"])
         // The test judges the queue and the books, not the speed of the machine.
-        .args(["--set", "thresholds.buying.p95=1m"])
-        .args(["--set", "generator.lag_p99=10s"])
-        .args(["--set", "limits.duration=2m"])
+        .args(AT_ANY_SPEED)
         .args(["--target", &apis(&fleet).join(",")])
         .args(["--ops-url", &servers[0].ops_url])
         .arg("--out")

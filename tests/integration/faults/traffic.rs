@@ -83,7 +83,7 @@ impl Traffic {
             sale,
             // Longer than any time-out of the server, because the test measures that it does not hang.
             client: concertctl::http_client::builder()
-                .timeout(Duration::from_secs(15))
+                .timeout(Duration::from_secs(60))
                 .build()
                 .unwrap(),
             next_user: AtomicI64::new(1),

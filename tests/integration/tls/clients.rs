@@ -9,7 +9,7 @@ use concertctl::tls::{ClientFiles, client};
 use serde_json::Value;
 
 use super::{Authority, Secured, run, sink};
-use crate::support::process::concertctl;
+use crate::support::process::{AT_ANY_SPEED, concertctl};
 use crate::support::{PATIENCE, eventually};
 
 /// No client trusts the authority, and the certificate does not contain the server's address.
@@ -19,7 +19,8 @@ async fn commands_find_a_server_by_its_data_directory_without_more_flags() {
     let pair = authority.issue("server", &["tickets.example"]);
     let server = Secured::start(&pair, &[]).await;
     let backup = server.data.path().join("backup.db");
-    let rehearsal = "--set users=100 --set admission.every=200ms --set generator.lag_p99=10s";
+    let any_speed = AT_ANY_SPEED.join(" ");
+    let rehearsal = format!("--set users=100 --set admission.every=200ms {any_speed}");
     for line in [
         format!("seed demo --data-dir {} --quiet", server.dir()),
         format!("fault list --data-dir {}", server.dir()),
@@ -63,9 +64,10 @@ async fn a_rehearsal_by_address_trusts_the_authority_of_the_flag_and_reports_han
     let (api, ops) = (server.api(), server.ops());
     let args = format!(
         "load onsale-short --target {api} --ops-url {ops} --ca {} --ops-token-file {} --quiet \
-         --set users=50 --set admission.every=200ms --set generator.lag_p99=10s",
+         --set users=50 --set admission.every=200ms {}",
         authority.ca(),
-        token.display()
+        token.display(),
+        AT_ANY_SPEED.join(" ")
     );
     let ended = run(&args.split_whitespace().collect::<Vec<_>>()).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
