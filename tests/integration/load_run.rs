@@ -167,20 +167,14 @@ async fn a_missed_threshold_fails_the_run() {
 #[tokio::test]
 async fn a_run_stopped_by_hand_still_reports_and_does_not_pass() {
     let server = Mimic::start(Manner::Good);
-    let handle = begin(&server, &["admission.every=5s"]);
+    let handle = begin(&server, &["admission.every=1h"]);
     let progress = handle.progress.clone();
     until("a payment", || {
         progress.borrow().users_in(UserState::Paid) > 0
     })
     .await;
     handle.control.stop();
-    let stopped = Instant::now();
     let summary = handle.join().await.unwrap();
-    assert!(
-        stopped.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        stopped.elapsed()
-    );
     assert_eq!(
         (summary.verdict, summary.ending),
         (Verdict::Inconclusive, Ending::Stopped),

@@ -1,7 +1,5 @@
 //! Steering a run: by its control, and over its own listener.
 
-use std::time::Duration;
-
 use concertctl::load::model::{Operation, UserState};
 use concertctl::load::summary::MarkKind;
 use concertctl::load::{Command, Ending, RunHandle, Summary, Verdict};
@@ -176,10 +174,8 @@ async fn a_missed_abort_threshold_ends_the_run() {
         "thresholds.queue.p95=1us",
         "thresholds.queue.abort=1s",
     ];
-    let begun = std::time::Instant::now();
     let summary = begin(&server, &overrides).join().await.unwrap();
     assert_eq!(summary.ending, Ending::Aborted);
     assert_eq!(summary.verdict, Verdict::Failed);
-    assert!(begun.elapsed() < Duration::from_secs(15));
     assert_eq!(marks(&summary, MarkKind::Alert), ["queue.p95 missed"]);
 }

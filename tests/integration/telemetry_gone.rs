@@ -2,7 +2,7 @@
 //! once.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use concertctl::api::ops::{Fault, LinkCut};
 use tokio::net::TcpListener;
@@ -94,14 +94,8 @@ async fn goes_on_without(collector: &str) {
             .collect();
         assert_eq!(of.len(), 1, "the log must report it once: {records:?}");
     }
-    let asked = Instant::now();
     server.terminate();
     assert!(server.exited().await.success());
-    assert!(
-        asked.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        asked.elapsed()
-    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use concertctl::alerting::{Address, NotifyConfig, Style, Timing, Webhook, spawn_notifications};
 use concertctl::embedded::alertmanager::{AlertConfig, AlertStore, PostableAlert};
@@ -248,15 +248,15 @@ async fn a_hanging_receiver_is_cut_off_and_delays_no_other() {
         ("well", &well, Style::Slack),
     ];
     let notifier = Notifier::notifying(&webhooks, None);
-    let began = Instant::now();
     notifier.fire("A");
     let notified = |body: &Value| body["text"] == "[FIRING:1] A";
     let post = well.until("the other receiver is notified", notified).await;
-    assert!(post.at.duration_since(began) < Duration::from_secs(5));
     eventually("attempts are cut and made again", || async {
         (notifier.counted("hangs", "retried") >= 2).then_some(())
     })
     .await;
+    let attempts = hanging.posts();
+    assert!(post.at < attempts[1].at, "one waited for the other");
     notifier.resolve("A");
     let notified = |body: &Value| body["text"] == "[RESOLVED] A";
     well.until("the end of the alert is sent", notified).await;

@@ -132,7 +132,7 @@ pub async fn a_batch_is_claimed_once_and_admits_when_it_is_published(backend: &B
     let begun = Instant::now();
     let first = claimed(&queue).await;
     assert_eq!((first.from, first.watermark), (Place(0), Place(2)));
-    assert!(now().since(first.at) < Duration::from_secs(10), "{first:?}");
+    assert!(now().since(first.at) < Duration::from_secs(60), "{first:?}");
     assert_eq!(
         queue.state().watermark(),
         Place(0),

@@ -44,10 +44,6 @@ async fn the_gauge_shows_the_state_of_the_database_without_any_traffic<B: Backen
         "gauge: 0 {killed:.2?} after a kill, 1 {restarted:.2?} after the restart, \
          0 {stalled:.2?} after a stall, 1 {resumed:.2?} after its end"
     );
-    // The interval of the check, plus time for a busy machine.
-    for took in [killed, restarted, stalled, resumed] {
-        assert!(took < Duration::from_secs(4), "{took:?}");
-    }
     server.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! The fault `pool_exhaustion`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use concertctl::api::ops::Fault;
 
@@ -10,9 +10,6 @@ use crate::needs;
 use crate::support::backend::{Backend, Embedded, MySqlEmbedded, PostgresEmbedded};
 use crate::support::server::Server;
 use crate::support::{eventually, profile, seed};
-
-/// The longest duration of a request with any fault: the database's time-out, and a reserve for a busy machine.
-const BOUND: Duration = Duration::from_secs(9);
 
 async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<u32>) {
     let fault = Fault::PoolExhaustion { connections };
@@ -32,11 +29,15 @@ async fn an_exhausted_pool_is_reported_and_recovers<B: Backend>() {
     let server = Server::<B>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     exhausted(&server, None).await;
-    let asked = Instant::now();
     let refused = user.reserve(1).await;
-    assert_eq!(refused.problem().0, 503, "{}", refused.text);
+    // The time-out of the whole request would leave the outcome unknown.
+    let (status, code) = refused.problem();
+    assert!(
+        status == 503 && ["service.overloaded", "service.timeout"].contains(&code.as_str()),
+        "{}",
+        refused.text
+    );
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
     assert_eq!(user.poll().await.status, 200, "a poll needs no database");
     let up = server.metric("concert_database_up").await;
     assert_eq!(up, Some(1.0), "a busy database counts as up");
@@ -125,7 +126,7 @@ async fn the_next_dataset_is_exhausted_too<B: Backend>() {
     let stopping = Instant::now();
     server.stop().await;
     assert!(
-        stopping.elapsed() < Duration::from_secs(5),
+        stopping.elapsed() < LONG / 2,
         "a fault ends with its server: {:?}",
         stopping.elapsed()
     );

@@ -152,10 +152,8 @@ async fn latency_stays_within_the_time_out_of_a_request() {
     .await;
     let slow = latency(30_000, "GET /health/live");
     server.inject(LONG, slow).await;
-    let asked = Instant::now();
     let late = server.stranger(1).get("/health/live").await;
     assert_refused!(&late, 503, "service.timeout");
-    assert!(asked.elapsed() < Duration::from_secs(15));
     server.stop().await;
 }
 
@@ -164,13 +162,11 @@ async fn a_delayed_request_continues_when_the_fault_ends_or_its_server_stops() {
     let mut server = TestServer::empty().await;
     seed(&server.ops, &profile(1, 10, 10)).await;
     for by_stopping in [false, true] {
-        let slow = latency(9_000, "GET /concerts");
+        // Longer than the time-out of a request, so that only an early end of the delay gives an answer.
+        let slow = latency(30_000, "GET /concerts");
         server.inject(LONG, slow).await;
         let waiting = User::new(&server.api, 1);
-        let waiting = tokio::spawn(async move {
-            let asked = Instant::now();
-            (waiting.get("/concerts").await.status, asked.elapsed())
-        });
+        let waiting = tokio::spawn(async move { waiting.get("/concerts").await.status });
         eventually("the request waits", || async {
             (server.active_requests().await == 1).then_some(())
         })
@@ -179,8 +175,6 @@ async fn a_delayed_request_continues_when_the_fault_ends_or_its_server_stops() {
             true => server.halt().await,
             false => drop(server.ops.end_faults(None).await.unwrap()),
         }
-        let (status, took) = waiting.await.unwrap();
-        assert_eq!(status, 200);
-        assert!(took < Duration::from_secs(8), "{took:?}");
+        assert_eq!(waiting.await.unwrap(), 200);
     }
 }
