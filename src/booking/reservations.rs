@@ -69,7 +69,8 @@ impl Booking {
         Ok((page, more))
     }
 
-    /// The dates of a concert, each with whether a seat of it is free. `http` checks the caller's admission.
+    /// The dates of a concert, each with whether a seat of it is free, which may be older than what a seat map shows.
+    /// `http` checks the caller's admission.
     ///
     /// # Errors
     /// [`Refusal::UnknownConcert`], [`Refusal::Store`].
@@ -200,6 +201,8 @@ impl Booking {
             held.release().await;
         }
         let settled = settled?;
+        // The reservation may have freed the seat of an expired hold. That ends the admission of its user, who has paid
+        // for another seat.
         dataset.end_admissions(&settled.ended).await;
         if settled.outcome == Keyed::Fresh(ReserveOutcome::PlaceEnded) {
             dataset.end_admissions(&[caller.place()]).await;
@@ -224,7 +227,8 @@ impl Booking {
         {
             SeatLock::Held(held) => (LockOutcome::Acquired, Some(Some(held))),
             SeatLock::Busy => (LockOutcome::Busy, None),
-            // Two requests have the same key: the database accepts one, and the other finds its answer.
+            // Two requests have the same key: the database accepts one, and the other finds its answer. The lock was
+            // busy, so it counts as busy, but the request goes on without it.
             SeatLock::Copy => (LockOutcome::Busy, Some(None)),
             // Version and unique index suffice. The lock only reduces contention in the database.
             SeatLock::Unavailable => (LockOutcome::Failed, Some(None)),
@@ -318,7 +322,7 @@ impl Booking {
     }
 }
 
-/// Answers with a refusal that was decided without the store. A final refusal of a keyed request is stored, so that a
+/// Answers with a refusal that was decided before a write. A final refusal of a keyed request is stored, so that a
 /// repeat gets it again.
 async fn refuse(
     dataset: &ActiveDataset,

@@ -27,8 +27,8 @@ pub(super) fn ops(data: &[u8]) {
     send(&service().ops, text(data), is_ops_refusal);
 }
 
-/// Sends requests in HTTP's format, but with bare line feeds and without `Content-Length`. A line `---` separates two
-/// requests. `{token}` and `{user}` are replaced by those of an admitted user, `{ops}` by the operations token. The
+/// Sends requests. Each is `METHOD PATH` without a version, headers, an empty line and the body, with bare line feeds
+/// and without `Content-Length`. A line `---` separates two requests. `{token}` and `{user}` are replaced by those of an admitted user, `{ops}` by the operations token. The
 /// body of each refusal must pass `is_refusal`.
 fn send(router: &Router, text: &str, is_refusal: fn(&[u8]) -> bool) {
     let (token, user) = service().admitted_user();
@@ -64,15 +64,15 @@ fn is_problem(body: &[u8]) -> bool {
     serde_json::from_slice::<Problem>(body).is_ok()
 }
 
-/// A problem, or one of two exceptions. No embedded store is mounted here, but the answer to an unknown path of
-/// Alertmanager's API is in Alertmanager's format. axum refuses a `{kind}` that is not UTF-8 with plain text.
+/// A problem, or one of two exceptions. No embedded store is mounted here, but errors on the paths of Alertmanager's API
+/// still have its format. axum refuses `/ops/v1/faults/{kind}` with plain text if the kind is not UTF-8.
 fn is_ops_refusal(body: &[u8]) -> bool {
     let is_alertmanager =
         serde_json::from_slice::<Value>(body).is_ok_and(|value| value["message"].is_string());
     is_problem(body) || is_alertmanager || body.starts_with(b"Invalid URL: ")
 }
 
-/// Reads a request, if an HTTP parser would accept the text.
+/// Reads a request. `None` if its method, path or a header is invalid.
 fn read(text: &str) -> Option<Request<Body>> {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let (line, headers) = first_line(head);

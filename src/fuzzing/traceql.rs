@@ -58,8 +58,9 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     routes(store)
 });
 
-/// The first line selects the use of the rest: `tags`, `values`, `trace`, `params` for a whole query string, or
-/// otherwise `q`.
+/// If the first line is `tags`, `values`, `trace`, `params` (a whole query string) or `q`, it selects the use of the
+/// rest. Otherwise the whole input is a query. `values` uses the rest twice: as a tag of the first version of the API,
+/// and as a field and a query of the second.
 pub(super) fn run(data: &[u8]) {
     let (kind, rest) = first_line(text(data));
     let window = format!("start={START}&end={}", START + TRACES);
@@ -98,7 +99,7 @@ fn search(query: &str, window: &str) -> (http::StatusCode, Vec<u8>) {
     )
 }
 
-/// Makes a query string, in which separators and escapes stay.
+/// Keeps only the characters of a query string. Its separators and escapes stay as they are.
 fn raw(text: &str) -> String {
     let kept = |c: char| c.is_ascii_alphanumeric() || "&=%+.-_[]".contains(c);
     text.chars().filter(|c| kept(*c)).collect()

@@ -100,7 +100,7 @@ pub(super) async fn seats(
     Ok((json, map.body(render)).into_response())
 }
 
-/// The answer's body. It is rendered once per change of the date, and all requests share the bytes.
+/// The answer's body. It is rendered once per seat map, and all requests that get this map share the bytes.
 fn render(rows: &[SeatRow]) -> Bytes {
     let wire = |free: bool| {
         let of_kind = rows

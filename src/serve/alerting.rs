@@ -41,6 +41,7 @@ impl AlertingPlan {
             notify: NotifyConfig {
                 webhooks: webhooks.into_iter().chain(slack).collect(),
                 alertmanager: alertmanager.transpose()?,
+                // `start` sets it: it knows the address.
                 external_url: String::new(),
                 timing: settings.timing,
             },
@@ -83,6 +84,7 @@ impl AlertingPlan {
     }
 }
 
+/// The receivers of `--slack-webhook`. Metrics and logs call them `slack`, `slack-2`, …
 fn slack_webhooks(settings: &AlertingSettings) -> anyhow::Result<Vec<Webhook>> {
     let mut slack = webhooks("slack-webhook", &settings.slack_webhooks, Style::Slack)?;
     for webhook in &mut slack {
@@ -91,7 +93,7 @@ fn slack_webhooks(settings: &AlertingSettings) -> anyhow::Result<Vec<Webhook>> {
     Ok(slack)
 }
 
-/// The receivers of one flag. They are named after it: `webhook`, `webhook-2`, …
+/// The receivers of one flag, named after it and numbered from the second on: `webhook`, `webhook-2`, …
 fn webhooks(flag: &str, urls: &[Secret], style: Style) -> anyhow::Result<Vec<Webhook>> {
     let named = urls.iter().enumerate().map(|(index, url)| {
         Ok(Webhook {

@@ -1,4 +1,4 @@
-//! Parses JSON from outside. Errors name the position and the field.
+//! Parses JSON from outside. Errors name the position and the field, in the same words as those of YAML.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::wording;
 pub struct JsonError {
     line: usize,
     column: usize,
-    /// For example `thresholds[0].name`. It is empty for the text as a whole.
+    /// For example `thresholds[0].name`. It is empty for the text as a whole and for malformed JSON.
     pub field: String,
     problem: String,
     /// The name of the missing field, if a field is missing.
@@ -31,7 +31,7 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Parses a JSON text with a single value.
+/// Parses a JSON text. Anything after its value is refused.
 ///
 /// # Errors
 /// [`JsonError`].

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use super::exposition::{Described, Kind};
 use super::{HostMetrics, Reader};
 
-/// For this long, a later callback gets the same values. A metrics reader asks for each name separately, so one reading
-/// must serve all names.
+/// For this long, a later callback gets the same values. The SDK calls back for each instrument separately, so one
+/// reading must serve all.
 const REUSE_FOR: Duration = Duration::from_secs(1);
 
 /// The values of the last reading.
@@ -52,8 +52,8 @@ fn samples(family: Described) -> Vec<(Vec<KeyValue>, f64)> {
 }
 
 impl HostMetrics {
-    /// Creates an instrument of `meter` for each current family. The names have no `_total`, because exporters add it
-    /// to counters.
+    /// Creates an instrument of `meter` for each current family; a family that appears later is not pushed. The names
+    /// have no `_total`, because a receiver that converts to Prometheus adds it to counters.
     ///
     /// Do not use it with a meter that `/metrics` is rendered from, because the values would appear twice.
     pub(in crate::telemetry) fn observe(&self, meter: &Meter) {

@@ -2,8 +2,8 @@
 //!
 //! It follows
 //! <https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable>:
-//! values of `OTEL_RESOURCE_ATTRIBUTES` are percent-encoded, a value that cannot be decoded voids the variable, and
-//! `OTEL_SERVICE_NAME` takes precedence over its `service.name`.
+//! values of `OTEL_RESOURCE_ATTRIBUTES` are percent-encoded, one entry that is not `NAME=VALUE` or cannot be decoded
+//! voids the variable, and `OTEL_SERVICE_NAME` takes precedence over its `service.name`.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
@@ -14,7 +14,7 @@ use super::set;
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 
-/// The resource of `service` at `instance`. The environment may override both names.
+/// The resource of `service` at `instance`. The environment may override every attribute.
 pub(in crate::telemetry) fn resource(service: &'static str, instance: Option<&str>) -> Resource {
     let given = set(ATTRIBUTES).and_then(|text| parse(&text).ok());
     let named = set(SERVICE_NAME);
@@ -26,6 +26,7 @@ pub(in crate::telemetry) fn resource(service: &'static str, instance: Option<&st
         .build()
 }
 
+/// What the process knows of itself.
 fn known(service: &'static str, instance: Option<&str>) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("service.name", service),

@@ -1,10 +1,10 @@
-//! Processors, memory, load, disks and networks from `/proc`, with the node exporter's names, modes and exclusions
-//! (<https://github.com/prometheus/node_exporter>). The formats are those of proc(5). A missing file or field leaves
-//! out its metric and nothing else.
+//! Processors, memory, load, disks and networks from `/proc`, with the names and modes of the node exporter
+//! (<https://github.com/prometheus/node_exporter>). Like it, this leaves out RAM disks, loop devices and partitions.
+//! The formats are those of proc(5). A missing file or field leaves out its metric and nothing else.
 //!
 //! The crate procfs does not fit. It reads a file into a struct completely or not at all: one missing field loses all
 //! of `meminfo`, and fields that the crate does not know are lost. The node exporter shows every field under the
-//! kernel's name. The parser here has some 60 lines.
+//! kernel's name.
 
 use std::fs;
 
@@ -109,6 +109,7 @@ fn load(loadavg: &str, out: &mut Exposition<'_>) {
 
 /// A column of a table in `/proc`, and the conversion of its numbers.
 struct Column {
+    /// From 0, counted after the device's name.
     index: usize,
     name: &'static str,
     help: &'static str,

@@ -228,7 +228,7 @@ fn setting(model: &Model) -> Vec<Span<'static>> {
     }
 }
 
-/// The decided rate of admission, if it is below the rate that is set.
+/// The present rate of admission, if admission follows the objective and the rate is below batch and interval.
 fn slowed(admission: &AdmissionState) -> Option<Span<'static>> {
     let cap = to_f64(admission.batch) / (to_f64(admission.every_ms) / 1000.0);
     let is_slowed = admission.follow == Follow::Objective && admission.rate < cap;
