@@ -163,6 +163,14 @@ pub enum LoadError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// One of several servers cannot serve users.
+    #[error("{target} is not ready: {reason}; `concertctl health {target}` asks it again")]
+    NotReady {
+        /// The server's URL.
+        target: String,
+        /// Its parts that are not ready.
+        reason: String,
+    },
     /// The operations listener refuses a request that a run needs.
     #[error("the operations listener: {0}")]
     Ops(#[from] OpsError),

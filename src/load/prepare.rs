@@ -14,6 +14,7 @@ use super::{LoadError, OwnProfile, Reseed, RunOptions};
 use crate::api::ops::{
     AdmissionChange, AdmissionState, Dataset, Opening, SeedPhase, SeedProgress, SeedRequest, Status,
 };
+use crate::clients::{self, HttpSource};
 use crate::tls;
 use crate::tls::client::Connector;
 
@@ -23,6 +24,8 @@ const SEED_LOOK: Duration = Duration::from_millis(100);
 /// The longest time for which the parts of a run wait for each other.
 const LEADER_WITHIN: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server looks for a new dataset every second.
+const READY_WITHIN: Duration = Duration::from_secs(15);
 
 /// A parsed `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,8 +130,8 @@ pub(super) struct Servers {
     pub authority: String,
     /// The servers.
     pub places: Box<[Place]>,
-    /// The URLs as the user gave them.
-    pub shown: String,
+    /// Their URLs as the user gave them.
+    pub urls: Vec<String>,
 }
 
 impl Servers {
@@ -150,12 +153,53 @@ impl Servers {
             endpoint.probe(&place).await?;
             places.push(place);
         }
-        let shown = endpoints.iter().map(Endpoint::url);
         Ok(Servers {
             authority: first.authority.clone(),
             places: places.into(),
-            shown: shown.collect::<Vec<_>>().join(","),
+            urls: endpoints.iter().map(Endpoint::url).collect(),
         })
+    }
+
+    /// Waits until each of several servers is ready. The operations listener speaks for one of them; another may serve
+    /// a new dataset of their database only a moment later, and would refuse users until then.
+    ///
+    /// # Errors
+    /// A server is not ready after [`READY_WITHIN`].
+    pub(super) async fn await_ready(&self, stop: &CancellationToken) -> Result<(), LoadError> {
+        if self.urls.len() == 1 {
+            return Ok(());
+        }
+        let deadline = Instant::now() + READY_WITHIN;
+        for url in &self.urls {
+            while let Some(reason) = why_not_ready(url).await {
+                if Instant::now() > deadline {
+                    let target = url.clone();
+                    return Err(LoadError::NotReady { target, reason });
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Err(LoadError::Stopped),
+                    () = tokio::time::sleep(SEED_LOOK) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a server that are not ready, or why it does not say. `None` if it is ready.
+async fn why_not_ready(url: &str) -> Option<String> {
+    let source = match HttpSource::new(url) {
+        Ok(source) => source.with_timeout(CONNECT_TIMEOUT),
+        Err(error) => return Some(error.to_string()),
+    };
+    match clients::health::ask(&source, false).await {
+        Ok((true, _)) => None,
+        Ok((false, health)) => {
+            let parts = health.parts.iter().filter(|(_, state)| *state != "ok");
+            let parts = parts.map(|(part, state)| format!("{part}: {state}"));
+            Some(parts.collect::<Vec<_>>().join("; "))
+        }
+        Err(error) => Some(error.to_string()),
     }
 }
 

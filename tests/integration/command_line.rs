@@ -93,6 +93,25 @@ async fn load_finds_the_server_of_a_directory_and_seeds_it_if_it_has_no_dataset(
 }
 
 #[tokio::test]
+async fn a_server_that_cannot_serve_users_is_named_before_the_run() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let seeded = ServerProcess::start(dirs[0].path(), &[]).await;
+    let empty = ServerProcess::start(dirs[1].path(), &[]).await;
+    let targets = format!("{},{}", seeded.api, empty.api);
+    let args = ["onsale-short", "--quiet", "--target", &targets];
+    let before = seeded.ops.status().await.unwrap().admission;
+    let args = [&args[..], &["--ops-url", &seeded.ops_url]].concat();
+    let refused = load(dirs[0].path(), &args).await;
+    refused.failed_with(1, &[&empty.api, "dataset: none is loaded"]);
+    let after = seeded.ops.status().await.unwrap().admission;
+    assert_eq!(
+        (after.batch, after.every_ms),
+        (before.batch, before.every_ms)
+    );
+    assert_eq!(seeded.ops.status().await.unwrap().queue.registered, 0);
+}
+
+#[tokio::test]
 async fn a_target_alone_is_enough_if_its_directory_names_the_operations_api() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;

@@ -52,8 +52,13 @@ pub(super) async fn run(
     progress.send_modify(|progress| progress.scenario.clone_from(&options.scenario.name));
     let (servers, ops) = connect(&target).await?;
     let ready = prepare(&ops, &options, &progress, &steering.stop).await?;
+    if let Err(error) = servers.await_ready(&steering.stop).await {
+        // The error says what is wrong, whether or not the server takes its settings back.
+        let _ = restore(&ops, &ready.before).await;
+        return Err(error);
+    }
     let dataset = ready.status.dataset.clone().unwrap_or_else(no_dataset);
-    let shown = servers.shown.clone();
+    let shown = servers.urls.join(",");
     let context = RunContext::new(&options, servers, &dataset)?;
     let workers = Workers::start(context, &options, Stage::Register)?;
     let mut rehearsal = Rehearsal::new(&options, workers, ops, shown, &progress);
