@@ -28,7 +28,7 @@ pub(super) const SQL: Statements = Statements {
     admit: "INSERT INTO admissions (mark, at) VALUES (?, ?) ON DUPLICATE KEY UPDATE at = admissions.at",
     end_spent: "CALL end_spent_places(?, ?)",
     standing: "SELECT place FROM queue_places WHERE live_user = ?",
-    lives: "SELECT 1 FROM queue_places WHERE place = ? AND ended_at IS NULL",
+    lives: "SELECT issued_at FROM queue_places WHERE place = ? AND ended_at IS NULL",
     register_many: "CALL register_many(?)",
     register_one: "CALL register_one(?, ?, ?, ?, ?, ?)",
     hand_out_turn: None,

@@ -31,7 +31,7 @@ pub(super) const SQL: Statements = Statements {
     admit: "INSERT INTO admissions (mark, at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
     end_spent: include_str!("sql/end_spent.sql"),
     standing: "SELECT place FROM queue_places WHERE user_id = $1 AND ended_at IS NULL",
-    lives: "SELECT 1 FROM queue_places WHERE place = $1 AND ended_at IS NULL",
+    lives: "SELECT issued_at FROM queue_places WHERE place = $1 AND ended_at IS NULL",
     register_many: include_str!("sql/register_many.sql"),
     register_one: include_str!("sql/register_one.sql"),
     // A statement that begins after this wait sees all places that other servers have given.

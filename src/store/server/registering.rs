@@ -112,14 +112,19 @@ async fn by_ticket<D: Dialect>(
 }
 
 /// Decides the outcome when the user already has this place. An earlier attempt of this request inserted it, or a copy
-/// of the request, whose ticket is then the answer. If the key has no ticket, another registration of the user inserted
-/// it.
+/// of the request, whose ticket is then the answer, or another registration of the user: a queue that lost its last
+/// places may give one of them to its own user. Without a key the time tells the first from the last.
 async fn inserted_before<D: Dialect>(
     retry: &mut Retry<'_, D>,
     new: &NewPlace,
 ) -> Result<RegisterOutcome, StoreError> {
     if new.key.is_none() {
-        return Ok(RegisterOutcome::Kept);
+        let reply = retry.run(D::SQL.lives, &[signed(new.place).into()]).await?;
+        let since = reply.rows.first().map(|row| D::int(row, 0)).transpose()?;
+        return Ok(match since == Some(new.now.0) {
+            true => RegisterOutcome::Kept,
+            false => RegisterOutcome::Standing(new.place),
+        });
     }
     let decided = by_ticket(retry, new).await?;
     Ok(decided.unwrap_or(RegisterOutcome::Standing(new.place)))

@@ -54,7 +54,7 @@ pub struct Statements {
     pub end_spent: &'static str,
     /// User → live place.
     pub standing: &'static str,
-    /// Place → a row if the place is live.
+    /// Place → the time of its registration, if the place is live.
     pub lives: &'static str,
     /// Table of place, user, time, key or NULL, fingerprint → place, user and time of those that are durable. The
     /// caller sorts by user, so that two servers cannot deadlock.

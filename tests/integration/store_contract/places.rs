@@ -13,6 +13,7 @@ use super::{Opened, contract, key};
 contract![
     places_are_kept_as_they_were_given,
     a_number_that_is_given_is_not_given_again,
+    a_number_is_not_given_to_its_own_user_again,
     an_earlier_place_ends_when_it_is_replaced,
     a_registration_without_an_answer_does_not_lock_its_user_out,
     the_database_itself_refuses_a_second_live_place,
@@ -76,6 +77,28 @@ async fn an_earlier_place_ends_when_it_is_replaced(db: &Opened) {
         places(db).await,
         [(1, 1, true), (2, 1, true), (3, 1, false)]
     );
+    db.assert_sound().await;
+}
+
+async fn a_number_is_not_given_to_its_own_user_again(db: &Opened) {
+    // A queue that lost its last place gives the same number again, by chance to the same user.
+    assert_eq!(register(db, 1, 1, None).await, RegisterOutcome::Kept);
+    let later = Timestamp(new_place(1, 1).now.0 + 2);
+    for key in [None, Some(key("a"))] {
+        let now = later;
+        let again = NewPlace {
+            now,
+            key,
+            ..new_place(1, 1)
+        };
+        let outcome = db.store.register(again).await.unwrap();
+        let known = [
+            RegisterOutcome::Standing(Place(1)),
+            RegisterOutcome::NumberTaken(Place(1)),
+        ];
+        assert!(known.contains(&outcome), "{outcome:?}");
+    }
+    assert_eq!(places(db).await, [(1, 1, false)]);
     db.assert_sound().await;
 }
 
