@@ -28,8 +28,8 @@ pub(super) fn ops(data: &[u8]) {
 }
 
 /// Sends requests. Each is `METHOD PATH` without a version, headers, an empty line and the body, with bare line feeds
-/// and without `Content-Length`. A line `---` separates two requests. `{token}` and `{user}` are replaced by those of an admitted user, `{ops}` by the operations token. The
-/// body of each refusal must pass `is_refusal`.
+/// and without `Content-Length`. A line `---` separates two requests. `{token}` and `{user}` are replaced by those of an
+/// admitted user, `{ops}` by the operations token. The body of each refusal must pass `is_refusal`.
 fn send(router: &Router, text: &str, is_refusal: fn(&[u8]) -> bool) {
     let (token, user) = service().admitted_user();
     let text = text

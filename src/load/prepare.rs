@@ -211,6 +211,7 @@ pub(super) struct Ready {
 }
 
 pub(super) async fn prepare(
+    servers: &Servers,
     ops: &Ops,
     options: &RunOptions,
     progress: &watch::Sender<Progress>,
@@ -218,7 +219,9 @@ pub(super) async fn prepare(
 ) -> Result<Ready, LoadError> {
     let (scenario, profile) = (&options.scenario, options.profile.as_ref());
     if options.shard.index > 0 {
-        return follow(ops, scenario, progress, stop).await;
+        let ready = follow(ops, scenario, progress, stop).await?;
+        servers.await_ready(stop).await?;
+        return Ok(ready);
     }
     let mut status = ops.status().await?;
     let misfit = misfit(&status, scenario, profile);
@@ -240,6 +243,8 @@ pub(super) async fn prepare(
             return Err(LoadError::Dataset(reason));
         }
     }
+    // Before the first change of settings, so that a server that is not ready leaves nothing to restore.
+    servers.await_ready(stop).await?;
     let before = status.admission.clone();
     let change = AdmissionChange {
         batch: Some(scenario.admission.batch),

@@ -51,12 +51,7 @@ pub(super) async fn run(
     let progress = steering.progress.clone();
     progress.send_modify(|progress| progress.scenario.clone_from(&options.scenario.name));
     let (servers, ops) = connect(&target).await?;
-    let ready = prepare(&ops, &options, &progress, &steering.stop).await?;
-    if let Err(error) = servers.await_ready(&steering.stop).await {
-        // The error says what is wrong, whether or not the server takes its settings back.
-        let _ = restore(&ops, &ready.before).await;
-        return Err(error);
-    }
+    let ready = prepare(&servers, &ops, &options, &progress, &steering.stop).await?;
     let dataset = ready.status.dataset.clone().unwrap_or_else(no_dataset);
     let shown = servers.urls.join(",");
     let context = RunContext::new(&options, servers, &dataset)?;
