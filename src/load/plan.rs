@@ -32,7 +32,8 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
     let admission = &scenario.admission;
     let every = admission.every.0.as_secs_f64();
     let batches = u64::from(scenario.users).div_ceil(admission.batch);
-    let admitted_after = (batches - 1) as f64 * every;
+    // The first batch is admitted at once. Without buyers there is none.
+    let admitted_after = batches.saturating_sub(1) as f64 * every;
     let range = |low: f64, high: f64| format!("{}–{} TPS", number(low), number(high));
     let line = |quantity, value| EstimateLine { quantity, value };
     vec![
@@ -184,6 +185,15 @@ pub(crate) fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scenario_without_buyers_has_an_estimate() {
+        let users = ["users=0".to_owned()];
+        let lines = estimate(&Scenario::load("refresh-storm", &users).unwrap());
+        let admission = lines.iter().find(|line| line.quantity == "admission");
+        let admission = &admission.unwrap().value;
+        assert!(admission.ends_with("the last after 0 s"), "{admission}");
+    }
 
     #[test]
     fn the_reference_scenario_gives_the_reference_estimate() {
